@@ -1,0 +1,292 @@
+"""The command line: `driftfield simulate | mask | train | reconstruct | evaluate | demo`.
+
+Bad input ends with exit code 2 and one readable message; an error of our own ends with 1. Heavy libraries are imported inside
+the commands, so that `--help` answers at once.
+"""
+
+__all__ = ["app", "main"]
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from driftfield import __version__
+from driftfield.errors import ConfigurationError, UserError
+
+app = typer.Typer(
+    help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
+app.add_typer(simulate_app, name="simulate")
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+
+
+def main() -> None:
+    """Entry point: turns a `UserError` into one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"driftfield: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("driftfield: interrupted; what was finished is kept.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        logging.getLogger(__name__).debug("internal error", exc_info=True)
+        print(f"driftfield: internal error: {type(error).__name__}: {error}. Please report it.", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more, with tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Options of every command."""
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "matplotlib", "fsspec", "h5py", "numcodecs"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@simulate_app.command("ocean")
+def simulate_ocean_command(
+    out: Annotated[Path, typer.Argument(help="OUT.zarr or OUT.nc")],
+    years: Annotated[float, typer.Option(help="Length of the record.")] = 2.0,
+    every_days: Annotated[float, typer.Option(help="Days between snapshots.")] = 5.0,
+    start: Annotated[str, typer.Option(help="First date.")] = "2000-01-01",
+    seed: Annotated[int, typer.Option(help="Of eddies and weather; the basin is always the same.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """A regional ocean: temperature, sea surface temperature and height, with a front, eddies, a coast and a sea floor."""
+    from driftfield.data.sources import write_dataset
+    from driftfield.data.synthetic.ocean import simulate_ocean
+    from driftfield.files import refuse_existing
+
+    refuse_existing(out, overwrite=overwrite)
+    dataset = simulate_ocean(years=years, every_days=every_days, start=start, seed=seed)
+    write_dataset(dataset, out, overwrite=overwrite)
+    print(f"{out}: {dict(dataset.sizes)}")
+
+
+@app.command()
+def mask(
+    fields: Annotated[Path, typer.Argument(help="Complete fields: NetCDF or Zarr.")],
+    obs: Annotated[Path, typer.Argument(help="Observation file to write.")],
+    observe: Annotated[list[str], typer.Option(help="VARIABLE=PATTERN, e.g. thetao=profiles:0.95, sst=clouds:0.8")],
+    error: Annotated[
+        list[str] | None, typer.Option(help="Standard deviation of the noise: NUMBER, or VARIABLE=NUMBER (repeat).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of masks and noise.")] = 0,
+    time: Annotated[str | None, typer.Option(help="FIRST:LAST dates to take.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Hide most of a field: write what an observing system would have seen of it."""
+    from driftfield.data.sources import open_archive, write_dataset
+    from driftfield.data.twin import observe as observe_fields
+    from driftfield.files import refuse_existing
+
+    refuse_existing(obs, overwrite=overwrite)
+    patterns = dict(_pair(text, "--observe", "VARIABLE=PATTERN") for text in observe)
+    archive = open_archive(fields, list(patterns), time=time.split(":", 1) if time else None)
+    seen = observe_fields(archive.dataset, patterns, error=_errors(error or []), seed=seed, domain=archive.domains)
+    write_dataset(seen, obs, overwrite=overwrite)
+    for name in patterns:
+        share = float(seen[name].notnull().sum()) / max(float(archive.domain(name).sum()) * seen.sizes["time"], 1)
+        print(f"{name}: {100 * share:.1f} % of the domain seen as {patterns[name]}")
+    print(f"wrote {obs}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key.of.the.recipe=value (repeat).")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit a reconstructor (the diffusion model or a peer) to an archive."""
+    import yaml
+
+    from driftfield.data.prepare import prepare
+    from driftfield.files import refuse_existing, write_text
+    from driftfield.recipe import read_recipe
+    from driftfield.registry import build
+
+    read = read_recipe(recipe, set_ or [])
+    if (out / "run.json").exists() and not resume:
+        refuse_existing(out / "run.json", overwrite=overwrite)
+    _register(training=bool(read.trainer))
+    reconstructor = build("reconstructor", read.reconstructor)
+    trainer = build("trainer", read.trainer) if read.trainer else None
+    data = prepare(**read.data)
+    for name in ("train", "validation", "test"):
+        times, windows = getattr(data, name), getattr(data, f"{name}_windows", data.validation_windows)
+        print(f"{name}: {len(times)} times x {len(windows)} windows = {len(times) * len(windows)}")
+    write_text(out / "recipe.yaml", yaml.safe_dump(read.content, sort_keys=False))
+    if getattr(reconstructor, "trained", False):
+        if trainer is None:
+            raise ConfigurationError(f"{recipe} lacks 'trainer': add 'trainer: {{class: LightningTrainer}}'.")
+        reconstructor.fit(data, seed=read.seed, trainer=trainer, folder=out, resume=resume)
+    else:
+        reconstructor.fit(data, seed=read.seed)
+    if hasattr(reconstructor, "extra"):
+        reconstructor.extra["recipe_hash"] = read.hash
+    reconstructor.save(out)
+    print(f"wrote {out}")
+
+
+@app.command()
+def reconstruct(
+    run: Annotated[Path, typer.Argument(help="Run folder that `driftfield train` wrote, or shipped:NAME.")],
+    obs: Annotated[Path, typer.Argument(help="Observation file.")],
+    out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
+    members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 16,
+    sampler: Annotated[str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS.")] = None,
+    domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
+    from driftfield.conventions import FORMAT
+    from driftfield.data.sources import write_dataset
+    from driftfield.files import refuse_existing
+    from driftfield.reconstruct import load_reconstructor
+
+    refuse_existing(out, overwrite=overwrite)
+    _register()
+    reconstructor = load_reconstructor(_find_run(run))
+    observations = _open_observations(obs, domain)
+    given: dict[str, Any] = {}
+    if hasattr(reconstructor, "sampler"):
+        given["batch_size"] = batch_size
+        if sampler:
+            reconstructor.sampler = _sampler(sampler)
+    elif sampler:
+        raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
+    result = reconstructor.reconstruct(observations, members=members, seed=seed, **given)
+    result.attrs |= {"run": run.name, "observations": obs.name, "driftfield_format": FORMAT}
+    write_dataset(result, out, overwrite=overwrite)
+    print(f"wrote {out}: {', '.join(map(str, result.data_vars))}")
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Argument(help="The complete fields.")],
+    outputs: Annotated[list[Path], typer.Argument(help="Reconstructions to score.")],
+    observations: Annotated[Path, typer.Option("--observations", help="The observation file they were made from.")],
+    out: Annotated[Path, typer.Option("--out", help="Report folder to write.")],
+    area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score reconstructions on the hidden cells of the domain; write scores.json, figures and report.html."""
+    from driftfield.data.sources import open_fields
+    from driftfield.evaluate.comparison import scores_table
+    from driftfield.evaluate.evaluation import evaluate as score
+    from driftfield.evaluate.report import write_report_folder
+    from driftfield.files import refuse_existing
+
+    refuse_existing(out, overwrite=overwrite)
+    fields, seen = open_fields(truth), open_fields(observations)
+    opened = {path: open_fields(path) for path in outputs}
+    methods = {str(dataset.attrs.get("method", path.stem)): dataset for path, dataset in opened.items()}
+    if len(methods) < len(outputs):
+        methods = {path.stem: dataset for path, dataset in opened.items()}
+    evaluation = score(fields, methods, seen, area_weighted=area_weighted)
+    provenance = {"truth": str(truth), "observations": str(observations), "outputs": [str(path) for path in outputs]}
+    write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
+    print(scores_table(evaluation))
+    print(f"wrote {out / 'report.html'}, {out / 'scores.json'} and {out / 'figures'}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("demo"),
+    cases: Annotated[int, typer.Option(help="Dates to reconstruct.")] = 12,
+    members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 32,
+    seed: Annotated[int, typer.Option(help="Of the simulated ocean; the shipped model was trained on seed 0.")] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """The main job on a simulated ocean that the shipped model has never seen, beside all peers; no network needed."""
+    _register()
+    from driftfield.demo import run_demo
+
+    run_demo(out, cases=cases, members=members, seed=seed, overwrite=overwrite)
+
+
+def _register(*, training: bool = False) -> None:
+    """Imports the rooms whose classes a recipe or a run may name."""
+    import driftfield.diffusion
+    import driftfield.networks
+    import driftfield.reconstruct
+    import driftfield.sampling  # noqa: F401
+
+    if training:
+        import driftfield.training  # noqa: F401
+
+
+def _find_run(run: Path) -> Path:
+    """A folder, or `shipped:NAME` for a run that comes with the package."""
+    from driftfield.reconstruct import shipped_run
+
+    text = str(run)
+    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else run
+
+
+def _open_observations(path: Path, domain: Path | None) -> Any:
+    from driftfield.data.sources import open_fields
+
+    observations = open_fields(path)
+    if domain is not None:
+        given = open_fields(domain)
+        names = [name for name in given.data_vars if str(name) == "domain" or str(name).endswith("_domain")]
+        if not names:
+            raise ConfigurationError(f"{domain} holds no 'domain' variable. Name a file that has one.")
+        observations = observations.assign({name: given[name] for name in names})
+    if "time" not in observations.dims:
+        raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
+    return observations.load()
+
+
+def _sampler(text: str) -> Any:
+    from driftfield.registry import build
+
+    name, colon, evaluations = text.partition(":")
+    spec: dict[str, Any] = {"class": name}
+    if colon:
+        spec["evaluations"] = int(_number(evaluations, "--sampler"))
+    return build("sampler", spec)
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise ConfigurationError(f"Cannot read {option} {text!r}: expected {form}.")
+    return name, value
+
+
+def _errors(texts: list[str]) -> float | dict[str, float]:
+    if len(texts) == 1 and "=" not in texts[0]:
+        return _number(texts[0], "--error")
+    pairs = (_pair(text, "--error", "VARIABLE=NUMBER") for text in texts)
+    return {name: _number(value, "--error") for name, value in pairs}
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ConfigurationError(f"Cannot read {option} {text!r}: expected a number.") from error
+    if not 0 <= value < float("inf"):
+        raise ConfigurationError(f"Found {option} {text}: expected a number that is 0 or more.")
+    return value

@@ -1,0 +1,90 @@
+"""What a Driftfield file looks like: the names of variables, dimensions and attributes, and how to read them.
+
+Inside the program every gridded data set has the dimensions `time, depth, lat, lon` (surface fields have no `depth`), in this
+order, latitude ascending, depth in metres positive downwards. Three kinds of file carry `driftfield_format`:
+
+observations      `<variable>` with NaN where not seen, `<variable>_error` (standard deviation of the observation error, same
+                  units), `domain`, and in twin experiments `held_out`
+reconstruction    `<variable>` (the ensemble mean), `<variable>_sd`, `<variable>_member` (member, ...): float32, NaN outside
+                  the domain
+truth             any gridded archive
+
+`domain` and `held_out` belong to the first variable; a variable whose cells differ has its own `<variable>_domain` and
+`<variable>_held_out`. A surface field without a domain of its own takes the shallowest level of `domain`.
+"""
+
+__all__ = [
+    "DIMS",
+    "FORMAT",
+    "LATITUDE",
+    "LONGITUDE",
+    "domain_of",
+    "error_of",
+    "held_out_of",
+    "state_variables",
+]
+
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from driftfield.errors import DataError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FORMAT = 1
+"""Version of the file layout, written as the attribute `driftfield_format`."""
+
+DIMS = ("time", "depth", "lat", "lon")
+LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"}
+LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"}
+
+_SUFFIXES = ("_error", "_domain", "_held_out", "_sd", "_member")
+
+
+def state_variables(dataset: xr.Dataset) -> list[str]:
+    """The physical variables of a file: gridded in lat and lon, and not one of the masks, errors or members."""
+    return [
+        str(name)
+        for name, array in dataset.data_vars.items()
+        if {"lat", "lon"} <= set(array.dims)
+        and str(name) not in ("domain", "held_out")
+        and not str(name).endswith(_SUFFIXES)
+    ]
+
+
+def require(dataset: xr.Dataset, variables: "Sequence[str]", what: str = "the data set") -> None:
+    """Raises `DataError` if one of `variables` is missing."""
+    for name in variables:
+        if name not in dataset:
+            raise DataError(f"No variable {name!r} in {what}: {suggest(name, state_variables(dataset))}")
+
+
+def domain_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
+    """Where the variable exists (boolean, no time), or None if the file does not say."""
+    return _mask_of(dataset, variable, "domain")
+
+
+def held_out_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
+    """Cells kept for scoring (boolean), or None if the file does not say."""
+    return _mask_of(dataset, variable, "held_out")
+
+
+def error_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
+    """Standard deviation of the observation error, or None if the file does not say."""
+    return dataset.get(f"{variable}_error")
+
+
+def _mask_of(dataset: xr.Dataset, variable: str, kind: str) -> xr.DataArray | None:
+    mask = dataset.get(f"{variable}_{kind}")
+    if mask is None:
+        mask = dataset.get(kind)
+        if mask is None:
+            return None
+        if "depth" in mask.dims and "depth" not in dataset[variable].dims:
+            # domain: the surface of the first variable's; held_out belongs to the first variable alone
+            if kind == "held_out":
+                return None
+            mask = mask.isel(depth=0, drop=True)
+    return mask.fillna(0).astype(bool) if mask.dtype.kind == "f" else mask.astype(bool)

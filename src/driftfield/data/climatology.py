@@ -1,0 +1,143 @@
+"""The mean seasonal cycle, month by month.
+
+    c(m, x) = mean of f(t, x) over the times t in month m
+
+    monthly archive    c(t) = c(month of t)
+    finer archive      c(t) = (1 - w) c(m) + w c(m + 1), linear between the middles of the months, around the year
+
+A month that a cell never saw is interpolated around the year from the months that it saw; a cell that was never seen
+has the area-weighted mean of its level. The climatology is therefore finite everywhere; what is NaN has no say in it.
+"""
+
+__all__ = ["MonthlyClimatology"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.data.encodings import as_dates, is_monthly
+from driftfield.errors import DataError
+
+
+@dataclass(frozen=True)
+class MonthlyClimatology:
+    """The mean seasonal cycle of one variable.
+
+    Arguments:
+        mean: (month = 12, [depth,] lat, lon), finite everywhere, units of the variable.
+        stepwise: Whether each month is constant (monthly archives) or the months are joined by straight lines.
+    """
+
+    mean: xr.DataArray
+    stepwise: bool
+
+    @classmethod
+    def fit(cls, array: xr.DataArray, *, leave_out_years: Sequence[int] = ()) -> "MonthlyClimatology":
+        """Averages the months; NaN counts as not seen. Works block by block on lazy arrays.
+
+        Arguments:
+            array: (time, [depth,] lat, lon).
+            leave_out_years: Calendar years that are not used (for cross-validation).
+
+        Raises:
+            DataError: no time axis, or no year left.
+        """
+        if "time" not in array.dims:
+            raise DataError(f"A climatology of {array.name!r} needs a time axis, found {array.dims}. Add one.")
+        dates = as_dates(array["time"])
+        used = ~np.isin(dates.dt.year.values, np.asarray(leave_out_years, dtype=int))
+        if not used.any():
+            raise DataError(f"No year is left when {list(leave_out_years)} are left out. Keep at least one year.")
+        month = dates.dt.month.values
+        space = [d for d in ("depth", "lat", "lon") if d in array.dims]
+        array = array.transpose("time", *space)
+        means = np.stack([_mean(array, np.flatnonzero(used & (month == m))) for m in range(1, 13)])
+        coords = {d: array[d] for d in space if d in array.coords}
+        filled = _fill(means, np.cos(np.radians(array["lat"].values.astype(np.float64))))
+        mean = xr.DataArray(
+            filled, dims=("month", *space), coords={"month": np.arange(1, 13), **coords}, name=array.name
+        )
+        return cls(mean=mean.assign_attrs(array.attrs), stepwise=is_monthly(array["time"]))
+
+    def at(self, time: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
+        """The climatology on given dates: (time, [depth,] lat, lon), float32."""
+        dates = as_dates(time)
+        low, weight = self._position(dates)
+        values = self.mean.values
+        at = values[low]
+        if weight.any():
+            w = weight.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
+            at = at + w * (values[(low + 1) % 12] - at)
+        coords = {d: self.mean[d] for d in self.mean.dims[1:] if d in self.mean.coords}
+        original = time["time"].values if isinstance(time, xr.DataArray) and "time" in time.coords else dates.values
+        return xr.DataArray(
+            at,
+            dims=("time", *self.mean.dims[1:]),
+            coords={"time": np.atleast_1d(original), **coords},
+            name=self.mean.name,
+            attrs=self.mean.attrs,
+        )
+
+    def weights(self, time: xr.DataArray | np.ndarray | Sequence[Any]) -> np.ndarray:
+        """Shares (time, 12) of the months on given dates, rows sum to one: at(time) = weights(time) @ mean."""
+        low, weight = self._position(as_dates(time))
+        shares = np.zeros((len(low), 12))
+        rows = np.arange(len(low))
+        shares[rows, low] += 1.0 - weight
+        shares[rows, (low + 1) % 12] += weight
+        return shares
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain numbers for safetensors."""
+        arrays = {"mean": self.mean.values, "stepwise": np.array(self.stepwise, dtype=np.uint8)}
+        return arrays | {str(d): self.mean[d].values.astype(np.float64) for d in self.mean.dims[1:]}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "MonthlyClimatology":
+        """The inverse of `to_arrays`."""
+        space = [d for d in ("depth", "lat", "lon") if d in arrays]
+        coords = {"month": np.arange(1, 13), **{d: np.asarray(arrays[d]) for d in space}}
+        mean = xr.DataArray(np.asarray(arrays["mean"]), dims=("month", *space), coords=coords)
+        return cls(mean=mean, stepwise=bool(arrays["stepwise"]))
+
+    def _position(self, dates: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+        """Index 0..11 of the earlier month and weight of the later one."""
+        month = dates.dt.month.values - 1
+        if self.stepwise:
+            return month, np.zeros(len(month))
+        hours = dates.dt.hour.values + dates.dt.minute.values / 60.0
+        days = dates.dt.day.values - 1.0 + hours / 24.0
+        position = month + days / dates.dt.days_in_month.values - 0.5
+        low = np.floor(position).astype(int)
+        return low % 12, position - low
+
+
+def _mean(array: xr.DataArray, index: np.ndarray, *, block: int = 64) -> np.ndarray:
+    """Mean over some times without holding more than `block` of them; NaN where never seen."""
+    total = np.zeros(array.shape[1:])
+    count = np.zeros(array.shape[1:], dtype=np.int64)
+    for start in range(0, len(index), block):
+        values = np.asarray(array.isel(time=index[start : start + block]).values, dtype=np.float64)
+        seen = np.isfinite(values)
+        total += np.where(seen, values, 0.0).sum(axis=0)
+        count += seen.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _fill(means: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Makes (12, [depth,] lat, lon) finite: around the year first, then the mean of the level."""
+    seen = np.isfinite(means)
+    columns, here = means.reshape(12, -1), seen.reshape(12, -1)
+    months = np.arange(12.0)
+    for cell in np.flatnonzero(here.any(axis=0) & ~here.all(axis=0)):
+        known = here[:, cell]
+        columns[~known, cell] = np.interp(months[~known], months[known], columns[known, cell], period=12.0)
+    means = columns.reshape(means.shape)
+    exists = np.isfinite(means)
+    weight = np.where(exists, np.broadcast_to(area[:, None], means.shape), 0.0)
+    total = weight.sum(axis=(-2, -1), keepdims=True)
+    level_mean = np.where(exists, means * weight, 0.0).sum(axis=(-2, -1), keepdims=True) / np.maximum(total, 1e-30)
+    return np.where(exists, means, level_mean).astype(np.float32)

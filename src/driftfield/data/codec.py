@@ -1,0 +1,181 @@
+"""FieldCodec: between data sets in physical units and the channels that networks work on.
+
+    data set (time, [depth,] lat, lon)  --encode: (x - mean(time, cell)) / std-->  (time, channel, lat, lon)  --decode-->  back
+
+It knows the grid that a run was made on, so that a reconstruction of a part of the grid finds its own climatology and noise.
+"""
+
+__all__ = ["FieldCodec", "Grid"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.data.encodings import date_fraction, is_monthly
+from driftfield.data.normalise import Normalizer, normalizer_from_arrays
+from driftfield.data.sources import GriddedArchive
+from driftfield.errors import DataError
+from driftfield.fields import Channel
+from driftfield.registry import build
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Latitudes, longitudes and levels of a run.
+
+    Arguments:
+        lat, lon: Degrees, ascending latitude.
+        levels: Depths in metres of each variable, (None,) for a surface field.
+        periodic: Whether longitude wraps.
+        monthly: Whether the dates stand for whole months.
+    """
+
+    lat: np.ndarray
+    lon: np.ndarray
+    levels: dict[str, tuple[float | None, ...]]
+    periodic: bool
+    monthly: bool
+
+    def rows(self, lat: np.ndarray) -> np.ndarray:
+        """Indices of some latitudes on this grid.
+
+        Raises:
+            DataError: one of them is not on it.
+        """
+        return _locate(lat, self.lat, "latitude", 0.0)
+
+    def columns(self, lon: np.ndarray) -> np.ndarray:
+        """Indices of some longitudes (any convention) on this grid."""
+        return _locate(lon, self.lon, "longitude", 360.0)
+
+
+class FieldCodec:
+    """Normalisers of all variables on one grid, with the order of the channels.
+
+    Arguments:
+        grid: The grid of the archive.
+        targets: Variables to reconstruct.
+        covariates: Variables that are given.
+        normalizers: One per variable.
+        domains: (level, lat, lon) per variable: where it exists.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        targets: Sequence[str],
+        covariates: Sequence[str],
+        normalizers: Mapping[str, Normalizer],
+        domains: Mapping[str, np.ndarray],
+    ) -> None:
+        self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
+        self.normalizers, self.domains = dict(normalizers), dict(domains)
+
+    @classmethod
+    def fit(
+        cls,
+        archive: GriddedArchive,
+        train: np.ndarray,
+        targets: Sequence[str],
+        covariates: Sequence[str],
+        normalizer: Mapping[str, Any],
+    ) -> "FieldCodec":
+        """Fits one normaliser per variable to the training times."""
+        variables = [*targets, *covariates]
+        grid = Grid(
+            lat=archive.dataset["lat"].values.astype(np.float64),
+            lon=archive.dataset["lon"].values.astype(np.float64),
+            levels={name: archive.levels(name) for name in variables},
+            periodic=bool(archive.periodic),
+            monthly=bool(is_monthly(archive.times)),
+        )
+        fitted = {
+            name: build("normalizer", normalizer).fit(archive.dataset[name], archive.domain(name), train)
+            for name in variables
+        }
+        domains = {name: _with_levels(archive.domain(name).values) for name in variables}
+        return cls(grid, targets, covariates, fitted, domains)
+
+    def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
+        """The channel table: every level of every variable (default: of the targets)."""
+        names = self.targets if variables is None else variables
+        return [Channel(name, level) for name in names for level in self.grid.levels[name]]
+
+    def encode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Physical units (time, level, lat, lon) -> network units; NaN stays NaN."""
+        normalizer = self.normalizers[name]
+        mean = normalizer.mean_at(times, rows, columns)
+        return ((values - mean) / normalizer.std).astype(np.float32)
+
+    def decode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Network units (time, level, lat, lon) -> physical units."""
+        normalizer = self.normalizers[name]
+        return (values * normalizer.std + normalizer.mean_at(times, rows, columns)).astype(np.float32)
+
+    def dates(self, times: Any) -> np.ndarray:
+        """(time, 2) fractions of the year and of the day."""
+        return date_fraction(times, monthly=self.grid.monthly)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """A JSON description and plain numbers."""
+        description = {
+            "targets": list(self.targets),
+            "covariates": list(self.covariates),
+            "levels": {name: list(levels) for name, levels in self.grid.levels.items()},
+            "periodic": self.grid.periodic,
+            "monthly": self.grid.monthly,
+            "normalizers": {name: normalizer.describe() for name, normalizer in self.normalizers.items()},
+        }
+        arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
+        for name, normalizer in self.normalizers.items():
+            arrays |= {f"normalizer.{name}.{key}": array for key, array in normalizer.to_arrays().items()}
+            arrays[f"domain.{name}"] = self.domains[name].astype(np.uint8)
+        return description, arrays
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "FieldCodec":
+        """The inverse of `to_arrays`."""
+        grid = Grid(
+            lat=arrays["lat"],
+            lon=arrays["lon"],
+            levels={name: tuple(levels) for name, levels in description["levels"].items()},
+            periodic=description["periodic"],
+            monthly=description["monthly"],
+        )
+        names = [*description["targets"], *description["covariates"]]
+        normalizers = {}
+        for name in names:
+            prefix = f"normalizer.{name}."
+            mine = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+            normalizers[name] = normalizer_from_arrays(description["normalizers"][name], mine)
+        domains = {name: arrays[f"domain.{name}"].astype(bool) for name in names}
+        return cls(grid, description["targets"], description["covariates"], normalizers, domains)
+
+
+def with_levels(array: xr.DataArray) -> np.ndarray:
+    """(time, [depth,] lat, lon) -> (time, level, lat, lon) numbers."""
+    order = [dim for dim in ("time", "depth", "lat", "lon") if dim in array.dims]
+    values = np.asarray(array.transpose(*order).values)
+    return values if "depth" in array.dims else np.expand_dims(values, -3)
+
+
+def _with_levels(mask: np.ndarray) -> np.ndarray:
+    return mask if mask.ndim == 3 else mask[None]
+
+
+def _locate(wanted: np.ndarray, known: np.ndarray, what: str, period: float) -> np.ndarray:
+    distance = np.abs(np.asarray(wanted, dtype=np.float64)[:, None] - known[None, :])
+    if period:
+        distance = np.minimum(distance % period, period - distance % period)
+    nearest = distance.argmin(axis=1)
+    tolerance = 0.05 * float(np.min(np.abs(np.diff(known)))) if known.size > 1 else 1e-3
+    off = distance[np.arange(len(nearest)), nearest] > tolerance
+    if off.any():
+        raise DataError(
+            f"The observations lie at {what} {np.asarray(wanted)[off][0]:g}, which is not on the grid of the run "
+            f"({known[0]:g} to {known[-1]:g}, {known.size} values). Interpolate them to that grid, or train a run on theirs."
+        )
+    return nearest

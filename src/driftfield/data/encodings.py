@@ -1,0 +1,107 @@
+"""Where and when a sample lies, as numbers between -1 and 1 that have no seam.
+
+    unit_sphere   (cos phi cos lambda, cos phi sin lambda, sin phi)
+    sincos        (sin phi, cos phi, sin lambda, cos lambda)
+    raw           (phi / 90, lambda / 180), lambda in [-180, 180)
+    date          (sin 2 pi y, cos 2 pi y [, sin 2 pi d, cos 2 pi d]), y = fraction of the year, d = fraction of the day
+
+y counts days of the calendar that the data has: 366 in a leap year, 360 where every month has 30.
+"""
+
+__all__ = ["POSITION_ENCODINGS", "as_dates", "date_fraction", "encode_date", "encode_position", "is_monthly"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.errors import ConfigurationError, DataError, suggest
+
+POSITION_ENCODINGS = {"unit_sphere": 3, "sincos": 4, "raw": 2}
+"""Name -> number of components."""
+
+
+def as_dates(times: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
+    """Dates of any kind (datetime64, cftime, datetime, text) as a DataArray (time,) on which `.dt` works.
+
+    Raises:
+        DataError: plain numbers, which carry no calendar.
+    """
+    values = np.atleast_1d(times.values if isinstance(times, xr.DataArray) else np.asarray(times))
+    if values.dtype.kind in "US" or (values.dtype == object and not hasattr(values.flat[0], "calendar")):
+        values = np.asarray(values, dtype="datetime64[us]")
+    if values.dtype.kind not in "MO":
+        raise DataError(f"Expected dates, found {values.dtype} numbers. Give the time axis units such as 'days since'.")
+    return xr.DataArray(values, dims="time")
+
+
+def is_monthly(times: xr.DataArray | np.ndarray | Sequence[Any]) -> bool:
+    """Whether the median time step is 25 days or more."""
+    dates = as_dates(times)
+    return dates.size > 1 and bool(np.median(_days(np.diff(dates.values))) >= 25.0)
+
+
+def date_fraction(times: xr.DataArray | np.ndarray | Sequence[Any], *, monthly: bool = False) -> np.ndarray:
+    """Fraction of the year and of the day, both in [0, 1).
+
+    Arguments:
+        times: Dates (time,).
+        monthly: The dates stand for whole months: each is moved to the middle of its month.
+
+    Returns:
+        (time, 2), float64.
+    """
+    dates = as_dates(times).dt
+    day = (dates.hour + dates.minute / 60.0 + dates.second / 3600.0).values / 24.0
+    day_of_year = dates.dayofyear.values - 1.0
+    if monthly:
+        day_of_year = day_of_year - (dates.day.values - 1.0) + dates.days_in_month.values / 2.0
+        day = np.zeros_like(day)
+    year = (day_of_year + day) / dates.days_in_year.values
+    return np.stack([year, day], axis=-1)
+
+
+def encode_date(fractions: np.ndarray, *, hour: bool = False) -> np.ndarray:
+    """Sine and cosine of the season, and of the hour where `hour`.
+
+    Arguments:
+        fractions: (..., 2) from `date_fraction`.
+
+    Returns:
+        (..., 2), or (..., 4) with the hour.
+    """
+    angle = 2.0 * np.pi * np.asarray(fractions, dtype=np.float64)[..., : 2 if hour else 1]
+    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(*angle.shape[:-1], -1)
+
+
+def encode_position(lat: np.ndarray | float, lon: np.ndarray | float, kind: str = "unit_sphere") -> np.ndarray:
+    """Position as components without a seam (`raw` has one at the dateline).
+
+    Arguments:
+        lat: Degrees north.
+        lon: Degrees east, in any convention.
+        kind: One of `POSITION_ENCODINGS`.
+
+    Returns:
+        (..., component), float64.
+
+    Raises:
+        ConfigurationError: unknown kind.
+    """
+    phi, lam = np.broadcast_arrays(np.radians(lat), np.radians(lon))
+    if kind == "unit_sphere":
+        return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
+    if kind == "sincos":
+        return np.stack([np.sin(phi), np.cos(phi), np.sin(lam), np.cos(lam)], axis=-1)
+    if kind == "raw":
+        wrapped = (np.degrees(lam) + 180.0) % 360.0 - 180.0
+        return np.stack([np.degrees(phi) / 90.0, wrapped / 180.0], axis=-1)
+    raise ConfigurationError(f"Unknown position encoding {kind!r}: {suggest(kind, POSITION_ENCODINGS)}")
+
+
+def _days(steps: np.ndarray) -> np.ndarray:
+    """Time differences (timedelta64 or datetime.timedelta) in days."""
+    if steps.dtype.kind == "m":
+        return steps / np.timedelta64(1, "D")
+    return np.array([step.total_seconds() / 86400.0 for step in steps])

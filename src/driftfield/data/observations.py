@@ -1,0 +1,105 @@
+"""From an observation file to a FieldBatch: the way in of every reconstruction.
+
+NaN says "not seen", `domain` says where the field exists, `<variable>_error` how far an observation may be off. Values outside
+the domain are never looked at.
+"""
+
+__all__ = ["observation_batch"]
+
+import numpy as np
+import xarray as xr
+
+from driftfield.conventions import domain_of, error_of
+from driftfield.data.codec import FieldCodec, with_levels
+from driftfield.data.dataset import make_batch
+from driftfield.errors import DataError
+from driftfield.fields import FieldBatch
+
+
+def observation_batch(
+    codec: FieldCodec,
+    observations: xr.Dataset,
+    time: int,
+    *,
+    guess: tuple[np.ndarray, np.ndarray] | None = None,
+) -> FieldBatch:
+    """What was seen at one time, in network units; target and held-out cells are empty.
+
+    Arguments:
+        codec: Of the run.
+        observations: Canonical observation data set; a covariate may be missing as a whole.
+        time: Index along its time axis.
+        guess: First guess and its error scale (channel, lat, lon), network units.
+
+    Raises:
+        DataError: a target is missing, its levels are not the run's, or its cells are not on the run's grid.
+    """
+    rows = codec.grid.rows(observations["lat"].values)
+    columns = codec.grid.columns(observations["lon"].values)
+    space = (len(rows), len(columns))
+    stamp = observations["time"].values[[time]]
+    parts: dict[str, list[np.ndarray]] = {}
+
+    def add(key: str, value: np.ndarray) -> None:
+        parts.setdefault(key, []).append(value)
+
+    for name in codec.targets:
+        if name not in observations:
+            raise DataError(f"The observations lack {name!r}, which this run reconstructs. Add it, all NaN if unseen.")
+        y, error, domain = _seen(codec, observations, name, time, rows, columns)
+        seen = np.isfinite(y) & domain
+        add("target", np.zeros(y.shape, np.float32))
+        add("observations", np.where(seen, y, 0))
+        add("observed", seen)
+        add("error_std", np.where(seen, error, 0))
+        add("domain", domain)
+        add("held_out", np.zeros(y.shape, bool))
+    for name in codec.covariates:
+        levels = len(codec.grid.levels[name])
+        y, error = np.full((levels, *space), np.nan), np.zeros((levels, *space))
+        domain = codec.domains[name][:, rows][:, :, columns]
+        if name in observations:
+            y, error, domain = _seen(codec, observations, name, time, rows, columns)
+        seen = np.isfinite(y) & domain
+        add("covariates", np.where(seen, y, 0))
+        add("covariates_observed", seen)
+        add("covariates_error_std", np.where(seen, error, 0))
+        # a covariate that was asked for and saw nothing is as missing as one that is not in the file
+        add("presence", np.full(levels, float(seen.any())))
+    return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess)
+
+
+def _seen(
+    codec: FieldCodec, observations: xr.Dataset, name: str, time: int, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values and errors in network units, and the domain: (level, lat, lon)."""
+    array = observations[name]
+    levels = codec.grid.levels[name]
+    found = tuple(map(float, array["depth"].values)) if "depth" in array.dims else (None,)
+    if len(found) != len(levels) or not all(_same_level(a, b) for a, b in zip(found, levels, strict=True)):
+        raise DataError(
+            f"{name!r} is observed on the levels {list(found)} m; this run knows {list(levels)} m. "
+            "Interpolate the observations to those levels."
+        )
+    values = with_levels(array.isel(time=[time]))
+    y = codec.encode(name, values, observations["time"].values[[time]], rows, columns)[0]
+    std = codec.normalizers[name].std
+    given = error_of(observations, name)
+    error = np.zeros(y.shape) if given is None else with_levels(_at(given, time))[0] / std
+    if (np.nan_to_num(error) < 0).any():
+        raise DataError(f"{name}_error holds negative numbers: expected standard deviations. Correct the file.")
+    domain = codec.domains[name][:, rows][:, :, columns]
+    stated = domain_of(observations, name)
+    if stated is not None:
+        domain = np.broadcast_to(with_levels(_at(stated, time))[0], y.shape)
+    return y, np.where(np.isfinite(error), error, 0), domain
+
+
+def _at(array: xr.DataArray, time: int) -> xr.DataArray:
+    return array.isel(time=[time]) if "time" in array.dims else array.expand_dims("time")
+
+
+def _same_level(found: float | None, known: float | None) -> bool:
+    if found is None or known is None:
+        return found is known
+    return abs(found - known) <= 0.01 * max(abs(known), 1.0)

@@ -1,0 +1,92 @@
+"""From the `data` section of a recipe to what a reconstructor is fitted to: archive, windows, splits that never touch."""
+
+__all__ = ["prepare"]
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from driftfield.conventions import require
+from driftfield.data.patches import Window, window_index
+from driftfield.data.sources import GriddedArchive, open_archive
+from driftfield.data.splits import Splits, check_disjoint
+from driftfield.errors import DataError
+from driftfield.interfaces import TrainingData
+from driftfield.registry import build
+
+log = logging.getLogger(__name__)
+
+
+def prepare(
+    archive: str,
+    targets: Sequence[str],
+    *,
+    covariates: Sequence[str] = (),
+    split: Mapping[str, Any] | None = None,
+    windows: Mapping[str, Any] | None = None,
+    levels: Sequence[float] | None = None,
+    region: Mapping[str, Any] | None = None,
+    time: Sequence[Any] | None = None,
+    domain: str | None = None,
+) -> TrainingData:
+    """Opens the archive and divides it.
+
+    Arguments:
+        archive: Path, glob or store.
+        targets: Variables to reconstruct.
+        covariates: Variables that are given.
+        split: Class and arguments of the split; the last tenth of the times validates by default.
+        windows: `size` [lat, lon], `stride`, `max_nodata_fraction`; the whole grid by default.
+        levels: Depths in metres.
+        region: {lat: [a, b], lon: [a, b]}.
+        time: [first, last].
+        domain: File with the domain.
+
+    Raises:
+        DataError: a variable is missing, or a split has no sample.
+        OverlapError: two splits share cells or times.
+    """
+    opened = open_archive(
+        archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time
+    )
+    require(opened.dataset, [*targets, *covariates], str(archive))
+    chosen = _windows(opened, targets, dict(windows or {}))
+    dividing = build("split", split or {"class": "TimeSplit"})
+    grid = (opened.dataset.sizes["lat"], opened.dataset.sizes["lon"])
+    splits: Splits = dividing.divide(opened.times, chosen, grid)
+    check_disjoint(splits, times=opened.times, buffer=str((split or {}).get("buffer", "0D")), grid=grid)
+    for name in ("train", "validation"):
+        part = getattr(splits, name)
+        if not len(part.times) or not len(part.windows):
+            raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
+    for name in ("train", "validation", "test"):
+        part = getattr(splits, name)
+        log.info("%s: %d times x %d windows = %d", name, len(part.times), len(part.windows), len(part.times) * len(part.windows))
+    return TrainingData(
+        archive=opened,
+        train=np.asarray(splits.train.times),
+        validation=np.asarray(splits.validation.times),
+        test=np.asarray(splits.test.times),
+        targets=tuple(targets),
+        covariates=tuple(covariates),
+        train_windows=tuple(splits.train.windows),
+        validation_windows=tuple(splits.validation.windows),
+    )
+
+
+def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[str, Any]) -> list[Window]:
+    height, width = archive.dataset.sizes["lat"], archive.dataset.sizes["lon"]
+    size = windows.get("size", (height, width))
+    size = (min(size[0], height), min(size[1], width))
+    masks = [archive.domain(name).values for name in targets]
+    exists = np.logical_or.reduce([mask if mask.ndim == 2 else mask.any(axis=0) for mask in masks])
+    found, _ = window_index(
+        exists,
+        size,
+        windows.get("stride", max(1, min(size) // 2)),
+        periodic=archive.periodic,
+        max_nodata_fraction=windows.get("max_nodata_fraction", 0.95),
+    )
+    return list(found)

@@ -1,0 +1,346 @@
+"""From files to gridded archives, and back to files.
+
+    file, glob, list or store  --open_fields-->  canonical data set (lazy)  --open_archive-->  GriddedArchive
+                                                                                          variables, domains, periodic
+
+The `domain` of a variable (where it exists, per level) comes from the file itself, else from a file that the user
+names, else it is inferred: a cell that is finite at any time exists. One that is only sometimes NaN is a gap, not land.
+"""
+
+__all__ = ["GriddedArchive", "ever_finite", "is_periodic", "open_archive", "open_fields", "write_dataset"]
+
+import glob
+import importlib.util
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.conventions import domain_of, require, state_variables
+from driftfield.data.axes import canonical
+from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError, suggest
+from driftfield.files import replacing
+
+log = logging.getLogger(__name__)
+
+_GRIB = (".grib", ".grb", ".grib2", ".grb2")
+
+
+@dataclass(frozen=True)
+class GriddedArchive:
+    """Gridded truth to learn from (`interfaces.Archive`).
+
+    Arguments:
+        dataset: Variables (time, [depth,] lat, lon), float32, NaN where unknown.
+        domains: Where each variable exists: boolean ([depth,] lat, lon).
+        periodic: Whether longitude wraps.
+    """
+
+    dataset: xr.Dataset
+    domains: dict[str, xr.DataArray]
+    periodic: bool
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables."""
+        return tuple(self.domains)
+
+    @property
+    def times(self) -> xr.DataArray:
+        """The dates (time,), datetime64 or cftime."""
+        return self.dataset["time"]
+
+    def domain(self, variable: str) -> xr.DataArray:
+        """Where the variable exists: boolean ([depth,] lat, lon).
+
+        Raises:
+            DataError: no such variable.
+        """
+        if variable not in self.domains:
+            raise DataError(f"No variable {variable!r} in the archive: {suggest(variable, self.domains)}")
+        return self.domains[variable]
+
+    def levels(self, variable: str) -> tuple[float | None, ...]:
+        """Depths in metres, or (None,) for a surface field."""
+        domain = self.domain(variable)
+        return tuple(map(float, domain["depth"].values)) if "depth" in domain.dims else (None,)
+
+
+def open_fields(
+    path: str | Path | Sequence[str | Path], *, decode: bool = True, variables: Sequence[str] | None = None
+) -> xr.Dataset:
+    """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes (see `data.axes`).
+
+    Arguments:
+        path: Several files are joined along time, or side by side where they hold different variables.
+        decode: Turn the time axis into dates.
+        variables: Keep these only; their grid is chosen where a file holds several.
+
+    Raises:
+        DataError: nothing there, no latitude and longitude, or files that do not fit together.
+        FileFormatError: a file that cannot be read.
+    """
+    parts = [
+        canonical(_open_raw(one), variables=variables, decode=decode, source=str(one)) for one in _expand_paths(path)
+    ]
+    dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
+    if variables is None:
+        return dataset
+    masks = [n for v in variables for n in (f"{v}_domain", f"{v}_error", f"{v}_held_out") if n in dataset]
+    return dataset[[*variables, *masks, *(n for n in ("domain", "held_out") if n in dataset and n not in variables)]]
+
+
+def open_archive(
+    path: str | Path | Sequence[str | Path],
+    variables: Sequence[str] | None = None,
+    *,
+    levels: Sequence[float] | None = None,
+    region: Mapping[str, Sequence[float]] | None = None,
+    domain: str | Path | None = None,
+    time: Sequence[Any] | None = None,
+    in_memory_mib: float = 2048,
+) -> GriddedArchive:
+    """Opens a gridded archive to learn from; loads it where it is small, leaves it lazy where it is not.
+
+    Arguments:
+        path: As for `open_fields`.
+        variables: Names in the file; every gridded variable with a time axis if not given.
+        levels: Depths in metres; the nearest level of the file is taken and reported in the log.
+        region: `{lat: [a, b], lon: [a, b]}` in degrees; longitude in either convention, and it may cross the dateline.
+        domain: A file whose variable `domain` (or `<variable>_domain`, `mask`, or the variable itself, finite = exists)
+            says where the variables exist. The file's own `domain` goes before it.
+        time: First and last date, both included; "2015" is the whole year.
+        in_memory_mib: Load into memory below this size.
+
+    Raises:
+        DataError: a variable, level, region, time or domain that the file does not have.
+        FileFormatError: a file that cannot be read.
+    """
+    dataset = open_fields(path, variables=variables)
+    names = _checked_variables(dataset, variables, str(path))
+    masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith("_domain")]
+    dataset = dataset[[*names, *masks]]
+    if levels is not None and "depth" in dataset.dims:
+        dataset = _select_levels(dataset, levels)
+    dataset = _select_region(dataset, region or {})
+    if time is not None:
+        dataset = _select_time(dataset, time)
+    fields = dataset[names].astype(np.float32)
+    if fields.nbytes <= in_memory_mib * 2**20:
+        fields = fields.load()
+    given = open_fields(domain) if domain is not None else None
+    domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
+    empty = [name for name, exists in domains.items() if not bool(exists.any())]
+    if empty and (variables is not None or len(empty) == len(names)):
+        raise DataError(f"{empty[0]!r} in {path} is NaN everywhere here. Check the file, the region and the levels.")
+    if empty:
+        log.info("%s: left out %s, NaN everywhere", path, empty)
+        domains = {name: exists for name, exists in domains.items() if name not in empty}
+    return GriddedArchive(dataset=fields[list(domains)], domains=domains, periodic=is_periodic(dataset["lon"]))
+
+
+def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes NetCDF (.nc, compressed) or a Zarr store (.zarr) under a temporary name and renames it at the end.
+
+    Raises:
+        ConfigurationError: another suffix.
+        ExistsError: the file exists and `overwrite` is false.
+    """
+    path = Path(path)
+    if path.suffix not in (".nc", ".zarr"):
+        raise ConfigurationError(f"Cannot write {path}: expected a name that ends in .nc or .zarr. Rename the output.")
+    dataset = dataset.drop_encoding()
+    with replacing(path, overwrite=overwrite) as temporary:
+        if path.suffix == ".nc":
+            dataset.to_netcdf(temporary, encoding=_compression(dataset))
+        else:
+            # Zarr asks for chunks of one size
+            even = {dim: sizes[0] for dim, sizes in dataset.unify_chunks().chunks.items()}
+            (dataset.chunk(even) if even else dataset).to_zarr(temporary, consolidated=False)
+
+
+def is_periodic(lon: xr.DataArray | np.ndarray) -> bool:
+    """Whether evenly spaced longitudes (increasing) close the circle."""
+    values = np.asarray(lon, dtype=np.float64)
+    if values.size < 4:
+        return False
+    step = np.diff(values)
+    even = bool(np.all(np.abs(step - step.mean()) < 0.05 * abs(step.mean())))
+    return even and bool(abs(values[-1] - values[0] + step.mean() - 360.0) < 0.5 * step.mean())
+
+
+def ever_finite(field: xr.DataArray) -> xr.DataArray:
+    """The domain that a field itself tells: cells that are finite at any time."""
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, field, dask="allowed")
+    return finite.any("time")
+
+
+def _expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
+    if not isinstance(path, str | Path):
+        found = [one for item in path for one in _expand_paths(item)]
+    elif any(c in str(path) for c in "*?[") and not Path(path).exists():
+        found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+    else:
+        found = [Path(path)] if Path(path).exists() else []
+    if not found:
+        raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
+    return found
+
+
+def _open_raw(path: Path) -> xr.Dataset:
+    """As the file has it, lazily, times not decoded."""
+    options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
+    if path.is_dir():
+        if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
+            raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
+        options |= {"engine": "zarr", "consolidated": False}
+    elif path.suffix.lower() in _GRIB:
+        if importlib.util.find_spec("cfgrib") is None:
+            raise MissingExtraError(
+                f"Reading {path} needs cfgrib. Install it with `pip install cfgrib 'eccodes<2.43'`."
+            )
+        options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
+    try:
+        try:
+            return xr.open_dataset(path, chunks="auto", **options)
+        except NotImplementedError:  # strings of any length have no size to plan chunks with
+            return xr.open_dataset(path, chunks={}, **options)
+    except PermissionError as error:
+        raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
+    except Exception as error:  # each backend has its own exceptions for a broken file
+        raise FileFormatError(
+            f"Cannot read {path} as NetCDF, GRIB or Zarr: {error}. Check that the file is complete."
+        ) from error
+
+
+def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
+    try:
+        joined = xr.combine_by_coords(
+            parts, join="exact", compat="no_conflicts", data_vars="minimal", coords="minimal", combine_attrs="override"
+        )
+    except (ValueError, xr.MergeError) as error:
+        raise DataError(
+            f"The files of {path} do not fit together: {error}. Expected the same grid, and one time or variable in "
+            "one file only."
+        ) from error
+    assert isinstance(joined, xr.Dataset)
+    if "time" in joined.dims and not joined.indexes["time"].is_unique:
+        raise DataError(f"The files of {path} hold the same time twice. Name each period once.")
+    return joined
+
+
+def _checked_variables(dataset: xr.Dataset, variables: Sequence[str] | None, path: str) -> list[str]:
+    if variables is None:
+        names = [n for n in state_variables(dataset) if "time" in dataset[n].dims and dataset[n].dtype.kind == "f"]
+        if not names:
+            raise DataError(f"No variable with time, lat and lon in {path}: found {sorted(map(str, dataset))}.")
+    else:
+        names = list(variables)
+        require(dataset, names, path)
+    for name in names:
+        if "time" not in dataset[name].dims:
+            raise DataError(f"{name!r} in {path} has no time axis, which an archive needs. Give the file a time axis.")
+        if odd := [str(d) for d in dataset[name].dims if d not in ("time", "depth", "lat", "lon")]:
+            raise DataError(
+                f"{name!r} in {path} has the dimension(s) {odd}; expected (time, [depth,] lat, lon) with depth in "
+                "metres. Select one element of each and write it to a file."
+            )
+    return names
+
+
+def _select_levels(dataset: xr.Dataset, levels: Sequence[float]) -> xr.Dataset:
+    available = dataset["depth"].values
+    index = [int(np.argmin(np.abs(available - float(level)))) for level in levels]
+    if len(set(index)) < len(index):
+        raise DataError(
+            f"Two of the levels {list(levels)} m have the same nearest level in the file ({available.tolist()} m). "
+            "Ask for each once."
+        )
+    for level, i in zip(levels, index, strict=True):
+        log.info("level %g m: nearest in the file is %g m", level, available[i])
+    return dataset.isel(depth=sorted(index))
+
+
+def _select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) -> xr.Dataset:
+    for key in region:
+        if key not in ("lat", "lon"):
+            raise ConfigurationError(f"Unknown key {key!r} in region: {suggest(key, ('lat', 'lon'))}")
+    if "lat" in region:
+        low, high = sorted(map(float, region["lat"]))
+        lat = dataset["lat"].values
+        dataset = dataset.isel(lat=np.flatnonzero((lat >= low) & (lat <= high)))
+    if "lon" in region:
+        west, east = map(float, region["lon"])
+        lon = dataset["lon"].values
+        span = 360.0 if east - west >= 360.0 else (east - west) % 360.0
+        offset = (lon - west) % 360.0
+        columns = np.flatnonzero(offset <= span)
+        columns = columns[np.argsort(offset[columns], kind="stable")]
+        dataset = dataset.isel(lon=columns)
+        # rolled across the dateline: longitudes run on (..., 179, 180, 181, ...)
+        dataset = dataset.assign_coords(lon=("lon", np.unwrap(lon[columns], period=360.0), dataset["lon"].attrs))
+    if 0 in (dataset.sizes["lat"], dataset.sizes["lon"]):
+        raise DataError(f"The region {dict(region)} holds no cell of the file. Widen it, or check its degrees.")
+    return dataset
+
+
+def _select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
+    if len(time) != 2:
+        raise ConfigurationError(f"Expected time as [first, last], found {list(time)!r}.")
+    try:
+        chosen = dataset.sel(time=slice(*(None if t is None else str(t) for t in time)))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"Cannot read {list(time)!r} as [first, last] dates: {error}.") from error
+    if chosen.sizes["time"] == 0:
+        first, last = dataset["time"].values[[0, -1]]
+        raise DataError(f"No time between {time[0]} and {time[1]}: the file runs from {first} to {last}.")
+    return chosen
+
+
+def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | None, path: str) -> xr.DataArray:
+    """Boolean ([depth,] lat, lon): the file's own, else the named file's, else finite at any time."""
+    name = str(field.name)
+    domain = domain_of(dataset, name)
+    if domain is None and given is not None:
+        domain = _domain_from(given, field, path)
+    if domain is None:
+        domain = ever_finite(field)
+    elif "depth" in field.dims and "depth" not in domain.dims:
+        domain = domain & ever_finite(field)  # a surface mask knows the coast but not the sea floor
+    return (
+        domain.transpose(*(d for d in ("depth", "lat", "lon") if d in domain.dims)).compute().rename(f"{name}_domain")
+    )
+
+
+def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataArray:
+    """The domain of `field` on its own grid, read from another file."""
+    name = str(field.name)
+    here = field.isel(time=0, drop=True)
+    if "mask" in given and "domain" not in given:
+        given = given.rename(mask="domain")
+    mask = domain_of(given if name in given else given.assign({name: here}), name)
+    if mask is None and name not in given:
+        raise DataError(f"No variable 'domain', 'mask' or {name!r} in {path}: found {sorted(map(str, given))}.")
+    if mask is None:
+        mask = ever_finite(given[name]) if "time" in given[name].dims else given[name].notnull()
+    mask = mask.any("time") if "time" in mask.dims else mask
+    mask = mask.isel(depth=0, drop=True) if "depth" in mask.dims and "depth" not in field.dims else mask
+    try:
+        for axis in (d for d in ("depth", "lat", "lon") if d in mask.dims):
+            spacing = float(np.abs(np.diff(here[axis].values)).min()) if here.sizes[axis] > 1 else 1.0
+            mask = mask.sel({axis: here[axis]}, method="nearest", tolerance=0.25 * spacing)
+    except KeyError as error:
+        raise DataError(
+            f"The domain in {path} lies on another grid than {name!r} ({error}). Regrid it first."
+        ) from error
+    return mask.assign_coords({d: here[d] for d in mask.dims})
+
+
+def _compression(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    packed = {"zlib": True, "complevel": 2, "shuffle": True}
+    numeric = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
+    return numeric | {axis: {"_FillValue": None} for axis in ("lat", "lon", "depth") if axis in dataset.coords}

@@ -1,0 +1,131 @@
+"""A twin experiment: hide what is known, and keep it for scoring.
+
+    observations = truth + N(0, error^2)   where the pattern sees
+                 = NaN                     elsewhere
+    held_out     = domain, known in the truth, and not seen
+
+The draw of one time depends on (seed, variable, date) only: a part of the times gets the same masks as the whole.
+"""
+
+__all__ = ["observe"]
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.conventions import FORMAT, domain_of, require
+from driftfield.data.encodings import as_dates
+from driftfield.data.masks import Pattern, parse_pattern
+from driftfield.data.sources import ever_finite, is_periodic
+from driftfield.errors import ConfigurationError, DataError, suggest
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One variable of the twin experiment, all with dimensions of the field."""
+
+    values: xr.DataArray
+    error: xr.DataArray
+    domain: xr.DataArray
+    held_out: xr.DataArray
+
+
+def observe(
+    fields: xr.Dataset,
+    observe: Mapping[str, str],
+    *,
+    error: float | Mapping[str, float] = 0.0,
+    seed: int = 0,
+    domain: Mapping[str, xr.DataArray] | xr.DataArray | None = None,
+) -> xr.Dataset:
+    """Writes an observation data set (see `conventions`) from complete fields.
+
+    Arguments:
+        fields: Truth (time, [depth,] lat, lon).
+        observe: Variable -> pattern, such as `{"thetao": "profiles:0.95", "tos": "clouds:0.6"}`.
+        error: Standard deviation of the observation error in units of the variable, one for all or by variable.
+        seed: Of masks and noise; written into the output.
+        domain: Where the variables exist, by name or one for all; else what the file says, else finite at any time.
+
+    Returns:
+        The variables with NaN where not seen, their errors, `domain` and `held_out`.
+
+    Raises:
+        ConfigurationError: an unknown pattern, or a negative error.
+        DataError: a variable that is not there, or no time axis.
+    """
+    if not observe:
+        raise ConfigurationError("Nothing to observe: name a variable and a pattern, such as thetao=profiles:0.95.")
+    require(fields, list(observe))
+    if isinstance(error, Mapping) and (unknown := [name for name in error if name not in observe]):
+        raise ConfigurationError(f"An error for {unknown[0]!r}, which is not observed: {suggest(unknown[0], observe)}")
+    output = xr.Dataset(attrs={"driftfield_format": FORMAT, "seed": int(seed)})
+    first: _Seen | None = None
+    for name, text in observe.items():
+        std = float(error.get(name, 0.0) if isinstance(error, Mapping) else error)
+        if not 0.0 <= std < np.inf:
+            raise ConfigurationError(f"The observation error of {name!r} is {std}: expected 0 or more.")
+        where = domain.get(name) if isinstance(domain, Mapping) else domain
+        seen = _observe_one(fields, name, parse_pattern(text), std=std, seed=seed, domain=where)
+        output[name] = seen.values.assign_attrs(pattern=text)
+        output[f"{name}_error"] = seen.error
+        if first is None:
+            first = seen
+            output["domain"], output["held_out"] = seen.domain, seen.held_out
+            continue
+        output[f"{name}_held_out"] = seen.held_out
+        shared = domain_of(output, name)
+        if shared is None or shared.dims != seen.domain.dims or not bool((shared == seen.domain).all()):
+            output[f"{name}_domain"] = seen.domain
+    output.attrs["patterns"] = ", ".join(f"{name}={text}" for name, text in observe.items())
+    return output
+
+
+def _observe_one(
+    fields: xr.Dataset, name: str, pattern: Pattern, *, std: float, seed: int, domain: xr.DataArray | None
+) -> _Seen:
+    field = fields[name]
+    if "time" not in field.dims:
+        raise DataError(f"{name!r} has no time axis, found {field.dims}. A twin experiment needs dated fields.")
+    space = [d for d in ("depth", "lat", "lon") if d in field.dims]
+    if odd := [str(d) for d in field.dims if d not in ("time", *space)]:
+        raise DataError(f"{name!r} has the dimension(s) {odd}; expected (time, [depth,] lat, lon). Select one of each.")
+    field = field.transpose("time", *space)
+    if domain is None:
+        domain = domain_of(fields, name)
+    if domain is None:
+        domain = ever_finite(field)
+    exists = domain.transpose(*space).values.astype(bool)
+    periodic = is_periodic(field["lon"])
+    values = np.full(field.shape, np.nan, dtype=np.float32)
+    held_out = np.zeros(field.shape, dtype=bool)
+    for index, date in enumerate(as_dates(field["time"]).values):
+        mask_rng, noise_rng = _streams(seed, name, date)
+        truth = np.asarray(field.isel(time=index).values, dtype=np.float32)
+        known = exists & np.isfinite(truth)
+        seen = pattern.draw(known if known.ndim == 3 else known[None], mask_rng, periodic=periodic).reshape(known.shape)
+        noise = std * noise_rng.standard_normal(truth.shape, dtype=np.float32) if std > 0 else np.float32(0.0)
+        values[index] = np.where(seen, truth + noise, np.nan)
+        held_out[index] = known & ~seen
+    observed = np.isfinite(values)
+    place = {d: exists_coordinate for d in space if (exists_coordinate := field.coords.get(d)) is not None}
+    return _Seen(
+        values=field.copy(data=values),
+        error=field.copy(data=np.where(observed, np.float32(std), np.float32(np.nan))).assign_attrs(
+            long_name=f"standard deviation of the observation error of {name}"
+        ),
+        domain=xr.DataArray(exists, dims=space, coords=place, name="domain"),
+        held_out=xr.DataArray(held_out, dims=field.dims, coords={**place, "time": field["time"]}, name="held_out"),
+    )
+
+
+def _streams(seed: int, variable: str, date: Any) -> tuple[np.random.Generator, np.random.Generator]:
+    """Random streams of mask and noise; the date as text, so that its resolution does not matter."""
+    text = np.datetime_as_string(date, unit="s") if isinstance(date, np.datetime64) else date.isoformat()
+    root = np.random.SeedSequence([abs(int(seed)), zlib.crc32(variable.encode()), zlib.crc32(str(text).encode())])
+    mask, noise = root.spawn(2)
+    return np.random.default_rng(mask), np.random.default_rng(noise)

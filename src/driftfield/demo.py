@@ -1,0 +1,76 @@
+"""The main job, end to end, on an ocean that the shipped model has never seen.
+
+    simulate (another seed) -> hide 95 % of the columns and most of the surface -> reconstruct, with all peers -> evaluate
+
+Everything is written under one folder, by the same functions that the commands call.
+"""
+
+__all__ = ["METHODS", "OBSERVE", "run_demo"]
+
+import json
+import time
+from pathlib import Path
+
+from driftfield.data.sources import open_archive, write_dataset
+from driftfield.data.synthetic.ocean import simulate_ocean
+from driftfield.data.twin import observe
+from driftfield.evaluate.comparison import scores_table, skill_ratio
+from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.report import write_report_folder
+from driftfield.files import refuse_existing
+from driftfield.reconstruct import load_reconstructor, shipped_run
+
+METHODS = ("ocean_diffusion", "ocean_oi", "ocean_unet", "ocean_linear", "ocean_climatology")
+OBSERVE = {"thetao": "profiles:0.95", "sst": "clouds:0.8"}
+ERROR = 0.05
+
+
+def run_demo(out: Path, *, cases: int = 12, members: int = 32, seed: int = 1, overwrite: bool = False) -> None:
+    """Runs the demo and says where everything is.
+
+    Arguments:
+        out: Folder to write.
+        cases: Dates, 30 days apart.
+        members: Ensemble size of every method that has one.
+        seed: Of the ocean, the masks and the members.
+        overwrite: Replace what is there.
+    """
+    refuse_existing(out / "report", overwrite=overwrite)
+    began = time.monotonic()
+    print(f"1  simulate {cases} dates, 30 days apart, of the ocean with seed {seed} (the shipped model learnt from seed 0)")
+    write_dataset(
+        simulate_ocean(years=30 * cases / 365.25, every_days=30, start="2040-01-15", seed=seed),
+        out / "truth.zarr",
+        overwrite=overwrite,
+    )
+    archive = open_archive(out / "truth.zarr", list(OBSERVE))
+    print(f"2  hide most of it: {', '.join(f'{name} {pattern}' for name, pattern in OBSERVE.items())}, error {ERROR} degC")
+    seen = observe(archive.dataset, OBSERVE, error=ERROR, seed=seed, domain=archive.domains)
+    write_dataset(seen, out / "observations.nc", overwrite=overwrite)
+    outputs = {}
+    for name in METHODS:
+        start = time.monotonic()
+        reconstructor = load_reconstructor(shipped_run(name))
+        result = reconstructor.reconstruct(seen, members=members, seed=seed)
+        write_dataset(result, out / f"{name}.nc", overwrite=overwrite)
+        outputs[reconstructor.method] = result
+        print(f"3  {name}: {seen.sizes['time']} dates in {time.monotonic() - start:.1f} s")
+    truth = archive.dataset[["thetao"]]
+    evaluation = evaluate(truth, outputs, seen, variables=["thetao"])
+    write_report_folder(
+        evaluation,
+        truth,
+        outputs,
+        seen,
+        provenance={"command": f"driftfield demo --seed {seed} --cases {cases} --members {members}", "ocean seed": seed},
+        folder=out / "report",
+        overwrite=overwrite,
+    )
+    print("\n" + scores_table(evaluation))
+    scores = json.loads((out / "report" / "scores.json").read_text(encoding="utf-8"))
+    for score in ("crps", "rmse"):
+        ratios = skill_ratio(scores, "thetao", score)
+        print(f"\n{score} of diffusion / peer, mean over levels: " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items()))
+    print(f"\nfinished in {time.monotonic() - began:.0f} s")
+    print(f"reconstruction  {out / 'ocean_diffusion.nc'}\nscores          {out / 'report' / 'scores.json'}")
+    print(f"figures         {out / 'report' / 'figures'}\nreport          {out / 'report' / 'report.html'}")

@@ -1,0 +1,127 @@
+"""A conditional diffusion model: a network, a schedule, and what the network predicts; knows its loss and its denoiser.
+
+With a first guess g of error scale d the model draws the residual r = (x - g) / d in place of x.
+"""
+
+__all__ = ["DiffusionModel", "RegressionModel"]
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from driftfield.diffusion.denoiser import NetworkDenoiser, Preconditioning
+from driftfield.diffusion.loss import Where, diffusion_loss, loss_mask, masked_mean
+from driftfield.diffusion.noise_levels import NoiseLevels, stratified
+from driftfield.diffusion.parameterization import Parameterization
+from driftfield.diffusion.schedule import Schedule
+from driftfield.diffusion.weighting import Weighting
+from driftfield.fields import FieldBatch
+
+
+def to_residual(batch: FieldBatch, x: Tensor) -> Tensor:
+    """(x - first guess) / its scale inside the domain; x itself where there is no first guess."""
+    if batch.first_guess is None or batch.first_guess_scale is None:
+        return x
+    return torch.where(batch.domain, (x - batch.first_guess) / batch.first_guess_scale, 0)
+
+
+def from_residual(batch: FieldBatch, r: Tensor) -> Tensor:
+    """The inverse of `to_residual`."""
+    if batch.first_guess is None or batch.first_guess_scale is None:
+        return r
+    return torch.where(batch.domain, r * batch.first_guess_scale + batch.first_guess, 0)
+
+
+class DiffusionModel(nn.Module):
+    """p(x | observations) as a denoiser that can be trained.
+
+    Arguments:
+        network: `encode(batch, wrap=...)` once per sample and `network(x, c_noise, encoded)` once per evaluation.
+        schedule: Shared by training and sampling.
+        parameterization: What the network predicts.
+        noise_levels: The density of training noise levels.
+        weighting: Of the noise levels in the loss.
+        sd: Standard deviation of the (normalised) data.
+        loss_over: Cells that teach: "domain" or "unobserved".
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: Schedule,
+        *,
+        parameterization: Parameterization,
+        noise_levels: NoiseLevels,
+        weighting: Weighting,
+        sd: float = 1.0,
+        loss_over: Where = "domain",
+    ) -> None:
+        super().__init__()
+        self.network, self.schedule, self.noise_levels, self.weighting = network, schedule, noise_levels, weighting
+        self.preconditioning = Preconditioning(schedule, parameterization, sd)
+        self.loss_over = loss_over
+
+    def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Float[Tensor, ""]:
+        """The masked weighted loss at random noise levels; `generator` is on the CPU, so that devices agree."""
+        x = to_residual(batch, batch.target)
+        u = stratified(len(batch), generator).to(x.device)
+        eps = torch.randn(x.shape, generator=generator).to(x.device)
+        gamma = self.noise_levels.gamma(u, self.schedule)
+        t = self.schedule.t(gamma).clamp(0, 1)
+        alpha, sigma = (part.view(-1, 1, 1, 1) for part in self.schedule.alpha_sigma(t))
+        encoded = self.network.encode(batch, wrap=wrap)
+        denoiser = NetworkDenoiser(
+            self.preconditioning, lambda scaled, c_noise: self.network(scaled, c_noise, encoded), batch.domain
+        )
+        known = batch.observed | batch.held_out
+        return diffusion_loss(
+            denoiser(alpha * x + sigma * eps, t),
+            x,
+            gamma,
+            mask=loss_mask(batch.domain & known, batch.observed, self.loss_over),
+            schedule=self.schedule,
+            noise_levels=self.noise_levels,
+            weighting=self.weighting,
+        )
+
+    def denoiser(self, batch: FieldBatch, *, members: int = 1, wrap: bool = False) -> NetworkDenoiser:
+        """The denoiser of every sample `members` times in a row; the condition is encoded once per sample, here."""
+        encoded = self.network.encode(batch, wrap=wrap).repeat(members)
+        domain = batch.domain.repeat_interleave(members, dim=0)
+        return NetworkDenoiser(
+            self.preconditioning, lambda scaled, c_noise: self.network(scaled, c_noise, encoded), domain
+        )
+
+
+class RegressionModel(nn.Module):
+    """The same network trained to give the mean at once: the peer that shows what sampling adds.
+
+    Arguments:
+        network: As of the diffusion model; its noisy field stays 0.
+        loss_over: Cells that teach: "domain" or "unobserved".
+    """
+
+    def __init__(self, network: nn.Module, *, loss_over: Where = "domain") -> None:
+        super().__init__()
+        self.network, self.loss_over = network, loss_over
+
+    def forward(self, batch: FieldBatch, *, wrap: bool = False) -> Float[Tensor, "batch channel lat lon"]:
+        """The mean of the (residual) field, 0 outside the domain."""
+        nothing = torch.zeros_like(batch.target)
+        encoded = self.network.encode(batch, wrap=wrap)
+        mean = self.network(nothing, nothing.new_zeros(len(batch)), encoded).float()
+        return torch.where(batch.domain, mean, 0)
+
+    def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Float[Tensor, ""]:
+        """Masked mean squared error."""
+        x = to_residual(batch, batch.target)
+        known = batch.observed | batch.held_out
+        mask = loss_mask(batch.domain & known, batch.observed, self.loss_over)
+        return masked_mean((self(batch, wrap=wrap) - x) ** 2, mask)
+
+
+def without_target(batch: FieldBatch) -> FieldBatch:
+    """The batch as a reconstruction sees it: nothing of the truth is left."""
+    return replace(batch, target=torch.zeros_like(batch.target), held_out=torch.zeros_like(batch.held_out))

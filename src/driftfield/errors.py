@@ -1,0 +1,64 @@
+"""What a user can have done wrong.
+
+Every message says three things: what was found, what is allowed, what to do next. The command line turns a `UserError`
+into one readable line and exit code 2; anything else is our own mistake and ends with exit code 1.
+"""
+
+__all__ = [
+    "ConfigurationError",
+    "DataError",
+    "DivergenceError",
+    "ExistsError",
+    "FileFormatError",
+    "MissingExtraError",
+    "OverlapError",
+    "UserError",
+    "suggest",
+]
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Base of everything that a user can mend."""
+
+
+class ConfigurationError(UserError):
+    """A recipe, an option or an argument does not name something that exists."""
+
+
+class DataError(UserError):
+    """A data set lacks a variable, an axis, a unit, or holds impossible values."""
+
+
+class FileFormatError(UserError):
+    """A file cannot be read as what it should be."""
+
+
+class ExistsError(UserError):
+    """The output is already there and may not be overwritten."""
+
+
+class OverlapError(UserError):
+    """Training, validation and test data share windows or times."""
+
+
+class DivergenceError(UserError):
+    """Sampling or training left the range of finite numbers."""
+
+
+class MissingExtraError(UserError, ImportError):
+    """An optional library is not installed."""
+
+
+def suggest(found: str, allowed: Iterable[str]) -> str:
+    """Says what is allowed, and which of it the user probably meant.
+
+    >>> suggest("lng", ["lat", "lon"])
+    "expected one of ('lat', 'lon'). Did you mean 'lon'?"
+    """
+    names = sorted(map(str, allowed))
+    text = f"expected one of ({', '.join(map(repr, names))})" if names else "nothing is allowed here"
+    near = get_close_matches(found, names, n=1, cutoff=0.5)
+    return f"{text}. Did you mean {near[0]!r}?" if near else f"{text}."

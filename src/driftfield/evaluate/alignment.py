@@ -1,0 +1,149 @@
+"""Puts truth, reconstructions and observations on the very same times, depths, latitudes and longitudes.
+
+    reconstructions (their common times)  <-  truth, observations (the same times, levels and cells picked from them)
+
+Files of different programs store 10.1 degrees or 5727.917 m with different last digits, times in different units; so
+labels are compared with a tolerance (1e-3 degrees, 1e-2 m, one second) and then made equal. What cannot be matched is
+an error, never a silent intersection of cells.
+"""
+
+__all__ = ["Aligned", "align", "time_keys"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import xarray as xr
+
+from driftfield.errors import DataError
+
+TOLERANCE = {"lat": 1e-3, "lon": 1e-3, "depth": 1e-2}
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Data sets with equal coordinates.
+
+    Arguments:
+        truth: The complete fields.
+        outputs: Reconstructions by method name.
+        observations: What the methods saw, with `domain` and `held_out`.
+        times: Time stamps as text, to the second.
+        notes: What a reader of the scores should know about the selection.
+    """
+
+    truth: xr.Dataset
+    outputs: dict[str, xr.Dataset]
+    observations: xr.Dataset
+    times: list[str]
+    notes: list[str]
+
+
+def align(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr.Dataset) -> Aligned:
+    """Selects the times that all `outputs` share, and their grid, from everything.
+
+    Arguments:
+        truth: Canonical data set; may hold more times and a larger region.
+        outputs: Reconstructions; the attribute `method` names them, else the key.
+        observations: Canonical observation file; may hold more times and a larger region.
+
+    Raises:
+        DataError: there is no output, or times, levels or cells do not match.
+    """
+    if not outputs:
+        raise DataError("There is nothing to evaluate: expected one or more reconstructions. Name at least one file.")
+    named = _by_method(outputs)
+    for what, dataset in {"the truth": truth, "the observations": observations, **named}.items():
+        for name in ("time", "lat", "lon"):
+            if name not in dataset.coords:
+                raise DataError(f"{_quoted(what)} has no coordinate {name!r}: expected time, [depth,] lat, lon.")
+    first, grid = next(iter(named.items()))
+    keys = {method: time_keys(dataset["time"]) for method, dataset in named.items()}
+    times = [t for t in keys[first] if all(t in other for other in keys.values())]
+    if not times:
+        spans = "; ".join(f"{method}: {_span(found)}" for method, found in keys.items())
+        raise DataError(f"The reconstructions share no time ({spans}). Reconstruct the same times with every method.")
+    notes = [
+        f"{method} holds {len(found)} times; the {len(times)} that all methods share are scored."
+        for method, found in keys.items()
+        if len(found) != len(times)
+    ]
+    aligned = {method: _select(dataset, times, grid, f"{method!r}") for method, dataset in named.items()}
+    return Aligned(
+        truth=_select(truth, times, grid, "the truth"),
+        outputs=aligned,
+        observations=_select(observations, times, grid, "the observations"),
+        times=times,
+        notes=notes,
+    )
+
+
+def time_keys(time: xr.DataArray) -> list[str]:
+    """Time stamps as ISO text to the nearest second, the same for numpy and cftime dates of any unit."""
+    values = np.atleast_1d(time.values)
+    if values.dtype.kind == "M":
+        whole = (values.astype("datetime64[ms]") + np.timedelta64(500, "ms")).astype("datetime64[s]")
+        return [str(t) for t in whole]
+    if values.dtype.kind == "O":
+        rounded = [t + timedelta(milliseconds=500) for t in values]
+        return [f"{t.year:04d}-{t.month:02d}-{t.day:02d}T{t.hour:02d}:{t.minute:02d}:{t.second:02d}" for t in rounded]
+    return [str(t) for t in values]
+
+
+def _by_method(outputs: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Outputs by the name of their method; a method that comes twice keeps its key beside its name."""
+    methods = {key: str(dataset.attrs.get("method", key)) for key, dataset in outputs.items()}
+    names = list(methods.values())
+    return {
+        methods[key] if names.count(methods[key]) == 1 else f"{methods[key]} ({key})": dataset
+        for key, dataset in outputs.items()
+    }
+
+
+def _select(dataset: xr.Dataset, times: Sequence[str], grid: xr.Dataset, what: str) -> xr.Dataset:
+    """`dataset` at `times` and on the cells of `grid`, with the coordinates of `grid`."""
+    have = {key: index for index, key in enumerate(time_keys(dataset["time"]))}
+    missing = [t for t in times if t not in have]
+    if missing:
+        raise DataError(
+            f"{_quoted(what)} lacks {len(missing)} of {len(times)} times, the first is {missing[0]}; it holds "
+            f"{_span(list(have))}. Pass the file that covers the reconstructed times."
+        )
+    picks = {"time": np.array([have[t] for t in times])}
+    for name in ("depth", "lat", "lon"):
+        if name in dataset.dims and name in grid.dims:
+            picks[name] = _nearest(dataset[name].values, grid[name].values, name, what)
+    # an index array that picks everything in order would only cost a copy
+    picks = {d: i for d, i in picks.items() if not np.array_equal(i, np.arange(dataset.sizes[d]))}
+    selected = dataset.isel(picks)
+    labels = {name: grid[name].values for name in ("depth", "lat", "lon") if name in dataset.dims and name in grid.dims}
+    return selected.assign_coords(
+        {name: (name, values, dataset[name].attrs) for name, values in labels.items()}
+    ).assign_coords(time=("time", np.array(times, dtype=object)))
+
+
+def _nearest(have: np.ndarray, want: np.ndarray, name: str, what: str) -> np.ndarray:
+    """Index in `have` of every label in `want`."""
+    have, want = np.atleast_1d(have).astype(np.float64), np.atleast_1d(want).astype(np.float64)
+    distance = want[:, None] - have[None, :]
+    if name == "lon":
+        distance = (distance + 180) % 360 - 180
+    distance = abs(distance)
+    index = distance.argmin(1)
+    off = distance[np.arange(len(want)), index]
+    if (off > TOLERANCE[name]).any():
+        worst = int(off.argmax())
+        raise DataError(
+            f"{_quoted(what)} has no {name} {want[worst]:g}: its {len(have)} values go from {have.min():g} to "
+            f"{have.max():g}, the nearest is {off[worst]:g} away. Evaluate on the grid that was reconstructed."
+        )
+    return index
+
+
+def _span(keys: Sequence[str]) -> str:
+    return f"{len(keys)} times from {keys[0]} to {keys[-1]}" if keys else "no times"
+
+
+def _quoted(what: str) -> str:
+    return what[0].upper() + what[1:] if what.startswith("the ") else f"The reconstruction {what.strip(chr(39))!r}"

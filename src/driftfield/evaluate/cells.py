@@ -1,0 +1,148 @@
+"""The cells that count, gathered flat: from (member, time, depth, lat, lon) with masks to (member, cell) without.
+
+    truth, mean, sd, members, area, similarity   --level by level, only the scored cells-->   Cells   -->  {score:
+    value}
+
+Only scored cells stay in memory, and one level is read at a time, so that a large file is never loaded whole.
+"""
+
+__all__ = ["Cells", "Picker", "cells_of", "level_key", "level_keys", "level_slice"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import xarray as xr
+
+from driftfield.evaluate import ensembles, scores
+
+
+def level_key(depth: float) -> str:
+    """A depth in metres as it appears in score files: "5", "120.5"."""
+    return f"{depth:.3f}".rstrip("0").rstrip(".")
+
+
+def level_keys(field: xr.DataArray) -> list[str | None]:
+    """The keys of a field's levels; a surface field has the one level None."""
+    return [level_key(float(depth)) for depth in field["depth"]] if "depth" in field.dims else [None]
+
+
+def level_slice(array: xr.DataArray, index: int) -> xr.DataArray:
+    """One level of an array, or the array itself where it has none, as (..., time, lat, lon)."""
+    array = array.isel(depth=index, drop=True) if "depth" in array.dims else array
+    return array.transpose(..., "time", "lat", "lon", missing_dims="ignore")
+
+
+def cells_of(truth: xr.DataArray, where: xr.DataArray, index: int) -> np.ndarray:
+    """Cells of one level that are in `where` and known to the truth: (time, lat, lon)."""
+    known = level_slice(truth, index).notnull()
+    return (level_slice(where, index) & known).transpose("time", "lat", "lon").values
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The scored cells of one method and one variable.
+
+    Arguments:
+        truth: (cell).
+        mean: (cell).
+        similarity: Local structural similarity (cell).
+        weights: (cell), or None where all count alike.
+        members: (member, cell), or None where there is one only.
+        sd: (cell), or None where the file has none.
+    """
+
+    truth: xr.DataArray
+    mean: xr.DataArray
+    similarity: xr.DataArray
+    weights: xr.DataArray | None
+    members: xr.DataArray | None
+    sd: xr.DataArray | None
+
+    @classmethod
+    def join(cls, parts: "Sequence[Cells]") -> "Cells":
+        """All levels in one."""
+        columns = {}
+        for column in fields(cls):
+            values = [getattr(part, column.name) for part in parts]
+            columns[column.name] = None if values[0] is None else xr.concat(values, dim="cell")
+        return cls(**columns)  # type: ignore[arg-type]
+
+    @property
+    def kind(self) -> str:
+        """What the answer is: an "ensemble", a "gaussian" (mean and sd), or "deterministic"."""
+        if self.members is not None and bool((self.members != self.members.isel(member=0)).any()):
+            return "ensemble"
+        if self.members is None and self.sd is not None and bool((self.sd > 0).any()):
+            return "gaussian"
+        return "deterministic"
+
+    def holes(self) -> int:
+        """How many cells lack their mean, a member, or (without members) their sd."""
+        missing = self.mean.isnull()
+        if self.members is not None:
+            missing = missing | self.members.isnull().any("member")
+        elif self.sd is not None:
+            missing = missing | self.sd.isnull()
+        return int(missing.sum())
+
+    def scores(self, kind: str) -> dict[str, object]:
+        """Every score as JSON knows it: a finite float or None, and `n`."""
+        w = self.weights
+        found: dict[str, xr.DataArray | None] = {
+            name: scores.SCORES[name](self.mean, self.truth, weights=w)
+            for name in ("rmse", "mae", "bias", "correlation", "psnr")
+        }
+        found["ssim"] = scores.masked_mean(self.similarity, self.truth.notnull(), weights=w)
+        found |= {"crps": found["mae"], "spread_skill": None, "coverage_90": None}
+        if kind == "ensemble" and self.members is not None:
+            found["crps"] = ensembles.crps_fair(self.members, self.truth, weights=w)
+            found["spread_skill"] = ensembles.spread_skill(self.members, self.truth, weights=w)
+            found["coverage_90"] = ensembles.coverage(self.members, self.truth, weights=w)
+        elif kind == "gaussian" and self.sd is not None:
+            found["crps"] = ensembles.crps_gaussian(self.mean, self.sd, self.truth, weights=w)
+            found["spread_skill"] = ensembles.spread_skill_gaussian(self.mean, self.sd, self.truth, weights=w)
+            found["coverage_90"] = ensembles.coverage_gaussian(self.mean, self.sd, self.truth, weights=w)
+        numbers: dict[str, object] = {
+            name: float(value) if value is not None and np.isfinite(value) else None for name, value in found.items()
+        }
+        return {**numbers, "n": int(self.truth.size)}
+
+
+class Picker:
+    """Gathers the cells of one reconstruction, level by level.
+
+    Arguments:
+        truth: (time, [depth,] lat, lon).
+        output: The reconstruction, on the same coordinates.
+        name: The variable.
+        domain: ([depth,] lat, lon).
+        area_weighted: Whether cells get the cosine of their latitude as weight.
+    """
+
+    def __init__(
+        self, truth: xr.DataArray, output: xr.Dataset, name: str, domain: xr.DataArray, *, area_weighted: bool
+    ) -> None:
+        self.truth, self.output, self.name, self.domain = truth, output, name, domain
+        self.area_weighted = area_weighted
+
+    def __call__(self, index: int, mask: np.ndarray) -> Cells:
+        """The cells of `mask` (time, lat, lon) at one level."""
+
+        def flat(array: xr.DataArray) -> xr.DataArray:
+            picked = level_slice(array, index).values[..., mask]
+            return xr.DataArray(picked, dims=("member", "cell")[-picked.ndim :])
+
+        true = level_slice(self.truth, index).load()
+        mean = level_slice(self.output[self.name], index).load()
+        inside = level_slice(self.domain, index) & true.notnull() & mean.notnull()
+        members, sd = self.output.get(f"{self.name}_member"), self.output.get(f"{self.name}_sd")
+        area = true["lat"].copy(data=np.cos(np.deg2rad(true["lat"].values))).broadcast_like(true)
+        return Cells(
+            truth=flat(true),
+            mean=flat(mean),
+            similarity=flat(scores.ssim_map(mean, true, domain=inside)),
+            weights=flat(area.transpose(*true.dims)) if self.area_weighted else None,
+            members=flat(members) if members is not None and members.sizes["member"] > 1 else None,
+            sd=flat(sd) if sd is not None else None,
+        )

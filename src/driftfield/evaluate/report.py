@@ -1,0 +1,188 @@
+"""One page that says it all: tables and figures in one HTML file that needs no network, no other file, no script.
+
+evaluation + figures + provenance  --report.html (the template in this room)-->  REPORT/report.html
+"""
+
+__all__ = ["write_report", "write_report_folder"]
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import xarray as xr
+from jinja2 import Environment, StrictUndefined
+
+from driftfield.evaluate.comparison import IDEAL, best_methods
+from driftfield.evaluate.evaluation import Evaluation, write_scores
+from driftfield.evaluate.figures import caption, write_figures
+from driftfield.files import refuse_existing, replacing, write_text
+
+OVERALL = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "bias": "bias",
+    "crps": "fair CRPS",
+    "spread_skill": "spread / skill",
+    "coverage_90": "90 % coverage",
+    "correlation": "correlation",
+    "psnr": "PSNR [dB]",
+    "ssim": "SSIM",
+}
+BY_LEVEL = {"rmse": "RMSE", "crps": "fair CRPS", "spread_skill": "spread / skill", "coverage_90": "90 % coverage"}
+LIBRARIES = ("driftfield", "numpy", "xarray", "matplotlib")
+
+
+def write_report(
+    evaluation: Evaluation,
+    figures: Sequence[Path],
+    provenance: Mapping[str, object],
+    path: Path,
+    *,
+    overwrite: bool = True,
+) -> None:
+    """Writes the page, atomically.
+
+    Arguments:
+        evaluation: What `evaluate` found.
+        figures: What `write_figures` drew; embedded, so that the files may go.
+        provenance: Anything a reader needs to find the inputs again: file names, command line, date. Shown as a list.
+        path: The HTML file.
+        overwrite: Whether an older page may be replaced.
+
+    Raises:
+        ExistsError: the page exists and `overwrite` is false.
+    """
+    text = (package_files("driftfield.evaluate") / "report.html").read_text(encoding="utf-8")
+    template = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(text)
+    page = template.render(
+        evaluation=evaluation,
+        sections=[_section(evaluation, name, figures) for name in evaluation.variables],
+        provenance={key: _text(value) for key, value in provenance.items()},
+        versions={library: metadata.version(library) for library in LIBRARIES},
+    )
+    write_text(path, page, overwrite=overwrite)
+
+
+def write_report_folder(
+    evaluation: Evaluation,
+    truth: xr.Dataset,
+    outputs: Mapping[str, xr.Dataset],
+    observations: xr.Dataset,
+    *,
+    provenance: Mapping[str, object],
+    folder: Path,
+    overwrite: bool = False,
+) -> None:
+    """Writes `scores.json`, `diagnostics.json`, `figures/` and `report.html` as one folder: all of it, or nothing.
+
+    Raises:
+        ExistsError: the folder exists and `overwrite` is false.
+    """
+    refuse_existing(folder, overwrite=overwrite)
+    with replacing(folder, overwrite=overwrite) as temporary:
+        temporary.mkdir()
+        write_scores(evaluation, temporary / "scores.json")
+        write_text(temporary / "diagnostics.json", json.dumps(_diagnostics(evaluation), indent=2) + "\n")
+        figures = write_figures(truth, outputs, observations, evaluation, temporary / "figures")
+        write_report(evaluation, figures, provenance, temporary / "report.html")
+
+
+def _diagnostics(evaluation: Evaluation) -> dict[str, object]:
+    """Rank histograms, reliability and spectra as plain lists: what the figures show, for other programs."""
+    return {
+        "rank_histogram": {
+            m: {v: list(map(float, r)) for v, r in found.items()} for m, found in evaluation.ranks.items()
+        },
+        "reliability": {
+            m: {v: {str(c): table[c].values.tolist() for c in table} for v, table in found.items()}
+            for m, found in evaluation.reliability.items()
+        },
+        "spectra": {
+            v: {
+                level: {
+                    **{key: str(value) for key, value in curves.attrs.items()},
+                    "wavelength_km": curves["wavelength"].values.tolist(),
+                    **{str(c): curves[c].values.tolist() for c in curves},
+                }
+                for level, curves in levels.items()
+            }
+            for v, levels in evaluation.spectra.items()
+        },
+        "times": evaluation.times,
+        "notes": evaluation.notes,
+    }
+
+
+def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict[str, object]:
+    """What the template shows of one variable."""
+    rows = {method: found[name] for method, found in evaluation.scores.items() if name in found}
+    units = evaluation.units[name]
+    labels = {
+        s: f"{label} [{units}]" if s in ("rmse", "mae", "bias", "crps") else label for s, label in OVERALL.items()
+    }
+    cells, share = evaluation.held_out[name]
+    levels = list(dict.fromkeys(key for row in rows.values() for key in row["levels"]))  # type: ignore[attr-defined]
+    return {
+        "name": name,
+        "title": evaluation.names[name],
+        "units": units,
+        "cells": f"{cells:,}",
+        "share": f"{100 * share:.1f}",
+        "overall": _table(rows, labels),
+        "levels": {
+            label + (f" [{units}]" if score in ("rmse", "crps") else ""): _level_table(rows, levels, score)
+            for score, label in BY_LEVEL.items()
+        }
+        if levels
+        else {},
+        "depths": levels,
+        "ranks": {
+            method: [float(r) * len(found[name]) for r in found[name]]
+            for method, found in evaluation.ranks.items()
+            if name in found
+        },
+        "figures": [
+            {"caption": caption(path), "alt": path.stem.replace("--", ", "), "data": _embedded(path)}
+            for path in figures
+            if path.stem.startswith(f"{name}--")
+        ],
+    }
+
+
+def _table(rows: Mapping[str, Mapping[str, object]], labels: Mapping[str, str]) -> dict[str, object]:
+    """Rows are methods, columns are scores; each cell is (text, whether it is the best)."""
+    best = {score: best_methods(rows, score) for score in labels if score in IDEAL}
+    return {
+        "columns": list(labels.values()),
+        "rows": {m: [(_number(row.get(s)), m in best[s]) for s in labels] for m, row in rows.items()},
+    }
+
+
+def _level_table(
+    rows: Mapping[str, Mapping[str, object]], levels: Sequence[str], score: str
+) -> dict[str, list[tuple[str, bool]]]:
+    """Rows are methods, columns are depths."""
+    table: dict[str, list[tuple[str, bool]]] = {method: [] for method in rows}
+    for level in levels:
+        at = {method: row["levels"].get(level, {}) for method, row in rows.items()}  # type: ignore[attr-defined]
+        best = best_methods(at, score)
+        for method, found in at.items():
+            table[method].append((_number(found.get(score)), method in best))
+    return {method: cells for method, cells in table.items() if any(text != "–" for text, _ in cells)}
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _embedded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode("ascii")

@@ -1,0 +1,198 @@
+"""Power against wavelength: does a reconstruction have the small scales that the truth has?
+
+    E(k) dk = <|F{h (x - plane)}|^2> / <h^2>,    integral of E = variance of the detrended field
+
+h is the Hann window and the plane the least-squares one, so that what does not match at the edges of the box does not
+leak into every wavelength. A spectrum needs a box without holes: `largest_box` finds the biggest one that lies in the
+domain. Distances are kilometres at the middle latitude of the box. The *mean* of an ensemble is meant to lose power
+at scales that the observations leave open; a *member* is not.
+"""
+
+__all__ = ["Box", "box_spectra", "isotropic_spectrum", "largest_box", "spacing_km", "zonal_spectrum"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from driftfield.errors import DataError
+
+EARTH_RADIUS_KM = 6371.0
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of cells, all of them in the domain."""
+
+    lat: slice
+    lon: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells along latitude and longitude."""
+        return self.lat.stop - self.lat.start, self.lon.stop - self.lon.start
+
+
+def largest_box(domain: np.ndarray) -> Box:
+    """The largest rectangle of True in a mask (lat, lon); of size 0 if there is none.
+
+    Row by row: how far up each column is True, then the largest rectangle under that histogram, with a stack.
+    """
+    height = np.zeros(domain.shape[1] + 1, dtype=int)  # the extra 0 closes what is still open at the right edge
+    best, area = Box(slice(0, 0), slice(0, 0)), 0
+    for row, inside in enumerate(np.asarray(domain, dtype=bool)):
+        height[:-1] = np.where(inside, height[:-1] + 1, 0)
+        stack: list[tuple[int, int]] = []  # (first column, height), heights rising
+        for column, h in enumerate(height):
+            start = column
+            while stack and stack[-1][1] >= h:
+                start, tall = stack.pop()
+                if tall * (column - start) > area:
+                    area = tall * (column - start)
+                    best = Box(slice(row + 1 - tall, row + 1), slice(start, column))
+            stack.append((start, int(h)))
+    return best
+
+
+def box_spectra(fields: Mapping[str, xr.DataArray], inside: xr.DataArray) -> xr.Dataset:
+    """Spectra of several fields over the same box, the largest one in `inside`.
+
+    Arguments:
+        fields: (..., lat, lon) each, finite in `inside`.
+        inside: (lat, lon).
+
+    Returns:
+        One curve per field; isotropic where the box has 12 x 12 cells or more, else zonal over 2 x 16 or more
+        (attribute `kind`).
+
+    Raises:
+        DataError: there is no box of that size, or the grid is uneven.
+    """
+    box = largest_box(inside.transpose("lat", "lon").values)
+    if min(box.shape) < 12 and (box.shape[0] < 2 or box.shape[1] < 16):
+        raise DataError(
+            f"The largest box without land has {box.shape[0]} x {box.shape[1]} cells, a spectrum needs 12 x 12 or 2 x "
+            f"16. "
+            "Evaluate a region with more open water."
+        )
+    isotropic = min(box.shape) >= 12
+    spectrum = isotropic_spectrum if isotropic else zonal_spectrum
+    curves = {name: spectrum(field.isel(lat=box.lat, lon=box.lon)) for name, field in fields.items()}
+    kind = "isotropic" if isotropic else "zonal"
+    return xr.Dataset(curves, attrs={"kind": kind, "cells": f"{box.shape[0]} x {box.shape[1]}"})
+
+
+def spacing_km(field: xr.DataArray) -> tuple[float, float]:
+    """Distance between neighbouring cells along latitude and longitude, in km at the middle latitude.
+
+    Raises:
+        DataError: the grid is not evenly spaced (to 1 %), or has fewer than two cells along an axis.
+    """
+    steps = []
+    for name in ("lat", "lon"):
+        values = np.asarray(field[name], dtype=np.float64)
+        step = np.diff(values)
+        if len(step) == 0 or np.ptp(step) > 0.01 * abs(step.mean()):
+            raise DataError(
+                f"A spectrum needs an evenly spaced {name}, found {len(values)} values with steps "
+                f"{step.min(initial=np.inf):g} to {step.max(initial=-np.inf):g}. "
+                "Regrid first, or choose a smaller region."
+            )
+        steps.append(abs(step.mean()) * np.pi / 180 * EARTH_RADIUS_KM)
+    return steps[0], steps[1] * float(np.cos(np.deg2rad(field["lat"].mean())))
+
+
+def isotropic_spectrum(field: xr.DataArray) -> xr.DataArray:
+    """Power over rings of the wavenumber, averaged over everything but lat and lon.
+
+    Arguments:
+        field: (..., lat, lon) without NaN, evenly spaced.
+
+    Returns:
+        E(k) over `wavenumber` (cycles per km), in units^2 km; `wavelength` in km is a second coordinate. Rings reach
+        to the Nyquist wavenumber of the coarser axis.
+
+    Raises:
+        DataError: holes, fewer than 4 x 4 cells, or an uneven grid.
+    """
+    values, (dy, dx) = _checked(field, at_least=(4, 4))
+    power = np.abs(np.fft.fft2(_tapered(values))) ** 2
+    while power.ndim > 2:
+        power = power.mean(0)
+    ny, nx = power.shape
+    power = power / (ny * nx) ** 2  # sums to the mean square of the tapered field
+    k = np.hypot(np.fft.fftfreq(ny, dy)[:, None], np.fft.fftfreq(nx, dx)[None, :])
+    width = max(1 / (ny * dy), 1 / (nx * dx))
+    rings = max(1, int(0.5 / max(dy, dx) / width + 1e-9))
+    ring = np.rint(k / width).astype(int)
+    inside = (ring >= 1) & (ring <= rings)
+    energy = np.bincount(ring[inside], weights=power[inside], minlength=rings + 1)[1:] / width
+    return _spectrum(energy, width * np.arange(1, rings + 1), field)
+
+
+def zonal_spectrum(field: xr.DataArray) -> xr.DataArray:
+    """Power over the zonal wavenumber, averaged over everything but lon.
+
+    Arguments:
+        field: (..., lat, lon) without NaN, evenly spaced along lon.
+
+    Returns:
+        E(k) over `wavenumber` (cycles per km), one-sided, in units^2 km, with `wavelength` in km.
+
+    Raises:
+        DataError: holes, fewer than 4 cells, or an uneven grid.
+    """
+    values, (_, dx) = _checked(field, at_least=(2, 4))
+    nx = values.shape[-1]
+    power = np.abs(np.fft.rfft(_tapered_rows(values.reshape(-1, nx)), axis=-1)) ** 2
+    power = power.mean(0)[1:] / nx**2
+    power[: (nx - 1) // 2] *= 2  # the negative wavenumbers; Nyquist, where there is one, stands alone
+    return _spectrum(power * nx * dx, np.arange(1, len(power) + 1) / (nx * dx), field)
+
+
+def _spectrum(energy: np.ndarray, wavenumber: np.ndarray, field: xr.DataArray) -> xr.DataArray:
+    units = field.attrs.get("units", "1")
+    return xr.DataArray(
+        energy,
+        coords={"wavenumber": wavenumber, "wavelength": ("wavenumber", 1 / wavenumber)},
+        dims="wavenumber",
+        attrs={"units": f"({units})2 km", "long_name": "power spectral density"},
+    )
+
+
+def _checked(field: xr.DataArray, *, at_least: tuple[int, int]) -> tuple[np.ndarray, tuple[float, float]]:
+    values = field.transpose(..., "lat", "lon").values.astype(np.float64)
+    if values.shape[-2] < at_least[0] or values.shape[-1] < at_least[1]:
+        raise DataError(
+            f"A spectrum needs {at_least[0]} x {at_least[1]} cells or more, "
+            f"found {values.shape[-2]} x {values.shape[-1]}. Choose a larger region."
+        )
+    holes = int(np.isnan(values).sum())
+    if holes:
+        raise DataError(f"A spectrum needs a field without holes, found {holes} NaN. Choose a box with `largest_box`.")
+    return values, spacing_km(field)
+
+
+def _tapered(values: np.ndarray) -> np.ndarray:
+    """(..., lat, lon) less its least-squares plane, times a Hann window of mean square one."""
+    ny, nx = values.shape[-2:]
+    y, x = np.meshgrid(np.linspace(-1, 1, ny), np.linspace(-1, 1, nx), indexing="ij")
+    basis = np.stack([np.ones(ny * nx), y.ravel(), x.ravel()], axis=1)
+    flat = values.reshape(*values.shape[:-2], ny * nx)
+    plane = (flat @ np.linalg.pinv(basis).T) @ basis.T
+    window = _hann(ny)[:, None] * _hann(nx)[None, :]
+    return (flat - plane).reshape(values.shape) * window
+
+
+def _tapered_rows(rows: np.ndarray) -> np.ndarray:
+    """(row, lon) less a line each, times a Hann window of mean square one."""
+    x = np.linspace(-1, 1, rows.shape[1])
+    line = rows.mean(1, keepdims=True) + x * (rows @ x / (x @ x))[:, None]
+    return (rows - line) * _hann(rows.shape[1])
+
+
+def _hann(size: int) -> np.ndarray:
+    # half a cell in from the edge, so that no cell is thrown away
+    window = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
+    return window / np.sqrt(np.mean(window**2))

@@ -1,0 +1,152 @@
+"""The seven nouns of the design as protocols: what a room may expect of another without importing it.
+
+Notation as in docs/notation.md: t = 0 is clean, t = 1 is noise; x_t = alpha_t x + sigma_t eps; gamma = log(alpha_t^2 / sigma_t^2).
+"""
+
+__all__ = ["Archive", "Codec", "Denoiser", "Observation", "Reconstructor", "Sampler", "Schedule", "TrainingData"]
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+    from torch import Tensor
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """t in [0, 1] -> (alpha_t, sigma_t), one object for training and sampling."""
+
+    def gamma(self, t: "Tensor") -> "Tensor":
+        """Log signal-to-noise ratio, falling in t."""
+        ...
+
+    def t(self, gamma: "Tensor") -> "Tensor":
+        """Inverse of `gamma`."""
+        ...
+
+    def alpha_sigma(self, t: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Scale of the signal and standard deviation of the noise."""
+        ...
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """(x_t, t, **conditions) -> posterior mean of the clean field; conditions are bound beforehand."""
+
+    schedule: Schedule
+
+    def __call__(self, x_t: "Tensor", t: "Tensor") -> "Tensor":
+        """E[x | x_t]: same shape as x_t (batch, channel, *space); t is (batch,)."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A time grid and a step; stateless."""
+
+    evaluations: int
+    """Network evaluations that one draw costs."""
+
+    def sample(self, denoiser: Denoiser, x_t: "Tensor", noise: "object") -> "Tensor":
+        """From noise at the first time of the grid to a clean field."""
+        ...
+
+
+@runtime_checkable
+class Observation(Protocol):
+    """y = H(x) + noise with covariance R."""
+
+    y: "Tensor"
+
+    def apply(self, x: "Tensor") -> "Tensor":
+        """H(x)."""
+        ...
+
+    def adjoint(self, y: "Tensor") -> "Tensor":
+        """H' y, so that <Hx, y> = <x, H'y>."""
+        ...
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Field in physical units <-> what the denoiser works on."""
+
+    def encode(self, field: "np.ndarray", **where: object) -> "np.ndarray":
+        """Physical units -> network units."""
+        ...
+
+    def decode(self, code: "np.ndarray", **where: object) -> "np.ndarray":
+        """Network units -> physical units."""
+        ...
+
+
+@runtime_checkable
+class Archive(Protocol):
+    """Gridded truth to learn from."""
+
+    dataset: "xr.Dataset"
+    """Variables with dimensions (time, [depth,] lat, lon), lazily opened, NaN outside the domain."""
+    periodic: bool
+    """Whether longitude wraps."""
+
+    def domain(self, variable: str) -> "xr.DataArray":
+        """Where the variable exists: boolean ([depth,] lat, lon)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a `Reconstructor` is fitted to.
+
+    Arguments:
+        archive: The gridded truth.
+        train: Time indices of the training split.
+        validation: Time indices of the validation split.
+        targets: Variables to reconstruct.
+        covariates: Surface variables that are given (cloudy or complete) and not reconstructed.
+        test: Time indices that nobody may learn from.
+        train_windows, validation_windows: Windows of the grid (`data.patches.Window`); none means the whole grid.
+    """
+
+    archive: Archive
+    train: "np.ndarray"
+    validation: "np.ndarray"
+    targets: tuple[str, ...]
+    covariates: tuple[str, ...] = ()
+    test: "np.ndarray | None" = None
+    train_windows: "tuple[Any, ...]" = ()
+    validation_windows: "tuple[Any, ...]" = ()
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """Observations -> complete fields. The diffusion model and every peer are one of these, so a comparison is a loop."""
+
+    method: str
+    """Short name in tables and score files: diffusion, climatology, linear, optimal_interpolation, unet."""
+
+    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
+        """Learns from the training split; constants are chosen on the validation split."""
+        ...
+
+    def reconstruct(self, observations: "xr.Dataset", *, members: int, seed: int = 0) -> "xr.Dataset":
+        """A data set with `<variable>` (mean), `<variable>_sd` and `<variable>_member` (member, ...) for every target.
+
+        Arguments:
+            observations: An observation file (`driftfield.conventions`), opened.
+            members: Size of the ensemble; a deterministic method gives 1 and no spread.
+            seed: Of every random draw; member m depends on (seed, m) only.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes run.json and arrays.safetensors."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> "Reconstructor":
+        """Reads what `save` wrote."""
+        ...

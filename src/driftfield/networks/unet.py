@@ -1,0 +1,227 @@
+"""Conditional U-Nets: what was seen is encoded once per sample, the noisy field once per step.
+
+    condition (observations, masks, covariates) --> encoder -> c_0, c_1, ... c_L      once per sample
+                                                               |    |         |       (added after a 1x1 convolution)
+    x_t, c_noise ---------------------------------> U-Net trunk over the same grids   once per evaluation
+
+Both are pyramids of the same blocks. Fields of any size: the grid is padded to a multiple of 2^L and cropped at the end;
+longitude wraps where the window goes round the globe. The input of the trunk joins its output at full resolution.
+"""
+
+__all__ = ["ConvNeXtUNet", "Encoded", "ResidualUNet", "UNet"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from driftfield.errors import ConfigurationError
+from driftfield.fields import FieldBatch
+from driftfield.networks.blocks import Conv, ConvNeXtBlock, DenseBlock, DomainLinearAttention, Downsample, Upsample
+from driftfield.networks.embeddings import ContextEmbedding, NoiseEmbedding
+from driftfield.registry import register
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A condition as the trunk wants it: features per resolution, the context vector and the domain."""
+
+    features: list[Tensor]
+    context: Tensor
+    domain: Tensor
+    wrap: bool
+
+    def repeat(self, times: int) -> "Encoded":
+        """Every sample `times` times in a row, for members that share their observations."""
+        return Encoded(
+            [feature.repeat_interleave(times, dim=0) for feature in self.features],
+            self.context.repeat_interleave(times, dim=0),
+            self.domain.repeat_interleave(times, dim=0),
+            self.wrap,
+        )
+
+
+class _Pyramid(nn.Module):
+    """Down and up again; returns the features of every resolution on the way up, finest first."""
+
+    def __init__(
+        self,
+        make_block: type[nn.Module],
+        widths: Sequence[int],
+        depths: Sequence[int],
+        embedding: int,
+        **options: object,
+    ) -> None:
+        super().__init__()
+        attention = bool(options.pop("attention", False))
+
+        def blocks(width: int, depth: int) -> nn.ModuleList:
+            return nn.ModuleList(make_block(width, embedding, **options) for _ in range(depth))
+
+        self.down = nn.ModuleList(blocks(width, depth) for width, depth in zip(widths, depths, strict=True))
+        self.up = nn.ModuleList(blocks(width, depth) for width, depth in zip(widths[:-1], depths[:-1], strict=True))
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.shrink = nn.ModuleList(Downsample(fine, coarse) for fine, coarse in pairs)
+        self.grow = nn.ModuleList(Upsample(coarse, fine) for fine, coarse in pairs)
+        self.attention = DomainLinearAttention(widths[-1]) if attention else None
+
+    def forward(self, h: Tensor, embedding: Tensor, domain: Tensor, added: Sequence[Tensor] | None) -> list[Tensor]:
+        skips: list[Tensor] = []
+        for level, blocks in enumerate(self.down):
+            if level:
+                h = self.shrink[level - 1](h)
+            if added is not None:
+                h = h + added[level]
+            for block in blocks:
+                h = block(h, embedding)
+            skips.append(h)
+        if self.attention is not None:
+            factor = domain.shape[-1] // h.shape[-1]
+            h = self.attention(h, F.max_pool2d(domain, factor) if factor > 1 else domain)
+        features = [h]
+        for level in reversed(range(len(self.up))):
+            h = self.grow[level](h) + skips[level]
+            for block in self.up[level]:
+                h = block(h, embedding)
+            features.insert(0, h)
+        return features
+
+
+class UNet(nn.Module, ABC):
+    """A conditional U-Net.
+
+    Arguments:
+        channels: Channels of the field.
+        covariates: Channels of the given fields.
+        first_guess: Whether a first guess and its error scale are part of the condition.
+        widths: Features at each resolution, finest first; each further one halves the grid.
+        depths: Blocks at each resolution, on the way down and on the way up.
+        condition_depths: The same for the encoder of the condition.
+        attention: Whether the coarsest grid has linear attention over the domain.
+        embedding: Length of the context vector.
+        dropout: Probability inside every block.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        covariates: int = 0,
+        first_guess: bool = False,
+        widths: Sequence[int] = (32, 64, 128, 128),
+        depths: Sequence[int] = (1, 2, 2, 2),
+        condition_depths: Sequence[int] = (1, 1, 1, 1),
+        attention: bool = False,
+        embedding: int = 128,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not len(widths) == len(depths) == len(condition_depths):
+            raise ConfigurationError(
+                f"Found {len(widths)} widths, {len(depths)} depths and {len(condition_depths)} condition_depths: "
+                "expected one of each per resolution."
+            )
+        block = self.block()
+        self.channels, self.levels = channels, len(widths)
+        self.context = ContextEmbedding(embedding, covariates)
+        self.noise = NoiseEmbedding(embedding)
+        self.stem = Conv(channels, widths[0])
+        # per field channel: value, seen?, error, exists?, first guess, its scale; per covariate: value, seen?, error
+        self.first_guess = first_guess
+        self.condition_stem = Conv((6 if first_guess else 4) * channels + 3 * covariates, widths[0])
+        self.encoder = _Pyramid(block, widths, condition_depths, embedding, dropout=dropout)
+        self.to_trunk = nn.ModuleList(Conv(width, width, 1) for width in widths)
+        self.trunk = _Pyramid(block, widths, depths, embedding, dropout=dropout, attention=attention)
+        # the full-resolution skip: the last features see the noisy input and the first features of the condition again
+        self.mix = Conv(3 * widths[0], widths[0], 1)
+        self.head = Conv(widths[0], channels)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    @staticmethod
+    @abstractmethod
+    def block() -> type[nn.Module]:
+        """The residual block of this member."""
+
+    def encode(self, batch: FieldBatch, *, wrap: bool = False) -> Encoded:
+        """What is known, as features of every resolution; does not see `batch.target`."""
+        self._set_wrap(self._halo(batch.domain.shape[-1], wrap)[2])
+        domain = batch.domain.float()
+        condition = [batch.observations, batch.observed.float(), batch.error_std, domain]
+        condition += [batch.covariates, batch.covariates_observed.float(), batch.covariates_error_std]
+        if self.first_guess:
+            if batch.first_guess is None or batch.first_guess_scale is None:
+                raise ConfigurationError("This network was built with first_guess=True, but the batch holds none.")
+            condition += [batch.first_guess, batch.first_guess_scale]
+        context = self.context(batch.position, batch.date, batch.presence)
+        anywhere = self._pad(domain.amax(dim=1, keepdim=True), wrap)
+        h = self.condition_stem(self._channels_last(self._pad(torch.cat(condition, dim=1), wrap)))
+        features = self.encoder(h, context, anywhere, None)
+        features = [project(feature) for project, feature in zip(self.to_trunk, features, strict=True)]
+        return Encoded([*features, h], context, anywhere, wrap)
+
+    def forward(
+        self, x: Float[Tensor, "batch channel lat lon"], c_noise: Float[Tensor, " batch"], encoded: Encoded
+    ) -> Float[Tensor, "batch channel lat lon"]:
+        """The prediction for the scaled noisy field x (0 outside the domain)."""
+        height, width = x.shape[-2:]
+        west, _, inner_wrap = self._halo(width, encoded.wrap)
+        self._set_wrap(inner_wrap)
+        stem = self.stem(self._channels_last(self._pad(x, encoded.wrap)))
+        embedding = F.silu(self.noise(c_noise)) + encoded.context
+        h = self.trunk(stem, embedding, encoded.domain, encoded.features[:-1])[0]
+        h = F.silu(self.mix(torch.cat([h, stem, encoded.features[-1]], dim=1)))
+        return self.head(h)[..., :height, west : west + width]
+
+    def _halo(self, width: int, wrap: bool) -> tuple[int, int, bool]:
+        """Cells to add west and east, and whether the convolutions themselves wrap.
+
+        A global grid that can be halved often enough needs nothing; another one is continued round the globe on both sides
+        by a halo that is cropped at the end.
+        """
+        multiple = 2 ** (self.levels - 1)
+        if not wrap:
+            return 0, -width % multiple, False
+        if width % multiple == 0:
+            return 0, 0, True
+        halo = 2 * multiple
+        return halo, halo + -width % multiple, False
+
+    def _pad(self, x: Tensor, wrap: bool) -> Tensor:
+        north = -x.shape[-2] % 2 ** (self.levels - 1)
+        west, east, _ = self._halo(x.shape[-1], wrap)
+        if wrap and (west or east):
+            x = F.pad(x, (west, east, 0, 0), mode="circular")
+        elif east:
+            x = F.pad(x, (0, east, 0, 0))
+        return F.pad(x, (0, 0, 0, north)) if north else x
+
+    def _set_wrap(self, wrap: bool) -> None:
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.wrap = wrap
+
+    @staticmethod
+    def _channels_last(x: Tensor) -> Tensor:
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+@register("network")
+class ResidualUNet(UNet):
+    """The U-Net of dense 3x3 residual blocks: the faster one to train on a CPU."""
+
+    @staticmethod
+    def block() -> type[nn.Module]:
+        return DenseBlock
+
+
+@register("network")
+class ConvNeXtUNet(UNet):
+    """The U-Net of ConvNeXt blocks: large receptive field, few parameters per cell."""
+
+    @staticmethod
+    def block() -> type[nn.Module]:
+        return ConvNeXtBlock

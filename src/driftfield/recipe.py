@@ -1,0 +1,145 @@
+"""A recipe is one YAML file: what to learn from, which reconstructor, how to train it.
+
+    driftfield_format: 1
+    seed: 0
+    data:           {archive, targets, covariates, split, windows, levels, region, time, domain}
+    reconstructor:  {class: ..., arguments of its constructor}
+    trainer:        {class: LightningTrainer, arguments}          only where weights are trained
+
+`$NAME` and `${NAME}` in paths are environment variables. `--set data.archive=x.nc` replaces one value. An unknown key is an
+error that suggests the nearest one.
+"""
+
+__all__ = ["Recipe", "read_recipe"]
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from driftfield.conventions import FORMAT
+from driftfield.errors import ConfigurationError, FileFormatError, suggest
+
+_KEYS = {
+    "": ("driftfield_format", "description", "seed", "data", "reconstructor", "trainer"),
+    "data": ("archive", "targets", "covariates", "split", "windows", "levels", "region", "time", "domain"),
+    "data.windows": ("size", "stride", "max_nodata_fraction"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe.
+
+    Arguments:
+        seed: Of everything random in the training.
+        data: Arguments of `driftfield.data.prepare`.
+        reconstructor: Class and arguments.
+        trainer: Class and arguments, empty where nothing is trained.
+        content: The whole recipe as it was resolved, for the run folder.
+    """
+
+    seed: int
+    data: dict[str, Any]
+    reconstructor: dict[str, Any]
+    trainer: dict[str, Any]
+    content: dict[str, Any] = field(repr=False, default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """Of the resolved recipe: equal recipes have equal hashes."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads, overrides and checks a recipe.
+
+    Arguments:
+        path: The YAML file.
+        overrides: "a.b=value" each; the value is YAML.
+
+    Raises:
+        FileFormatError: the file cannot be read as YAML.
+        ConfigurationError: a key that does not exist, a section that is missing, a value of the wrong kind.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileFormatError(f"Cannot read the recipe {path}: {error.strerror}. Name a YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = " ".join(str(error).split())
+        raise FileFormatError(f"{path} is not valid YAML: {place}. Correct the file.") from error
+    if not isinstance(content, dict):
+        raise FileFormatError(f"{path} holds no mapping, found {type(content).__name__}. A recipe starts with 'data:'.")
+    for override in overrides:
+        _override(content, override)
+    _check(content, path)
+    return Recipe(
+        seed=content.get("seed", 0),
+        data=_expanded(content["data"], "data"),
+        reconstructor=_expanded(content["reconstructor"], "reconstructor"),
+        trainer=dict(content.get("trainer") or {}),
+        content=content,
+    )
+
+
+def _override(content: dict[str, Any], text: str) -> None:
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ConfigurationError(f"Cannot read --set {text!r}: expected key.of.the.recipe=value.")
+    *parents, last = path.split(".")
+    section = content
+    for key in parents:
+        section = section.setdefault(key, {})
+        if not isinstance(section, dict):
+            raise ConfigurationError(f"Cannot set {path!r}: {key!r} is not a section of the recipe.")
+    try:
+        section[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"Cannot read the value of --set {text!r} as YAML. Quote it.") from error
+
+
+def _check(content: Mapping[str, Any], path: Path) -> None:
+    version = content.get("driftfield_format", FORMAT)
+    if version != FORMAT:
+        raise ConfigurationError(f"{path} has driftfield_format {version!r}: this version reads {FORMAT}.")
+    for section, allowed in _KEYS.items():
+        part: Any = content
+        for key in filter(None, section.split(".")):
+            part = (part or {}).get(key)
+        if part is None:
+            continue
+        if not isinstance(part, Mapping):
+            raise ConfigurationError(f"'{section}' in {path} is {part!r}: expected a mapping with keys {allowed}.")
+        for key in part:
+            if key not in allowed:
+                where = f"under '{section}'" if section else "at the top"
+                raise ConfigurationError(f"Unknown key {key!r} {where} of {path}: {suggest(str(key), allowed)}")
+    for section, needed in (("", "data"), ("", "reconstructor"), ("data", "archive"), ("data", "targets")):
+        if needed not in (content[section] if section else content):
+            raise ConfigurationError(f"{path} lacks {needed!r}{f' under {section!r}' if section else ''}. Add it.")
+    if not isinstance(content["reconstructor"], Mapping):
+        raise ConfigurationError(f"'reconstructor' in {path} must be a mapping with the key 'class'.")
+    if not isinstance(content.get("seed", 0), int) or content.get("seed", 0) < 0:
+        raise ConfigurationError(f"seed is {content['seed']!r} in {path}: expected a whole number, 0 or more.")
+
+
+def _expanded(value: Any, where: str) -> Any:
+    """The same with environment variables put in; one that is not set is an error."""
+    if isinstance(value, Mapping):
+        return {key: _expanded(part, f"{where}.{key}") for key, part in value.items()}
+    if isinstance(value, list):
+        return [_expanded(part, where) for part in value]
+    if isinstance(value, str) and "$" in value:
+        expanded = os.path.expandvars(value)
+        if "$" in expanded:
+            raise ConfigurationError(
+                f"{where} is {value!r}, but that environment variable is not set. Export it, or use --set {where}=PATH."
+            )
+        return expanded
+    return value

@@ -1,0 +1,38 @@
+"""Observations in, complete fields out: the diffusion model and its peers."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from driftfield.checkpoint import read_run
+from driftfield.errors import ConfigurationError, suggest
+from driftfield.interfaces import Reconstructor
+from driftfield.reconstruct import baselines
+from driftfield.reconstruct.diffusion import DiffusionReconstructor
+from driftfield.reconstruct.regression import RegressionReconstructor
+from driftfield.registry import lookup
+
+__all__ = ["DiffusionReconstructor", "RegressionReconstructor", "baselines", "load_reconstructor", "shipped_run"]
+
+
+def load_reconstructor(folder: Path) -> Reconstructor:
+    """Loads a run of any registered method.
+
+    Raises:
+        FileFormatError: the folder is no run.
+        ConfigurationError: it is of a class that is not registered.
+    """
+    run_class: type[Reconstructor] = lookup("reconstructor", read_run(Path(folder)).class_name)
+    return run_class.load(Path(folder))
+
+
+def shipped_run(name: str) -> Path:
+    """The folder of a run that comes with the package.
+
+    Raises:
+        ConfigurationError: no such run.
+    """
+    folder = Path(str(files("driftfield"))) / "shipped"
+    known = sorted(path.name for path in folder.iterdir() if (path / "run.json").exists()) if folder.is_dir() else []
+    if name not in known:
+        raise ConfigurationError(f"No shipped run {name!r}: {suggest(name, known)}")
+    return folder / name

@@ -1,0 +1,245 @@
+"""What the peers share: they reconstruct *anomalies* from the seasonal cycle, on the grid that they were fitted on.
+
+    y'(t, x) = y(t, x) - c(month of t, x)          reconstruct y'          add c again
+
+`Background` holds c and the domain of every variable; `Peer` is the part of a `Reconstructor` that all of them have
+alike: the same checks, the same output, the same files.
+"""
+
+__all__ = ["Background", "Peer", "member_generator", "time_stamps"]
+
+import inspect
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import cftime
+import numpy as np
+import xarray as xr
+
+from driftfield.checkpoint import read_run, write_run
+from driftfield.conventions import DIMS, domain_of, require
+from driftfield.data.climatology import MonthlyClimatology
+from driftfield.errors import ConfigurationError, DataError, FileFormatError
+from driftfield.interfaces import TrainingData
+from driftfield.reconstruct.output import Estimate, assemble
+
+
+@dataclass(frozen=True)
+class Background:
+    """Seasonal cycle and domain of the variables of a grid.
+
+    Arguments:
+        climatologies: Per variable, targets first.
+        domains: Per variable ([depth,] lat, lon), boolean.
+        targets: Which of them are to be reconstructed.
+        periodic: Whether longitude wraps.
+    """
+
+    climatologies: dict[str, MonthlyClimatology]
+    domains: dict[str, xr.DataArray]
+    targets: tuple[str, ...]
+    periodic: bool
+
+    @classmethod
+    def fit(cls, data: TrainingData, times: np.ndarray, *, covariates: bool = False) -> Self:
+        """Learns the seasonal cycle of the targets (and the covariates) from the given time indices."""
+        names = (*data.targets, *(data.covariates if covariates else ()))
+        require(data.archive.dataset, names, "the archive")
+        return cls(
+            climatologies={n: MonthlyClimatology.fit(data.archive.dataset[n].isel(time=times)) for n in names},
+            domains={n: canonical(data.archive.domain(n)).astype(bool) for n in names},
+            targets=tuple(data.targets),
+            periodic=bool(data.archive.periodic),
+        )
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Targets, then covariates."""
+        return tuple(self.climatologies)
+
+    @property
+    def lat(self) -> np.ndarray:
+        """Degrees north, ascending."""
+        return self.domains[self.targets[0]]["lat"].values.astype(np.float64)
+
+    @property
+    def lon(self) -> np.ndarray:
+        """Degrees east."""
+        return self.domains[self.targets[0]]["lon"].values.astype(np.float64)
+
+    def mean(self, name: str, times: xr.DataArray) -> np.ndarray:
+        """The seasonal cycle on these dates: (time, [depth,] lat, lon)."""
+        return self.climatologies[name].at(times).values
+
+    def anomaly(self, field: xr.DataArray, name: str) -> np.ndarray:
+        """Departure from the seasonal cycle: (time, [depth,] lat, lon), NaN where not seen or outside the domain."""
+        field = canonical(field)
+        return np.where(self.domains[name].values, field.values - self.mean(name, field["time"]), np.nan)
+
+    def check(self, observations: xr.Dataset) -> None:
+        """Refuses observations that lack a target, a time axis, or lie on another grid.
+
+        Raises:
+            DataError: as said.
+        """
+        require(observations, self.targets, "the observations")
+        for name in (n for n in self.variables if n in observations):
+            field, domain = observations[name], self.domains[name]
+            if "time" not in field.dims:
+                raise DataError(f"{name!r} has no time axis, found {field.dims}: add one, the season must be known.")
+            for axis in domain.dims:
+                own = domain[axis].values
+                found = field[axis].values if axis in field.coords else np.array([])
+                if own.shape != found.shape or not np.allclose(own, found, rtol=1e-4, atol=1e-3):
+                    raise DataError(
+                        f"{name!r} lies on another grid: {axis} is {_span(found)}, expected {_span(own)} as in "
+                        "training. Interpolate the observations to that grid, or train on theirs."
+                    )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain numbers for safetensors; keys `climatology.<variable>.*` and `domain.<variable>`."""
+        arrays = {f"domain.{n}": d.values.astype(np.uint8) for n, d in self.domains.items()}
+        for name, climatology in self.climatologies.items():
+            arrays |= {f"climatology.{name}.{key}": value for key, value in climatology.to_arrays().items()}
+        return arrays
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, np.ndarray], *, variables: list[str], targets: list[str], periodic: bool
+    ) -> Self:
+        """The inverse of `to_arrays`."""
+        climatologies = {n: MonthlyClimatology.from_arrays(part(arrays, f"climatology.{n}.")) for n in variables}
+        domains = {}
+        for name, climatology in climatologies.items():
+            like = climatology.mean.isel(month=0, drop=True)
+            domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
+        return cls(climatologies, domains, tuple(targets), periodic)
+
+
+class Peer(ABC):
+    """A `Reconstructor` of anomalies; a method says how it is fitted, how it estimates, and what it remembers."""
+
+    method: ClassVar[str]
+    background: Background
+    seed: int = 0
+
+    @abstractmethod
+    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
+        """Learns from the training split; constants are chosen on the validation split."""
+
+    @abstractmethod
+    def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
+        """Per target mean, standard deviation and members, in physical units; the observations are checked already."""
+
+    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Fitted numbers beyond the background: arrays, and what JSON holds."""
+        return {}, {}
+
+    def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:  # noqa: B027
+        """Takes back what `_remember` gave; nothing, where there is nothing beyond the background."""
+
+    def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0) -> xr.Dataset:
+        """Completes the fields; see `driftfield.interfaces.Reconstructor`.
+
+        Raises:
+            ConfigurationError: not fitted yet, or fewer than one member.
+            DataError: the observations lack a target or lie on another grid.
+        """
+        background = self._fitted()
+        if members < 1:
+            raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
+        background.check(observations)
+        estimate = self.estimate(observations, members=members, seed=seed)
+        return assemble(
+            observations, estimate, method=self.method, seed=seed, members=members, domains=background.domains
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes run.json and arrays.safetensors into `folder`."""
+        background = self._fitted()
+        arrays, extra = self._remember()
+        extra |= {"variables": list(background.variables), "targets": list(background.targets)}
+        extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        write_run(Path(folder), type(self).__name__, self._arguments(), background.to_arrays() | arrays, extra)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: the folder holds no run, or one of another class.
+        """
+        run = read_run(Path(folder))
+        if run.class_name != cls.__name__:
+            raise FileFormatError(
+                f"{folder} holds a {run.class_name}, expected a {cls.__name__}. Load it as what it is."
+            )
+        peer = cls(**run.arguments)
+        peer.seed = int(run.extra["seed"])
+        names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
+        peer.background = Background.from_arrays(run.arrays, **names)
+        peer._recall(run.arrays, run.extra)
+        return peer
+
+    def _fitted(self) -> Background:
+        if not hasattr(self, "background"):
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self.background
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor is the configuration: every argument is kept under its own name."""
+        values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def canonical(field: xr.DataArray) -> xr.DataArray:
+    """Axes in the order of the conventions."""
+    return field.transpose(*(d for d in DIMS if d in field.dims))
+
+
+def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose name starts with `prefix`, without it."""
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+
+def fitting_times(data: TrainingData, *, refit: bool) -> np.ndarray:
+    """Time indices for the last fit: training alone, or training and validation once the constants are chosen."""
+    return np.union1d(data.train, data.validation).astype(int) if refit else np.asarray(data.train, dtype=int)
+
+
+def observed_domain(background: Background, observations: xr.Dataset, name: str) -> np.ndarray:
+    """Where the variable exists: as the observations say, else as the archive said. Boolean ([depth,] lat, lon)."""
+    domain = domain_of(observations, name)
+    return (background.domains[name] if domain is None else canonical(domain)).values
+
+
+def time_blocks(times: np.ndarray, block: int = 64) -> Iterator[np.ndarray]:
+    """The same indices in handsome portions, so that an archive is never loaded whole."""
+    for start in range(0, len(times), block):
+        yield times[start : start + block]
+
+
+def time_stamps(times: xr.DataArray) -> list[int]:
+    """One integer per date, the same on every machine, for any calendar."""
+    return [zlib.crc32(str(text).encode()) for text in times.dt.strftime("%Y-%m-%dT%H:%M:%S").values]
+
+
+def time_days(times: xr.DataArray) -> np.ndarray:
+    """Days since 1970, for any calendar."""
+    if np.issubdtype(times.dtype, np.datetime64):
+        return times.values.astype("datetime64[s]").astype(np.int64) / 86400.0
+    calendar = times.dt.calendar
+    return np.asarray(cftime.date2num(times.values, "days since 1970-01-01", calendar=calendar), dtype=np.float64)
+
+
+def member_generator(seed: int, member: int, stamp: int, stream: str = "") -> np.random.Generator:
+    """The random numbers of one member at one time (and of one variable); they depend on nothing else."""
+    return np.random.default_rng(np.random.SeedSequence([seed, member, stamp, zlib.crc32(stream.encode())]))
+
+
+def _span(values: np.ndarray) -> str:
+    return f"{values.size} values" + (f" from {values[0]:g} to {values[-1]:g}" if values.size else "")

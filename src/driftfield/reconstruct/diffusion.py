@@ -1,0 +1,124 @@
+"""The main job: members of p(field | observations), drawn by a conditional diffusion model in at most 20 evaluations."""
+
+__all__ = ["DiffusionReconstructor"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
+from driftfield.diffusion.noise import CellNoise
+from driftfield.errors import ConfigurationError
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import Denoiser
+from driftfield.reconstruct.networked import NetworkReconstructor
+from driftfield.registry import build, register
+from driftfield.sampling.base import Sampler, Watcher
+from driftfield.sampling.guidance.replacement import ReplacementDenoiser
+
+
+@register("reconstructor")
+class DiffusionReconstructor(NetworkReconstructor):
+    """A conditional diffusion model as a `Reconstructor`.
+
+    Arguments:
+        network, observing, normalizer, augment, first_guess, validation_samples: See `NetworkReconstructor`.
+        diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting` (class and arguments each), `sd`, `loss_over`.
+        sampler: Class and arguments; at most 20 evaluations by default.
+        replacement: Impose the observed cells during sampling, at the right noise level.
+    """
+
+    method: ClassVar[str] = "diffusion"
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        observing: Mapping[str, Any],
+        normalizer: Mapping[str, Any] | None = None,
+        augment: Mapping[str, bool] | None = None,
+        first_guess: Mapping[str, Any] | None = None,
+        validation_samples: int = 32,
+        diffusion: Mapping[str, Any] | None = None,
+        sampler: Mapping[str, Any] | None = None,
+        replacement: bool = False,
+    ) -> None:
+        super().__init__(network, observing, normalizer, augment, first_guess, validation_samples)
+        self.diffusion = dict(diffusion or {})
+        self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 20})
+        self.sampler: Sampler = build("sampler", self.sampler_spec)
+        self.replacement = replacement
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "network": self.network_spec,
+            "observing": self.observing_spec,
+            "normalizer": self.normalizer,
+            "augment": self.augment,
+            "first_guess": self.first_guess_spec,
+            "validation_samples": self.validation_samples,
+            "diffusion": self.diffusion,
+            "sampler": self.sampler_spec,
+            "replacement": self.replacement,
+        }
+
+    def _build_model(self, network: nn.Module) -> DiffusionModel:
+        parts = dict(self.diffusion)
+        sd = float(parts.pop("sd", 1.0))
+        loss_over = parts.pop("loss_over", "domain")
+        defaults: dict[str, dict[str, Any]] = {
+            "schedule": {"class": "LogLinearSchedule"},
+            "parameterization": {"class": "EDMParameterization", "sd": sd},
+            "noise_levels": {"class": "LogNormalLevels"},
+            "weighting": {"class": "EDMWeighting", "sd": sd},
+        }
+        for key in parts:
+            if key not in defaults:
+                allowed = (*sorted(defaults), "sd", "loss_over")
+                raise ConfigurationError(f"Unknown key {key!r} under 'diffusion': expected one of {allowed}.")
+        made = {kind: build(kind, parts.get(kind, default)) for kind, default in defaults.items()}
+        return DiffusionModel(network, made.pop("schedule"), **made, sd=sd, loss_over=loss_over)
+
+    def draw(
+        self,
+        batch: FieldBatch,
+        *,
+        members: Sequence[int],
+        seed: int,
+        stamp: str,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        batch_size: int = 16,
+        watcher: Watcher | None = None,
+    ) -> Tensor:
+        """(member, channel, lat, lon) in network units; member m depends on (seed, m, stamp) and on nothing else."""
+        assert isinstance(self.model, DiffusionModel)
+        codec = self._codec
+        wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
+        names = [f"{channel.variable}@{channel.level}" for channel in codec.channels()]
+        numbers, parts = list(members), []
+        for start in range(0, len(numbers), batch_size):
+            some = numbers[start : start + batch_size]
+            noise = CellNoise(seed, some, [stamp] * len(some), names, rows, columns, batch.target.device)
+            denoiser: Denoiser = self.model.denoiser(batch, members=len(some), wrap=wrap)
+            if self.replacement:
+                denoiser = self._replaced(denoiser, batch, noise(0))
+            r = self.sampler.sample(denoiser, noise, watcher=watcher)
+            parts.append(from_residual(batch.repeat(len(some)), torch.where(batch.domain, r, 0)))
+        return torch.cat(parts)
+
+    def _replaced(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> ReplacementDenoiser:
+        """Observations as what the model draws: residuals where it draws residuals."""
+        scale = 1.0 if batch.first_guess_scale is None else batch.first_guess_scale
+        return ReplacementDenoiser(
+            denoiser, to_residual(batch, batch.observations), batch.observed, batch.error_std / scale, eps
+        )
+
+    def _provenance(self) -> dict[str, Any]:
+        return super()._provenance() | {
+            "sampler": type(self.sampler).__name__,
+            "network_evaluations": self.sampler.evaluations,
+            "replacement": str(self.replacement).lower(),
+        }

@@ -1,0 +1,326 @@
+"""What the diffusion model and the regression network share: data to learn from, a network to fit, a run to keep.
+
+fit:          archive -> windows, splits, codec -> training samples -> trainer -> averaged weights
+reconstruct:  observations -> codec -> FieldBatch -> members in network units -> codec -> physical units -> data set
+"""
+
+__all__ = ["NetworkReconstructor", "Trainer"]
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from driftfield.checkpoint import Run, read_run, write_run
+from driftfield.data.codec import FieldCodec
+from driftfield.data.dataset import ObservingSystem, TwinDataset
+from driftfield.data.observations import observation_batch
+from driftfield.data.patches import Window
+from driftfield.errors import ConfigurationError, FileFormatError
+from driftfield.evaluate.ensembles import crps_fair
+from driftfield.evaluate.scores import mae, psnr, rmse, ssim
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import TrainingData
+from driftfield.reconstruct.first_guess import FirstGuess
+from driftfield.reconstruct.output import assemble
+from driftfield.registry import build
+
+log = logging.getLogger(__name__)
+
+
+class Trainer(Protocol):
+    """What fits the weights; `driftfield.training` has the real one and hands it over from above."""
+
+    steps: int
+    batch_size: int
+
+    def fit(
+        self,
+        model: nn.Module,
+        samples: Callable[[int], "torch.utils.data.Dataset[FieldBatch]"],
+        validation: Sequence[FieldBatch],
+        *,
+        folder: Path,
+        seed: int,
+        resume: bool = False,
+        wrap: bool = False,
+        diagnose: Callable[[], dict[str, float]] | None = None,
+    ) -> list[dict[str, float]]:
+        """Trains `model` in place."""
+        ...
+
+
+class NetworkReconstructor(ABC):
+    """A reconstructor whose weights are trained.
+
+    Arguments:
+        network: Class and arguments of the backbone; channels and covariates are filled in.
+        observing: Arguments of `ObservingSystem`: what is seen in training.
+        normalizer: Class and arguments of the normaliser of every variable.
+        augment: `mix` and `out_of_fold` of `TwinDataset`.
+        first_guess: {run: FOLDER, pool: N}: a fitted peer whose residual is learnt, in N samples computed beforehand.
+        validation_samples: Fixed validation samples.
+    """
+
+    method: ClassVar[str]
+    trained = True
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        observing: Mapping[str, Any],
+        normalizer: Mapping[str, Any] | None = None,
+        augment: Mapping[str, bool] | None = None,
+        first_guess: Mapping[str, Any] | None = None,
+        validation_samples: int = 32,
+    ) -> None:
+        self.network_spec = dict(network)
+        self.observing_spec = dict(observing)
+        self.observing: ObservingSystem = build("observing", {"class": "ObservingSystem", **observing})
+        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
+        self.augment = dict(augment or {})
+        self.first_guess_spec = dict(first_guess or {})
+        self.validation_samples = validation_samples
+        self.codec: FieldCodec | None = None
+        self.model: nn.Module | None = None
+        self.guess: FirstGuess | None = None
+        self.extra: dict[str, Any] = {}
+
+    @abstractmethod
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `run.json`."""
+
+    @abstractmethod
+    def _build_model(self, network: nn.Module) -> nn.Module:
+        """The objective around the network."""
+
+    @abstractmethod
+    def draw(
+        self, batch: FieldBatch, *, members: Sequence[int], seed: int, stamp: str, rows: np.ndarray, columns: np.ndarray
+    ) -> Tensor:
+        """(member, channel, lat, lon) fields in network units for a batch of one sample."""
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: TrainingData,
+        *,
+        seed: int = 0,
+        trainer: Trainer | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Trains on the training split; the best weights are chosen on the validation split.
+
+        Arguments:
+            data: Archive and splits.
+            seed: Of weights, samples and noise.
+            trainer: Fits the weights.
+            folder: Where checkpoints and logs go.
+            resume: Go on from the last checkpoint in `folder`.
+        """
+        if trainer is None or folder is None:
+            raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
+        archive: Any = data.archive
+        self.codec = FieldCodec.fit(archive, data.train, data.targets, data.covariates, self.normalizer)
+        if self.first_guess_spec:
+            self.guess = FirstGuess.open(self.first_guess_spec)
+        whole = Window(0, 0, self.codec.grid.lat.size, self.codec.grid.lon.size)
+        windows = {"train": data.train_windows or (whole,), "validation": data.validation_windows or (whole,)}
+        wrap = self.codec.grid.periodic and all(w.width == whole.width for part in windows.values() for w in part)
+        torch.manual_seed(seed)
+        self.model = self._build_model(self._build_network())
+
+        def samples(part: str, times: np.ndarray, count: int, first_seed: int) -> TwinDataset:
+            options: dict[str, Any] = {"times": times, "windows": windows[part], "samples": count}
+            options |= {"seed": first_seed, "training": part == "train"}
+            drawn = TwinDataset(archive, self._codec, self.observing, **options, **self.augment)
+            if self.guess is None:
+                return drawn
+            size = int(self.first_guess_spec.get("pool", 512)) if part == "train" else self.validation_samples
+            pool = self.guess.pool(drawn, size, folder / f"first_guess_{part}")
+            return TwinDataset(archive, self._codec, self.observing, **options, pool=pool)
+
+        train = samples("train", data.train, trainer.steps * trainer.batch_size, seed)
+        checked = samples("validation", data.validation, self.validation_samples, seed + 1_000_003)
+        size = min(trainer.batch_size, self.validation_samples)
+        fixed = [
+            FieldBatch.stack([checked[i] for i in range(start, min(start + size, len(checked)))])
+            for start in range(0, len(checked), size)
+        ]
+
+        def rest(start: int) -> TwinDataset:
+            train.start = start
+            return train
+
+        history = trainer.fit(
+            self.model,
+            rest,
+            fixed,
+            folder=folder,
+            seed=seed,
+            resume=resume,
+            wrap=wrap,
+            diagnose=lambda: self._diagnose(fixed[0][:8], seed),
+        )
+        self.extra |= {"history": history, "seed": seed}
+        self.model.eval()
+
+    def _build_network(self) -> nn.Module:
+        codec = self._codec
+        network = build(
+            "network",
+            self.network_spec,
+            channels=len(codec.channels()),
+            covariates=len(codec.channels(codec.covariates)),
+            first_guess=self.guess is not None,
+        )
+        return network.to(memory_format=torch.channels_last)
+
+    def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
+        """Scores of a small ensemble over the held-out cells of fixed samples, physical units up to the mean."""
+        scale = self._scale()
+        rows, columns = np.arange(batch.target.shape[-2]), np.arange(batch.target.shape[-1])
+        members = range(4 if self.method == "diffusion" else 1)
+        drawn = torch.stack(
+            [
+                self.draw(batch[i : i + 1], members=members, seed=seed, stamp=str(i), rows=rows, columns=columns)
+                for i in range(len(batch))
+            ],
+            dim=1,
+        )
+        dims = ("time", "channel", "lat", "lon")
+        truth = xr.DataArray(batch.target.cpu().numpy() * scale, dims=dims)
+        mask = xr.DataArray(batch.held_out.cpu().numpy(), dims=dims)
+        ensemble = xr.DataArray(drawn.cpu().numpy() * scale, dims=("member", *dims))
+        mean = ensemble.mean("member")
+        scores = {"rmse": rmse, "mae": mae, "psnr": psnr, "ssim": ssim}
+        figures = {f"validation_{name}": float(score(mean, truth, mask=mask)) for name, score in scores.items()}
+        figures["validation_crps"] = float(crps_fair(ensemble, truth, mask=mask))
+        return figures
+
+    def _scale(self) -> np.ndarray:
+        """(channel, 1, 1): standard deviation of a network unit in physical units."""
+        codec = self._codec
+        return np.concatenate(
+            [np.broadcast_to(codec.normalizers[n].std, (len(codec.grid.levels[n]), 1, 1)) for n in codec.targets]
+        )
+
+    # -- reconstructing ------------------------------------------------------------------------------------------------
+
+    def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0, **options: Any) -> xr.Dataset:
+        """Completes every time of an observation data set; see `interfaces.Reconstructor`."""
+        codec = self._codec
+        if members < 1:
+            raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        rows = codec.grid.rows(observations["lat"].values)
+        columns = codec.grid.columns(observations["lon"].values)
+        times = observations["time"].values
+        guesses = None if self.guess is None else self.guess.encode(self.guess.estimate(observations), codec, times)
+        levels = [len(codec.grid.levels[name]) for name in codec.targets]
+        drawn: dict[str, list[np.ndarray]] = {name: [] for name in codec.targets}
+        for time in range(len(times)):
+            guess = None if guesses is None else (guesses[0][time], guesses[1][time])
+            batch = observation_batch(codec, observations, time, guess=guess)
+            with torch.inference_mode():
+                fields = self.draw(
+                    batch,
+                    members=range(members),
+                    seed=seed,
+                    stamp=_stamp(times[time]),
+                    rows=rows,
+                    columns=columns,
+                    **options,
+                )
+            parts = np.split(fields.cpu().numpy(), np.cumsum(levels)[:-1], axis=1)
+            for name, part in zip(codec.targets, parts, strict=True):
+                drawn[name].append(codec.decode(name, part, times[[time]], rows, columns))
+        estimates = {}
+        for name, fields_of in drawn.items():
+            stacked = np.stack(fields_of, axis=1)
+            estimates[name] = (None, None, stacked if "depth" in observations[name].dims else stacked[:, :, 0])
+        return assemble(
+            observations,
+            estimates,
+            method=self.method,
+            seed=seed,
+            members=members,
+            attrs=self._provenance(),
+            domains=self._domains(observations, rows, columns),
+        )
+
+    def _provenance(self) -> dict[str, Any]:
+        return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
+
+    def _domains(self, observations: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> dict[str, xr.DataArray]:
+        """The run's own domain, for observations that state none."""
+        found = {}
+        for name in self._codec.targets:
+            dims = [dim for dim in ("depth", "lat", "lon") if dim in observations[name].dims]
+            mask = self._codec.domains[name][:, rows][:, :, columns]
+            found[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
+        return found
+
+    # -- keeping -------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path, *, dtype: str = "float32") -> None:
+        """Writes the run; the weights may be stored as float16 to halve the file."""
+        if self.model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        description, arrays = self._codec.to_arrays()
+        weights = {f"weights.{n}": p.detach().cpu().numpy() for n, p in self.model.named_parameters()}
+        arrays |= {name: array.astype(dtype) for name, array in weights.items()}
+        if self.guess is not None:
+            self.guess.save(Path(folder) / "first_guess")
+        write_run(folder, type(self).__name__, self._arguments(), arrays, self.extra | {"codec": description})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: no run of this class, or its weights do not fit its network.
+        """
+        run = read_run(Path(folder))
+        if run.class_name != cls.__name__:
+            raise FileFormatError(
+                f"{folder} holds a {run.class_name}, expected a {cls.__name__}. Load it as what it is."
+            )
+        loaded = cls(**run.arguments)
+        loaded.codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
+        if (Path(folder) / "first_guess").is_dir():
+            loaded.guess = FirstGuess.load(Path(folder) / "first_guess", loaded.first_guess_spec)
+        loaded.model = loaded._build_model(loaded._build_network())
+        loaded._take_weights(run, Path(folder))
+        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
+        loaded.model.eval()
+        return loaded
+
+    def _take_weights(self, run: Run, folder: Path) -> None:
+        assert self.model is not None
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                array = run.arrays.get(f"weights.{name}")
+                if array is None or array.shape != tuple(parameter.shape):
+                    raise FileFormatError(
+                        f"{folder} has no weights {name} of shape {tuple(parameter.shape)}: damaged run."
+                    )
+                parameter.copy_(torch.from_numpy(array.astype(np.float32)))
+
+    @property
+    def _codec(self) -> FieldCodec:
+        if self.codec is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self.codec
+
+
+def _stamp(time: Any) -> str:
+    """A name of the date that is the same on every machine and for every precision of datetime64."""
+    return str(np.datetime64(time, "s")) if isinstance(time, np.datetime64) else time.isoformat()

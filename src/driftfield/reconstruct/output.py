@@ -1,0 +1,140 @@
+"""What every method hands back: one data set, laid out as `driftfield.conventions` says.
+
+    <variable>         (time, [depth,] lat, lon)            ensemble mean, cell_methods: realization: mean
+    <variable>_sd      (time, [depth,] lat, lon)            its spread, cell_methods: realization: standard_deviation
+    <variable>_member  (member, time, [depth,] lat, lon)    the ensemble
+
+float32, NaN outside the domain and nowhere else; coordinates, names and units are those of the observations. The
+attributes say who made it: method, seed, members, version, date.
+"""
+
+__all__ = ["Estimate", "assemble"]
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield import __version__
+from driftfield.conventions import DIMS, FORMAT, domain_of
+from driftfield.errors import DataError
+
+Estimate = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+"""Mean, standard deviation and members (first axis) of one variable; at least the mean or the members are given."""
+
+_KEPT = ("standard_name", "long_name", "units", "cell_measures", "grid_mapping")
+
+
+def assemble(
+    observations: xr.Dataset,
+    fields: Mapping[str, Estimate],
+    *,
+    method: str,
+    seed: int,
+    members: int,
+    attrs: Mapping[str, Any] | None = None,
+    domains: Mapping[str, xr.DataArray] | None = None,
+) -> xr.Dataset:
+    """Joins the estimates of all variables into a reconstruction data set.
+
+    Arguments:
+        observations: What was reconstructed: gives coordinates, attributes and, where it says so, the domain.
+        fields: Per variable (mean, sd, members), each ([member,] time, [depth,] lat, lon) in units of the observations.
+            Where the mean or the sd is None it is that of the members (ddof = 1); no sd is written for fewer than two.
+        method: Short name of the method.
+        seed: Of all random draws.
+        members: Size of the ensemble that was asked for.
+        attrs: Further global attributes, such as the run's hash.
+        domains: Where the variables exist, used for a variable whose domain the observations do not give.
+
+    Raises:
+        DataError: an estimate that has not the shape of the observed variable, or is not finite inside the domain.
+    """
+    output = xr.Dataset(attrs=_provenance(method, seed, members) | dict(attrs or {}))
+    for name, (mean, sd, drawn) in fields.items():
+        template = observations[name].transpose(*(d for d in DIMS if d in observations[name].dims))
+        if mean is None:
+            if drawn is None:
+                raise DataError(f"No mean and no members were given for {name!r}. Give at least one of them.")
+            mean = drawn.mean(axis=0, dtype=np.float64)
+        if sd is None and drawn is not None and len(drawn) > 1:
+            sd = drawn.std(axis=0, ddof=1, dtype=np.float64)
+        inside = _inside(observations, name, domains, template)
+        described = {key: template.attrs[key] for key in _KEPT if key in template.attrs}
+        ancillary = [f"{name}_{suffix}" for suffix, part in (("sd", sd), ("member", drawn)) if part is not None]
+        output[name] = _field(template, mean, inside, name).assign_attrs(
+            described,
+            cell_methods="realization: mean",
+            **({"ancillary_variables": " ".join(ancillary)} if ancillary else {}),
+        )
+        if sd is not None:
+            output[f"{name}_sd"] = _field(template, sd, inside, name).assign_attrs(
+                _described_as(described, "standard deviation of the ensemble of"),
+                cell_methods="realization: standard_deviation",
+            )
+        if drawn is not None:
+            output[f"{name}_member"] = _field(template, drawn, inside, name).assign_attrs(
+                _described_as(described, "ensemble of")
+            )
+    if "member" in output.dims:
+        output = output.assign_coords(
+            member=("member", np.arange(output.sizes["member"], dtype=np.int32), {"standard_name": "realization"})
+        )
+    return output
+
+
+def _field(template: xr.DataArray, values: np.ndarray, inside: np.ndarray, name: str) -> xr.DataArray:
+    """One part of the output: shape checked, finite inside the domain, NaN outside, chunked by member and time."""
+    dims = template.dims if values.ndim == template.ndim else ("member", *template.dims)
+    if values.shape[-template.ndim :] != template.shape or values.ndim not in (template.ndim, template.ndim + 1):
+        raise DataError(
+            f"The estimate of {name!r} has shape {values.shape}, expected {template.shape} of the observations."
+        )
+    values = np.where(inside, values, np.nan).astype(np.float32)
+    if not np.isfinite(values[..., inside] if inside.ndim == values.ndim else values[:, inside]).all():
+        raise DataError(f"The estimate of {name!r} is not finite everywhere in its domain. Check the observations.")
+    coords = {key: value for key, value in template.coords.items() if set(value.dims) <= set(dims)}
+    field = xr.DataArray(values, dims=dims, coords=coords)
+    field.encoding = {"chunksizes": tuple(1 if d in ("member", "time") else field.sizes[d] for d in dims)}
+    return field
+
+
+def _inside(
+    observations: xr.Dataset, name: str, domains: Mapping[str, xr.DataArray] | None, template: xr.DataArray
+) -> np.ndarray:
+    """Where the variable exists, spread over all times: boolean in the shape of `template`."""
+    domain = domain_of(observations, name)
+    if domain is None and domains is not None:
+        domain = domains.get(name)
+    if domain is None:
+        raise DataError(
+            f"Where {name!r} exists is not known: the observations have no 'domain'. "
+            "Add it (NaN alone never means land)."
+        )
+    if "time" in domain.dims:
+        domain = domain.isel(time=0, drop=True) if domain.sizes["time"] == 1 else domain
+    inside = domain.transpose(*(d for d in template.dims if d in domain.dims)).values.astype(bool)
+    if "time" in template.dims and "time" not in domain.dims:
+        inside = inside[None]
+    return np.broadcast_to(inside, template.shape)
+
+
+def _described_as(attrs: Mapping[str, Any], what: str) -> dict[str, Any]:
+    long_name = attrs.get("long_name", attrs.get("standard_name", ""))
+    return {key: value for key, value in attrs.items() if key != "long_name"} | {
+        "long_name": f"{what} {long_name}".strip()
+    }
+
+
+def _provenance(method: str, seed: int, members: int) -> dict[str, Any]:
+    return {
+        "Conventions": "CF-1.10",
+        "driftfield_format": FORMAT,
+        "driftfield_version": __version__,
+        "method": method,
+        "seed": int(seed),
+        "members": int(members),
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

@@ -1,0 +1,7 @@
+"""From a denoiser to samples."""
+
+from driftfield.sampling.ancestral import DDIMSampler, DDPMSampler
+from driftfield.sampling.base import Sampler
+from driftfield.sampling.ode import DPMSolverPP2M, EulerSampler, HeunSampler
+
+__all__ = ["DDIMSampler", "DDPMSampler", "DPMSolverPP2M", "EulerSampler", "HeunSampler", "Sampler"]

@@ -1,0 +1,112 @@
+"""Samplers walk from noise to data along a grid of times.
+
+Every step is written in z = x_t / alpha and s = sigma / alpha, in which all conventions are one (x_t / alpha = x + s eps) and
+the probability-flow equation reads
+
+    dz / ds = (z - D(z, s)) / s
+
+The last evaluation is at the smallest noise level and returns the clean estimate D itself, so a grid of N times costs at
+least N evaluations.
+"""
+
+__all__ = ["Noise", "Sampler", "Watcher"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from driftfield.errors import ConfigurationError, DivergenceError
+from driftfield.interfaces import Denoiser, Schedule
+from driftfield.registry import build
+
+Noise = Callable[[int], Tensor]
+"""draw number -> standard normals of the shape of x_t; draw 0 starts the walk."""
+
+Watcher = Callable[[Tensor, float, Tensor], None]
+"""Sees (x_t, t, clean estimate) after every evaluation on the grid."""
+
+
+class Sampler(ABC):
+    """A time grid and one step; stateless.
+
+    Arguments:
+        evaluations: Network evaluations that one draw may cost, at most.
+        grid: Spacing of the times: a schedule's name and arguments, whose noise levels are taken at equal steps of its own t,
+            between the ends of the schedule that the denoiser knows; None is this sampler's tested default.
+    """
+
+    default_grid: dict[str, object] = {"class": "LogLinearSchedule"}
+    calls_per_step = 1
+
+    def __init__(self, evaluations: int = 20, grid: dict[str, object] | None = None) -> None:
+        if evaluations < 2:
+            raise ConfigurationError(f"Found evaluations={evaluations}: a sampler needs at least 2 evaluations.")
+        self.evaluations, self.grid = evaluations, dict(grid or self.default_grid)
+
+    @property
+    def points(self) -> int:
+        """Times on the grid; the last one is only denoised."""
+        return (self.evaluations - 1) // self.calls_per_step + 1
+
+    def levels(self, schedule: Schedule, start: float = 1.0) -> Float[Tensor, " points"]:
+        """Falling noise levels s of the grid, float64, from time `start` of the schedule to its end at t = 0."""
+        ends = torch.exp(-schedule.gamma(torch.tensor([0.0, start], dtype=torch.float64)) / 2)
+        spacing = build("schedule", self.grid, s_min=float(ends[0]), s_max=float(ends[1]))
+        t = torch.linspace(1, 0, self.points, dtype=torch.float64)
+        return torch.exp(-spacing.gamma(t) / 2)
+
+    def sample(
+        self,
+        denoiser: Denoiser,
+        noise: Noise,
+        *,
+        initial: Float[Tensor, "batch channel *space"] | None = None,
+        start: float = 1.0,
+        watcher: Watcher | None = None,
+    ) -> Float[Tensor, "batch channel *space"]:
+        """Draws clean fields.
+
+        Arguments:
+            denoiser: E[x | x_t].
+            noise: Random draws by number.
+            initial: A clean first guess to diffuse up to `start` and to bring back (partial denoising); 0 by default.
+            start: Time at which the walk begins.
+            watcher: Is shown x_t, t and the clean estimate.
+
+        Raises:
+            DivergenceError: numbers stopped being finite; names the sampler and the step.
+        """
+        walk = _Walk(denoiser, self.levels(denoiser.schedule, start), watcher, type(self).__name__)
+        z = walk.levels[0] * noise(0)
+        z = z if initial is None else z + initial
+        return self.walk(walk, z.float(), noise)
+
+    @abstractmethod
+    def walk(self, walk: "_Walk", z: Tensor, noise: Noise) -> Tensor:
+        """From z at the first level to the clean field."""
+
+
+class _Walk:
+    """The levels of one draw and the denoiser seen as D(z, s)."""
+
+    def __init__(self, denoiser: Denoiser, levels: Tensor, watcher: Watcher | None, name: str) -> None:
+        self.denoiser, self.watcher, self.name = denoiser, watcher, name
+        self.levels = [float(s) for s in levels]
+
+    def denoise(self, z: Tensor, s: float, step: int) -> Tensor:
+        schedule = self.denoiser.schedule
+        gamma = torch.full((z.shape[0],), -2 * torch.tensor(s, dtype=torch.float64).log().item(), device=z.device)
+        t = schedule.t(gamma).clamp(0, 1)
+        alpha = schedule.alpha_sigma(t)[0].view(-1, *[1] * (z.ndim - 1))
+        clean = self.denoiser(alpha * z, t)
+        if not torch.isfinite(clean).all():
+            raise DivergenceError(
+                f"{self.name} met numbers that are not finite at step {step + 1} of {len(self.levels)} "
+                f"(noise level {s:.3g}). Use more evaluations, or check the checkpoint and the units of the observations."
+            )
+        if self.watcher is not None:
+            self.watcher(alpha * z, float(t[0]), clean)
+        return clean

@@ -1,0 +1,79 @@
+"""Deterministic samplers of dz / ds = (z - D) / s.
+
+Euler           z' = D + (s'/s)(z - D)                                       one evaluation a step, order 1
+Heun            the mean of the slopes at both ends (Karras et al. 2022, algorithm 2)    two a step, order 2
+DPM-Solver++ 2M D extrapolated from two levels in lambda = -ln s (Lu et al. 2022)        one a step, order 2
+"""
+
+__all__ = ["DPMSolverPP2M", "EulerSampler", "HeunSampler"]
+
+import math
+from itertools import pairwise
+
+from torch import Tensor
+
+from driftfield.registry import register
+from driftfield.sampling.base import Noise, Sampler, _Walk
+
+
+@register("sampler")
+class EulerSampler(Sampler):
+    """First order; equal to DDIM with eta = 0."""
+
+    def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
+        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+            clean = walk.denoise(z, s, step)
+            z = clean + lower / s * (z - clean)
+        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+
+
+@register("sampler")
+class HeunSampler(Sampler):
+    """Second order at two evaluations a step (Karras et al. 2022, algorithm 2).
+
+    Arguments:
+        churn: S_churn: new noise added before each step, as a total over the grid; 0 is deterministic.
+        churn_range: Noise levels (S_tmin, S_tmax) between which noise is added.
+    """
+
+    default_grid = {"class": "KarrasSchedule", "rho": 7.0}
+    calls_per_step = 2
+
+    def __init__(
+        self,
+        evaluations: int = 19,
+        grid: dict[str, object] | None = None,
+        churn: float = 0.0,
+        churn_range: tuple[float, float] = (0.0, math.inf),
+    ) -> None:
+        super().__init__(evaluations, grid)
+        self.churn, self.churn_range = churn, churn_range
+
+    def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
+        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+            if self.churn > 0 and self.churn_range[0] <= s <= self.churn_range[1]:
+                raised = s * (1 + min(self.churn / len(walk.levels), math.sqrt(2) - 1))
+                # the level may not leave the range that the network was trained on
+                raised = min(raised, walk.levels[0])
+                z, s = z + math.sqrt(max(raised**2 - s**2, 0)) * noise(step + 1), raised
+            slope = (z - walk.denoise(z, s, step)) / s
+            guess = z + (lower - s) * slope
+            slope_below = (guess - walk.denoise(guess, lower, step)) / lower
+            z = z + (lower - s) * (slope + slope_below) / 2
+        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+
+
+@register("sampler")
+class DPMSolverPP2M(Sampler):
+    """Second order at one evaluation a step (Lu et al. 2022, "DPM-Solver++", algorithm 2); the default."""
+
+    def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
+        before: Tensor | None = None
+        before_step = 0.0
+        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+            clean = walk.denoise(z, s, step)
+            h = math.log(s / lower)
+            ahead = clean if before is None else clean + h / (2 * before_step) * (clean - before)
+            z = ahead + lower / s * (z - ahead)
+            before, before_step = clean, h
+        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)

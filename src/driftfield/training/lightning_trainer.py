@@ -1,0 +1,310 @@
+"""Training with Lightning: warm-up, clipping, EMA, mixed precision, deterministic validation, exact resume.
+
+folder/checkpoints/last     everything that a resume needs (training.state)
+folder/checkpoints/best     the averaged weights with the lowest validation loss
+folder/logs                 CSV and TensorBoard
+"""
+
+__all__ = ["LightningTrainer"]
+
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from driftfield.checkpoint import read_run, write_run
+from driftfield.errors import ConfigurationError, DivergenceError, MissingExtraError
+from driftfield.fields import FieldBatch
+from driftfield.registry import register
+from driftfield.training.ema import EMA
+from driftfield.training.learning_rate import LearningRate
+from driftfield.training.state import TrainingState, read_state, write_state
+
+try:
+    import lightning as L
+    from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+except ImportError as error:  # pragma: no cover - needs an environment without the extra
+    raise MissingExtraError("Training needs Lightning. Install it with: pip install 'driftfield[train]'.") from error
+
+log = logging.getLogger(__name__)
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class Objective(Protocol):
+    """A module that knows its loss."""
+
+    def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:
+        """Scalar with a graph; all its randomness comes from `generator`."""
+        ...
+
+
+@register("trainer")
+@dataclass
+class LightningTrainer:
+    """How to train.
+
+    Arguments:
+        steps: Optimizer steps.
+        batch_size: Samples per step.
+        learning_rate: Arguments of `LearningRate`.
+        weight_decay: Of AdamW.
+        clip: Largest gradient norm.
+        ema: Decay of the averaged weights.
+        precision: "bfloat16" (autocast), "float32", or "auto": bfloat16 where the device computes it natively.
+        compile: Whether torch.compile builds the network.
+        validate_every: Steps between validations.
+        early_stopping: Validations without improvement after which training ends; None never.
+        workers: Processes that prepare samples.
+        loggers: Of "csv", "tensorboard", "wandb".
+        accelerator: Lightning's: auto, cpu, gpu, mps.
+        devices: Lightning's number of devices.
+    """
+
+    steps: int = 2000
+    batch_size: int = 16
+    learning_rate: dict[str, Any] = field(default_factory=dict)
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: Precision = "auto"
+    compile: bool = False
+    validate_every: int = 500
+    early_stopping: int | None = None
+    workers: int = 0
+    loggers: Sequence[str] = ("csv", "tensorboard")
+    accelerator: str = "auto"
+    devices: int | str = 1
+
+    def fit(
+        self,
+        model: nn.Module,
+        samples: "torch.utils.data.Dataset[FieldBatch] | Callable[[int], torch.utils.data.Dataset[FieldBatch]]",
+        validation: Sequence[FieldBatch],
+        *,
+        folder: Path,
+        seed: int,
+        resume: bool = False,
+        wrap: bool = False,
+        diagnose: Callable[[], dict[str, float]] | None = None,
+    ) -> list[dict[str, float]]:
+        """Trains `model` in place; it ends with the averaged weights of its best validation.
+
+        Arguments:
+            model: An `Objective`.
+            samples: From the index of its first sample, a data set of single samples whose length is what is left to do.
+            validation: Fixed batches; their levels and noise are fixed too.
+            folder: Where checkpoints and logs go.
+            seed: Of weights' randomness during training.
+            resume: Go on from `folder/checkpoints/last`.
+            wrap: Whether windows go round the globe.
+            diagnose: Called at every validation with the averaged weights in place; its figures are logged.
+
+        Returns:
+            One record per validation.
+
+        Raises:
+            DivergenceError: the loss stopped being finite.
+        """
+        module = _Module(self, model, validation, Path(folder), seed, wrap, diagnose)
+        last = Path(folder) / "checkpoints" / "last"
+        if resume:
+            module.state = read_state(last, model, module.ema, module.optimizer)
+        if module.state.step < self.steps:
+            dataset = samples(module.state.step * self.batch_size) if callable(samples) else samples
+            self._run(module, dataset, Path(folder))
+        best = Path(folder) / "checkpoints" / "best"
+        weights = read_run(best).arrays
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(torch.from_numpy(weights[name]))
+        return module.state.history
+
+    def _run(self, module: "_Module", dataset: "torch.utils.data.Dataset[FieldBatch]", folder: Path) -> None:
+        loader = torch.utils.data.DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            collate_fn=FieldBatch.stack,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
+            trainer = L.Trainer(
+                max_steps=self.steps - module.state.step,
+                max_epochs=1,
+                accelerator=self.accelerator,
+                devices=self.devices,
+                precision=self._lightning_precision(),
+                gradient_clip_val=self.clip,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                logger=self._loggers(folder),
+                log_every_n_steps=50,
+                callbacks=[_Progress(), _Keeper()],
+                num_sanity_val_steps=0,
+            )
+            trainer.fit(module, loader)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+
+    def _lightning_precision(self) -> Literal["bf16-mixed", "32-true"]:
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ConfigurationError(
+                f"Unknown precision {self.precision!r}: expected one of ('auto', 'bfloat16', 'float32')."
+            )
+        fast = self.precision == "bfloat16" or (self.precision == "auto" and has_fast_bfloat16())
+        return "bf16-mixed" if fast else "32-true"
+
+    def _loggers(self, folder: Path) -> list[Any]:
+        made: list[Any] = []
+        for name in self.loggers:
+            if name == "csv":
+                made.append(CSVLogger(folder, name="logs", version="csv"))
+            elif name == "tensorboard":
+                made.append(TensorBoardLogger(folder, name="logs", version="tensorboard"))
+            elif name == "wandb":
+                try:
+                    from lightning.pytorch.loggers import WandbLogger
+
+                    made.append(WandbLogger(save_dir=folder, project="driftfield"))
+                except ImportError as error:
+                    raise MissingExtraError("The logger 'wandb' needs: pip install 'driftfield[wandb]'.") from error
+            else:
+                raise ConfigurationError(f"Unknown logger {name!r}: expected one of ('csv', 'tensorboard', 'wandb').")
+        return made
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether the device multiplies bfloat16 natively: a recent GPU, or a processor with AVX512-BF16 or AMX."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+class _Module(L.LightningModule):
+    """The seam to Lightning: one training step, one optimizer, our own learning-rate plan."""
+
+    def __init__(
+        self,
+        trainer: LightningTrainer,
+        model: nn.Module,
+        validation: Sequence[FieldBatch],
+        folder: Path,
+        seed: int,
+        wrap: bool,
+        diagnose: Callable[[], dict[str, float]] | None,
+    ) -> None:
+        super().__init__()
+        self.model, self.options, self.fixed = model, trainer, list(validation)
+        self.folder, self.seed, self.wrap, self.diagnose = folder, seed, wrap, diagnose
+        self.ema = EMA(model, trainer.ema)
+        self.plan = LearningRate(**trainer.learning_rate)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=self.plan.peak, weight_decay=trainer.weight_decay)
+        self.state = TrainingState()
+        self.built = torch.compile(model.loss) if trainer.compile else model.loss  # type: ignore[arg-type]
+        self.began, self.began_step = time.monotonic(), 0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimizer
+
+    def on_fit_start(self) -> None:
+        self.ema.average = {name: value.to(self.device) for name, value in self.ema.average.items()}
+        self.began, self.began_step = time.monotonic(), self.state.step
+
+    def transfer_batch_to_device(self, batch: FieldBatch, device: torch.device, dataloader_idx: int) -> FieldBatch:
+        return batch.to(device)
+
+    def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
+        step = self.state.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.at(step, self.options.steps, self.state.losses)
+        # dropout draws from the global generator: tie it to the step, so that a resume repeats it
+        torch.manual_seed(_mix(self.seed, step))
+        generator = torch.Generator().manual_seed(_mix(self.seed + 1, step))
+        loss = self.built(batch, generator, wrap=self.wrap)
+        if not torch.isfinite(loss):
+            raise DivergenceError(
+                f"The loss is {float(loss)} at step {step}. Lower learning_rate.peak, or raise warm_up; "
+                f"the last good state is in {self.folder / 'checkpoints' / 'last'}."
+            )
+        self.log("loss", loss, prog_bar=True)
+        self.log("learning_rate", self.optimizer.param_groups[0]["lr"])
+        return loss
+
+    def after_step(self) -> None:
+        """Average, validate and keep, on our own count of steps."""
+        self.ema.update(self.state.step)
+        self.state.step += 1
+        if self.state.step % self.options.validate_every == 0 or self.state.step == self.options.steps:
+            self.validate()
+
+    @torch.no_grad()
+    def validate(self) -> None:
+        """Fixed batches, levels and noise, with the averaged weights."""
+        state = self.state
+        with self.ema.applied():
+            self.model.eval()
+            losses = [
+                float(
+                    self.built(batch.to(self.device), torch.Generator().manual_seed(_mix(17, number)), wrap=self.wrap)
+                )
+                for number, batch in enumerate(self.fixed)
+            ]
+            figures = self.diagnose() if self.diagnose is not None else {}
+            self.model.train()
+        loss = math.fsum(losses) / max(len(losses), 1)
+        state.losses.append(loss)
+        rate = (state.step - self.began_step) * self.options.batch_size / max(time.monotonic() - self.began, 1e-9)
+        record = {"step": float(state.step), "validation_loss": loss, "samples_per_second": rate, **figures}
+        state.history.append(record)
+        self.log_dict({key: value for key, value in record.items() if key != "step"})
+        log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in record.items()))
+        if state.best is None or loss <= state.best:
+            state.best = loss
+            arrays = {name: value.cpu().numpy() for name, value in self.ema.average.items()}
+            write_run(self.folder / "checkpoints" / "best", "Weights", {}, arrays, {"step": state.step, "loss": loss})
+        write_state(self.folder / "checkpoints" / "last", state, self.model, self.ema, self.optimizer)
+
+    def finished(self) -> bool:
+        """Whether early stopping asks to end."""
+        patience, losses = self.options.early_stopping, self.state.losses
+        return patience is not None and len(losses) > patience and min(losses[-patience:]) > min(losses[:-patience])
+
+
+class _Keeper(Callback):
+    """Averages, validates and checkpoints after each optimizer step."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, _Module)
+        pl_module.after_step()
+        if pl_module.finished():
+            trainer.should_stop = True
+
+
+class _Progress(TQDMProgressBar):
+    """Steps, time left and loss on one line; quiet where nobody watches."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=10 if os.isatty(2) else 500)
+
+
+def _mix(seed: int, step: int) -> int:
+    """One seed of 63 bits for (seed, step)."""
+    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) % 2**63

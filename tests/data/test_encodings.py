@@ -1,0 +1,53 @@
+"""Encodings have no seam, and dates follow their calendar."""
+
+import cftime
+import numpy as np
+import pytest
+
+from driftfield.data.encodings import POSITION_ENCODINGS, date_fraction, encode_date, encode_position, is_monthly
+from driftfield.errors import ConfigurationError, DataError
+
+
+@pytest.mark.parametrize("kind", ["unit_sphere", "sincos"])
+def test_there_is_no_seam_at_the_dateline(kind: str) -> None:
+    np.testing.assert_allclose(encode_position(10.0, 180.0, kind), encode_position(10.0, -180.0, kind), atol=1e-12)
+    np.testing.assert_allclose(encode_position(10.0, 359.0, kind), encode_position(10.0, -1.0, kind), atol=1e-12)
+
+
+def test_unit_sphere_is_on_the_sphere_and_the_pole_is_one_point() -> None:
+    lat, lon = np.meshgrid(np.linspace(-90, 90, 7), np.linspace(0, 360, 9))
+    np.testing.assert_allclose(np.linalg.norm(encode_position(lat, lon), axis=-1), 1.0)
+    np.testing.assert_allclose(encode_position(90.0, 0.0), encode_position(90.0, 123.0), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", POSITION_ENCODINGS)
+def test_sizes_and_bounds(kind: str) -> None:
+    code = encode_position(np.array([-90.0, 0.0, 45.0]), np.array([0.0, 180.0, 725.0]), kind)
+    assert code.shape == (3, POSITION_ENCODINGS[kind])
+    assert np.abs(code).max() <= 1.0
+    with pytest.raises(ConfigurationError, match="unit_sphere"):
+        encode_position(0.0, 0.0, "unit_spere")
+
+
+def test_leap_years_and_calendars() -> None:
+    year = date_fraction(np.array(["2004-12-31", "2003-12-31", "2004-01-01"], dtype="datetime64[D]"))[:, 0]
+    np.testing.assert_allclose(year, [365 / 366, 364 / 365, 0.0])
+    thirty = date_fraction([cftime.Datetime360Day(2000, 12, 30, 12), cftime.Datetime360Day(2000, 2, 30)])
+    np.testing.assert_allclose(thirty, [[359.5 / 360, 0.5], [59 / 360, 0.0]])
+    with pytest.raises(DataError, match="Expected dates"):
+        date_fraction(np.arange(3.0))
+
+
+def test_monthly_dates_are_moved_to_the_middle() -> None:
+    times = np.arange("2001-01", "2002-01", dtype="datetime64[M]").astype("datetime64[ns]")
+    assert is_monthly(times)
+    late = times + np.timedelta64(20, "D")
+    np.testing.assert_allclose(date_fraction(times, monthly=True), date_fraction(late, monthly=True))
+    assert date_fraction(times, monthly=True)[0, 0] == pytest.approx(15.5 / 365)
+
+
+def test_the_year_closes() -> None:
+    ends = encode_date(np.array([[0.0, 0.25], [1.0 - 1e-9, 0.25]]), hour=True)
+    assert ends.shape == (2, 4)
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-7)
+    np.testing.assert_allclose(ends[0], [0.0, 1.0, 1.0, 0.0], atol=1e-12)

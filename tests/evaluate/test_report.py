@@ -1,0 +1,100 @@
+"""Every figure says what it shows in which units, land is grey, and the page stands alone."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+
+from driftfield.errors import ExistsError
+from driftfield.evaluate import plots
+from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.figures import caption, write_figures
+from driftfield.evaluate.report import write_report, write_report_folder
+
+
+@pytest.fixture(scope="module")
+def found(world):
+    return evaluate(world.truth, world.outputs, world.observations)
+
+
+def _stands_alone(page: str, *, figures: int) -> None:
+    assert page.count("<img") == figures
+    sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+    assert "http" not in re.sub(r'base64,[^"]*', "", page)
+
+
+@pytest.mark.slow
+def test_report_folder_is_complete_and_stands_alone(found, world, tmp_path):
+    folder = tmp_path / "REPORT"
+    given = {"provenance": {"command": "evaluate <truth>"}, "folder": folder}
+    write_report_folder(found, world.truth, world.outputs, world.observations, **given)
+    assert {path.name for path in folder.iterdir()} == {"scores.json", "diagnostics.json", "figures", "report.html"}
+    assert json.loads((folder / "scores.json").read_text()) == found.scores
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert {
+        f"temperature--{k}.png" for k in ("section", "profiles", "levels", "ranks", "reliability", "spectra")
+    } <= names
+    assert {"temperature--map--5m.png", "temperature--map--120.5m.png", "ssh--map.png", "ssh--ranks.png"} <= names
+    page = (folder / "report.html").read_text()
+    _stands_alone(page, figures=len(names))
+    assert "evaluate &lt;truth&gt;" in page
+    best = f"{found.scores['diffusion']['temperature']['rmse']:.4g}"
+    assert f'<td class="best">{best}</td>' in page
+    with pytest.raises(ExistsError):
+        write_report_folder(found, world.truth, world.outputs, world.observations, **given)
+
+
+def test_a_report_without_figures_or_ensembles(world, tmp_path):
+    found = evaluate(world.truth, {"c": world.outputs["climatology"]}, world.observations, variables=["ssh"])
+    write_report(found, [], {}, tmp_path / "report.html")
+    assert "climatology" in (tmp_path / "report.html").read_text()
+
+
+def test_figures_of_one_deterministic_method(world, tmp_path):
+    outputs = {"c": world.outputs["climatology"]}
+    found = evaluate(world.truth, outputs, world.observations, variables=["ssh"])
+    paths = write_figures(world.truth, outputs, world.observations, found, tmp_path)
+    assert [path.name for path in paths] == ["ssh--map.png", "ssh--spectra.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert caption(paths[0]).startswith("Truth, observed")
+    write_report(found, paths, {"truth": "truth.nc"}, tmp_path / "report.html")
+    _stands_alone((tmp_path / "report.html").read_text(), figures=2)
+
+
+def test_comparison_has_units_colour_bars_and_grey_land():
+    truth = np.arange(12.0).reshape(3, 4)
+    domain = truth > 0
+    plane = plots.Plane(
+        x=np.arange(4.0), y=np.arange(3.0), vertical=False, truth=np.where(domain, truth, np.nan),
+        observed=np.full((3, 4), np.nan), held_out=domain, domain=domain,
+    )  # fmt: skip
+    answers = {"a": plots.Answer(truth + 1, np.ones((3, 4))), "b": plots.Answer(truth - 1, None)}
+    figure = plots.draw_comparison(plane, answers, name="temperature", units="degC", title="temperature at 5 m")
+    panels, bars = figure.axes[:9], figure.axes[9:]
+    assert [bar.get_ylabel().replace("\n", " ") for bar in bars] == [
+        "temperature [degC]", "spread (1 sd) [degC]", "mean minus truth [degC]",
+    ]  # fmt: skip
+    assert all(panel.get_facecolor() == to_rgba(plots.LAND) and panel.get_title() for panel in panels)
+    error = panels[7].collections[-1]
+    assert error.get_clim()[0] == -error.get_clim()[1]
+    assert error.get_array().mask.reshape(3, 4)[0, 0]  # land is not coloured
+
+
+def test_longitudes_and_latitudes_are_named():
+    assert plots.place(-35.5, 340) == "35.5°S 20°W"
+    assert plots.place(0, 180) == "0° 180°"
+
+
+def test_colour_maps_suit_the_quantity():
+    assert plots.colour_map("sea surface height", "m")[1]
+    assert plots.colour_map("sea water potential temperature", "degC")[0].name == "thermal"
+    assert not plots.colour_map("something", "1")[1]
+
+
+def test_a_method_keeps_its_colour_in_every_figure():
+    both, alone = plots._palette(["diffusion", "mine", "linear"]), plots._palette(["linear"])
+    assert both[2] == alone[0]
+    assert len(set(both)) == 3
