@@ -64,7 +64,7 @@ def write_run(
     }
     text = json.dumps(description, indent=2, sort_keys=True, allow_nan=False)
     with replacing(folder / "arrays.safetensors", overwrite=True) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
     with replacing(folder / "run.json", overwrite=True) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -93,6 +93,8 @@ def read_run(folder: Path) -> Run:
         raise FileFormatError(
             f"{folder} has run format {version}; this version reads up to {RUN_FORMAT}. Install a newer driftfield."
         )
+    if version < min((RUN_FORMAT, *MIGRATIONS)):
+        raise FileFormatError(f"{folder} has run format {version}, which no version wrote. Restore run.json.")
     try:
         arrays = load_file(folder / "arrays.safetensors")
     except (OSError, SafetensorError) as error:

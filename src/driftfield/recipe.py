@@ -95,7 +95,9 @@ def _override(content: dict[str, Any], text: str) -> None:
     *parents, last = path.split(".")
     section = content
     for key in parents:
-        section = section.setdefault(key, {})
+        if section.get(key) is None:
+            section[key] = {}
+        section = section[key]
         if not isinstance(section, dict):
             raise ConfigurationError(f"Cannot set {path!r}: {key!r} is not a section of the recipe.")
     try:
@@ -121,11 +123,12 @@ def _check(content: Mapping[str, Any], path: Path) -> None:
                 where = f"under '{section}'" if section else "at the top"
                 raise ConfigurationError(f"Unknown key {key!r} {where} of {path}: {suggest(str(key), allowed)}")
     for section, needed in (("", "data"), ("", "reconstructor"), ("data", "archive"), ("data", "targets")):
-        if needed not in (content[section] if section else content):
+        if (content[section] if section else content).get(needed) is None:
             raise ConfigurationError(f"{path} lacks {needed!r}{f' under {section!r}' if section else ''}. Add it.")
-    if not isinstance(content["reconstructor"], Mapping):
-        raise ConfigurationError(f"'reconstructor' in {path} must be a mapping with the key 'class'.")
-    if not isinstance(content.get("seed", 0), int) or content.get("seed", 0) < 0:
+    for section in ("reconstructor", "trainer"):
+        if not isinstance(content.get(section) or {}, Mapping):
+            raise ConfigurationError(f"{section!r} in {path} must be a mapping with the key 'class'.")
+    if type(content.get("seed", 0)) is not int or content.get("seed", 0) < 0:
         raise ConfigurationError(f"seed is {content['seed']!r} in {path}: expected a whole number, 0 or more.")
 
 

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError, UserError, suggest
 
 T = TypeVar("T")
 _KINDS: dict[str, dict[str, Any]] = {}
@@ -71,6 +71,6 @@ def build(kind: str, spec: Mapping[str, Any], **given: Any) -> Any:
     try:
         return cls(**arguments, **given)
     except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
+        if isinstance(error, UserError):
             raise
         raise ConfigurationError(f"{cls.__name__} refused its arguments {arguments}: {error}") from error

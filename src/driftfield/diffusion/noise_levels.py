@@ -18,7 +18,8 @@ from driftfield.registry import register
 def stratified(count: int, generator: torch.Generator) -> Tensor:
     """(count,) numbers in [0, 1), one in each of `count` equal parts, in random order."""
     parts = torch.randperm(count, generator=generator)
-    return (parts + torch.rand(count, generator=generator)) / count
+    # 15 + (1 - 2^-24) rounds to 16: keep the last draw below 1
+    return ((parts + torch.rand(count, generator=generator)) / count).clamp(max=1 - 2**-24)
 
 
 class NoiseLevels(ABC):

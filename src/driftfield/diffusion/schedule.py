@@ -84,7 +84,8 @@ class LogLinearSchedule(Schedule):
         super().__init__(s_min, s_max, convention)
 
     def gamma(self, t: Tensor) -> Tensor:
-        return self.gamma_max + (self.gamma_min - self.gamma_max) * t
+        # clamp: rounding may not leave the range, outside which the density is 0
+        return (self.gamma_max + (self.gamma_min - self.gamma_max) * t).clamp(self.gamma_min, self.gamma_max)
 
     def t(self, gamma: Tensor) -> Tensor:
         return (self.gamma_max - gamma) / (self.gamma_max - self.gamma_min)

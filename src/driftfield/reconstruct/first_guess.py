@@ -31,8 +31,13 @@ FLOOR = 0.02
 class Peer(Protocol):
     """A fitted method with an error of its own."""
 
-    def mean_and_sd(self, observations: xr.Dataset) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-        """Mean and standard deviation (time, [depth,] lat, lon) of every target, physical units."""
+    def mean_and_sd(
+        self, observations: xr.Dataset, *, leave_out_days: float | None = None
+    ) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+        """Mean and standard deviation (time, [depth,] lat, lon) of every target, physical units.
+
+        Past fields within `leave_out_days` of the analysed date are not used.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -45,10 +50,12 @@ class FirstGuess:
 
     Arguments:
         peer: The fitted method.
+        leave_out_days: In training the peer may not use fields this near to the analysed date, so that its residuals are out
+            of sample and the spread does not collapse.
     """
 
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+    def __init__(self, peer: Peer, leave_out_days: float = 400.0) -> None:
+        self.peer, self.leave_out_days = peer, leave_out_days
 
     @classmethod
     def open(cls, spec: Mapping[str, Any]) -> Self:
@@ -67,15 +74,17 @@ class FirstGuess:
         peer_class = lookup("reconstructor", read_run(folder).class_name)
         if not hasattr(peer_class, "mean_and_sd"):
             raise ConfigurationError(f"{peer_class.__name__} gives no standard deviation and cannot be a first guess.")
-        return cls(peer_class.load(folder))
+        return cls(peer_class.load(folder), float(spec.get("leave_out_days", 400.0)))
 
     def save(self, folder: Path) -> None:
         """The peer's run, so that a network's run is complete in itself."""
         self.peer.save(folder)
 
-    def estimate(self, observations: xr.Dataset) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+    def estimate(
+        self, observations: xr.Dataset, *, training: bool = False
+    ) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
         """Mean and standard deviation in physical units."""
-        return self.peer.mean_and_sd(observations)
+        return self.peer.mean_and_sd(observations, leave_out_days=self.leave_out_days if training else None)
 
     def encode(
         self, estimate: Mapping[str, tuple[np.ndarray, np.ndarray]], codec: FieldCodec, times: Any
@@ -104,7 +113,7 @@ class FirstGuess:
             sample = dataset.draw(time, whole, rng)
             seen = {name: getattr(sample, name)[0].numpy() for name in ("observations", "observed", "error_std")}
             stamps = dataset.stamps[[time]]
-            guess, scale = self.encode(self.estimate(_as_dataset(codec, seen, stamps)), codec, stamps)
+            guess, scale = self.encode(self.estimate(_as_dataset(codec, seen, stamps), training=True), codec, stamps)
             record = seen | {"target": sample.target[0].numpy(), "guess": guess[0], "scale": scale[0]}
             for name, array in (record | {"time": np.array(time)}).items():
                 kept[name].append(array)

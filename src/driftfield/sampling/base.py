@@ -53,6 +53,8 @@ class Sampler(ABC):
 
     def levels(self, schedule: Schedule, start: float = 1.0) -> Float[Tensor, " points"]:
         """Falling noise levels s of the grid, float64, from time `start` of the schedule to its end at t = 0."""
+        if not 0 < start <= 1:
+            raise ConfigurationError(f"Found start={start}: expected a time above 0 (clean) and up to 1 (noise).")
         ends = torch.exp(-schedule.gamma(torch.tensor([0.0, start], dtype=torch.float64)) / 2)
         spacing = build("schedule", self.grid, s_min=float(ends[0]), s_max=float(ends[1]))
         t = torch.linspace(1, 0, self.points, dtype=torch.float64)

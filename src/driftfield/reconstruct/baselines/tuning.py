@@ -204,7 +204,7 @@ def evaluate(covariance: HybridCovariance, cases: Sequence[Case], sd: np.ndarray
 
 
 def _calibrated(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000) -> Fit:
-    """The calibration with the least geometric mean CRPS; residuals: per pattern (row, error, sd, prior) of the cells."""
+    """The calibration of least geometric mean CRPS; residuals per pattern: (row, error, sd, prior) of its cells."""
     thin = [r[:, :: max(1, r.shape[1] // most)] for r in residuals.values() if r.shape[1]]
 
     def score(parameters: np.ndarray, blocks: list[np.ndarray]) -> float:

@@ -2,10 +2,15 @@
 
 An observation y = x + r e already carries noise of standard deviation r. At noise level s >= r
 
-    z_observed = y + sqrt(s^2 - r^2) eps
+    c = y + sqrt(s^2 - r^2) eps                                                        (z = x_t / alpha elsewhere)
 
-has exactly the noise level s; below r the observation has nothing more to say and the cell is left to the denoiser. (RePaint's
-"known region" of Lugmayr et al. 2022, equation 8a, with an observation error.)
+has exactly the noise level s, and the prior is shown c in place of z (the "known region" of RePaint, Lugmayr et al. 2022, equation
+8a, with an observation error). What it answers in an observed cell is one precise number for three sources, each with its
+precision, of which it has counted the prior's and c where z and y belong:
+
+    E[x | z, y] = (D + V ((z - c) / s^2 + y / r^2)) / (1 + V / r^2),        V = s^2 sd^2 / (s^2 + sd^2)
+
+which is y itself for r = 0, and exact where a cell is Gaussian with standard deviation sd. Below s = r, c = z.
 """
 
 __all__ = ["ReplacementDenoiser"]
@@ -21,11 +26,13 @@ class ReplacementDenoiser:
     """Has a denoiser and is a denoiser; knows grid-cell observations.
 
     Arguments:
-        denoiser: The prior.
+        denoiser: The prior, which has not seen y. A denoiser that is conditional on y has weighed its error already: name
+            only the exact observations to it.
         y: Observed values in network units, anything where not observed.
         observed: Where.
         error_std: Standard deviation r of the observation error, network units.
         eps: The walk's own starting noise, so that a member keeps its stream.
+        sd: Standard deviation of a cell of the prior.
     """
 
     def __init__(
@@ -35,17 +42,24 @@ class ReplacementDenoiser:
         observed: Bool[Tensor, "batch channel *space"],
         error_std: Float[Tensor, "batch channel *space"],
         eps: Float[Tensor, "batch channel *space"],
+        sd: float = 1.0,
     ) -> None:
         self.schedule = denoiser.schedule
-        self.denoiser, self.y, self.observed, self.error_std, self.eps = denoiser, y, observed, error_std, eps
+        self.denoiser, self.observed, self.eps, self.sd = denoiser, observed, eps, sd
+        # where, not a product: what is not observed may be NaN
+        self.y, self.error_std = torch.where(observed, y, 0), torch.where(observed, error_std, 0)
 
     def __call__(
         self, x_t: Float[Tensor, "batch channel *space"], t: Float[Tensor, " batch"]
     ) -> Float[Tensor, "batch channel *space"]:
         alpha, sigma = (part.view(-1, *[1] * (x_t.ndim - 1)) for part in self.schedule.alpha_sigma(t))
-        excess = (sigma / alpha) ** 2 - self.error_std**2
+        z, s = x_t / alpha, sigma / alpha
+        excess = s**2 - self.error_std**2
         active = self.observed & (excess >= 0)
-        known = alpha * (self.y + torch.sqrt(excess.clamp(min=0)) * self.eps)
-        clean = self.denoiser(torch.where(active, known, x_t), t)
-        # an exact observation is the clean field; one with error is for the denoiser to weigh
-        return torch.where(self.observed & (self.error_std == 0), self.y, clean)
+        c = torch.where(active, self.y + torch.sqrt(excess.clamp(min=0)) * self.eps, z)
+        clean = self.denoiser(alpha * c, t)
+        exact = self.error_std == 0
+        precision = torch.where(exact, 1, self.error_std) ** -2
+        v = s**2 * self.sd**2 / (s**2 + self.sd**2)
+        weighed = (clean + v * ((z - c) / s**2 + precision * self.y)) / (1 + v * precision)
+        return torch.where(self.observed, torch.where(exact, self.y, weighed), clean)
