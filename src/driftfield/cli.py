@@ -229,7 +229,7 @@ def _register(*, training: bool = False) -> None:
     import driftfield.diffusion
     import driftfield.networks
     import driftfield.reconstruct
-    import driftfield.sampling  # noqa: F401
+    import driftfield.sampling
 
     if training:
         import driftfield.training  # noqa: F401

@@ -8,6 +8,7 @@ __all__ = ["Channel", "FieldBatch"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -85,7 +86,8 @@ class FieldBatch:
     def stack(cls, samples: Sequence["FieldBatch"]) -> "FieldBatch":
         """Joins batches along the sample axis."""
         parts = {field.name: [getattr(sample, field.name) for sample in samples] for field in fields(cls)}
-        return cls(**{name: None if part[0] is None else torch.cat(part) for name, part in parts.items()})
+        joined: dict[str, Any] = {n: None if part[0] is None else torch.cat(part) for n, part in parts.items()}
+        return cls(**joined)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "FieldBatch":
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}

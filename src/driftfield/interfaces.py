@@ -1,6 +1,7 @@
 """The seven nouns of the design as protocols: what a room may expect of another without importing it.
 
-Notation as in docs/notation.md: t = 0 is clean, t = 1 is noise; x_t = alpha_t x + sigma_t eps; gamma = log(alpha_t^2 / sigma_t^2).
+Notation as in docs/notation.md: t = 0 is clean, t = 1 is noise; x_t = alpha_t x + sigma_t eps;
+gamma = log(alpha_t^2 / sigma_t^2).
 """
 
 __all__ = ["Archive", "Codec", "Denoiser", "Observation", "Reconstructor", "Sampler", "Schedule", "TrainingData"]
@@ -36,7 +37,10 @@ class Schedule(Protocol):
 class Denoiser(Protocol):
     """(x_t, t, **conditions) -> posterior mean of the clean field; conditions are bound beforehand."""
 
-    schedule: Schedule
+    @property
+    def schedule(self) -> Schedule:
+        """What x_t follows."""
+        ...
 
     def __call__(self, x_t: "Tensor", t: "Tensor") -> "Tensor":
         """E[x | x_t]: same shape as x_t (batch, channel, *space); t is (batch,)."""
@@ -87,10 +91,15 @@ class Codec(Protocol):
 class Archive(Protocol):
     """Gridded truth to learn from."""
 
-    dataset: "xr.Dataset"
-    """Variables with dimensions (time, [depth,] lat, lon), lazily opened, NaN outside the domain."""
-    periodic: bool
-    """Whether longitude wraps."""
+    @property
+    def dataset(self) -> "xr.Dataset":
+        """Variables with dimensions (time, [depth,] lat, lon), lazily opened, NaN outside the domain."""
+        ...
+
+    @property
+    def periodic(self) -> bool:
+        """Whether longitude wraps."""
+        ...
 
     def domain(self, variable: str) -> "xr.DataArray":
         """Where the variable exists: boolean ([depth,] lat, lon)."""
@@ -123,7 +132,7 @@ class TrainingData:
 
 @runtime_checkable
 class Reconstructor(Protocol):
-    """Observations -> complete fields. The diffusion model and every peer are one of these, so a comparison is a loop."""
+    """Observations -> complete fields. The model and every peer are one of these, so a comparison is a loop."""
 
     method: str
     """Short name in tables and score files: diffusion, climatology, linear, optimal_interpolation, unet."""

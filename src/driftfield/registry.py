@@ -38,7 +38,7 @@ def lookup(kind: str, name: str) -> Any:
     Raises:
         ConfigurationError: no such class of that kind.
     """
-    if name not in _KINDS.get(kind, {}):
+    if not isinstance(name, str) or name not in _KINDS.get(kind, {}):
         raise ConfigurationError(f"Unknown {kind} {name!r}: {suggest(str(name), names(kind))}")
     return _KINDS[kind][name]
 

@@ -64,7 +64,7 @@ class ObservingSystem:
     def error_of(self, name: str, rng: np.random.Generator) -> float:
         """Error standard deviation, physical units, of one sample."""
         error = self.error.get(name, 0.0) if isinstance(self.error, Mapping) else self.error
-        return float(error) if isinstance(error, int | float) else float(rng.uniform(*error))
+        return float(error) if isinstance(error, int | float) else float(rng.uniform(error[0], error[1]))
 
 
 @dataclass(frozen=True)

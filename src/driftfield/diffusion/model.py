@@ -5,7 +5,7 @@ With a first guess g of error scale d the model draws the residual r = (x - g) /
 
 __all__ = ["DiffusionModel", "RegressionModel"]
 
-from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -59,7 +59,8 @@ class DiffusionModel(nn.Module):
         loss_over: Where = "domain",
     ) -> None:
         super().__init__()
-        self.network, self.schedule, self.noise_levels, self.weighting = network, schedule, noise_levels, weighting
+        self.network: Any = network
+        self.schedule, self.noise_levels, self.weighting = schedule, noise_levels, weighting
         self.preconditioning = Preconditioning(schedule, parameterization, sd)
         self.loss_over = loss_over
 
@@ -105,7 +106,8 @@ class RegressionModel(nn.Module):
 
     def __init__(self, network: nn.Module, *, loss_over: Where = "domain") -> None:
         super().__init__()
-        self.network, self.loss_over = network, loss_over
+        self.network: Any = network
+        self.loss_over = loss_over
 
     def forward(self, batch: FieldBatch, *, wrap: bool = False) -> Float[Tensor, "batch channel lat lon"]:
         """The mean of the (residual) field, 0 outside the domain."""
@@ -121,7 +123,3 @@ class RegressionModel(nn.Module):
         mask = loss_mask(batch.domain & known, batch.observed, self.loss_over)
         return masked_mean((self(batch, wrap=wrap) - x) ** 2, mask)
 
-
-def without_target(batch: FieldBatch) -> FieldBatch:
-    """The batch as a reconstruction sees it: nothing of the truth is left."""
-    return replace(batch, target=torch.zeros_like(batch.target), held_out=torch.zeros_like(batch.held_out))

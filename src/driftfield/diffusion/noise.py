@@ -19,7 +19,7 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
-def philox(counter: Sequence[np.ndarray], key: tuple[int, int]) -> list[np.ndarray]:
+def philox(counter: Sequence[np.ndarray | np.uint64], key: tuple[int, int]) -> list[np.ndarray]:
     """Philox 4x32-10: four counter words (uint64 arrays below 2^32, broadcast) and two key words -> four random words."""
     c0, c1, c2, c3 = np.broadcast_arrays(*(np.asarray(word, dtype=np.uint64) for word in counter))
     k0, k1 = key

@@ -61,7 +61,7 @@ class LogNormalLevels(NoiseLevels):
 
     def gamma(self, u: Tensor, schedule: Schedule) -> Tensor:
         low, high = self._limits(schedule)
-        log_s = self.mean + self.std * torch.special.ndtri((low + (high - low) * u.double()))
+        log_s = self.mean + self.std * torch.special.ndtri(low + (high - low) * u.double())
         return (-2 * log_s).clamp(schedule.gamma_min, schedule.gamma_max).to(u.dtype)
 
     def density(self, gamma: Tensor, schedule: Schedule) -> Tensor:

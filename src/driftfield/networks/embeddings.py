@@ -19,6 +19,7 @@ class NoiseEmbedding(nn.Module):
 
     def __init__(self, embedding: int, frequencies: int = 16) -> None:
         super().__init__()
+        self.frequencies: Tensor
         self.register_buffer("frequencies", 2 * math.pi * torch.logspace(-2, 4, frequencies, base=2), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(2 * frequencies, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
 

@@ -13,6 +13,8 @@ __all__ = ["ConvNeXtUNet", "Encoded", "ResidualUNet", "UNet"]
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -64,7 +66,7 @@ class _Pyramid(nn.Module):
 
         self.down = nn.ModuleList(blocks(width, depth) for width, depth in zip(widths, depths, strict=True))
         self.up = nn.ModuleList(blocks(width, depth) for width, depth in zip(widths[:-1], depths[:-1], strict=True))
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.shrink = nn.ModuleList(Downsample(fine, coarse) for fine, coarse in pairs)
         self.grow = nn.ModuleList(Upsample(coarse, fine) for fine, coarse in pairs)
         self.attention = DomainLinearAttention(widths[-1]) if attention else None
@@ -76,7 +78,7 @@ class _Pyramid(nn.Module):
                 h = self.shrink[level - 1](h)
             if added is not None:
                 h = h + added[level]
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 h = block(h, embedding)
             skips.append(h)
         if self.attention is not None:
@@ -85,7 +87,7 @@ class _Pyramid(nn.Module):
         features = [h]
         for level in reversed(range(len(self.up))):
             h = self.grow[level](h) + skips[level]
-            for block in self.up[level]:
+            for block in cast(nn.ModuleList, self.up[level]):
                 h = block(h, embedding)
             features.insert(0, h)
         return features

@@ -110,11 +110,9 @@ class DiffusionReconstructor(NetworkReconstructor):
         return torch.cat(parts)
 
     def _replaced(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> ReplacementDenoiser:
-        """Observations as what the model draws: residuals where it draws residuals."""
-        scale = 1.0 if batch.first_guess_scale is None else batch.first_guess_scale
-        return ReplacementDenoiser(
-            denoiser, to_residual(batch, batch.observations), batch.observed, batch.error_std / scale, eps
-        )
+        """Observations as what the model draws; those with an error it has weighed already, being conditional on them."""
+        exact = batch.observed & (batch.error_std == 0)
+        return ReplacementDenoiser(denoiser, to_residual(batch, batch.observations), exact, batch.error_std, eps)
 
     def _provenance(self) -> dict[str, Any]:
         return super()._provenance() | {

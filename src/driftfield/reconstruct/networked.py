@@ -141,7 +141,7 @@ class NetworkReconstructor(ABC):
         def samples(part: str, times: np.ndarray, count: int, first_seed: int) -> TwinDataset:
             options: dict[str, Any] = {"times": times, "windows": windows[part], "samples": count}
             options |= {"seed": first_seed, "training": part == "train"}
-            drawn = TwinDataset(archive, self._codec, self.observing, **options, **self.augment)
+            drawn = TwinDataset(archive, self._codec, self.observing, **(options | self.augment))
             if self.guess is None:
                 return drawn
             size = int(self.first_guess_spec.get("pool", 512)) if part == "train" else self.validation_samples
@@ -323,4 +323,4 @@ class NetworkReconstructor(ABC):
 
 def _stamp(time: Any) -> str:
     """A name of the date that is the same on every machine and for every precision of datetime64."""
-    return str(np.datetime64(time, "s")) if isinstance(time, np.datetime64) else time.isoformat()
+    return str(time.astype("datetime64[s]")) if isinstance(time, np.datetime64) else str(time.isoformat())

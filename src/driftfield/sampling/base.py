@@ -13,6 +13,7 @@ __all__ = ["Noise", "Sampler", "Watcher"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -38,12 +39,15 @@ class Sampler(ABC):
             between the ends of the schedule that the denoiser knows; None is this sampler's tested default.
     """
 
-    default_grid: dict[str, object] = {"class": "LogLinearSchedule"}
+    default_grid: ClassVar[dict[str, object]] = {"class": "LogLinearSchedule"}
     calls_per_step = 1
 
     def __init__(self, evaluations: int = 20, grid: dict[str, object] | None = None) -> None:
-        if evaluations < 2:
-            raise ConfigurationError(f"Found evaluations={evaluations}: a sampler needs at least 2 evaluations.")
+        least = self.calls_per_step + 1
+        if evaluations < least:
+            raise ConfigurationError(
+                f"Found evaluations={evaluations}: {type(self).__name__} needs at least {least}, one step and a last look."
+            )
         self.evaluations, self.grid = evaluations, dict(grid or self.default_grid)
 
     @property

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -210,13 +210,14 @@ class _Module(L.LightningModule):
         diagnose: Callable[[], dict[str, float]] | None,
     ) -> None:
         super().__init__()
-        self.model, self.options, self.fixed = model, trainer, list(validation)
+        self.model: Any = model
+        self.options, self.fixed = trainer, list(validation)
         self.folder, self.seed, self.wrap, self.diagnose = folder, seed, wrap, diagnose
         self.ema = EMA(model, trainer.ema)
         self.plan = LearningRate(**trainer.learning_rate)
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=self.plan.peak, weight_decay=trainer.weight_decay)
         self.state = TrainingState()
-        self.built = torch.compile(model.loss) if trainer.compile else model.loss  # type: ignore[arg-type]
+        self.built: Any = torch.compile(cast(Any, self.model.loss)) if trainer.compile else self.model.loss
         self.began, self.began_step = time.monotonic(), 0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -7,7 +7,8 @@
 
 A sea surface that is seen thus speaks for the interior as far as the two went together in training. The constants are
 tuned with the patterns of gaps that the recipe names. Past fields that lie within `leave_out_days` of an analysed date
-are not used for it, so that a date of the training split is treated like a new one.
+are not used for it, neither in the covariance nor in the seasonal cycle (`departures.py`), so that a date of the
+training split is treated like a new one.
 """
 
 __all__ = ["OptimalInterpolation"]
@@ -31,12 +32,14 @@ from driftfield.reconstruct.baselines.base import (
     fitting_times,
     member_generator,
     observed_domain,
+    part,
     time_days,
     time_stamps,
 )
 from driftfield.reconstruct.baselines.climatology import anomaly_sd
 from driftfield.reconstruct.baselines.conditioning import Seen, condition
 from driftfield.reconstruct.baselines.covariance import Grid, HybridCovariance, ZonalCovariance
+from driftfield.reconstruct.baselines.departures import Departures
 from driftfield.reconstruct.baselines.tuning import Calibration, Case, Constants, Structure, search
 from driftfield.reconstruct.output import Estimate
 from driftfield.registry import register
@@ -104,6 +107,7 @@ class OptimalInterpolation(Peer):
         chosen = _spread(times, self.samples)
         self._days = time_days(data.archive.dataset["time"].isel(time=chosen))
         self._covariance = structure.covariance(constants, self._fields(data, chosen))
+        self._departures = Departures.fit(data.archive.dataset["time"], times, lambda index: self._fields(data, index))
 
     def mean_and_sd(
         self, observations: xr.Dataset, *, leave_out_days: float | None = None
@@ -136,12 +140,15 @@ class OptimalInterpolation(Peer):
         n, cells = len(values), values.shape[-1]
         result = np.zeros((2 + members, n, rows.size, cells), dtype=np.float32)
         sd = self._sd[rows]
+        months = self.background.climatologies[self.background.targets[0]].weights(times)
         days = self.leave_out_days if leave_out_days is None else leave_out_days
         for t, (day, stamp) in enumerate(zip(time_days(times), time_stamps(times), strict=True)):
-            covariance = self._covariance
-            if (near := np.abs(self._days - day) <= days).any() and days > 0:
-                covariance = covariance.without(~near)
-            seen = _seen(values[t], noise[t])
+            covariance, shift = self._covariance, np.zeros((1, 1), dtype=np.float32)
+            if days > 0:
+                if (near := np.abs(self._days - day) <= days).any():
+                    covariance = covariance.without(~near)
+                shift = np.einsum("m,mrx->rx", months[t], self._departures.shift(day, days))
+            seen = _seen(values[t] - shift, noise[t])
             generators = [member_generator(seed, m, stamp) for m in range(members)]
             draws = np.stack([covariance.draw(g) for g in generators]) if members else None
             # drawn for every cell of every row, so that a member does not depend on what else was observed
@@ -151,6 +158,8 @@ class OptimalInterpolation(Peer):
                 covariance, seen, rows=rows, wanted=wanted, draws=draws, draw_noise=draw_noise, most=self.nearest
             )
             factor = self._inflation(covariance, seen, np.sqrt(variance))
+            mean = mean + shift[: len(sd)]
+            drawn = drawn + shift[: len(sd)]
             result[0, t] = mean * sd
             result[1, t] = np.sqrt(variance) * factor * sd
             result[2:, t] = (mean + (drawn - mean) * factor) * sd
@@ -171,10 +180,10 @@ class OptimalInterpolation(Peer):
         for name in self.background.targets:
             shape = self.background.domains[name].shape
             count = int(np.prod(shape[:-2]))
-            part = result[:, :, start : start + count].reshape(*result.shape[:2], *shape)
+            own = result[:, :, start : start + count].reshape(*result.shape[:2], *shape)
             start += count
             season = self.background.mean(name, times)
-            output[name] = (part[0] + season, part[1], part[2:] + season if len(part) > 2 else None)
+            output[name] = (own[0] + season, own[1], own[2:] + season if len(own) > 2 else None)
         return output
 
     # What the rows are
@@ -276,6 +285,7 @@ class OptimalInterpolation(Peer):
             "covariance.samples": covariance.samples,
             "covariance.locality": covariance.locality,
             "days": self._days,
+            **{f"departures.{key}": array for key, array in self._departures.to_arrays().items()},
             "sd": self._sd,
             "calibration.scale": self.calibration.scale,
         }
@@ -288,6 +298,7 @@ class OptimalInterpolation(Peer):
         self.validation_crps = dict(extra["validation_crps"])
         self._sd, self._days = arrays["sd"], arrays["days"]
         self.calibration = Calibration(arrays["calibration.scale"], float(extra["power"]))
+        self._departures = Departures(**part(arrays, "departures."))
         grid = self._grid
         self._covariance = HybridCovariance(
             grid=grid,

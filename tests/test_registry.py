@@ -1,0 +1,63 @@
+"""The constructor is the configuration: what a recipe names is registered, and what it says is checked."""
+
+import pytest
+
+import driftfield.diffusion
+import driftfield.networks
+import driftfield.sampling  # noqa: F401
+from driftfield.errors import ConfigurationError, DataError
+from driftfield.registry import _KINDS, build, lookup, names, register
+
+
+def test_builds_with_arguments_and_given_objects() -> None:
+    schedule = build("schedule", {"class": "KarrasSchedule", "s_max": 12.0, "rho": 3.0}, s_min=0.5)
+    assert (schedule.s_min, schedule.s_max, schedule.rho) == (0.5, 12.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"class": "KarasSchedule"}, "KarrasSchedule"),
+        ({"class": "KarrasSchedule", "sigma_max": 3}, "s_max"),
+        ({"class": "os.system"}, "Unknown schedule"),
+        ({"class": ["KarrasSchedule"]}, "Unknown schedule"),
+        ({"s_max": 3}, "'class'"),
+        ("KarrasSchedule", "'class'"),
+        ({"class": "KarrasSchedule", "s_max": "much"}, "refused its arguments"),
+        ({"class": "KarrasSchedule", "s_min": 9, "s_max": 3}, "0 < s_min < s_max"),
+    ],
+)
+def test_a_mistake_is_named_with_the_nearest_choice(spec: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        build("schedule", spec)  # type: ignore[arg-type]
+
+
+def test_what_the_program_hands_over_cannot_be_configured() -> None:
+    with pytest.raises(ConfigurationError, match="no argument 's_min'"):
+        build("schedule", {"class": "KarrasSchedule", "s_min": 0.1}, s_min=0.5)
+
+
+def test_missing_arguments_are_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"needs the argument\(s\) \['channels'\]"):
+        build("network", {"class": "ResidualUNet"})
+
+
+def test_a_users_error_keeps_its_kind() -> None:
+    @register("test of the registry")
+    class Picky:
+        def __init__(self) -> None:
+            raise DataError("no such file")
+
+    try:
+        assert names("test of the registry") == ["Picky"]
+        with pytest.raises(DataError, match="no such file"):
+            build("test of the registry", {"class": "Picky"})
+    finally:
+        del _KINDS["test of the registry"]
+
+
+def test_every_class_is_found_by_its_name() -> None:
+    for kind in ("schedule", "parameterization", "weighting", "noise_levels", "sampler", "network"):
+        assert names(kind)
+        for name in names(kind):
+            assert lookup(kind, name).__name__ == name
