@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield import __version__
-from driftfield.errors import ConfigurationError, UserError
+from driftfield.errors import ConfigurationError, ExistsError, UserError
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -33,7 +33,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"driftfield: {error}", file=sys.stderr)
+        # messages that quote a library may hold line breaks
+        print(f"driftfield: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("driftfield: interrupted; what was finished is kept.", file=sys.stderr)
@@ -44,18 +45,23 @@ def main() -> None:
         sys.exit(1)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more, with tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Options of every command."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", stream=sys.stderr)
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "matplotlib", "fsspec", "h5py", "numcodecs"):
+    for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if version:
-        print(__version__)
-        raise typer.Exit
 
 
 @simulate_app.command("ocean")
@@ -70,9 +76,8 @@ def simulate_ocean_command(
     """A regional ocean: temperature, sea surface temperature and height, with a front, eddies, a coast and a sea floor."""
     from driftfield.data.sources import write_dataset
     from driftfield.data.synthetic.ocean import simulate_ocean
-    from driftfield.files import refuse_existing
 
-    refuse_existing(out, overwrite=overwrite)
+    _check_output(out, overwrite=overwrite)
     dataset = simulate_ocean(years=years, every_days=every_days, start=start, seed=seed)
     write_dataset(dataset, out, overwrite=overwrite)
     print(f"{out}: {dict(dataset.sizes)}")
@@ -87,17 +92,19 @@ def mask(
         list[str] | None, typer.Option(help="Standard deviation of the noise: NUMBER, or VARIABLE=NUMBER (repeat).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of masks and noise.")] = 0,
-    time: Annotated[str | None, typer.Option(help="FIRST:LAST dates to take.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="FIRST:LAST dates to take, both included; 2015:2016 are two years.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Hide most of a field: write what an observing system would have seen of it."""
     from driftfield.data.sources import open_archive, write_dataset
     from driftfield.data.twin import observe as observe_fields
-    from driftfield.files import refuse_existing
 
-    refuse_existing(obs, overwrite=overwrite)
-    patterns = dict(_pair(text, "--observe", "VARIABLE=PATTERN") for text in observe)
-    archive = open_archive(fields, list(patterns), time=time.split(":", 1) if time else None)
+    _check_output(obs, overwrite=overwrite)
+    _whole(seed, "--seed", least=0)
+    patterns = _pairs(observe, "--observe", "VARIABLE=PATTERN")
+    archive = open_archive(fields, list(patterns), time=_period(time) if time else None)
     seen = observe_fields(archive.dataset, patterns, error=_errors(error or []), seed=seed, domain=archive.domains)
     write_dataset(seen, obs, overwrite=overwrite)
     for name in patterns:
@@ -118,24 +125,26 @@ def train(
     import yaml
 
     from driftfield.data.prepare import prepare
-    from driftfield.files import refuse_existing, write_text
+    from driftfield.files import write_text
     from driftfield.recipe import read_recipe
     from driftfield.registry import build
 
     read = read_recipe(recipe, set_ or [])
-    if (out / "run.json").exists() and not resume:
-        refuse_existing(out / "run.json", overwrite=overwrite)
+    _check_run(out, resume=resume, overwrite=overwrite)
     _register(training=bool(read.trainer))
     reconstructor = build("reconstructor", read.reconstructor)
     trainer = build("trainer", read.trainer) if read.trainer else None
+    trained = getattr(reconstructor, "trained", False)
+    if trained and trainer is None:
+        raise ConfigurationError(f"{recipe} lacks 'trainer': add 'trainer: {{class: LightningTrainer}}'.")
+    if not trained and (trainer is not None or resume):
+        found = "a 'trainer'" if trainer is not None else "--resume"
+        raise ConfigurationError(
+            f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
+        )
     data = prepare(**read.data)
-    for name in ("train", "validation", "test"):
-        times, windows = getattr(data, name), getattr(data, f"{name}_windows", data.validation_windows)
-        print(f"{name}: {len(times)} times x {len(windows)} windows = {len(times) * len(windows)}")
     write_text(out / "recipe.yaml", yaml.safe_dump(read.content, sort_keys=False))
-    if getattr(reconstructor, "trained", False):
-        if trainer is None:
-            raise ConfigurationError(f"{recipe} lacks 'trainer': add 'trainer: {{class: LightningTrainer}}'.")
+    if trained:
         reconstructor.fit(data, seed=read.seed, trainer=trainer, folder=out, resume=resume)
     else:
         reconstructor.fit(data, seed=read.seed)
@@ -160,10 +169,11 @@ def reconstruct(
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield.conventions import FORMAT
     from driftfield.data.sources import write_dataset
-    from driftfield.files import refuse_existing
     from driftfield.reconstruct import load_reconstructor
 
-    refuse_existing(out, overwrite=overwrite)
+    _check_output(out, overwrite=overwrite)
+    for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
+        _whole(value, option, least=least)
     _register()
     reconstructor = load_reconstructor(_find_run(run))
     observations = _open_observations(obs, domain)
@@ -194,14 +204,10 @@ def evaluate(
     from driftfield.evaluate.comparison import scores_table
     from driftfield.evaluate.evaluation import evaluate as score
     from driftfield.evaluate.report import write_report_folder
-    from driftfield.files import refuse_existing
 
-    refuse_existing(out, overwrite=overwrite)
+    _check_output(out, overwrite=overwrite, suffixes=())
     fields, seen = open_fields(truth), open_fields(observations)
-    opened = {path: open_fields(path) for path in outputs}
-    methods = {str(dataset.attrs.get("method", path.stem)): dataset for path, dataset in opened.items()}
-    if len(methods) < len(outputs):
-        methods = {path.stem: dataset for path, dataset in opened.items()}
+    methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
     evaluation = score(fields, methods, seen, area_weighted=area_weighted)
     provenance = {"truth": str(truth), "observations": str(observations), "outputs": [str(path) for path in outputs]}
     write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
@@ -226,13 +232,14 @@ def demo(
 
 def _register(*, training: bool = False) -> None:
     """Imports the rooms whose classes a recipe or a run may name."""
-    import driftfield.diffusion
-    import driftfield.networks
     import driftfield.reconstruct
-    import driftfield.sampling
 
     if training:
         import driftfield.training  # noqa: F401
+
+        # Lightning sets its own level when it is imported
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _find_run(run: Path) -> Path:
@@ -244,18 +251,42 @@ def _find_run(run: Path) -> Path:
 
 
 def _open_observations(path: Path, domain: Path | None) -> Any:
+    from driftfield.data.observations import add_domain
     from driftfield.data.sources import open_fields
 
     observations = open_fields(path)
-    if domain is not None:
-        given = open_fields(domain)
-        names = [name for name in given.data_vars if str(name) == "domain" or str(name).endswith("_domain")]
-        if not names:
-            raise ConfigurationError(f"{domain} holds no 'domain' variable. Name a file that has one.")
-        observations = observations.assign({name: given[name] for name in names})
     if "time" not in observations.dims:
         raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
+    if domain is not None:
+        observations = add_domain(observations, open_fields(domain), source=str(domain))
     return observations.load()
+
+
+def _check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
+    """Refuses an output that could not be written in the end; early, before hours of work."""
+    import os
+
+    from driftfield.files import refuse_existing
+
+    if suffixes and out.suffix not in suffixes:
+        raise ConfigurationError(f"Cannot write {out}: expected a name that ends in .nc or .zarr. Rename the output.")
+    refuse_existing(out, overwrite=overwrite)
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigurationError(
+            f"Cannot write {out}: {parent} is no folder that you may write to. Choose another one."
+        )
+
+
+def _check_run(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuses to train over a run, or over a training that was interrupted."""
+    last = out / "checkpoints" / "last" / "run.json"
+    if resume and not last.exists():
+        raise ConfigurationError(f"Nothing to resume: {out} holds no checkpoint. Leave out --resume to start.")
+    if not resume:
+        _check_output(out / "run.json", overwrite=overwrite, suffixes=())
+    if last.exists() and not resume and not overwrite:
+        raise ExistsError(f"{out} holds an unfinished training. Pass --resume to go on, or --overwrite to start again.")
 
 
 def _sampler(text: str) -> Any:
@@ -264,22 +295,35 @@ def _sampler(text: str) -> Any:
     name, colon, evaluations = text.partition(":")
     spec: dict[str, Any] = {"class": name}
     if colon:
-        spec["evaluations"] = int(_number(evaluations, "--sampler"))
+        spec["evaluations"] = _whole(_number(evaluations, "--sampler"), "--sampler", least=2)
     return build("sampler", spec)
 
 
-def _pair(text: str, option: str, form: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise ConfigurationError(f"Cannot read {option} {text!r}: expected {form}.")
-    return name, value
+def _pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise ConfigurationError(f"Cannot read {option} {text!r}: expected {form}.")
+        if name in pairs:
+            raise ConfigurationError(f"Found {option} twice for {name!r}: expected it once. Leave one out.")
+        pairs[name] = value
+    return pairs
+
+
+def _period(text: str) -> list[str | None]:
+    first, colon, last = text.partition(":")
+    if not colon or ":" in last or not (first or last):
+        raise ConfigurationError(f"Cannot read --time {text!r}: expected FIRST:LAST dates, such as 2015-01:2016-06.")
+    return [first or None, last or None]
 
 
 def _errors(texts: list[str]) -> float | dict[str, float]:
+    if not texts:
+        return 0.0
     if len(texts) == 1 and "=" not in texts[0]:
         return _number(texts[0], "--error")
-    pairs = (_pair(text, "--error", "VARIABLE=NUMBER") for text in texts)
-    return {name: _number(value, "--error") for name, value in pairs}
+    return {name: _number(value, "--error") for name, value in _pairs(texts, "--error", "VARIABLE=NUMBER").items()}
 
 
 def _number(text: str, option: str) -> float:
@@ -290,3 +334,9 @@ def _number(text: str, option: str) -> float:
     if not 0 <= value < float("inf"):
         raise ConfigurationError(f"Found {option} {text}: expected a number that is 0 or more.")
     return value
+
+
+def _whole(value: float, option: str, *, least: int) -> int:
+    if value != int(value) or value < least:
+        raise ConfigurationError(f"Found {option} {value:g}: expected a whole number, {least} or more.")
+    return int(value)

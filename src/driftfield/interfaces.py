@@ -118,6 +118,7 @@ class TrainingData:
         covariates: Surface variables that are given (cloudy or complete) and not reconstructed.
         test: Time indices that nobody may learn from.
         train_windows, validation_windows: Windows of the grid (`data.patches.Window`); none means the whole grid.
+        vector_pairs: (eastward, northward) components of vectors, which turn together.
     """
 
     archive: Archive
@@ -128,6 +129,7 @@ class TrainingData:
     test: "np.ndarray | None" = None
     train_windows: "tuple[Any, ...]" = ()
     validation_windows: "tuple[Any, ...]" = ()
+    vector_pairs: tuple[tuple[str, str], ...] = ()
 
 
 @runtime_checkable

@@ -27,7 +27,18 @@ from driftfield.errors import ConfigurationError, FileFormatError, suggest
 
 _KEYS = {
     "": ("driftfield_format", "description", "seed", "data", "reconstructor", "trainer"),
-    "data": ("archive", "targets", "covariates", "split", "windows", "levels", "region", "time", "domain"),
+    "data": (
+        "archive",
+        "targets",
+        "covariates",
+        "split",
+        "windows",
+        "levels",
+        "region",
+        "time",
+        "domain",
+        "vector_pairs",
+    ),
     "data.windows": ("size", "stride", "max_nodata_fraction"),
 }
 
@@ -125,11 +136,30 @@ def _check(content: Mapping[str, Any], path: Path) -> None:
     for section, needed in (("", "data"), ("", "reconstructor"), ("data", "archive"), ("data", "targets")):
         if (content[section] if section else content).get(needed) is None:
             raise ConfigurationError(f"{path} lacks {needed!r}{f' under {section!r}' if section else ''}. Add it.")
+    _check_kinds(content["data"], path)
     for section in ("reconstructor", "trainer"):
         if not isinstance(content.get(section) or {}, Mapping):
             raise ConfigurationError(f"{section!r} in {path} must be a mapping with the key 'class'.")
     if type(content.get("seed", 0)) is not int or content.get("seed", 0) < 0:
         raise ConfigurationError(f"seed is {content['seed']!r} in {path}: expected a whole number, 0 or more.")
+
+
+def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
+    """Values of `data` that are lists in YAML: `targets: sst` would otherwise be the variables s, s and t."""
+    for key, kind, form in (
+        ("targets", str, "[thetao]"),
+        ("covariates", str, "[sst]"),
+        ("levels", int | float, "[5, 100, 500]"),
+        ("time", None, "[2010-01, 2015-12]"),
+    ):
+        value = data.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, list) or not (kind is None or all(isinstance(one, kind) for one in value)):
+            raise ConfigurationError(f"data.{key} is {value!r} in {path}: expected a list such as {form}.")
+    for key in ("split", "region"):
+        if not isinstance(data.get(key) or {}, Mapping):
+            raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a mapping.")
 
 
 def _expanded(value: Any, where: str) -> Any:

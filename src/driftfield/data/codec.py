@@ -5,7 +5,7 @@
 It knows the grid that a run was made on, so that a reconstruction of a part of the grid finds its own climatology and noise.
 """
 
-__all__ = ["FieldCodec", "Grid"]
+__all__ = ["FieldCodec", "Grid", "locate", "with_levels"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import xarray as xr
 from driftfield.data.encodings import date_fraction, is_monthly
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import DataError
+from driftfield.errors import DataError, FileFormatError
 from driftfield.fields import Channel
 from driftfield.registry import build
 
@@ -45,11 +45,11 @@ class Grid:
         Raises:
             DataError: one of them is not on it.
         """
-        return _locate(lat, self.lat, "latitude", 0.0)
+        return locate(lat, self.lat, "latitude", 0.0)
 
     def columns(self, lon: np.ndarray) -> np.ndarray:
         """Indices of some longitudes (any convention) on this grid."""
-        return _locate(lon, self.lon, "longitude", 360.0)
+        return locate(lon, self.lon, "longitude", 360.0)
 
 
 class FieldCodec:
@@ -61,6 +61,7 @@ class FieldCodec:
         covariates: Variables that are given.
         normalizers: One per variable.
         domains: (level, lat, lon) per variable: where it exists.
+        vector_pairs: (eastward, northward) names of the components of vectors.
     """
 
     def __init__(
@@ -70,9 +71,11 @@ class FieldCodec:
         covariates: Sequence[str],
         normalizers: Mapping[str, Normalizer],
         domains: Mapping[str, np.ndarray],
+        vector_pairs: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
         self.normalizers, self.domains = dict(normalizers), dict(domains)
+        self.vector_pairs = [(u, v) for u, v in vector_pairs]
 
     @classmethod
     def fit(
@@ -82,6 +85,7 @@ class FieldCodec:
         targets: Sequence[str],
         covariates: Sequence[str],
         normalizer: Mapping[str, Any],
+        vector_pairs: Sequence[tuple[str, str]] = (),
     ) -> "FieldCodec":
         """Fits one normaliser per variable to the training times."""
         variables = [*targets, *covariates]
@@ -97,12 +101,13 @@ class FieldCodec:
             for name in variables
         }
         domains = {name: _with_levels(archive.domain(name).values) for name in variables}
-        return cls(grid, targets, covariates, fitted, domains)
+        return cls(grid, targets, covariates, fitted, domains, vector_pairs)
 
     def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
         """The channel table: every level of every variable (default: of the targets)."""
         names = self.targets if variables is None else variables
-        return [Channel(name, level) for name in names for level in self.grid.levels[name]]
+        partners = dict(self.vector_pairs) | {v: u for u, v in self.vector_pairs}
+        return [Channel(name, level, partner=partners.get(name)) for name in names for level in self.grid.levels[name]]
 
     def encode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Physical units (time, level, lat, lon) -> network units; NaN stays NaN."""
@@ -127,6 +132,7 @@ class FieldCodec:
             "levels": {name: list(levels) for name, levels in self.grid.levels.items()},
             "periodic": self.grid.periodic,
             "monthly": self.grid.monthly,
+            "vector_pairs": [list(pair) for pair in self.vector_pairs],
             "normalizers": {name: normalizer.describe() for name, normalizer in self.normalizers.items()},
         }
         arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
@@ -137,7 +143,20 @@ class FieldCodec:
 
     @classmethod
     def from_arrays(cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "FieldCodec":
-        """The inverse of `to_arrays`."""
+        """The inverse of `to_arrays`.
+
+        Raises:
+            FileFormatError: a part is missing.
+        """
+        try:
+            return cls._restored(description, arrays)
+        except KeyError as error:
+            raise FileFormatError(
+                f"The run lacks {error} of its codec: it is damaged. Restore it, or train again."
+            ) from error
+
+    @classmethod
+    def _restored(cls, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "FieldCodec":
         grid = Grid(
             lat=arrays["lat"],
             lon=arrays["lon"],
@@ -152,7 +171,8 @@ class FieldCodec:
             mine = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
             normalizers[name] = normalizer_from_arrays(description["normalizers"][name], mine)
         domains = {name: arrays[f"domain.{name}"].astype(bool) for name in names}
-        return cls(grid, description["targets"], description["covariates"], normalizers, domains)
+        pairs = [(u, v) for u, v in description.get("vector_pairs", [])]
+        return cls(grid, description["targets"], description["covariates"], normalizers, domains, pairs)
 
 
 def with_levels(array: xr.DataArray) -> np.ndarray:
@@ -166,7 +186,22 @@ def _with_levels(mask: np.ndarray) -> np.ndarray:
     return mask if mask.ndim == 3 else mask[None]
 
 
-def _locate(wanted: np.ndarray, known: np.ndarray, what: str, period: float) -> np.ndarray:
+def locate(
+    wanted: np.ndarray, known: np.ndarray, what: str, period: float, *, grid: str = "the grid of the run"
+) -> np.ndarray:
+    """Indices of coordinates on a grid, to a twentieth of its spacing.
+
+    Arguments:
+        wanted: Coordinates to find.
+        known: Those of the grid.
+        what: What messages call them.
+        period: 360 for longitudes, so that both conventions agree; 0 for anything else.
+        grid: What messages call the grid.
+
+    Raises:
+        DataError: one of them is not on it.
+    """
+    known = np.asarray(known, dtype=np.float64)
     distance = np.abs(np.asarray(wanted, dtype=np.float64)[:, None] - known[None, :])
     if period:
         distance = np.minimum(distance % period, period - distance % period)
@@ -175,7 +210,7 @@ def _locate(wanted: np.ndarray, known: np.ndarray, what: str, period: float) -> 
     off = distance[np.arange(len(nearest)), nearest] > tolerance
     if off.any():
         raise DataError(
-            f"The observations lie at {what} {np.asarray(wanted)[off][0]:g}, which is not on the grid of the run "
-            f"({known[0]:g} to {known[-1]:g}, {known.size} values). Interpolate them to that grid, or train a run on theirs."
+            f"The observations lie at {what} {np.asarray(wanted)[off][0]:g}, which is not on {grid} "
+            f"({known[0]:g} to {known[-1]:g}, {known.size} values). Interpolate one to the other, or train a run on theirs."
         )
     return nearest

@@ -7,18 +7,20 @@ __all__ = ["FirstGuessPool", "ObservingSystem", "TwinDataset", "make_batch"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from driftfield.data import augmentation as _augmentation  # noqa: F401 - registers Augmentation
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.masks import Pattern, parse_pattern
 from driftfield.data.patches import Window, centre
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
-from driftfield.registry import register
+from driftfield.registry import build, register
 
 
 @register("observing")
@@ -46,6 +48,12 @@ class ObservingSystem:
             name: [parse_pattern(text) for text in ([spec] if isinstance(spec, str) else spec)]
             for name, spec in self.observe.items()
         }
+        if not 0.0 <= self.covariate_dropout <= 1.0:
+            raise ConfigurationError(f"covariate_dropout is {self.covariate_dropout}: expected a probability, 0 to 1.")
+        stated = self.error if isinstance(self.error, Mapping) else {"error": self.error}
+        extra = {"degrade_offset": self.degrade_offset, "degrade_speckle": self.degrade_speckle}
+        for name, value in {**stated, **extra}.items():
+            _check_deviation(name, value, ranges=name not in extra)
 
     def check(self, variables: Sequence[str]) -> None:
         """Raises `ConfigurationError` unless every variable has a pattern and every pattern a variable."""
@@ -55,6 +63,9 @@ class ObservingSystem:
         for name in variables:
             if name not in self.patterns:
                 raise ConfigurationError(f"No pattern says how {name!r} is observed. Add it under 'observe'.")
+        for name in self.error if isinstance(self.error, Mapping) else ():
+            if name not in variables:
+                raise ConfigurationError(f"The recipe states an error of {name!r}: {suggest(name, variables)}")
 
     def draw(self, name: str, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool) -> np.ndarray:
         """Observed cells (level, lat, lon) of one variable."""
@@ -65,6 +76,15 @@ class ObservingSystem:
         """Error standard deviation, physical units, of one sample."""
         error = self.error.get(name, 0.0) if isinstance(self.error, Mapping) else self.error
         return float(error) if isinstance(error, int | float) else float(rng.uniform(error[0], error[1]))
+
+
+def _check_deviation(name: str, value: Any, *, ranges: bool) -> None:
+    """Raises `ConfigurationError` unless it is a standard deviation, or a range [low, high] of one."""
+    pair = value if ranges and isinstance(value, Sequence) and not isinstance(value, str) else [value, value]
+    numbers = len(pair) == 2 and all(isinstance(one, int | float) for one in pair)
+    if not numbers or not 0.0 <= pair[0] <= pair[1] < float("inf"):
+        form = "a number, 0 or more, or a range [low, high]" if ranges else "a number, 0 or more"
+        raise ConfigurationError(f"The standard deviation {name!r} is {value!r}: expected {form}.")
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         training: Dropout, degradation and mixing happen only in training.
         mix: Draw a cos(a) + b sin(a) of two training times as the truth: the same covariance, endlessly many fields.
         out_of_fold: Scale anomalies of training years by n / (n - 1), which is what they are from a climatology without them.
+        symmetries: Arguments of `Augmentation`: flips and turns of training samples.
         pool: First guesses computed beforehand.
     """
 
@@ -112,12 +133,18 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         training: bool = True,
         mix: bool = False,
         out_of_fold: bool = False,
+        symmetries: Mapping[str, bool] | None = None,
         pool: FirstGuessPool | None = None,
     ) -> None:
         observing.check([*codec.targets, *codec.covariates])
+        if pool is not None and codec.covariates:
+            raise ConfigurationError(
+                f"A first guess cannot be combined with the covariates {list(codec.covariates)} yet. Leave out one of them."
+            )
         self.archive, self.codec, self.observing = archive, codec, observing
         self.times, self.windows, self.samples, self.seed = np.asarray(times), list(windows), samples, seed
         self.start, self.training, self.mix, self.pool = start, training, mix and training, pool
+        self.augmentation = build("augmentation", {"class": "Augmentation", **(symmetries or {})})
         self.stamps = archive.times.values
         self.dates = codec.dates(archive.times)
         self.inflation = self._inflation() if out_of_fold and training else {}
@@ -131,7 +158,11 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         window = self.windows[int(rng.integers(len(self.windows)))]
         if self.pool is not None:
             return self._from_pool(int(rng.integers(len(self.pool.time))), window)
-        return self.draw(int(rng.choice(self.times)), window, rng)
+        sample = self.draw(int(rng.choice(self.times)), window, rng)
+        if not self.training:
+            return sample
+        tables = self.codec.channels(), self.codec.channels(self.codec.covariates)
+        return self.augmentation(sample, *tables, rng)
 
     def draw(self, time: int, window: Window, rng: np.random.Generator) -> FieldBatch:
         """One sample at a given time and window."""

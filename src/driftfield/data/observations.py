@@ -4,13 +4,13 @@ NaN says "not seen", `domain` says where the field exists, `<variable>_error` ho
 the domain are never looked at.
 """
 
-__all__ = ["observation_batch"]
+__all__ = ["add_domain", "observation_batch"]
 
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, error_of
-from driftfield.data.codec import FieldCodec, with_levels
+from driftfield.conventions import domain_of, error_of, state_variables
+from driftfield.data.codec import FieldCodec, locate, with_levels
 from driftfield.data.dataset import make_batch
 from driftfield.errors import DataError
 from driftfield.fields import FieldBatch
@@ -67,6 +67,48 @@ def observation_batch(
         # a covariate that was asked for and saw nothing is as missing as one that is not in the file
         add("presence", np.full(levels, float(seen.any())))
     return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess)
+
+
+def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "the file") -> xr.Dataset:
+    """Takes `domain` and `<variable>_domain` from another data set, for the variables whose domain the observations lack.
+
+    Arguments:
+        observations: Canonical observation data set.
+        given: Canonical data set with masks on the same cells, or on more of them; longitude in either convention.
+        source: What messages call it.
+
+    Raises:
+        DataError: it holds no domain, or none on these cells and levels.
+    """
+    names = [str(name) for name in given.data_vars if str(name) == "domain" or str(name).endswith("_domain")]
+    if not names:
+        raise DataError(
+            f"{source} holds no 'domain' variable: found {sorted(map(str, given))}. Name a file that has one."
+        )
+    found = {}
+    for name in state_variables(observations):
+        mask = given.get(f"{name}_domain", given.get("domain"))
+        if domain_of(observations, name) is not None or mask is None:
+            continue
+        field = observations[name]
+        if "depth" in mask.dims and "depth" not in field.dims:
+            mask = mask.isel(depth=0, drop=True)
+        if "depth" in field.dims and "depth" not in mask.dims:
+            raise DataError(
+                f"{mask.name!r} in {source} has no depth and does not know the sea floor, but {name!r} has depth. "
+                "Give it (depth, lat, lon), or leave it out: the run knows its own domain."
+            )
+        dims = [str(dim) for dim in ("depth", "lat", "lon") if dim in mask.dims]
+        periods = {"depth": ("depth", 0.0), "lat": ("latitude", 0.0), "lon": ("longitude", 360.0)}
+        places = {
+            dim: locate(field[dim].values, mask[dim].values, *periods[dim], grid=f"the domain in {source}")
+            for dim in dims
+        }
+        mask = (mask.any("time") if "time" in mask.dims else mask).isel(places).transpose(*dims)
+        found[f"{name}_domain"] = xr.DataArray(
+            np.nan_to_num(mask.values).astype(bool), dims=dims, coords={dim: field[dim] for dim in dims}
+        )
+    return observations.assign(found)
 
 
 def _seen(

@@ -12,7 +12,7 @@ from driftfield.conventions import require
 from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
-from driftfield.errors import DataError
+from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.registry import build
 
@@ -30,6 +30,7 @@ def prepare(
     region: Mapping[str, Any] | None = None,
     time: Sequence[Any] | None = None,
     domain: str | None = None,
+    vector_pairs: Sequence[Sequence[str]] = (),
 ) -> TrainingData:
     """Opens the archive and divides it.
 
@@ -43,27 +44,32 @@ def prepare(
         region: {lat: [a, b], lon: [a, b]}.
         time: [first, last].
         domain: File with the domain.
+        vector_pairs: [eastward, northward] components of vectors.
 
     Raises:
+        ConfigurationError: a variable is both target and covariate, or a window size makes no sense.
         DataError: a variable is missing, or a split has no sample.
         OverlapError: two splits share cells or times.
     """
-    opened = open_archive(
-        archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time
-    )
+    if twice := set(targets) & set(covariates):
+        raise ConfigurationError(
+            f"{sorted(twice)} are targets and covariates: a field is given or reconstructed, not both."
+        )
+    opened = open_archive(archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time)
     require(opened.dataset, [*targets, *covariates], str(archive))
     chosen = _windows(opened, targets, dict(windows or {}))
     dividing = build("split", split or {"class": "TimeSplit"})
     grid = (opened.dataset.sizes["lat"], opened.dataset.sizes["lon"])
     splits: Splits = dividing.divide(opened.times, chosen, grid)
-    check_disjoint(splits, times=opened.times, buffer=str((split or {}).get("buffer", "0D")), grid=grid)
+    check_disjoint(splits, times=opened.times, buffer=(split or {}).get("buffer", "0D"), grid=grid)
     for name in ("train", "validation"):
         part = getattr(splits, name)
         if not len(part.times) or not len(part.windows):
             raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
     for name in ("train", "validation", "test"):
         part = getattr(splits, name)
-        log.info("%s: %d times x %d windows = %d", name, len(part.times), len(part.windows), len(part.times) * len(part.windows))
+        times, places = len(part.times), len(part.windows)
+        log.info("%s: %d times x %d windows = %d samples", name, times, places, times * places)
     return TrainingData(
         archive=opened,
         train=np.asarray(splits.train.times),
@@ -73,12 +79,13 @@ def prepare(
         covariates=tuple(covariates),
         train_windows=tuple(splits.train.windows),
         validation_windows=tuple(splits.validation.windows),
+        vector_pairs=tuple((u, v) for u, v in vector_pairs),
     )
 
 
 def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[str, Any]) -> list[Window]:
     height, width = archive.dataset.sizes["lat"], archive.dataset.sizes["lon"]
-    size = windows.get("size", (height, width))
+    size = _size(windows.get("size", (height, width)))
     size = (min(size[0], height), min(size[1], width))
     masks = [archive.domain(name).values for name in targets]
     exists = np.logical_or.reduce([mask if mask.ndim == 2 else mask.any(axis=0) for mask in masks])
@@ -90,3 +97,11 @@ def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[s
         max_nodata_fraction=windows.get("max_nodata_fraction", 0.95),
     )
     return list(found)
+
+
+def _size(size: Any) -> tuple[int, int]:
+    """Cells (lat, lon) of a window: one edge, or both."""
+    pair = (size, size) if isinstance(size, int) else size
+    if not isinstance(pair, Sequence) or len(pair) != 2 or not all(type(edge) is int for edge in pair):
+        raise ConfigurationError(f"Found the window size {size!r}: expected cells, such as 64 or [48, 64].")
+    return pair[0], pair[1]

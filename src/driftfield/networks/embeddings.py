@@ -1,17 +1,30 @@
 """Numbers that steer a whole window: noise level, position, date, presence of covariates.
 
 position   unit_sphere  (cos phi cos lambda, cos phi sin lambda, sin phi)
+           sincos       (sin phi, cos phi, sin lambda, cos lambda)
+           raw          (phi / 90, lambda / 180)
 date       (sin, cos) of the year's and of the day's fraction, and of twice the year's
 """
 
 __all__ = ["ContextEmbedding", "NoiseEmbedding"]
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from driftfield.errors import ConfigurationError, suggest
+
+
+POSITIONS: dict[str, tuple[Callable[[Tensor, Tensor], list[Tensor]], int]] = {
+    "unit_sphere": (lambda lat, lon: [lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], 3),
+    "sincos": (lambda lat, lon: [lat.sin(), lat.cos(), lon.sin(), lon.cos()], 4),
+    "raw": (lambda lat, lon: [lat / (math.pi / 2), torch.remainder(lon / math.pi + 1, 2) - 1], 2),
+}
+"""Name -> encoding of latitude and longitude in radians, number of components."""
 
 
 class NoiseEmbedding(nn.Module):
@@ -30,11 +43,20 @@ class NoiseEmbedding(nn.Module):
 
 
 class ContextEmbedding(nn.Module):
-    """Position, date and presence flags fused by an MLP."""
+    """Position, date and presence flags fused by an MLP.
 
-    def __init__(self, embedding: int, covariates: int) -> None:
+    Arguments:
+        embedding: Length of the result.
+        covariates: Number of presence flags.
+        position: Encoding of the window's centre: "unit_sphere", "sincos" or "raw".
+    """
+
+    def __init__(self, embedding: int, covariates: int, position: str = "unit_sphere") -> None:
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(9 + covariates, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        if position not in POSITIONS:
+            raise ConfigurationError(f"Unknown position encoding {position!r}: {suggest(position, POSITIONS)}")
+        self.encode_position, length = POSITIONS[position]
+        self.mlp = nn.Sequential(nn.Linear(length + 6 + covariates, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
 
     def forward(
         self,
@@ -45,9 +67,7 @@ class ContextEmbedding(nn.Module):
         lat, lon = torch.deg2rad(position.float()).unbind(1)
         year, day = (2 * math.pi * date.float()).unbind(1)
         features = [
-            lat.cos() * lon.cos(),
-            lat.cos() * lon.sin(),
-            lat.sin(),
+            *self.encode_position(lat, lon),
             year.sin(),
             year.cos(),
             (2 * year).sin(),

@@ -106,6 +106,7 @@ class UNet(nn.Module, ABC):
         attention: Whether the coarsest grid has linear attention over the domain.
         embedding: Length of the context vector.
         dropout: Probability inside every block.
+        position: Encoding of the window's position: "unit_sphere", "sincos" or "raw".
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class UNet(nn.Module, ABC):
         attention: bool = False,
         embedding: int = 128,
         dropout: float = 0.0,
+        position: str = "unit_sphere",
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(condition_depths):
@@ -128,7 +130,7 @@ class UNet(nn.Module, ABC):
             )
         block = self.block()
         self.channels, self.levels = channels, len(widths)
-        self.context = ContextEmbedding(embedding, covariates)
+        self.context = ContextEmbedding(embedding, covariates, position)
         self.noise = NoiseEmbedding(embedding)
         self.stem = Conv(channels, widths[0])
         # per field channel: value, seen?, error, exists?, first guess, its scale; per covariate: value, seen?, error

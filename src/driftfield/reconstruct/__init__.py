@@ -3,6 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
+from driftfield import diffusion, networks, sampling  # their classes become known to runs and recipes
 from driftfield.checkpoint import read_run
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor
@@ -11,7 +12,7 @@ from driftfield.reconstruct.diffusion import DiffusionReconstructor
 from driftfield.reconstruct.regression import RegressionReconstructor
 from driftfield.registry import lookup
 
-__all__ = ["DiffusionReconstructor", "RegressionReconstructor", "baselines", "load_reconstructor", "shipped_run"]
+__all__ = ["DiffusionReconstructor", "RegressionReconstructor", "baselines", "diffusion", "load_reconstructor", "networks", "sampling", "shipped_run"]
 
 
 def load_reconstructor(folder: Path) -> Reconstructor:

@@ -38,7 +38,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         network: Mapping[str, Any],
         observing: Mapping[str, Any],
         normalizer: Mapping[str, Any] | None = None,
-        augment: Mapping[str, bool] | None = None,
+        augment: Mapping[str, Any] | None = None,
         first_guess: Mapping[str, Any] | None = None,
         validation_samples: int = 32,
         diffusion: Mapping[str, Any] | None = None,

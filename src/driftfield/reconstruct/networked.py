@@ -63,7 +63,7 @@ class NetworkReconstructor(ABC):
         network: Class and arguments of the backbone; channels and covariates are filled in.
         observing: Arguments of `ObservingSystem`: what is seen in training.
         normalizer: Class and arguments of the normaliser of every variable.
-        augment: `mix` and `out_of_fold` of `TwinDataset`.
+        augment: `mix` and `out_of_fold` of `TwinDataset`, `symmetries`: arguments of `Augmentation`.
         first_guess: {run: FOLDER, pool: N}: a fitted peer whose residual is learnt, in N samples computed beforehand.
         validation_samples: Fixed validation samples.
     """
@@ -76,7 +76,7 @@ class NetworkReconstructor(ABC):
         network: Mapping[str, Any],
         observing: Mapping[str, Any],
         normalizer: Mapping[str, Any] | None = None,
-        augment: Mapping[str, bool] | None = None,
+        augment: Mapping[str, Any] | None = None,
         first_guess: Mapping[str, Any] | None = None,
         validation_samples: int = 32,
     ) -> None:
@@ -129,7 +129,7 @@ class NetworkReconstructor(ABC):
         if trainer is None or folder is None:
             raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
         archive: Any = data.archive
-        self.codec = FieldCodec.fit(archive, data.train, data.targets, data.covariates, self.normalizer)
+        self.codec = FieldCodec.fit(archive, data.train, data.targets, data.covariates, self.normalizer, data.vector_pairs)
         if self.first_guess_spec:
             self.guess = FirstGuess.open(self.first_guess_spec)
         whole = Window(0, 0, self.codec.grid.lat.size, self.codec.grid.lon.size)

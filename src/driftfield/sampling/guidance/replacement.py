@@ -4,13 +4,15 @@ An observation y = x + r e already carries noise of standard deviation r. At noi
 
     c = y + sqrt(s^2 - r^2) eps                                                        (z = x_t / alpha elsewhere)
 
-has exactly the noise level s, and the prior is shown c in place of z (the "known region" of RePaint, Lugmayr et al. 2022, equation
-8a, with an observation error). What it answers in an observed cell is one precise number for three sources, each with its
-precision, of which it has counted the prior's and c where z and y belong:
+has exactly the noise level s, and the prior is shown c in place of z (the "known region" of RePaint, Lugmayr et al. 2022,
+equation 8a, with an observation error); below s = r, c = z. Its answer D has counted c with the precision 1 / s^2 where z
+should stand, and y not at all. Put right, in an observed cell,
 
     E[x | z, y] = (D + V ((z - c) / s^2 + y / r^2)) / (1 + V / r^2),        V = s^2 sd^2 / (s^2 + sd^2)
 
-which is y itself for r = 0, and exact where a cell is Gaussian with standard deviation sd. Below s = r, c = z.
+which is y itself for r = 0, and exact where a cell is Gaussian with standard deviation sd and independent of the others. Cells
+that are not observed learn from c alone, less than they could: on a smooth Gaussian line with every other cell seen, their
+error is .67 where the posterior's is .50 and the prior's 1.09, and the ensemble is 1.4 times as wide as the posterior.
 """
 
 __all__ = ["ReplacementDenoiser"]
@@ -26,8 +28,8 @@ class ReplacementDenoiser:
     """Has a denoiser and is a denoiser; knows grid-cell observations.
 
     Arguments:
-        denoiser: The prior, which has not seen y. A denoiser that is conditional on y has weighed its error already: name
-            only the exact observations to it.
+        denoiser: The prior, which has not seen y. A denoiser that is conditional on y has weighed its error already:
+            name only the exact observations to it.
         y: Observed values in network units, anything where not observed.
         observed: Where.
         error_std: Standard deviation r of the observation error, network units.

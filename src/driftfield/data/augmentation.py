@@ -1,0 +1,113 @@
+"""Flips and quarter turns of training samples: data, masks and covariates alike, and the components of vectors with them.
+
+    mirror east-west      u -> -u
+    mirror north-south    v -> -v
+    quarter turn          (u, v) -> (-v, u), counter-clockwise; square windows only
+
+Off by default: physics forbids most of them (rotation of the Earth, the place of a coast), and a window that is always the
+same place learns nothing from them.
+"""
+
+__all__ = ["Augmentation"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from driftfield.errors import ConfigurationError
+from driftfield.fields import Channel, FieldBatch
+from driftfield.registry import register
+
+_FIELDS = ("target", "observations", "observed", "error_std", "domain", "held_out")
+_COVARIATES = ("covariates", "covariates_observed", "covariates_error_std")
+_VALUES = ("target", "observations", "covariates")
+
+
+@register("augmentation")
+@dataclass(frozen=True)
+class Augmentation:
+    """Which symmetries the data has.
+
+    Arguments:
+        flip_longitude: Mirror east-west in half of the samples.
+        flip_latitude: Mirror north-south in half of the samples.
+        rotate: Turn by 0, 90, 180 or 270 degrees.
+    """
+
+    flip_longitude: bool = False
+    flip_latitude: bool = False
+    rotate: bool = False
+
+    def __call__(
+        self,
+        batch: FieldBatch,
+        channels: Sequence[Channel],
+        covariates: Sequence[Channel],
+        rng: np.random.Generator,
+    ) -> FieldBatch:
+        """One random symmetry for the whole batch.
+
+        Arguments:
+            batch: Samples without a first guess.
+            channels: Of the field; `partner` names the other component of a vector, u first.
+            covariates: Of the covariates.
+            rng: Decides.
+
+        Raises:
+            ConfigurationError: `rotate` on a window that is not square.
+        """
+        if self.flip_longitude and rng.random() < 0.5:
+            batch = _transform(batch, channels, covariates, lambda x: x.flip(-1), lambda u, v: (-u, v))
+        if self.flip_latitude and rng.random() < 0.5:
+            batch = _transform(batch, channels, covariates, lambda x: x.flip(-2), lambda u, v: (u, -v))
+        if self.rotate:
+            height, width = batch.target.shape[-2:]
+            if height != width:
+                raise ConfigurationError(f"Windows of {height} x {width} cells cannot be turned. Use square windows.")
+            for _ in range(int(rng.integers(4))):
+                # rows run north, columns east: (row, col) -> (col, -row) is a counter-clockwise quarter turn
+                batch = _transform(
+                    batch, channels, covariates, lambda x: torch.rot90(x, -1, (-2, -1)), lambda u, v: (-v, u)
+                )
+        return batch
+
+
+def _transform(
+    batch: FieldBatch,
+    channels: Sequence[Channel],
+    covariates: Sequence[Channel],
+    move: Callable[[Tensor], Tensor],
+    turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> FieldBatch:
+    moved = {name: move(getattr(batch, name)) for name in (*_FIELDS, *_COVARIATES)}
+    for names, table in ((_FIELDS, channels), (_COVARIATES, covariates)):
+        for first, second in _pairs(table):
+            for name in names:
+                # what only says where or how well both components were seen swaps with them, without a sign
+                field = moved[name].clone()
+                u, v = moved[name][:, first], moved[name][:, second]
+                new_u, new_v = turn(u, v) if name in _VALUES else _unsigned(turn, u, v)
+                field[:, first], field[:, second] = new_u, new_v
+                moved[name] = field
+    return replace(batch, **moved)
+
+
+def _unsigned(
+    turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], u: Tensor, v: Tensor
+) -> tuple[Tensor, Tensor]:
+    a, b = turn(torch.ones(()), 2 * torch.ones(()))
+    return (u, v) if abs(float(a)) == 1 and abs(float(b)) == 2 else (v, u)
+
+
+def _pairs(table: Sequence[Channel]) -> list[tuple[int, int]]:
+    found = []
+    for i, channel in enumerate(table):
+        if channel.partner is None:
+            continue
+        for j, other in enumerate(table):
+            if j > i and other.variable == channel.partner and other.level == channel.level:
+                found.append((i, j))
+    return found

@@ -1,0 +1,124 @@
+"""Every registered reconstructor keeps the laws of the family on the tiny ocean: layout, members, seeds, save and load."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from driftfield.data.twin import observe
+from driftfield.errors import UserError
+from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.reconstruct import load_reconstructor
+from driftfield.registry import build, names
+from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
+
+NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
+OBSERVING = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error": 0.05}
+TRAINED: dict[str, dict[str, Any]] = {
+    "DiffusionReconstructor": {"network": NETWORK, "observing": OBSERVING, "validation_samples": 4},
+    "RegressionReconstructor": {"network": NETWORK, "observing": OBSERVING, "validation_samples": 4},
+}
+
+
+def fitted(name: str, data: TrainingData, folder: Path, **options: Any) -> Reconstructor:
+    """A reconstructor with its defaults; where weights are trained, for a few steps only."""
+    method = build("reconstructor", {"class": name, **TRAINED.get(name, {}), **options})
+    if getattr(method, "trained", False):
+        pytest.importorskip("lightning")
+        from driftfield.training import LightningTrainer
+
+        settings: dict[str, Any] = {"steps": 4, "batch_size": 2, "validate_every": 4, "loggers": (), "accelerator": "cpu"}
+        method.fit(data, seed=1, trainer=LightningTrainer(**settings), folder=folder)
+    else:
+        method.fit(data, seed=1)
+    return method
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    return tiny_training_data(tiny_ocean(times=40))
+
+
+@pytest.fixture(scope="module")
+def truth(data: TrainingData) -> xr.Dataset:
+    return data.archive.dataset.isel(time=data.test[:3])
+
+
+@pytest.fixture(scope="module")
+def observations(truth: xr.Dataset) -> xr.Dataset:
+    return observe(truth, {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, error=0.05, seed=2)
+
+
+@pytest.fixture(scope="module", params=names("reconstructor"))
+def method(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Reconstructor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fitted(request.param, data, tmp_path_factory.mktemp("run"))
+
+
+def test_keeps_the_laws_of_the_family(method: Reconstructor, observations: xr.Dataset, truth: xr.Dataset) -> None:
+    assert isinstance(method, Reconstructor)
+    check_reconstructor(method, observations, truth)
+
+
+def test_values_on_land_do_not_matter(method: Reconstructor, observations: xr.Dataset) -> None:
+    """Whatever an observation file holds outside the domain, the ocean stays the same."""
+    domain = observations["domain"].broadcast_like(observations["thetao"]).transpose(*observations["thetao"].dims)
+    other = observations.copy(deep=True)
+    other["thetao"] = other["thetao"].where(domain, 1e4)
+    other["thetao_error"] = other["thetao_error"].where(domain, 0.1)
+    expected, found = (method.reconstruct(part, members=2, seed=0) for part in (observations, other))
+    np.testing.assert_allclose(found["thetao"].values, expected["thetao"].values, rtol=1e-5)
+
+
+def test_is_found_again_by_its_run(method: Reconstructor, observations: xr.Dataset, tmp_path: Path) -> None:
+    method.save(tmp_path / "run")
+    loaded = load_reconstructor(tmp_path / "run")
+    assert type(loaded) is type(method)
+    a, b = (part.reconstruct(observations, members=2, seed=0)["thetao"].values for part in (method, loaded))
+    np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_nothing_observed_is_an_answer_too(method: Reconstructor, observations: xr.Dataset) -> None:
+    blind = observations.copy(deep=True)
+    for name in ("thetao", "thetao_error", "sst", "sst_error"):
+        blind[name][:] = np.nan
+    found = method.reconstruct(blind, members=2, seed=0)
+    inside = observations["domain"].broadcast_like(found["thetao"]).transpose(*found["thetao"].dims)
+    assert bool(np.isfinite(found["thetao"].where(inside, 0)).all())
+
+
+@pytest.mark.parametrize("damage", ["no target", "another grid", "no members"])
+def test_a_users_mistake_is_a_users_error(method: Reconstructor, observations: xr.Dataset, damage: str) -> None:
+    members, given = 2, observations
+    if damage == "no target":
+        given = observations.drop_vars("thetao")
+    elif damage == "another grid":
+        given = observations.assign_coords(lat=observations["lat"] + 0.1)
+    else:
+        members = 0
+    if damage == "no members" and method.method == "unet":
+        pytest.skip("the regression network gives one field, however many are asked for")
+    with pytest.raises(UserError):
+        method.reconstruct(given, members=members, seed=0)
+
+
+@pytest.mark.parametrize("name", names("reconstructor"))
+def test_what_is_not_fitted_says_so(name: str, observations: xr.Dataset, tmp_path: Path) -> None:
+    method = build("reconstructor", {"class": name, **TRAINED.get(name, {})})
+    with pytest.raises(UserError, match="not fitted"):
+        method.reconstruct(observations, members=2, seed=0)
+    with pytest.raises(UserError, match="not fitted"):
+        method.save(tmp_path)
+
+
+def test_replacement_keeps_exact_observations(data: TrainingData, truth: xr.Dataset, tmp_path: Path) -> None:
+    method = fitted("DiffusionReconstructor", data, tmp_path, replacement=True)
+    exact = observe(truth, {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, seed=2)
+    found = method.reconstruct(exact, members=3, seed=0)
+    seen = exact["thetao"].notnull().values
+    for member in found["thetao_member"].values:
+        np.testing.assert_allclose(member[seen], exact["thetao"].values[seen], atol=1e-4)

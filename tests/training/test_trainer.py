@@ -1,0 +1,204 @@
+"""Training repeats itself exactly, also in two parts, and says where it diverged."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import driftfield.networks  # noqa: F401
+from driftfield.checkpoint import read_run
+from driftfield.diffusion.model import DiffusionModel
+from driftfield.diffusion.noise_levels import LogNormalLevels
+from driftfield.diffusion.parameterization import EDMParameterization
+from driftfield.diffusion.schedule import LogLinearSchedule
+from driftfield.diffusion.weighting import EDMWeighting
+from driftfield.errors import ConfigurationError, DivergenceError, FileFormatError
+from driftfield.fields import FieldBatch
+from driftfield.registry import build
+from driftfield.testing import tiny_batch
+
+pytest.importorskip("lightning")
+
+from driftfield.training import LightningTrainer
+
+SHAPE = (8, 8)
+VALIDATION = [tiny_batch(4, shape=SHAPE, seed=100), tiny_batch(4, shape=SHAPE, seed=101)]
+
+
+class Samples(torch.utils.data.Dataset[FieldBatch]):
+    """Sample i is a function of its number; the process is killed at sample `until`."""
+
+    def __init__(self, start: int, stop: int, until: int | None = None) -> None:
+        self.start, self.stop, self.until = start, stop, until
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, index: int) -> FieldBatch:
+        if self.until is not None and self.start + index >= self.until:
+            raise RuntimeError("killed")
+        return tiny_batch(1, shape=SHAPE, seed=self.start + index)
+
+
+def make_model(*, seed: int = 0, dropout: float = 0.1) -> DiffusionModel:
+    torch.manual_seed(seed)
+    spec = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
+    parts = {"parameterization": EDMParameterization(), "noise_levels": LogNormalLevels(), "weighting": EDMWeighting()}
+    network = build("network", {**spec, "channels": 2, "covariates": 1, "dropout": dropout})
+    return DiffusionModel(network, LogLinearSchedule(), **parts)
+
+
+def make_trainer(**options: object) -> LightningTrainer:
+    defaults: dict[str, object] = {
+        "steps": 6,
+        "batch_size": 2,
+        "validate_every": 3,
+        "learning_rate": {"peak": 1e-2, "warm_up": 2},
+        "precision": "float32",
+        "accelerator": "cpu",
+        "loggers": (),
+        "ema": 0.9,
+    }
+    return LightningTrainer(**(defaults | options))  # type: ignore[arg-type]
+
+
+def fit(
+    model: nn.Module, folder: Path, *, trainer: LightningTrainer | None = None, until: int | None = None, resume: bool = False
+) -> list[dict[str, float]]:
+    trainer = trainer or make_trainer()
+    stop = trainer.steps * trainer.batch_size
+    return trainer.fit(
+        model,
+        lambda start: Samples(start, stop, until),
+        VALIDATION,
+        folder=folder,
+        seed=5,
+        resume=resume,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    yield
+    logger.setLevel(before)
+
+
+def weights(folder: Path, part: str) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array.copy()) for name, array in read_run(folder / "checkpoints" / part).arrays.items()}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
+    """Six steps, and six steps killed after the third: the same weights, averages, moments and history, bit by bit."""
+    whole = fit(make_model(), tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(make_model(), tmp_path / "parts", until=7)
+    assert read_run(tmp_path / "parts" / "checkpoints" / "last").extra["state"]["step"] == 3
+    other = make_model(seed=9)
+    parts = fit(other, tmp_path / "parts", resume=True)
+    for part in ("last", "best"):
+        assert same(weights(tmp_path / "whole", part), weights(tmp_path / "parts", part))
+    changing = ("samples_per_second",)
+    for one, two in zip(whole, parts, strict=True):
+        assert {k: v for k, v in one.items() if k not in changing} == {k: v for k, v in two.items() if k not in changing}
+
+
+def test_equal_seeds_train_equal_weights_and_validate_alike(tmp_path: Path) -> None:
+    records = [fit(make_model(), tmp_path / name) for name in ("a", "b")]
+    assert records[0][0]["validation_loss"] == records[1][0]["validation_loss"]
+    assert same(weights(tmp_path / "a", "last"), weights(tmp_path / "b", "last"))
+
+
+def test_validation_of_the_same_weights_gives_the_same_loss(tmp_path: Path) -> None:
+    """No learning: every validation sees the same masks, levels and noise, with dropout asleep."""
+    trainer = make_trainer(learning_rate={"peak": 0.0}, weight_decay=0.0, validate_every=1)
+    losses = [record["validation_loss"] for record in fit(make_model(dropout=0.5), tmp_path, trainer=trainer)]
+    assert len(losses) == 6
+    assert len(set(losses)) == 1
+
+
+def test_training_ends_with_the_averages_of_the_best_validation(tmp_path: Path) -> None:
+    model = make_model()
+    history = fit(model, tmp_path)
+    best = read_run(tmp_path / "checkpoints" / "best")
+    assert best.extra["loss"] == min(record["validation_loss"] for record in history)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter.detach(), torch.from_numpy(best.arrays[name]))
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    trainer = make_trainer(steps=40, validate_every=20, learning_rate={"peak": 1e-2, "warm_up": 5})
+    history = fit(make_model(), tmp_path, trainer=trainer)
+    assert history[-1]["validation_loss"] < history[0]["validation_loss"]
+    assert [record["step"] for record in history] == [20, 40]
+
+
+def test_a_resumed_training_that_is_done_does_nothing(tmp_path: Path) -> None:
+    history = fit(make_model(), tmp_path)
+    before = weights(tmp_path, "last")
+    assert fit(make_model(), tmp_path, resume=True) == history
+    assert same(before, weights(tmp_path, "last"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
+    class Diverging(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+            self.calls = 0
+
+        def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:
+            self.calls += 1
+            return self.weight.sum() * (torch.nan if self.calls == 3 else 1.0)
+
+    with pytest.raises(DivergenceError, match="step 2"):
+        fit(Diverging(), tmp_path)
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    class Worsening(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:
+            return -self.weight.sum() if self.training else self.weight.sum()
+
+    trainer = make_trainer(steps=50, validate_every=1, early_stopping=3, learning_rate={"peak": 0.1, "plan": "constant"})
+    history = fit(Worsening(), tmp_path, trainer=trainer)
+    assert len(history) == 4
+
+
+def test_resuming_another_network_is_refused(tmp_path: Path) -> None:
+    fit(make_model(), tmp_path)
+    with pytest.raises(ConfigurationError, match="another network"):
+        fit(nn.Linear(2, 2), tmp_path, resume=True)
+
+
+def test_resuming_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="not a run"):
+        fit(make_model(), tmp_path / "nothing", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"precision": "half"}, "bfloat16"), ({"loggers": ("csvv",)}, "tensorboard")]
+)
+def test_impossible_options_are_refused(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        fit(make_model(), tmp_path, trainer=make_trainer(**options))
+
+
+@pytest.mark.slow
+def test_every_logger_writes(tmp_path: Path) -> None:
+    fit(make_model(), tmp_path, trainer=make_trainer(loggers=("csv", "tensorboard")))
+    assert list(tmp_path.rglob("metrics.csv"))
+    assert list(tmp_path.rglob("events.out.tfevents*"))
