@@ -251,6 +251,7 @@ def _find_run(run: Path) -> Path:
 
 
 def _open_observations(path: Path, domain: Path | None) -> Any:
+    from driftfield.conventions import error_of, state_variables
     from driftfield.data.observations import add_domain
     from driftfield.data.sources import open_fields
 
@@ -259,6 +260,8 @@ def _open_observations(path: Path, domain: Path | None) -> Any:
         raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
     if domain is not None:
         observations = add_domain(observations, open_fields(domain), source=str(domain))
+    if exact := [name for name in state_variables(observations) if error_of(observations, name) is None]:
+        logging.getLogger(__name__).info("%s states no error of %s: taken as exact", path, ", ".join(exact))
     return observations.load()
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import xarray as xr
     from torch import Tensor
@@ -52,10 +54,10 @@ class Sampler(Protocol):
     """A time grid and a step; stateless."""
 
     evaluations: int
-    """Network evaluations that one draw costs."""
+    """Network evaluations that one draw costs, at most."""
 
-    def sample(self, denoiser: Denoiser, x_t: "Tensor", noise: "object") -> "Tensor":
-        """From noise at the first time of the grid to a clean field."""
+    def sample(self, denoiser: Denoiser, noise: "Callable[[int], Tensor]") -> "Tensor":
+        """From noise (by draw number) at the first time of the grid to a clean field."""
         ...
 
 

@@ -157,9 +157,16 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
             continue
         if not isinstance(value, list) or not (kind is None or all(isinstance(one, kind) for one in value)):
             raise ConfigurationError(f"data.{key} is {value!r} in {path}: expected a list such as {form}.")
+    for key in ("archive", "domain"):
+        paths = data.get(key) if isinstance(data.get(key), list) and key == "archive" else [data.get(key) or ""]
+        if not all(isinstance(one, str) for one in paths):
+            raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a path.")
     for key in ("split", "region"):
         if not isinstance(data.get(key) or {}, Mapping):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a mapping.")
+    for axis, limits in (data.get("region") or {}).items():
+        if not isinstance(limits, list) or len(limits) != 2 or not all(isinstance(one, int | float) for one in limits):
+            raise ConfigurationError(f"data.region.{axis} is {limits!r} in {path}: expected degrees such as [30, 45].")
 
 
 def _expanded(value: Any, where: str) -> Any:

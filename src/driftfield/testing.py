@@ -1,11 +1,11 @@
-"""Small worlds, exact problems, and the laws that every member of a family must keep; for us and for those who extend us.
+"""Small worlds, exact problems, and the laws that every member of a family must keep: for us and for who extends us.
 
     check_denoiser(MyDenoiser(...), (3, 1, 8, 8))       shape, finiteness, samples that do not meet
     check_sampler(MySampler(evaluations=64))            the exact Gaussian, counted evaluations, repeatable draws
     check_reconstructor(my_method, observations)        output layout, member determinism, save and load
 
-The Gaussian is the touchstone, since all of it is known: with x ~ N(mu, C), x_t / alpha = z = x + s eps, every eigendirection
-of C with variance v follows the probability flow dz / ds = (z - D) / s exactly as
+The Gaussian is the touchstone, since all of it is known: with x ~ N(mu, C) and x_t / alpha = z = x + s eps, every
+eigendirection of C with variance v follows the probability flow dz / ds = (z - D) / s exactly as
 
     z(s) = mu + (z(s_0) - mu) sqrt((v + s^2) / (v + s_0^2)),        D(z, s) = mu + v / (v + s^2) (z - mu)
 
@@ -129,7 +129,7 @@ def tiny_ocean(
     """
     rng = np.random.default_rng(seed)
     height, width = shape
-    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]  # type: ignore[misc]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     days = np.arange(times) * every_days
     eddies = np.zeros((times, height, width))
     for _ in range(6):
@@ -233,8 +233,8 @@ def check_denoiser(denoiser: Denoiser, shape: Sequence[int], *, tolerance: float
         tolerance: Greatest difference between two equal calls.
 
     Raises:
-        AssertionError: the shape changes, an answer is not finite, the argument is written to, a sample's answer depends on
-            the other samples, or two equal calls differ.
+        AssertionError: the shape changes, an answer is not finite, the argument is written to, a sample's answer depends
+            on the other samples, or two equal calls differ.
     """
     eps = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
     for time in (0.0, 0.5, 1.0):
@@ -297,7 +297,7 @@ def check_reconstructor(
     Arguments:
         reconstructor: Already fitted.
         observations: An observation data set with `domain` and at least two times.
-        truth: The same fields complete; where given, the mean must be closer to it than twice its own spread.
+        truth: The same fields complete; where given, the error of the mean may be twice their spread at most.
         targets: Variables that are reconstructed.
         members: Ensemble size to ask for; a deterministic method may give one.
         tolerance: Relative to the largest value of a field.

@@ -24,9 +24,7 @@ def weighting(request: pytest.FixtureRequest) -> Weighting:
 
 def loss(x_hat: torch.Tensor, x: torch.Tensor, mask: torch.Tensor, weighting: Weighting) -> torch.Tensor:
     gamma = torch.linspace(SCHEDULE.gamma_min, SCHEDULE.gamma_max, len(x), dtype=x.dtype)
-    return diffusion_loss(
-        x_hat, x, gamma, mask=mask, schedule=SCHEDULE, noise_levels=LEVELS, weighting=weighting
-    )
+    return diffusion_loss(x_hat, x, gamma, mask=mask, schedule=SCHEDULE, noise_levels=LEVELS, weighting=weighting)
 
 
 def test_an_empty_mask_gives_zero_with_a_graph(weighting: Weighting) -> None:

@@ -47,7 +47,9 @@ def make_network(name: str = "ResidualUNet", **options: object) -> CountedEncodi
     return CountedEncodings(network).eval()
 
 
-def make_model(name: str = "ResidualUNet", parameterization: str = "EDMParameterization", **options: object) -> DiffusionModel:
+def make_model(
+    name: str = "ResidualUNet", parameterization: str = "EDMParameterization", **options: object
+) -> DiffusionModel:
     return DiffusionModel(
         make_network(name, **options),
         LogLinearSchedule(),
@@ -77,7 +79,10 @@ def test_land_never_influences_the_ocean(name: str) -> None:
 def test_what_lies_under_the_masks_never_reaches_the_loss(name: str, first_guess: bool) -> None:
     batch = tiny_batch(first_guess=first_guess)
     poisoned = replace(batch, target=torch.where(batch.domain, batch.target, torch.nan))
-    for model in (make_model(name, first_guess=first_guess), RegressionModel(make_network(name, first_guess=first_guess))):
+    for model in (
+        make_model(name, first_guess=first_guess),
+        RegressionModel(make_network(name, first_guess=first_guess)),
+    ):
         values = [model.loss(part, torch.Generator().manual_seed(4)) for part in (batch, poisoned)]
         assert torch.isfinite(values[0])
         assert torch.equal(values[0], values[1])
@@ -167,4 +172,3 @@ def test_a_new_model_has_the_loss_of_knowing_nothing() -> None:
 def test_residuals_there_and_back(first_guess: bool) -> None:
     batch = tiny_batch(first_guess=first_guess)
     torch.testing.assert_close(from_residual(batch, to_residual(batch, batch.target)), batch.target)
-

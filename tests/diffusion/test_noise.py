@@ -34,7 +34,9 @@ def noise(
         ),
     ],
 )
-def test_philox_gives_the_known_answers(counter: tuple[int, ...], key: tuple[int, int], answer: tuple[int, ...]) -> None:
+def test_philox_gives_the_known_answers(
+    counter: tuple[int, ...], key: tuple[int, int], answer: tuple[int, ...]
+) -> None:
     """Known-answer vectors of Random123, philox4x32-10."""
     words = philox([np.array(word, dtype=np.uint64) for word in counter], key)
     assert tuple(int(word) for word in words) == answer

@@ -30,7 +30,13 @@ def fitted(name: str, data: TrainingData, folder: Path, **options: Any) -> Recon
         pytest.importorskip("lightning")
         from driftfield.training import LightningTrainer
 
-        settings: dict[str, Any] = {"steps": 4, "batch_size": 2, "validate_every": 4, "loggers": (), "accelerator": "cpu"}
+        settings: dict[str, Any] = {
+            "steps": 4,
+            "batch_size": 2,
+            "validate_every": 4,
+            "loggers": (),
+            "accelerator": "cpu",
+        }
         method.fit(data, seed=1, trainer=LightningTrainer(**settings), folder=folder)
     else:
         method.fit(data, seed=1)
@@ -53,7 +59,9 @@ def observations(truth: xr.Dataset) -> xr.Dataset:
 
 
 @pytest.fixture(scope="module", params=names("reconstructor"))
-def method(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Reconstructor:
+def method(
+    request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory
+) -> Reconstructor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return fitted(request.param, data, tmp_path_factory.mktemp("run"))

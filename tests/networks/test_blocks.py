@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from driftfield.errors import ConfigurationError
 from driftfield.networks.blocks import CellNorm, Conv, ConvNeXtBlock, DenseBlock, DomainLinearAttention, FiLM, Upsample
-from driftfield.networks.embeddings import ContextEmbedding, NoiseEmbedding
+from driftfield.networks.embeddings import POSITIONS, ContextEmbedding, NoiseEmbedding
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -61,9 +62,10 @@ def test_upsampling_leaves_no_checkerboard() -> None:
     torch.testing.assert_close(inner, inner[..., :1, :1].expand_as(inner))
 
 
-def test_position_and_date_have_no_seam() -> None:
+@pytest.mark.parametrize("position", sorted(POSITIONS))
+def test_position_and_date_have_no_seam(position: str) -> None:
     torch.manual_seed(0)
-    embed = ContextEmbedding(16, covariates=1)
+    embed = ContextEmbedding(16, covariates=1, position=position)
     presence = torch.ones(1, 1)
 
     def at(lat: float, lon: float, year: float, day: float) -> torch.Tensor:
@@ -71,9 +73,22 @@ def test_position_and_date_have_no_seam() -> None:
 
     here = at(40.0, 180.0, 0.0, 0.5)
     torch.testing.assert_close(at(40.0, -180.0, 1.0, 0.5), here, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(at(90.0, 10.0, 0.2, 0.5), at(90.0, 200.0, 0.2, 0.5), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(at(40.0, 540.0, 0.0, 0.5), here, rtol=1e-4, atol=1e-5)
     for other in (at(41.0, 180.0, 0.0, 0.5), at(40.0, 170.0, 0.0, 0.5), at(40.0, 180.0, 0.5, 0.5)):
         assert not torch.allclose(other, here, atol=1e-4)
+
+
+def test_the_unit_sphere_has_one_pole() -> None:
+    torch.manual_seed(0)
+    embed = ContextEmbedding(16, covariates=0)
+    position, date = torch.tensor([[90.0, 10.0], [90.0, 200.0]]), torch.tensor([[0.2, 0.5]]).expand(2, 2)
+    found = embed(position, date, torch.ones(2, 0))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+def test_an_unknown_position_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="unit_sphere"):
+        ContextEmbedding(16, covariates=0, position="sphere")
 
 
 def test_noise_levels_are_told_apart() -> None:

@@ -88,7 +88,7 @@ def test_the_convention_does_not_matter(convention: str) -> None:
 
 
 def test_neighbours_learn_from_what_is_replaced() -> None:
-    """On the smooth field, every other cell seen: the error in the unseen cells is .67, of the posterior .50, of the prior 1.09."""
+    """On the smooth field, every other cell seen: error .67 in the others, where the posterior has .50 and the prior 1.09."""
     problem, draws = exact_problems()["correlated"], 64
     cells = problem.cells
     unit = torch.randn(8, cells, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

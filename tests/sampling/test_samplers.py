@@ -1,5 +1,6 @@
 """Every sampler finds the exact Gaussian, at its order, at the cost it states, and repeatably."""
 
+import itertools
 import math
 
 import pytest
@@ -57,7 +58,7 @@ def test_order_of_convergence(name: str, problem: GaussianProblem) -> None:
         assert len(levels) == steps + 1
         exact = problem.sample(levels[0] * noise(0), float(levels[0]), float(levels[-1]))
         errors.append(float((sampler.sample(problem.denoiser, noise) - exact).abs().max()))
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in itertools.pairwise(errors):
         assert abs(math.log2(coarse / fine) - ORDERS[name]) < 0.25, errors
 
 
@@ -92,7 +93,9 @@ def test_churn_repairs_what_a_deterministic_walk_keeps() -> None:
     ends = {}
     for churn in (0.0, 60.0):
         sampler = HeunSampler(evaluations=301, churn=churn)
-        starts = [sampler.sample(problem.denoiser, lambda n, s=sign: noise(n) * (s if n == 0 else 1)) for sign in (1, -1)]
+        starts = [
+            sampler.sample(problem.denoiser, lambda n, s=sign: noise(n) * (s if n == 0 else 1)) for sign in (1, -1)
+        ]
         ends[churn] = float((starts[0] - starts[1]).abs().mean())
     assert ends[60.0] < 0.1 * ends[0.0]
 
@@ -129,13 +132,11 @@ def test_cost_and_watcher(name: str, evaluations: int) -> None:
     problem = PROBLEMS["independent"]
     denoiser = CountingDenoiser(problem.denoiser)
     seen: list[tuple[torch.Tensor, float, torch.Tensor]] = []
-    drawn = sampler.sample(
-        denoiser, numbered_noise((3, 1, 1, problem.cells)), watcher=lambda *what: seen.append(what)
-    )
+    drawn = sampler.sample(denoiser, numbered_noise((3, 1, 1, problem.cells)), watcher=lambda *what: seen.append(what))
     assert evaluations - sampler.calls_per_step < denoiser.calls <= sampler.evaluations
     assert len(seen) == denoiser.calls
     times = [time for _, time, _ in seen]
-    assert all(0 <= later <= earlier for earlier, later in zip(times[:-1], times[1:], strict=True))
+    assert all(0 <= later <= earlier for earlier, later in itertools.pairwise(times))
     assert times[-1] == pytest.approx(0, abs=1e-5)
     assert times[0] == pytest.approx(1, abs=1e-5)
     assert all(x_t.shape == clean.shape == drawn.shape for x_t, _, clean in seen)
@@ -164,7 +165,10 @@ def test_partial_denoising_stays_near_the_first_guess(name: str) -> None:
     guess = problem.mean + 2 * variances.sqrt()
     draws = 4096
     drawn = sampler.sample(
-        problem.denoiser, numbered_noise((draws, 1, 1, problem.cells)), initial=guess.expand(draws, 1, 1, -1), start=start
+        problem.denoiser,
+        numbered_noise((draws, 1, 1, problem.cells)),
+        initial=guess.expand(draws, 1, 1, -1),
+        start=start,
     )
     found = drawn.double().view(draws, -1)
     keep = variances / (variances + 0.25)

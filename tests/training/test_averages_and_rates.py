@@ -1,5 +1,6 @@
 """The moving average and the learning rate are what their formulas say."""
 
+import itertools
 import math
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_warm_up_then_a_cosine() -> None:
     assert max(rates) == pytest.approx(2.0) == rates[10]
     assert rates[60] == pytest.approx(2.0 * (0.1 + 0.9 / 2))
     assert rates[110] == pytest.approx(0.2)
-    assert all(later <= earlier for earlier, later in zip(rates[10:-1], rates[11:], strict=True))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
     assert plan.at(1000, 110, []) == pytest.approx(0.2)
 
 

@@ -66,7 +66,12 @@ def make_trainer(**options: object) -> LightningTrainer:
 
 
 def fit(
-    model: nn.Module, folder: Path, *, trainer: LightningTrainer | None = None, until: int | None = None, resume: bool = False
+    model: nn.Module,
+    folder: Path,
+    *,
+    trainer: LightningTrainer | None = None,
+    until: int | None = None,
+    resume: bool = False,
 ) -> list[dict[str, float]]:
     trainer = trainer or make_trainer()
     stop = trainer.steps * trainer.batch_size
@@ -90,7 +95,9 @@ def _quiet() -> Iterator[None]:
 
 
 def weights(folder: Path, part: str) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array.copy()) for name, array in read_run(folder / "checkpoints" / part).arrays.items()}
+    return {
+        name: torch.from_numpy(array.copy()) for name, array in read_run(folder / "checkpoints" / part).arrays.items()
+    }
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -109,7 +116,9 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
         assert same(weights(tmp_path / "whole", part), weights(tmp_path / "parts", part))
     changing = ("samples_per_second",)
     for one, two in zip(whole, parts, strict=True):
-        assert {k: v for k, v in one.items() if k not in changing} == {k: v for k, v in two.items() if k not in changing}
+        assert {k: v for k, v in one.items() if k not in changing} == {
+            k: v for k, v in two.items() if k not in changing
+        }
 
 
 def test_equal_seeds_train_equal_weights_and_validate_alike(tmp_path: Path) -> None:
@@ -173,15 +182,19 @@ def test_early_stopping(tmp_path: Path) -> None:
         def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:
             return -self.weight.sum() if self.training else self.weight.sum()
 
-    trainer = make_trainer(steps=50, validate_every=1, early_stopping=3, learning_rate={"peak": 0.1, "plan": "constant"})
+    trainer = make_trainer(
+        steps=50, validate_every=1, early_stopping=3, learning_rate={"peak": 0.1, "plan": "constant"}
+    )
     history = fit(Worsening(), tmp_path, trainer=trainer)
     assert len(history) == 4
 
 
 def test_resuming_another_network_is_refused(tmp_path: Path) -> None:
     fit(make_model(), tmp_path)
+    other = make_model()
+    other.further = nn.Linear(2, 2)
     with pytest.raises(ConfigurationError, match="another network"):
-        fit(nn.Linear(2, 2), tmp_path, resume=True)
+        fit(other, tmp_path, resume=True)
 
 
 def test_resuming_nothing_is_refused(tmp_path: Path) -> None:
@@ -199,6 +212,7 @@ def test_impossible_options_are_refused(tmp_path: Path, options: dict[str, objec
 
 @pytest.mark.slow
 def test_every_logger_writes(tmp_path: Path) -> None:
-    fit(make_model(), tmp_path, trainer=make_trainer(loggers=("csv", "tensorboard")))
-    assert list(tmp_path.rglob("metrics.csv"))
+    fit(make_model(), tmp_path, trainer=make_trainer(steps=50, validate_every=50, loggers=("csv", "tensorboard")))
+    (table,) = tmp_path.rglob("metrics.csv")
+    assert {"loss", "learning_rate", "validation_loss"} <= set(table.read_text().splitlines()[0].split(","))
     assert list(tmp_path.rglob("events.out.tfevents*"))

@@ -36,6 +36,7 @@ def observation_batch(
     """
     rows = codec.grid.rows(observations["lat"].values)
     columns = codec.grid.columns(observations["lon"].values)
+    _check_order(codec, rows, columns)
     space = (len(rows), len(columns))
     stamp = observations["time"].values[[time]]
     parts: dict[str, list[np.ndarray]] = {}
@@ -135,6 +136,17 @@ def _seen(
     if stated is not None:
         domain = np.broadcast_to(with_levels(_at(stated, time))[0], y.shape)
     return y, np.where(np.isfinite(error), error, 0), domain
+
+
+def _check_order(codec: FieldCodec, rows: np.ndarray, columns: np.ndarray) -> None:
+    """A network knows which way is north: cells must follow each other as they do on its grid."""
+    steps = np.diff(columns) % codec.grid.lon.size if codec.grid.periodic else np.diff(columns)
+    for axis, found in (("latitude", np.diff(rows)), ("longitude", steps)):
+        if (found != 1).any():
+            raise DataError(
+                f"The {axis} of the observations runs backwards or leaves out cells of the run's grid: expected neighbours, "
+                "ascending. Open the file with driftfield.data.sources.open_fields, which brings it into order."
+            )
 
 
 def _at(array: xr.DataArray, time: int) -> xr.DataArray:

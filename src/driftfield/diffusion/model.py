@@ -122,4 +122,3 @@ class RegressionModel(nn.Module):
         known = batch.observed | batch.held_out
         mask = loss_mask(batch.domain & known, batch.observed, self.loss_over)
         return masked_mean((self(batch, wrap=wrap) - x) ** 2, mask)
-

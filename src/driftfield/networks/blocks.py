@@ -8,7 +8,17 @@ around it is. FiLM, h (1 + scale) + shift (Perez et al. 2018), and the last laye
 network is the identity in its condition and in its depth.
 """
 
-__all__ = ["CellNorm", "Conv", "ConvNeXtBlock", "DenseBlock", "DomainLinearAttention", "Downsample", "FiLM", "Upsample"]
+__all__ = [
+    "CellNorm",
+    "Conv",
+    "ConvNeXtBlock",
+    "DenseBlock",
+    "DomainLinearAttention",
+    "Downsample",
+    "FiLM",
+    "Upsample",
+    "wrap_longitude",
+]
 
 import torch
 from jaxtyping import Float
@@ -26,8 +36,14 @@ class Conv(nn.Conv2d):
     def forward(self, x: Float[Tensor, "batch inputs lat lon"]) -> Float[Tensor, "batch outputs lat2 lon2"]:
         if not self.wrap or self.kernel_size[0] == 1:
             return super().forward(x)
-        x = F.pad(x, (self.kernel_size[1] // 2,) * 2, mode="circular") if self.kernel_size[1] > 1 else x
+        x = wrap_longitude(x, self.kernel_size[1] // 2, self.kernel_size[1] // 2)
         return F.conv2d(x, self.weight, self.bias, self.stride, (self.kernel_size[0] // 2, 0), 1, self.groups)
+
+
+def wrap_longitude(x: Tensor, west: int, east: int) -> Tensor:
+    """Continues the last axis round the globe; also further than once, which circular padding refuses."""
+    columns = torch.arange(-west, x.shape[-1] + east, device=x.device) % x.shape[-1]
+    return x[..., columns]
 
 
 class CellNorm(nn.Module):

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 
 from driftfield.errors import ConfigurationError, suggest
 
-
 POSITIONS: dict[str, tuple[Callable[[Tensor, Tensor], list[Tensor]], int]] = {
     "unit_sphere": (lambda lat, lon: [lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], 3),
     "sincos": (lambda lat, lon: [lat.sin(), lat.cos(), lon.sin(), lon.cos()], 4),

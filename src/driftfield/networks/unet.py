@@ -23,7 +23,15 @@ from torch.nn import functional as F
 
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
-from driftfield.networks.blocks import Conv, ConvNeXtBlock, DenseBlock, DomainLinearAttention, Downsample, Upsample
+from driftfield.networks.blocks import (
+    Conv,
+    ConvNeXtBlock,
+    DenseBlock,
+    DomainLinearAttention,
+    Downsample,
+    Upsample,
+    wrap_longitude,
+)
 from driftfield.networks.embeddings import ContextEmbedding, NoiseEmbedding
 from driftfield.registry import register
 
@@ -198,7 +206,7 @@ class UNet(nn.Module, ABC):
         north = -x.shape[-2] % 2 ** (self.levels - 1)
         west, east, _ = self._halo(x.shape[-1], wrap)
         if wrap and (west or east):
-            x = F.pad(x, (west, east, 0, 0), mode="circular")
+            x = wrap_longitude(x, west, east)
         elif east:
             x = F.pad(x, (0, east, 0, 0))
         return F.pad(x, (0, 0, 0, north)) if north else x

@@ -240,7 +240,7 @@ class _Module(L.LightningModule):
         loss = self.built(batch, generator, wrap=self.wrap)
         if not torch.isfinite(loss):
             raise DivergenceError(
-                f"The loss is {float(loss)} at step {step}. Lower learning_rate.peak, or raise warm_up; "
+                f"The loss is {loss.item()} at step {step}. Lower learning_rate.peak, or raise warm_up; "
                 f"the last good state is in {self.folder / 'checkpoints' / 'last'}."
             )
         self.log("loss", loss, prog_bar=True)

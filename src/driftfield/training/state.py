@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from driftfield.checkpoint import read_run, write_run
 from driftfield.errors import ConfigurationError
+from driftfield.files import replacing
 from driftfield.training.ema import EMA
 
 
@@ -37,14 +38,15 @@ class TrainingState:
 def write_state(
     folder: Path, state: TrainingState, model: nn.Module, ema: EMA, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Writes the folder in one piece per file."""
+    """Writes the folder in one piece: weights and step belong together."""
     tensors: dict[str, Tensor] = {f"weights.{name}": value for name, value in model.named_parameters()}
     tensors |= {f"ema.{name}": value for name, value in ema.average.items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{key}.{name}"] = value
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
-    write_run(folder, "TrainingState", {}, arrays, {"state": vars(state)})
+    with replacing(folder, overwrite=True) as temporary:
+        write_run(temporary, "TrainingState", {}, arrays, {"state": vars(state)})
 
 
 def read_state(folder: Path, model: nn.Module, ema: EMA, optimizer: torch.optim.Optimizer) -> TrainingState:
