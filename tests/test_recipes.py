@@ -16,6 +16,7 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning")
     import driftfield.cli
+    import driftfield.data.prepare
 
     driftfield.cli._register(training=True)
     monkeypatch.setenv("DRIFTFIELD_DATA", "/data")

@@ -1,4 +1,4 @@
-"""The command line: `driftfield simulate | mask | train | reconstruct | evaluate | demo`.
+"""The command line: `driftfield simulate | mask | train | reconstruct | evaluate | diagnose | demo`.
 
 Bad input ends with exit code 2 and one readable message; an error of our own ends with 1. Heavy libraries are imported inside
 the commands, so that `--help` answers at once.
@@ -164,14 +164,21 @@ def reconstruct(
     batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 16,
     sampler: Annotated[str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS.")] = None,
     domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
+    smooth: Annotated[float, typer.Option(help="Smooth every member: Gaussian sigma in cells.")] = 0.0,
+    replacement: Annotated[
+        bool, typer.Option("--replacement", help="Impose the observations without error while sampling.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield.conventions import FORMAT
-    from driftfield.data.sources import write_dataset
+    from driftfield.data.sources import is_periodic, write_dataset
     from driftfield.reconstruct import load_reconstructor
+    from driftfield.reconstruct.postprocess import smoothed
 
     _check_output(out, overwrite=overwrite)
+    if not 0 <= smooth < float("inf"):
+        raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
         _whole(value, option, least=least)
     _register()
@@ -184,7 +191,13 @@ def reconstruct(
             reconstructor.sampler = _sampler(sampler)
     elif sampler:
         raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
+    if replacement:
+        if not hasattr(reconstructor, "replacement"):
+            raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --replacement.")
+        reconstructor.replacement = True
     result = reconstructor.reconstruct(observations, members=members, seed=seed, **given)
+    if smooth:
+        result = smoothed(result, smooth, is_periodic(result["lon"]))
     result.attrs |= {"run": run.name, "observations": obs.name, "driftfield_format": FORMAT}
     write_dataset(result, out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(map(str, result.data_vars))}")
@@ -213,6 +226,39 @@ def evaluate(
     write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
     print(scores_table(evaluation))
     print(f"wrote {out / 'report.html'}, {out / 'scores.json'} and {out / 'figures'}")
+
+
+@app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion model, or shipped:NAME.")],
+    obs: Annotated[Path, typer.Argument(help="Observation file that `driftfield mask` wrote.")],
+    truth: Annotated[Path, typer.Option("--truth", help="The complete fields.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    members: Annotated[int, typer.Option(help="Size of the ensemble, drawn at once.")] = 8,
+    time: Annotated[int, typer.Option(help="Which time of OBS, counted from 0.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
+    variable: Annotated[str | None, typer.Option(help="What the maps show; the first target by default.")] = None,
+    depth: Annotated[float | None, typer.Option(help="Level of the maps, metres.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
+    from driftfield.data.sources import open_fields
+    from driftfield.reconstruct import load_reconstructor
+    from driftfield.reconstruct.diagnostics import diagnose as look
+
+    _check_output(out, overwrite=overwrite, suffixes=())
+    _whole(members, "--members", least=2)
+    _whole(seed, "--seed", least=0)
+    _register()
+    folder = _find_run(run)
+    reconstructor = load_reconstructor(folder)
+    if sampler and hasattr(reconstructor, "sampler"):
+        reconstructor.sampler = _sampler(sampler)
+    options: dict[str, Any] = {"members": members, "time": time, "seed": seed, "variable": variable, "depth": depth}
+    seen, fields = _open_observations(obs, None), open_fields(truth)
+    files = look(reconstructor, seen, fields, out, run=folder, overwrite=overwrite, **options)
+    print(f"wrote {out}: {', '.join(files)}")
 
 
 @app.command()

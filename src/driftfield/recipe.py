@@ -158,7 +158,8 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         if not isinstance(value, list) or not (kind is None or all(isinstance(one, kind) for one in value)):
             raise ConfigurationError(f"data.{key} is {value!r} in {path}: expected a list such as {form}.")
     for key in ("archive", "domain"):
-        paths = data.get(key) if isinstance(data.get(key), list) and key == "archive" else [data.get(key) or ""]
+        value = data.get(key) or ""
+        paths = value if isinstance(value, list) and key == "archive" else [value]
         if not all(isinstance(one, str) for one in paths):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a path.")
     for key in ("split", "region"):

@@ -12,7 +12,16 @@ from driftfield.reconstruct.diffusion import DiffusionReconstructor
 from driftfield.reconstruct.regression import RegressionReconstructor
 from driftfield.registry import lookup
 
-__all__ = ["DiffusionReconstructor", "RegressionReconstructor", "baselines", "diffusion", "load_reconstructor", "networks", "sampling", "shipped_run"]
+__all__ = [
+    "DiffusionReconstructor",
+    "RegressionReconstructor",
+    "baselines",
+    "diffusion",
+    "load_reconstructor",
+    "networks",
+    "sampling",
+    "shipped_run",
+]
 
 
 def load_reconstructor(folder: Path) -> Reconstructor:
