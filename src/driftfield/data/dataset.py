@@ -96,6 +96,7 @@ class FirstGuessPool:
     observations: np.ndarray
     observed: np.ndarray
     error_std: np.ndarray
+    held_out: np.ndarray
     guess: np.ndarray
     scale: np.ndarray
 
@@ -214,7 +215,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             "observed": [cut(pool.observed)],
             "error_std": [cut(pool.error_std)],
             "domain": [domain],
-            "held_out": [domain & ~cut(pool.observed)],
+            "held_out": [cut(pool.held_out)],
         }
         guess = (cut(pool.guess), cut(pool.scale))
         return make_batch(self.codec, parts, self.dates[int(pool.time[sample])], rows, columns, guess=guess)

@@ -7,6 +7,8 @@ Training needs the guess of many masks, so these are computed once, kept beside 
 
 __all__ = ["FirstGuess"]
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,7 +104,8 @@ class FirstGuess:
 
     def pool(self, dataset: TwinDataset, size: int, folder: Path) -> FirstGuessPool:
         """`size` whole-domain samples of `dataset` with their first guess, computed once and kept in `folder`."""
-        if (folder / "run.json").exists() and (run := read_run(folder)).extra.get("size") == size:
+        key = self._key(dataset, size)
+        if (folder / "run.json").exists() and (run := read_run(folder)).extra.get("key") == key:
             return FirstGuessPool(**run.arrays)
         codec = dataset.codec
         whole = Window(0, 0, codec.grid.lat.size, codec.grid.lon.size)
@@ -112,6 +115,7 @@ class FirstGuess:
             time = int(rng.choice(dataset.times))
             sample = dataset.draw(time, whole, rng)
             seen = {name: getattr(sample, name)[0].numpy() for name in ("observations", "observed", "error_std")}
+            kept["held_out"].append(sample.held_out[0].numpy())
             stamps = dataset.stamps[[time]]
             guess, scale = self.encode(self.estimate(_as_dataset(codec, seen, stamps), training=True), codec, stamps)
             record = seen | {"target": sample.target[0].numpy(), "guess": guess[0], "scale": scale[0]}
@@ -120,8 +124,24 @@ class FirstGuess:
             if (number + 1) % 100 == 0:
                 log.info("first guesses: %d of %d", number + 1, size)
         arrays = {name: np.stack(parts) for name, parts in kept.items()}
-        write_run(folder, "FirstGuessPool", {}, arrays, {"size": size})
+        write_run(folder, "FirstGuessPool", {}, arrays, {"size": size, "key": key})
         return FirstGuessPool(**arrays)
+
+    def _key(self, dataset: TwinDataset, size: int) -> str:
+        """Of everything that a pool depends on, so that a changed recipe, peer or seed never meets a stale one."""
+        described, arrays = dataset.codec.to_arrays()
+        digest = hashlib.sha256(
+            json.dumps(
+                [size, dataset.seed, dataset.training, dataset.mix, self.leave_out_days, described],
+                sort_keys=True,
+                default=str,
+            ).encode()
+        )
+        digest.update(repr((dataset.observing, sorted(dataset.inflation.items()), dataset.times.tolist())).encode())
+        digest.update(repr(vars(self.peer).get("constants")).encode())
+        for name in sorted(arrays):
+            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+        return digest.hexdigest()
 
 
 def _as_dataset(codec: FieldCodec, seen: Mapping[str, np.ndarray], stamps: np.ndarray) -> xr.Dataset:

@@ -22,7 +22,7 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.observations import observation_batch
 from driftfield.data.patches import Window
-from driftfield.errors import ConfigurationError, FileFormatError
+from driftfield.errors import ConfigurationError, FileFormatError, suggest
 from driftfield.evaluate.ensembles import crps_fair
 from driftfield.evaluate.scores import mae, psnr, rmse, ssim
 from driftfield.fields import FieldBatch
@@ -86,15 +86,31 @@ class NetworkReconstructor(ABC):
         self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
         self.augment = dict(augment or {})
         self.first_guess_spec = dict(first_guess or {})
+        if not isinstance(validation_samples, int) or validation_samples < 1:
+            raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
         self.validation_samples = validation_samples
+        for given, known, where in (
+            (self.augment, ("mix", "out_of_fold", "symmetries"), "augment"),
+            (self.first_guess_spec, ("run", "pool", "leave_out_days"), "first_guess"),
+        ):
+            for key in given:
+                if key not in known:
+                    raise ConfigurationError(f"Unknown key {key!r} under {where!r}: {suggest(key, known)}")
         self.codec: FieldCodec | None = None
         self.model: nn.Module | None = None
         self.guess: FirstGuess | None = None
         self.extra: dict[str, Any] = {}
 
-    @abstractmethod
     def _arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `run.json`."""
+        return {
+            "network": self.network_spec,
+            "observing": self.observing_spec,
+            "normalizer": self.normalizer,
+            "augment": self.augment,
+            "first_guess": self.first_guess_spec,
+            "validation_samples": self.validation_samples,
+        }
 
     @abstractmethod
     def _build_model(self, network: nn.Module) -> nn.Module:

@@ -23,16 +23,6 @@ class RegressionReconstructor(NetworkReconstructor):
 
     method: ClassVar[str] = "unet"
 
-    def _arguments(self) -> dict[str, Any]:
-        return {
-            "network": self.network_spec,
-            "observing": self.observing_spec,
-            "normalizer": self.normalizer,
-            "augment": self.augment,
-            "first_guess": self.first_guess_spec,
-            "validation_samples": self.validation_samples,
-        }
-
     def _build_model(self, network: nn.Module) -> RegressionModel:
         return RegressionModel(network)
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from driftfield.errors import ConfigurationError
+from driftfield.registry import register
 
 
+@register("learning_rate")
 @dataclass
 class LearningRate:
     """A learning-rate plan.

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from driftfield.checkpoint import read_run, write_run
 from driftfield.errors import ConfigurationError, DivergenceError, MissingExtraError
 from driftfield.fields import FieldBatch
-from driftfield.registry import register
+from driftfield.registry import build, register
 from driftfield.training.ema import EMA
 from driftfield.training.learning_rate import LearningRate
 from driftfield.training.state import TrainingState, read_state, write_state
@@ -84,6 +84,14 @@ class LightningTrainer:
     loggers: Sequence[str] = ("csv", "tensorboard")
     accelerator: str = "auto"
     devices: int | str = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "validate_every"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+        # a wrong key is found before hours of work, not after
+        build("learning_rate", {"class": "LearningRate", **self.learning_rate})
 
     def fit(
         self,
