@@ -300,12 +300,14 @@ class OptimalInterpolation(Peer):
         self.calibration = Calibration(arrays["calibration.scale"], float(extra["power"]))
         self._departures = Departures(**part(arrays, "departures."))
         grid = self._grid
+        # a shipped run holds these as float16
+        tables, samples = (arrays[f"covariance.{key}"].astype(np.float32) for key in ("tables", "samples"))
         self._covariance = HybridCovariance(
             grid=grid,
             loadings=arrays["covariance.loadings"],
-            modes=tuple(ZonalCovariance(table, grid.lon.size) for table in arrays["covariance.tables"]),
+            modes=tuple(ZonalCovariance(table, grid.lon.size) for table in tables),
             nugget=arrays["covariance.nugget"],
-            samples=arrays["covariance.samples"],
+            samples=samples,
             locality=arrays["covariance.locality"],
             weight=self.constants.weight,
         )

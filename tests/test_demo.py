@@ -1,0 +1,42 @@
+"""The demo, small: it writes what it says, from shipped runs that load, and the model beats every peer's CRPS."""
+
+import json
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from driftfield.demo import METHODS, run_demo
+from driftfield.errors import ConfigurationError, ExistsError
+from driftfield.reconstruct import load_reconstructor, shipped_run
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_shipped_run_is_small_and_loads(name: str) -> None:
+    folder = shipped_run(name)
+    assert (folder / "arrays.safetensors").stat().st_size < 10_000_000
+    assert load_reconstructor(folder).method
+
+
+def test_an_unknown_shipped_run_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ocean_diffusion"):
+        shipped_run("ocean_difusion")
+
+
+@pytest.mark.slow
+def test_the_demo_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_demo(tmp_path / "demo", cases=2, members=8, seed=3)
+    said = capsys.readouterr().out
+    with xr.open_dataset(tmp_path / "demo" / "ocean_diffusion.nc") as written:
+        assert written["thetao_member"].sizes["member"] == 8
+        assert written.attrs["network_evaluations"] <= 20
+        inside = xr.open_dataset(tmp_path / "demo" / "observations.nc")["domain"].astype(bool)
+        assert bool((written["thetao"].notnull() == inside).all())
+    scores = json.loads((tmp_path / "demo" / "report" / "scores.json").read_text(encoding="utf-8"))
+    assert set(scores) == {"diffusion", "optimal_interpolation", "unet", "linear", "climatology"}
+    crps = {method: found["thetao"]["crps"] for method, found in scores.items()}
+    assert crps["diffusion"] == min(crps.values())
+    for name in ("ocean_diffusion.nc", "report.html", "scores.json", "figures"):
+        assert name in said
+    with pytest.raises(ExistsError, match="--overwrite"):
+        run_demo(tmp_path / "demo", cases=2, members=8, seed=3)
