@@ -74,7 +74,8 @@ def main() -> None:
         for method, found in scores.items():
             s = found["sst"]
             spread, covered = (f"{s[k]:.2f}" if s[k] is not None else "" for k in ("spread_skill", "coverage_90"))
-            print(f"| {label} | {method} | {s['rmse']:.4f} | {s['crps']:.4f} | {spread} | {covered} | {seconds[method]:.0f} |", flush=True)
+            row = (label, method, f"{s['rmse']:.4f}", f"{s['crps']:.4f}", spread, covered, f"{seconds[method]:.0f}")
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

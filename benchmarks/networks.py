@@ -39,7 +39,8 @@ def main() -> None:
     batch = tiny_batch(arguments.batch, channels=10, covariates=1, shape=shape).to(device)
     x, c_noise = torch.randn(arguments.batch, 10, *shape, device=device), torch.zeros(arguments.batch, device=device)
     print(f"{device}, {torch.get_num_threads()} threads, {arguments.size} x {arguments.size}, batch {arguments.batch}")
-    print("| network | parameters | precision | train images/s | forward images/s | train ratio to dense |\n|---|---|---|---|---|---|")
+    print("| network | parameters | precision | train images/s | forward images/s | train ratio to dense |")
+    print("|---|---|---|---|---|---|")
     for size, (widths, depths) in SIZES.items():
         for precision in (torch.float32, torch.bfloat16):
             dense = 0.0

@@ -22,7 +22,13 @@ from driftfield.reconstruct import load_reconstructor, shipped_run
 from driftfield.registry import build
 
 EXACT = ("EulerSampler", "HeunSampler", "DPMSolverPP2M", "DDIMSampler")
-TRAINED = [("DPMSolverPP2M", 256), ("HeunSampler", 257), ("DDIMSampler", 256), ("DDPMSampler", 256), ("DPMSolverPP2M", 20)]
+TRAINED = [
+    ("DPMSolverPP2M", 256),
+    ("HeunSampler", 257),
+    ("DDIMSampler", 256),
+    ("DDPMSampler", 256),
+    ("DPMSolverPP2M", 20),
+]
 
 
 def exact() -> None:

@@ -1,6 +1,6 @@
 """Puts trained runs into the package: weights and fields as float16, nothing that only training needs.
 
-    python scripts/ship.py runs/ocean_diffusion runs/ocean_unet runs/ocean_oi runs/ocean_linear runs/ocean_climatology
+python scripts/ship.py runs/ocean_diffusion runs/ocean_unet runs/ocean_oi runs/ocean_linear runs/ocean_climatology
 """
 
 import sys

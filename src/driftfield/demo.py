@@ -37,14 +37,18 @@ def run_demo(out: Path, *, cases: int = 12, members: int = 32, seed: int = 1, ov
     """
     refuse_existing(out / "report", overwrite=overwrite)
     began = time.monotonic()
-    print(f"1  simulate {cases} dates, 30 days apart, of the ocean with seed {seed} (the shipped model learnt from seed 0)")
+    print(
+        f"1  simulate {cases} dates, 30 days apart, of the ocean with seed {seed} (the shipped model learnt from seed 0)"
+    )
     write_dataset(
         simulate_ocean(years=30 * cases / 365.25, every_days=30, start="2040-01-15", seed=seed),
         out / "truth.zarr",
         overwrite=overwrite,
     )
     archive = open_archive(out / "truth.zarr", list(OBSERVE))
-    print(f"2  hide most of it: {', '.join(f'{name} {pattern}' for name, pattern in OBSERVE.items())}, error {ERROR} degC")
+    print(
+        f"2  hide most of it: {', '.join(f'{name} {pattern}' for name, pattern in OBSERVE.items())}, error {ERROR} degC"
+    )
     seen = observe(archive.dataset, OBSERVE, error=ERROR, seed=seed, domain=archive.domains)
     write_dataset(seen, out / "observations.nc", overwrite=overwrite)
     outputs = {}
@@ -62,7 +66,10 @@ def run_demo(out: Path, *, cases: int = 12, members: int = 32, seed: int = 1, ov
         truth,
         outputs,
         seen,
-        provenance={"command": f"driftfield demo --seed {seed} --cases {cases} --members {members}", "ocean seed": seed},
+        provenance={
+            "command": f"driftfield demo --seed {seed} --cases {cases} --members {members}",
+            "ocean seed": seed,
+        },
         folder=out / "report",
         overwrite=overwrite,
     )
@@ -70,7 +77,9 @@ def run_demo(out: Path, *, cases: int = 12, members: int = 32, seed: int = 1, ov
     scores = json.loads((out / "report" / "scores.json").read_text(encoding="utf-8"))
     for score in ("crps", "rmse"):
         ratios = skill_ratio(scores, "thetao", score)
-        print(f"\n{score} of diffusion / peer, mean over levels: " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items()))
+        print(
+            f"\n{score} of diffusion / peer, mean over levels: " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items())
+        )
     print(f"\nfinished in {time.monotonic() - began:.0f} s")
     print(f"reconstruction  {out / 'ocean_diffusion.nc'}\nscores          {out / 'report' / 'scores.json'}")
     print(f"figures         {out / 'report' / 'figures'}\nreport          {out / 'report' / 'report.html'}")

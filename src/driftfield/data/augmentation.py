@@ -95,9 +95,7 @@ def _transform(
     return replace(batch, **moved)
 
 
-def _unsigned(
-    turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], u: Tensor, v: Tensor
-) -> tuple[Tensor, Tensor]:
+def _unsigned(turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     a, b = turn(torch.ones(()), 2 * torch.ones(()))
     return (u, v) if abs(float(a)) == 1 and abs(float(b)) == 2 else (v, u)
 

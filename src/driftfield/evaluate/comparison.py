@@ -8,12 +8,9 @@ __all__ = ["IDEAL", "best_methods", "scores_table", "skill_ratio", "skill_ratio_
 from collections.abc import Mapping
 from math import inf, log
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from driftfield.errors import DataError, suggest
-
-if TYPE_CHECKING:
-    from driftfield.evaluate.evaluation import Evaluation, Scores
+from driftfield.evaluate.evaluation import Evaluation, Scores
 
 IDEAL: dict[str, float] = {
     "rmse": 0.0,
@@ -42,7 +39,7 @@ def best_methods(rows: Mapping[str, Mapping[str, object]], score: str) -> list[s
     return [method for method, found in distance.items() if found == min(distance.values())]
 
 
-def scores_table(evaluation: "Evaluation") -> str:
+def scores_table(evaluation: Evaluation) -> str:
     """An aligned text table per variable, a star at the best of each column."""
     blocks = []
     for variable in evaluation.variables:
@@ -69,7 +66,7 @@ def scores_table(evaluation: "Evaluation") -> str:
     return "\n\n".join(blocks) + "\n\n" + "\n".join([footer, *evaluation.notes])
 
 
-def skill_ratio(scores: "Scores", variable: str, score: str, method: str = "diffusion") -> dict[str, float]:
+def skill_ratio(scores: Scores, variable: str, score: str, method: str = "diffusion") -> dict[str, float]:
     """The mean over levels of `method`'s score divided by each peer's; below 1 the method has the smaller error.
 
     A surface variable has one level. Peers without the score, or with a score of 0, are left out.
@@ -89,7 +86,7 @@ def skill_ratio(scores: "Scores", variable: str, score: str, method: str = "diff
     return ratios
 
 
-def skill_ratio_best(scores: "Scores", variable: str, score: str, method: str = "diffusion") -> float:
+def skill_ratio_best(scores: Scores, variable: str, score: str, method: str = "diffusion") -> float:
     """The mean over levels of `method`'s score divided by that of the best peer *at each level*.
 
     Raises:
@@ -110,7 +107,7 @@ def skill_ratio_best(scores: "Scores", variable: str, score: str, method: str = 
     return fmean(ratios)
 
 
-def _levels(scores: "Scores", method: str, variable: str, score: str) -> dict[str, float]:
+def _levels(scores: Scores, method: str, variable: str, score: str) -> dict[str, float]:
     """{level: value} of one score, without nulls; a surface variable has the one level ""."""
     if method not in scores:
         raise DataError(f"No scores of method {method!r}: {suggest(method, scores)}")

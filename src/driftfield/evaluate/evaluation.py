@@ -11,9 +11,6 @@ its absolute error and neither a spread-skill ratio nor a coverage: they are nul
 __all__ = [
     "Evaluation",
     "evaluate",
-    "scores_table",
-    "skill_ratio",
-    "skill_ratio_best",
     "write_scores",
 ]
 
@@ -30,7 +27,6 @@ from driftfield.errors import DataError
 from driftfield.evaluate import ensembles
 from driftfield.evaluate.alignment import Aligned, align
 from driftfield.evaluate.cells import Cells, Picker, cells_of, level_keys, level_slice
-from driftfield.evaluate.comparison import scores_table, skill_ratio, skill_ratio_best
 from driftfield.evaluate.spectra import box_spectra
 from driftfield.files import write_text
 

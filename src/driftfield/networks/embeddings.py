@@ -55,7 +55,9 @@ class ContextEmbedding(nn.Module):
         if position not in POSITIONS:
             raise ConfigurationError(f"Unknown position encoding {position!r}: {suggest(position, POSITIONS)}")
         self.encode_position, length = POSITIONS[position]
-        self.mlp = nn.Sequential(nn.Linear(length + 6 + covariates, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.mlp = nn.Sequential(
+            nn.Linear(length + 6 + covariates, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        )
 
     def forward(
         self,

@@ -145,7 +145,9 @@ class NetworkReconstructor(ABC):
         if trainer is None or folder is None:
             raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
         archive: Any = data.archive
-        self.codec = FieldCodec.fit(archive, data.train, data.targets, data.covariates, self.normalizer, data.vector_pairs)
+        self.codec = FieldCodec.fit(
+            archive, data.train, data.targets, data.covariates, self.normalizer, data.vector_pairs
+        )
         if self.first_guess_spec:
             self.guess = FirstGuess.open(self.first_guess_spec)
         whole = Window(0, 0, self.codec.grid.lat.size, self.codec.grid.lon.size)
