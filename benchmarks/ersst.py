@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--members", type=int, default=16)
     parser.add_argument("--methods", nargs="*", default=["climatology", "linear", "oi", "unet", "diffusion"])
+    parser.add_argument("--cases", nargs="*", default=[f"{kind}:{fraction}" for kind, fraction in CASES])
     arguments = parser.parse_args()
     data = os.environ.get("DRIFTFIELD_DATA")
     path = Path(data or "missing") / "sst" / "ersstv5_monthly_2010-2020_2deg.nc"
@@ -61,6 +62,8 @@ def main() -> None:
     methods = {run.name: load_reconstructor(run) for run in runs}
     print("| hidden | method | RMSE | CRPS | spread-skill | 90 % coverage | seconds |\n|---|---|---|---|---|---|---|")
     for kind, fraction in CASES:
+        if f"{kind}:{fraction}" not in arguments.cases:
+            continue
         seen = observations(truth, archive.domain("sst").values, kind, fraction, first)
         outputs, seconds = {}, {}
         for reconstructor in methods.values():

@@ -265,7 +265,7 @@ def diagnose(
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("demo"),
     cases: Annotated[int, typer.Option(help="Dates to reconstruct.")] = 12,
-    members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 32,
+    members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 48,
     seed: Annotated[int, typer.Option(help="Of the simulated ocean; the shipped model was trained on seed 0.")] = 1,
     overwrite: Overwrite = False,
 ) -> None:

@@ -25,7 +25,7 @@ OBSERVE = {"thetao": "profiles:0.95", "sst": "clouds:0.8"}
 ERROR = 0.05
 
 
-def run_demo(out: Path, *, cases: int = 12, members: int = 32, seed: int = 1, overwrite: bool = False) -> None:
+def run_demo(out: Path, *, cases: int = 12, members: int = 48, seed: int = 1, overwrite: bool = False) -> None:
     """Runs the demo and says where everything is.
 
     Arguments:

@@ -99,8 +99,8 @@ class DiffusionReconstructor(NetworkReconstructor):
             denoiser: Denoiser = self.model.denoiser(batch, members=len(some), wrap=wrap)
             if self.replacement:
                 denoiser = self._replaced(denoiser, batch, noise(0))
-            start = conditional_mean(denoiser, noise(0))
-            r = self.sampler.sample(denoiser, noise, initial=start, watcher=watcher)
+            mean = conditional_mean(denoiser, noise(0))
+            r = self.sampler.sample(denoiser, noise, initial=mean, watcher=watcher)
             parts.append(from_residual(batch.repeat(len(some)), torch.where(batch.domain, r, 0)))
         return torch.cat(parts)
 
