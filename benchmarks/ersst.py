@@ -34,11 +34,9 @@ REFERENCE = {
 
 def observations(truth: xr.DataArray, domain: np.ndarray, kind: str, fraction: float, first: int) -> xr.Dataset:
     """The observation file of one setting; no observation error."""
-    hidden = np.stack(
-        [reference_mask(kind, fraction, first + i, domain[::-1])[::-1] for i in range(truth.sizes["time"])]
-    )
+    seen = np.stack([reference_mask(kind, fraction, first + i, domain, north_first=True) for i in range(len(truth))])
     inside = xr.DataArray(domain, dims=("lat", "lon"))
-    held_out = xr.DataArray(hidden & domain, dims=("time", "lat", "lon"))
+    held_out = xr.DataArray(domain & ~seen, dims=("time", "lat", "lon"))
     return xr.Dataset({"sst": truth.where(~held_out & inside), "domain": inside, "held_out": held_out})
 
 

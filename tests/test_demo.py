@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from driftfield.demo import METHODS, run_demo
+from driftfield.data.synthetic.ocean import simulate_ocean
+from driftfield.data.twin import observe
+from driftfield.demo import METHODS, OBSERVE, run_demo
 from driftfield.errors import ConfigurationError, ExistsError
 from driftfield.reconstruct import load_reconstructor, shipped_run
 
@@ -40,3 +42,15 @@ def test_the_demo_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
         assert name in said
     with pytest.raises(ExistsError, match="--overwrite"):
         run_demo(tmp_path / "demo", cases=2, members=8, seed=3)
+
+
+@pytest.mark.slow
+def test_a_member_of_the_shipped_model_does_not_depend_on_batch_size_or_company() -> None:
+    truth = simulate_ocean(years=0.1, every_days=15, start="2041-02-01", seed=5)[["thetao", "sst"]]
+    seen = observe(truth, OBSERVE, error=0.05, seed=5)
+    model = load_reconstructor(shipped_run("ocean_diffusion"))
+    whole = model.reconstruct(seen, members=4, seed=2)["thetao_member"]
+    alone = model.reconstruct(seen.isel(time=[1]), members=2, seed=2, batch_size=1)["thetao_member"]
+    expected = whole.isel(time=[1], member=[0, 1])
+    scale = float(abs(expected).max())
+    assert float(abs(alone - expected).max()) <= 1e-5 * scale

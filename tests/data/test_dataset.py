@@ -187,7 +187,8 @@ def test_a_pool_gives_its_guesses_cut_to_the_window() -> None:
     data = tiny_training_data(ocean)
     codec = FieldCodec.fit(data.archive, data.train, data.targets, [], {"class": "ClimatologicalAnomaly"})
     numbers = np.random.default_rng(0).standard_normal((3, 2, 8, 12)).astype(np.float32)
-    pool = FirstGuessPool(np.array([1, 4, 9]), numbers, numbers, numbers > 0, numbers**2, 2 * numbers, numbers**2 + 1)
+    seen, hidden = numbers > 0, numbers < -0.5
+    pool = FirstGuessPool(np.array([1, 4, 9]), numbers, numbers, seen, numbers**2, hidden, 2 * numbers, numbers**2 + 1)
     system = ObservingSystem({"thetao": "none"})
     options: dict[str, Any] = {"times": data.train, "windows": [PART], "samples": 9, "seed": 0, "pool": pool}
     sample = TwinDataset(data.archive, codec, system, **options)[0]
@@ -196,6 +197,7 @@ def test_a_pool_gives_its_guesses_cut_to_the_window() -> None:
     assert sample.first_guess is not None
     assert sample.first_guess_scale is not None
     assert torch.equal(sample.first_guess[0], torch.from_numpy(2 * cut[chosen]))
+    assert torch.equal(sample.held_out[0], torch.from_numpy(cut[chosen] < -0.5))
     assert torch.equal(sample.first_guess_scale[0], torch.from_numpy(cut[chosen] ** 2 + 1))
     with_covariates = FieldCodec.fit(data.archive, data.train, ["thetao"], ["sst"], {"class": "ZScore"})
     with pytest.raises(ConfigurationError, match="covariates"):
