@@ -26,6 +26,9 @@ simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.",
 app.add_typer(simulate_app, name="simulate")
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+SamplerName = Annotated[
+    str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start).")
+]
 
 
 def main() -> None:
@@ -162,7 +165,7 @@ def reconstruct(
     members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 16,
-    sampler: Annotated[str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS.")] = None,
+    sampler: SamplerName = None,
     domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
     smooth: Annotated[float, typer.Option(help="Smooth every member: Gaussian sigma in cells.")] = 0.0,
     replacement: Annotated[
@@ -239,7 +242,7 @@ def diagnose(
     seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
     variable: Annotated[str | None, typer.Option(help="What the maps show; the first target by default.")] = None,
     depth: Annotated[float | None, typer.Option(help="Level of the maps, metres.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS.")] = None,
+    sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
