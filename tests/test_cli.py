@@ -156,7 +156,7 @@ def test_the_model_from_recipe_to_report(command: Command, folder: Path) -> None
     assert (a.attrs["sampler"], a.attrs["network_evaluations"]) == ("DPMSolverPP2M", 4)  # and one that finds the start
     assert command(*draw, "--out", "c.nc", "--sampler", "HeunSampler:5")[0] == 0
     c = xr.load_dataset("c.nc")
-    assert (c.attrs["sampler"], c.attrs["network_evaluations"]) == ("HeunSampler", 5)
+    assert (c.attrs["sampler"], c.attrs["network_evaluations"]) == ("HeunSampler", 6)
     assert command("evaluate", "truth.nc", "a.nc", "--observations", "obs.nc", "--out", "report")[0] == 0
 
 
