@@ -21,6 +21,7 @@ __all__ = [
     "domain_of",
     "error_of",
     "held_out_of",
+    "require",
     "state_variables",
 ]
 

@@ -112,13 +112,12 @@ class FieldCodec:
     def encode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Physical units (time, level, lat, lon) -> network units; NaN stays NaN."""
         normalizer = self.normalizers[name]
-        mean = normalizer.mean_at(times, rows, columns)
-        return ((values - mean) / normalizer.std).astype(np.float32)
+        return normalizer.encode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
 
     def decode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Network units (time, level, lat, lon) -> physical units."""
         normalizer = self.normalizers[name]
-        return (values * normalizer.std + normalizer.mean_at(times, rows, columns)).astype(np.float32)
+        return normalizer.decode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
 
     def dates(self, times: Any) -> np.ndarray:
         """(time, 2) fractions of the year and of the day."""

@@ -3,7 +3,7 @@
 With a first guess g of error scale d the model draws the residual r = (x - g) / d in place of x.
 """
 
-__all__ = ["DiffusionModel", "RegressionModel"]
+__all__ = ["DiffusionModel", "RegressionModel", "from_residual", "to_residual"]
 
 from typing import Any
 
