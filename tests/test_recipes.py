@@ -15,10 +15,10 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning")
-    import driftfield.cli
+    import driftfield.cli.shared
     import driftfield.data.prepare
 
-    driftfield.cli._register(training=True)
+    driftfield.cli.shared.register(training=True)
     monkeypatch.setenv("DRIFTFIELD_DATA", "/data")
 
 

@@ -68,6 +68,7 @@ class LightningTrainer:
         loggers: Of "csv", "tensorboard", "wandb".
         accelerator: Lightning's: auto, cpu, gpu, mps.
         devices: Lightning's number of devices.
+        initial: A run whose weights are the start (pre-training); those of another shape stay as they are.
     """
 
     steps: int = 2000
@@ -84,6 +85,7 @@ class LightningTrainer:
     loggers: Sequence[str] = ("csv", "tensorboard")
     accelerator: str = "auto"
     devices: int | str = 1
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every"):
@@ -123,6 +125,8 @@ class LightningTrainer:
         Raises:
             DivergenceError: the loss stopped being finite.
         """
+        if self.initial is not None and not resume:
+            take_weights(model, Path(self.initial))
         module = _Module(self, model, validation, Path(folder), seed, wrap, diagnose)
         last = Path(folder) / "checkpoints" / "last"
         if resume:
@@ -191,6 +195,32 @@ class LightningTrainer:
             else:
                 raise ConfigurationError(f"Unknown logger {name!r}: expected one of ('csv', 'tensorboard', 'wandb').")
         return made
+
+
+def take_weights(model: nn.Module, folder: Path) -> int:
+    """Copies the weights of a run into `model` where name and shape agree.
+
+    Returns:
+        How many arrays were taken.
+
+    Raises:
+        ConfigurationError: none fits.
+    """
+    stored = read_run(folder).arrays
+    taken = 0
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in named.items():
+            array = stored.get(f"weights.{name}")
+            if array is not None and array.shape == tuple(parameter.shape):
+                parameter.copy_(torch.from_numpy(array.astype("float32")))
+                taken += 1
+    if not taken:
+        raise ConfigurationError(
+            f"No weights of {folder} fit this network: name a run of the same class of network, or leave out 'initial'."
+        )
+    log.info("%d of %d arrays of weights start as in %s", taken, len(named), folder)
+    return taken
 
 
 def has_fast_bfloat16() -> bool:

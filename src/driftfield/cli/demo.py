@@ -1,0 +1,25 @@
+"""`driftfield demo`."""
+
+__all__ = ["demo"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftfield.cli.shared import Overwrite, app, register
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("demo"),
+    cases: Annotated[int, typer.Option(help="Dates to reconstruct.")] = 12,
+    members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 48,
+    seed: Annotated[int, typer.Option(help="Of the simulated ocean; the shipped model was trained on seed 0.")] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """The main job on a simulated ocean that the shipped model has never seen, beside all peers; no network needed."""
+    register()
+    from driftfield.demo import run_demo
+
+    run_demo(out, cases=cases, members=members, seed=seed, overwrite=overwrite)

@@ -1,0 +1,53 @@
+"""`driftfield diagnose`."""
+
+__all__ = ["diagnose"]
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from driftfield.cli.shared import (
+    Overwrite,
+    SamplerName,
+    app,
+    check_output,
+    find_run,
+    open_observations,
+    read_sampler,
+    register,
+    whole,
+)
+
+
+@app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion model, or shipped:NAME.")],
+    obs: Annotated[Path, typer.Argument(help="Observation file that `driftfield mask` wrote.")],
+    truth: Annotated[Path, typer.Option("--truth", help="The complete fields.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    members: Annotated[int, typer.Option(help="Size of the ensemble, drawn at once.")] = 8,
+    time: Annotated[int, typer.Option(help="Which time of OBS, counted from 0.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
+    variable: Annotated[str | None, typer.Option(help="What the maps show; the first target by default.")] = None,
+    depth: Annotated[float | None, typer.Option(help="Level of the maps, metres.")] = None,
+    sampler: SamplerName = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
+    from driftfield.data.sources import open_fields
+    from driftfield.reconstruct import load_reconstructor
+    from driftfield.reconstruct.diagnostics import diagnose as look
+
+    check_output(out, overwrite=overwrite, suffixes=())
+    whole(members, "--members", least=2)
+    whole(seed, "--seed", least=0)
+    register()
+    folder = find_run(run)
+    reconstructor = load_reconstructor(folder)
+    if sampler and hasattr(reconstructor, "sampler"):
+        reconstructor.sampler = read_sampler(sampler)
+    options: dict[str, Any] = {"members": members, "time": time, "seed": seed, "variable": variable, "depth": depth}
+    seen, fields = open_observations(obs, None), open_fields(truth)
+    files = look(reconstructor, seen, fields, out, run=folder, overwrite=overwrite, **options)
+    print(f"wrote {out}: {', '.join(files)}")

@@ -1,0 +1,35 @@
+"""`driftfield evaluate`."""
+
+__all__ = ["evaluate"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftfield.cli.shared import Overwrite, app, check_output
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Argument(help="The complete fields.")],
+    outputs: Annotated[list[Path], typer.Argument(help="Reconstructions to score.")],
+    observations: Annotated[Path, typer.Option("--observations", help="The observation file they were made from.")],
+    out: Annotated[Path, typer.Option("--out", help="Report folder to write.")],
+    area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score reconstructions on the hidden cells of the domain; write scores.json, figures and report.html."""
+    from driftfield.data.sources import open_fields
+    from driftfield.evaluate.comparison import scores_table
+    from driftfield.evaluate.evaluation import evaluate as score
+    from driftfield.evaluate.report import write_report_folder
+
+    check_output(out, overwrite=overwrite, suffixes=())
+    fields, seen = open_fields(truth), open_fields(observations)
+    methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
+    evaluation = score(fields, methods, seen, area_weighted=area_weighted)
+    provenance = {"truth": str(truth), "observations": str(observations), "outputs": [str(path) for path in outputs]}
+    write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
+    print(scores_table(evaluation))
+    print(f"wrote {out / 'report.html'}, {out / 'scores.json'} and {out / 'figures'}")

@@ -1,0 +1,40 @@
+"""`driftfield mask`."""
+
+__all__ = ["mask"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftfield.cli.shared import Overwrite, app, check_output, read_errors, read_pairs, read_period, whole
+
+
+@app.command()
+def mask(
+    fields: Annotated[Path, typer.Argument(help="Complete fields: NetCDF or Zarr.")],
+    obs: Annotated[Path, typer.Argument(help="Observation file to write.")],
+    observe: Annotated[list[str], typer.Option(help="VARIABLE=PATTERN, e.g. thetao=profiles:0.95, sst=clouds:0.8")],
+    error: Annotated[
+        list[str] | None, typer.Option(help="Standard deviation of the noise: NUMBER, or VARIABLE=NUMBER (repeat).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of masks and noise.")] = 0,
+    time: Annotated[
+        str | None, typer.Option(help="FIRST:LAST dates to take, both included; 2015:2016 are two years.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Hide most of a field: write what an observing system would have seen of it."""
+    from driftfield.data.sources import open_archive, write_dataset
+    from driftfield.data.twin import observe as observe_fields
+
+    check_output(obs, overwrite=overwrite)
+    whole(seed, "--seed", least=0)
+    patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
+    archive = open_archive(fields, list(patterns), time=read_period(time) if time else None)
+    seen = observe_fields(archive.dataset, patterns, error=read_errors(error or []), seed=seed, domain=archive.domains)
+    write_dataset(seen, obs, overwrite=overwrite)
+    for name in patterns:
+        share = float(seen[name].notnull().sum()) / max(float(archive.domain(name).sum()) * seen.sizes["time"], 1)
+        print(f"{name}: {100 * share:.1f} % of the domain seen as {patterns[name]}")
+    print(f"wrote {obs}")

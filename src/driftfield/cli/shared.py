@@ -1,0 +1,179 @@
+"""What the commands share: the application, options, and checks of what a user typed."""
+
+__all__ = [
+    "Overwrite",
+    "SamplerName",
+    "app",
+    "check_output",
+    "check_run",
+    "find_run",
+    "open_observations",
+    "read_errors",
+    "read_number",
+    "read_pairs",
+    "read_period",
+    "read_sampler",
+    "register",
+    "simulate_app",
+    "whole",
+]
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from driftfield import __version__
+from driftfield.errors import ConfigurationError, ExistsError
+
+app = typer.Typer(
+    help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
+app.add_typer(simulate_app, name="simulate")
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+SamplerName = Annotated[
+    str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start).")
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more, with tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options of every command."""
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def register(*, training: bool = False) -> None:
+    """Imports the rooms whose classes a recipe or a run may name."""
+    import driftfield.reconstruct
+
+    if training:
+        import driftfield.training  # noqa: F401
+
+        # Lightning sets its own level when it is imported
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def find_run(run: Path) -> Path:
+    """A folder, or `shipped:NAME` for a run that comes with the package."""
+    from driftfield.reconstruct import shipped_run
+
+    text = str(run)
+    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else run
+
+
+def open_observations(path: Path, domain: Path | None) -> Any:
+    from driftfield.conventions import error_of, state_variables
+    from driftfield.data.observations import add_domain
+    from driftfield.data.sources import open_fields
+
+    observations = open_fields(path)
+    if "time" not in observations.dims:
+        raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
+    if domain is not None:
+        observations = add_domain(observations, open_fields(domain), source=str(domain))
+    if exact := [name for name in state_variables(observations) if error_of(observations, name) is None]:
+        logging.getLogger(__name__).info("%s states no error of %s: taken as exact", path, ", ".join(exact))
+    return observations.load()
+
+
+def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
+    """Refuses an output that could not be written in the end; early, before hours of work."""
+    import os
+
+    from driftfield.files import refuse_existing
+
+    if suffixes and out.suffix not in suffixes:
+        raise ConfigurationError(f"Cannot write {out}: expected a name that ends in .nc or .zarr. Rename the output.")
+    refuse_existing(out, overwrite=overwrite)
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigurationError(
+            f"Cannot write {out}: {parent} is no folder that you may write to. Choose another one."
+        )
+
+
+def check_run(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuses to train over a run, or over a training that was interrupted."""
+    last = out / "checkpoints" / "last" / "run.json"
+    if resume and not last.exists():
+        raise ConfigurationError(f"Nothing to resume: {out} holds no checkpoint. Leave out --resume to start.")
+    if not resume:
+        check_output(out / "run.json", overwrite=overwrite, suffixes=())
+    if last.exists() and not resume and not overwrite:
+        raise ExistsError(f"{out} holds an unfinished training. Pass --resume to go on, or --overwrite to start again.")
+
+
+def read_sampler(text: str) -> Any:
+    from driftfield.registry import build
+
+    name, colon, evaluations = text.partition(":")
+    spec: dict[str, Any] = {"class": name}
+    if colon:
+        spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
+    return build("sampler", spec)
+
+
+def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise ConfigurationError(f"Cannot read {option} {text!r}: expected {form}.")
+        if name in pairs:
+            raise ConfigurationError(f"Found {option} twice for {name!r}: expected it once. Leave one out.")
+        pairs[name] = value
+    return pairs
+
+
+def read_period(text: str) -> list[str | None]:
+    first, colon, last = text.partition(":")
+    if not colon or ":" in last or not (first or last):
+        raise ConfigurationError(f"Cannot read --time {text!r}: expected FIRST:LAST dates, such as 2015-01:2016-06.")
+    return [first or None, last or None]
+
+
+def read_errors(texts: list[str]) -> float | dict[str, float]:
+    if not texts:
+        return 0.0
+    if len(texts) == 1 and "=" not in texts[0]:
+        return read_number(texts[0], "--error")
+    return {
+        name: read_number(value, "--error") for name, value in read_pairs(texts, "--error", "VARIABLE=NUMBER").items()
+    }
+
+
+def read_number(text: str, option: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ConfigurationError(f"Cannot read {option} {text!r}: expected a number.") from error
+    if not 0 <= value < float("inf"):
+        raise ConfigurationError(f"Found {option} {text}: expected a number that is 0 or more.")
+    return value
+
+
+def whole(value: float, option: str, *, least: int) -> int:
+    if value != int(value) or value < least:
+        raise ConfigurationError(f"Found {option} {value:g}: expected a whole number, {least} or more.")
+    return int(value)
