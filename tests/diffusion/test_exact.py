@@ -1,10 +1,15 @@
 """The exact denoiser is the conditional mean, and its probability flow is the one in closed form."""
 
+import math
+
 import pytest
 import torch
+from torch import Tensor
 
-from driftfield.diffusion.exact import GaussianDenoiser
+from driftfield.diffusion.covariance import LowRankCovariance
+from driftfield.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
+from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser
 from driftfield.testing import check_denoiser, exact_problems
 
@@ -54,3 +59,82 @@ def test_the_flow_in_closed_form_solves_its_equation(name: str) -> None:
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_keeps_the_laws_of_a_denoiser(name: str) -> None:
     check_denoiser(PROBLEMS[name].denoiser, (3, 1, 1, PROBLEMS[name].cells))
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+TIMES = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+
+
+def test_any_covariance_object_is_taken() -> None:
+    factors, noise, mean = normal(6, 2), normal(6, seed=1).exp(), normal(6, seed=2)
+    low = GaussianDenoiser(LogLinearSchedule(), mean, LowRankCovariance(factors, noise))
+    dense = GaussianDenoiser(LogLinearSchedule(), mean, factors @ factors.mT + torch.diag(noise))
+    x_t = normal(3, 1, 2, 3, seed=3)
+    torch.testing.assert_close(low(x_t, TIMES), dense(x_t, TIMES))
+
+
+def test_a_mixture_of_one_is_its_gaussian() -> None:
+    covariance = torch.diag(normal(5).exp())
+    one = MixtureDenoiser(LogLinearSchedule(), torch.ones(1), normal(1, 5, seed=1), [covariance])
+    x_t = normal(3, 5, seed=2)
+    torch.testing.assert_close(
+        one(x_t, TIMES), GaussianDenoiser(LogLinearSchedule(), normal(1, 5, seed=1)[0], covariance)(x_t, TIMES)
+    )
+
+
+@pytest.mark.parametrize("convention", ["variance_preserving", "edm", "flow"])
+def test_a_mixture_follows_tweedie(convention: str) -> None:
+    """E[x | z] = z + s^2 d/dz ln p(z), with the density of the mixture written by hand."""
+    schedule = LogLinearSchedule(convention=convention)  # type: ignore[arg-type]
+    weights, means = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64), normal(3, 2, seed=1)
+    variances = torch.tensor([0.04, 0.3, 1.0], dtype=torch.float64)
+    denoiser = MixtureDenoiser(schedule, weights, means, list(variances))
+    x_t = normal(3, 2, seed=2)
+    alpha, sigma = (part[:, None] for part in schedule.alpha_sigma(TIMES))
+    s = sigma / alpha
+    z = (x_t / alpha).requires_grad_()
+    total = variances + s**2
+    logs = torch.log(weights) - ((z[:, None] - means) ** 2).sum(-1) / 2 / total - torch.log(2 * math.pi * total)
+    score = torch.autograd.grad(torch.logsumexp(logs, 1).sum(), z)[0]
+    torch.testing.assert_close(denoiser(x_t, TIMES), z.detach() + s**2 * score)
+    probability = denoiser.responsibilities(x_t, TIMES)
+    torch.testing.assert_close(probability, torch.softmax(logs.detach(), 1))
+
+
+def test_an_empirical_denoiser_is_a_mixture_of_points() -> None:
+    schedule = LogLinearSchedule(s_min=0.1)
+    data = normal(7, 4, seed=1)
+    points = MixtureDenoiser(schedule, torch.ones(7), data, [torch.tensor(1e-12, dtype=torch.float64)] * 7)
+    x_t = normal(3, 4, seed=2)
+    torch.testing.assert_close(EmpiricalDenoiser(schedule, data)(x_t, TIMES), points(x_t, TIMES))
+
+
+def test_the_portions_of_an_empirical_denoiser_do_not_matter() -> None:
+    data, x_t = normal(23, 1, 3, 4, seed=1), 5 * normal(3, 1, 3, 4, seed=2)
+    whole = EmpiricalDenoiser(LogLinearSchedule(), data)(x_t, TIMES)
+    for portion in (1, 5, 22):
+        torch.testing.assert_close(EmpiricalDenoiser(LogLinearSchedule(), data, portion=portion)(x_t, TIMES), whole)
+    near = EmpiricalDenoiser(LogLinearSchedule(), data)(data[4:5], torch.zeros(1, dtype=torch.float64))
+    torch.testing.assert_close(near, data[4:5])
+
+
+def test_what_lies_under_the_mask_does_not_count() -> None:
+    mask = torch.tensor([[True, False, True], [True, True, False]])
+    data, x_t = normal(9, 2, 3, seed=1), normal(3, 2, 3, seed=2)
+    spoiled = torch.where(mask, data, float("nan")), torch.where(mask, x_t, float("inf"))
+    clean = EmpiricalDenoiser(LogLinearSchedule(), data, mask)(x_t, TIMES)
+    found = EmpiricalDenoiser(LogLinearSchedule(), spoiled[0], mask)(spoiled[1], TIMES)
+    torch.testing.assert_close(found, clean)
+    assert (found[:, ~mask] == 0).all()
+    only = EmpiricalDenoiser(LogLinearSchedule(), data[:, mask])(x_t[:, mask], TIMES)
+    torch.testing.assert_close(found[:, mask], only)
+
+
+def test_exact_denoisers_refuse_what_makes_no_sense() -> None:
+    with pytest.raises(ConfigurationError, match="mode"):
+        MixtureDenoiser(LogLinearSchedule(), torch.ones(2), torch.zeros(3, 1), [torch.tensor(1.0)] * 3)
+    with pytest.raises(ConfigurationError, match="portions"):
+        EmpiricalDenoiser(LogLinearSchedule(), torch.zeros(3, 1), portion=0)

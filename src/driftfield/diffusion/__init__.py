@@ -1,5 +1,12 @@
 """The mathematics of one denoising; importing the room makes its classes known to recipes."""
 
-from driftfield.diffusion import noise_levels, parameterization, schedule, weighting
+from driftfield.diffusion import (
+    beta_schedules,
+    noise_levels,
+    parameterization,
+    schedule,
+    tabulated_schedules,
+    weighting,
+)
 
-__all__ = ["noise_levels", "parameterization", "schedule", "weighting"]
+__all__ = ["beta_schedules", "noise_levels", "parameterization", "schedule", "tabulated_schedules", "weighting"]

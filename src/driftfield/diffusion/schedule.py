@@ -11,7 +11,17 @@ Three conventions fix alpha and sigma from gamma; they agree through x_t / alpha
 A schedule also is a density of training levels: t uniform on [0, 1] gives p(gamma) = |dt / dgamma|.
 """
 
-__all__ = ["CosineSchedule", "FlowSchedule", "KarrasSchedule", "LogLinearSchedule", "Schedule", "noise_level"]
+__all__ = [
+    "Convention",
+    "CosineSchedule",
+    "FlowSchedule",
+    "KarrasSchedule",
+    "LogLinearSchedule",
+    "LogNormalSchedule",
+    "Schedule",
+    "Transformed",
+    "noise_level",
+]
 
 import math
 from abc import ABC, abstractmethod
@@ -95,7 +105,7 @@ class LogLinearSchedule(Schedule):
         return inside.to(gamma) / (self.gamma_max - self.gamma_min)
 
 
-class _Transformed(Schedule):
+class Transformed(Schedule):
     """gamma(t) = -2 ln s(u), u linear between u(s_min) and u(s_max): the truncation lives here and nowhere else."""
 
     @abstractmethod
@@ -131,7 +141,7 @@ class _Transformed(Schedule):
 
 
 @register("schedule")
-class KarrasSchedule(_Transformed):
+class KarrasSchedule(Transformed):
     """s^(1/rho) linear in t (Karras et al. 2022, equation 5); rho = 7 crowds the steps at small noise."""
 
     def __init__(
@@ -151,7 +161,7 @@ class KarrasSchedule(_Transformed):
 
 
 @register("schedule")
-class CosineSchedule(_Transformed):
+class CosineSchedule(Transformed):
     """s = tan(pi u / 2) exp(-shift): gamma = -2 ln tan(pi u / 2) + 2 shift (Nichol & Dhariwal 2021; Kingma & Gao 2023)."""
 
     def __init__(
@@ -176,7 +186,7 @@ class CosineSchedule(_Transformed):
 
 
 @register("schedule")
-class FlowSchedule(_Transformed):
+class FlowSchedule(Transformed):
     """s = u / (1 - u): straight paths x_t = (1 - t) x + t eps (Lipman et al. 2023), gamma = 2 ln((1 - u) / u)."""
 
     def __init__(self, s_min: float = 0.01, s_max: float = 80.0, convention: Convention = "flow") -> None:
@@ -190,3 +200,36 @@ class FlowSchedule(_Transformed):
 
     def _du_dlog_s(self, s: Tensor) -> Tensor:
         return s / (1 + s) ** 2
+
+
+@register("schedule")
+class LogNormalSchedule(Transformed):
+    """ln s normally distributed in t: the training levels of EDM as a schedule, gamma ~ N(2.4, 2.4^2) for their images.
+
+    Arguments:
+        s_min, s_max, convention: See `Schedule`.
+        mean, std: Of ln s, cut off at the ends.
+    """
+
+    def __init__(
+        self,
+        s_min: float = 0.002,
+        s_max: float = 80.0,
+        mean: float = -1.2,
+        std: float = 1.2,
+        convention: Convention = "edm",
+    ) -> None:
+        if not std > 0:
+            raise ConfigurationError(f"Found std {std}: expected a positive number.")
+        self.mean, self.std = mean, std
+        super().__init__(s_min, s_max, convention)
+
+    def _s(self, u: Tensor) -> Tensor:
+        return torch.exp(self.mean + self.std * torch.special.ndtri(u.double())).to(u.dtype)
+
+    def _u(self, s: Tensor) -> Tensor:
+        return torch.special.ndtr((torch.log(s.double()) - self.mean) / self.std).to(s.dtype)
+
+    def _du_dlog_s(self, s: Tensor) -> Tensor:
+        z = (torch.log(s) - self.mean) / self.std
+        return torch.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.std)

@@ -3,5 +3,15 @@
 from driftfield.sampling.ancestral import DDIMSampler, DDPMSampler
 from driftfield.sampling.base import Sampler
 from driftfield.sampling.ode import DPMSolverPP2M, EulerSampler, HeunSampler
+from driftfield.sampling.sde import DPMSolverPP2MSDE, PredictorCorrector
 
-__all__ = ["DDIMSampler", "DDPMSampler", "DPMSolverPP2M", "EulerSampler", "HeunSampler", "Sampler"]
+__all__ = [
+    "DDIMSampler",
+    "DDPMSampler",
+    "DPMSolverPP2M",
+    "DPMSolverPP2MSDE",
+    "EulerSampler",
+    "HeunSampler",
+    "PredictorCorrector",
+    "Sampler",
+]

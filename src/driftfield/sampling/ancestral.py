@@ -17,6 +17,7 @@ from torch import Tensor
 from driftfield.errors import ConfigurationError
 from driftfield.registry import register
 from driftfield.sampling.base import Noise, Sampler, _Walk
+from driftfield.sampling.brownian import BrownianPath
 
 
 @register("sampler")
@@ -34,12 +35,13 @@ class DDIMSampler(Sampler):
         self.eta = eta
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
+        path = BrownianPath(noise, walk.levels)
         for step, (s, lower) in enumerate(pairwise(walk.levels)):
             clean = walk.denoise(z, s, step)
             variance = self.eta**2 * lower**2 * (1 - lower**2 / s**2)
             z = clean + math.sqrt(lower**2 - variance) / s * (z - clean)
             if variance > 0:
-                z = z + math.sqrt(variance) * noise(step + 1)
+                z = z + math.sqrt(variance) * path.increment(s, lower).to(z)
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
 
 

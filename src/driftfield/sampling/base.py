@@ -26,8 +26,8 @@ from driftfield.registry import build
 Noise = Callable[[int], Tensor]
 """draw number -> standard normals of the shape of x_t; draw 0 starts the walk."""
 
-Watcher = Callable[[Tensor, float, Tensor], None]
-"""Sees (x_t, t, clean estimate) after every evaluation on the grid."""
+Watcher = Callable[[Tensor, float, Tensor], bool | None]
+"""Sees (x_t, t, clean estimate) after every evaluation on the grid; True ends the walk with that estimate."""
 
 
 class Sampler(ABC):
@@ -80,7 +80,7 @@ class Sampler(ABC):
             noise: Random draws by number.
             initial: A clean first guess to diffuse up to `start` and to bring back (partial denoising); 0 by default.
             start: Time at which the walk begins.
-            watcher: Is shown x_t, t and the clean estimate.
+            watcher: Is shown x_t, t and the clean estimate, and may end the walk.
 
         Raises:
             DivergenceError: numbers stopped being finite; names the sampler and the step.
@@ -88,7 +88,10 @@ class Sampler(ABC):
         walk = _Walk(denoiser, self.levels(denoiser.schedule, start), watcher, type(self).__name__)
         z = walk.levels[0] * noise(0)
         z = z if initial is None else z + initial
-        return self.walk(walk, z.float(), noise)
+        try:
+            return self.walk(walk, z.float(), noise)
+        except _Enough as stopped:
+            return stopped.clean
 
     @abstractmethod
     def walk(self, walk: "_Walk", z: Tensor, noise: Noise) -> Tensor:
@@ -125,6 +128,14 @@ class _Walk:
                 f"{self.name} met numbers that are not finite at step {step + 1} of {len(self.levels)} "
                 f"(noise level {s:.3g}). Use more evaluations, or check the checkpoint and the units of the observations."
             )
-        if self.watcher is not None:
-            self.watcher(alpha * z, float(t[0]), clean)
+        if self.watcher is not None and self.watcher(alpha * z, float(t[0]), clean):
+            raise _Enough(clean)
         return clean
+
+
+class _Enough(Exception):
+    """The watcher has seen enough."""
+
+    def __init__(self, clean: Tensor) -> None:
+        super().__init__()
+        self.clean = clean

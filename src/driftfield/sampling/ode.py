@@ -9,6 +9,7 @@ __all__ = ["DPMSolverPP2M", "EulerSampler", "HeunSampler"]
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -36,7 +37,8 @@ class HeunSampler(Sampler):
         churn_range: Noise levels (S_tmin, S_tmax) between which noise is added.
     """
 
-    # the Karras grid of the paper spreads small variances 1.5 times as wrongly at this cost
+    # at 63 evaluations .9 % off in spread at worst; equal steps in log s 1.1 %, the Karras grid of the paper 1.6 %
+    default_grid: ClassVar[dict[str, object]] = {"class": "SigmoidBetaSchedule"}
     calls_per_step = 2
 
     def __init__(
