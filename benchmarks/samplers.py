@@ -27,6 +27,7 @@ TRAINED = [
     ("HeunSampler", 257),
     ("DDIMSampler", 256),
     ("DDPMSampler", 256),
+    ("DDPMSampler", 1024),
     ("DPMSolverPP2M", 20),
 ]
 
