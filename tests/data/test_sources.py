@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from driftfield.data.sources import GriddedArchive, open_archive, open_fields, write_dataset
-from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError
+from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError, MissingExtraError
 from driftfield.interfaces import Archive
 
 
@@ -129,6 +129,73 @@ def test_a_time_axis_without_a_date_is_refused(tmp_path: Path) -> None:
     assert open_fields(tmp_path / "a.nc", decode=False)["time"].values.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("packed_as", "valid", "kept"),
+    [
+        (
+            {"dtype": "int16", "scale_factor": 0.01, "add_offset": 20.0},
+            {"valid_range": np.array([-1000, 1000], "i2")},
+            3,
+        ),
+        ({"dtype": "int16", "scale_factor": 0.01, "add_offset": 20.0}, {"valid_range": np.array([10.0, 30.0])}, 3),
+        ({"dtype": "int16", "scale_factor": 0.01, "add_offset": 20.0}, {"valid_max": np.int16(1000)}, 3),
+        (
+            {"dtype": "int16", "scale_factor": -0.01, "add_offset": 20.0},
+            {"valid_range": np.array([-1000, 1000], "i2")},
+            3,
+        ),
+        ({"dtype": "int16", "scale_factor": 0.01}, {}, 4),
+        ({"dtype": "float32"}, {"valid_min": np.float32(10.0), "valid_max": np.float32(30.0)}, 3),
+        ({"dtype": "float64"}, {"valid_max": "thirty"}, 4),
+    ],
+)
+def test_packed_integers_and_valid_ranges(tmp_path: Path, packed_as: dict, valid: dict, kept: int) -> None:
+    values = np.array([[[10.0, 20.0, 30.0], [40.0, np.nan, np.nan]]])
+    dataset = xr.Dataset(
+        {"a": (("time", "lat", "lon"), values, valid)},
+        {"time": np.array(["2000-01-01"], "datetime64[ns]"), "lat": [1.0, 2.0], "lon": [1.0, 2.0, 3.0]},
+    )
+    fill = {"_FillValue": -32768 if packed_as["dtype"] == "int16" else np.dtype(packed_as["dtype"]).type(1e20)}
+    dataset.to_netcdf(tmp_path / "a.nc", encoding={"a": packed_as | fill})
+    field = open_fields(tmp_path / "a.nc")["a"].values
+    assert np.isfinite(field).sum() == kept
+    np.testing.assert_allclose(field[np.isfinite(field)], values.ravel()[:kept], atol=1e-5)
+
+
+def test_a_variable_that_is_nan_everywhere_is_left_out_or_refused(tmp_path: Path) -> None:
+    dataset = world()
+    dataset.assign(empty=dataset["zos"] * np.nan).to_netcdf(tmp_path / "a.nc")
+    assert open_archive(tmp_path / "a.nc").variables == ("thetao", "zos")
+    with pytest.raises(DataError, match=r"'empty'.*NaN everywhere"):
+        open_archive(tmp_path / "a.nc", ["empty"])
+
+
+@pytest.mark.parametrize("axis", ["time", "depth", "lat", "lon"])
+def test_an_axis_with_missing_values_is_named(tmp_path: Path, axis: str) -> None:
+    dataset = world()
+    values = dataset[axis].values.copy()
+    values[1] = np.datetime64("NaT") if axis == "time" else np.nan
+    dataset = dataset.assign_coords({axis: (axis, values, dataset[axis].attrs)})
+    dataset.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(DataError, match=r"lat|lon" if axis in ("lat", "lon") else axis):
+        open_fields(tmp_path / "a.nc")
+
+
+def test_bounds_and_grid_mappings_are_no_fields(tmp_path: Path) -> None:
+    dataset = world()
+    dataset["lat"].attrs["bounds"] = "lat_bnds"
+    dataset = dataset.assign(lat_bnds=(("lat", "nv"), np.zeros((5, 2))), crs=((), 0))
+    dataset.to_netcdf(tmp_path / "a.nc")
+    assert set(open_fields(tmp_path / "a.nc")) == {"thetao", "zos"}
+
+
+def test_grib_without_cfgrib_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.grib").write_bytes(b"GRIB")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"a\.grib.*cfgrib.*pip install"):
+        open_fields(tmp_path / "a.grib")
+
+
 def test_the_archive_knows_land_from_gaps(tmp_path: Path) -> None:
     world().to_netcdf(tmp_path / "a.nc")
     archive = open_archive(tmp_path / "a.nc")
@@ -222,6 +289,14 @@ REAL = {
     ),
     "sections3d/woa18_*.nc": (("t_an",), {"time": 4, "depth": 1, "lat": 11, "lon": 11}, False, 1.0),
     "atmos/A1B_north_america.nc": (("air_temperature",), {"time": 240, "lat": 37, "lon": 49}, False, 1.0),
+    "sst/oisst_19811231_2deg_with_err.nc": (
+        ("sst", "anom", "err", "ice"),
+        {"time": 1, "depth": 1, "lat": 90, "lon": 180},
+        True,
+        0.725,
+    ),
+    "atmos/ncep_r1_slp_daily_2001-2010_natl.nc": (("slp",), {"time": 3652, "lat": 17, "lon": 33}, False, 1.0),
+    "sections3d/glorys12_monthly_T_section_WhiteBay.nc": (("thetao",), {"depth": 50, "lat": 1, "lon": 20}, False, 0.58),
     "sections3d/gfdl_pacific_ogcm_3d_1982-83.nc": (("U", "V", "TAUX", "TAUY"), {"depth": 10, "lat": 21}, False, 1.0),
 }
 
@@ -257,6 +332,27 @@ def test_a_staggered_file_opens_on_the_grid_that_is_asked_for(data_folder: Path)
     assert open_archive(path, ["TEMP"]).dataset.sizes["lat"] == 22
     with pytest.raises(DataError, match="another grid"):
         open_archive(path, ["TEMP", "U"])
+
+
+def test_real_files_without_time_or_axes(data_folder: Path) -> None:
+    field = open_fields(data_folder / "spatial/heaton_simulated_gp.nc")
+    assert dict(field.sizes) == {"lat": 300, "lon": 500}
+    with pytest.raises(DataError, match="no time axis"):
+        open_archive(data_folder / "spatial/heaton_simulated_gp.nc", ["truth"])
+    for name in ("divand_dan_field_obs.nc", "dineof_alboran/eof.nc"):
+        with pytest.raises(DataError, match="latitude"):
+            open_fields(data_folder / "known_answer" / name)
+
+
+def test_real_units(data_folder: Path) -> None:
+    path = data_folder / "sections3d/gfdl_pacific_ogcm_3d_1982-83.nc"
+    assert float(abs(open_fields(path, variables=["U"])["U"]).max()) > 20, "an unknown name keeps its cm/sec"
+    assert open_fields(path, variables=["TEMP"])["TEMP"].attrs["units"] == "deg. C"
+    with pytest.raises(DataError, match=r"frac\. by wt\. less \.035"):
+        open_fields(path, variables=["SALT"])
+    sst = open_archive(data_folder / "sst/avhrr_alboran_L3_10days_clouds.nc").dataset["SST"]
+    assert sst.attrs["units"] == "degC"
+    assert float(sst.mean()) == pytest.approx(18.8, abs=0.05)
 
 
 def test_real_calendars(data_folder: Path) -> None:

@@ -67,6 +67,8 @@ def canonical(
     axes, kept = _choose_grid(dataset, kinds, variables, source)
     for kind, dim in axes.items():
         if dim not in dataset:
+            if kind in ("lat", "lon") and (odd := _two_dimensional(dataset, source)) is not None:
+                raise odd
             raise DataError(f"The {kind} axis {dim!r} of {source} has no coordinate values. Add a variable {dim!r}.")
     extra = [name for name in ("station", "station_lat") if name in dataset.variables]
     dataset = dataset[[*kept, *extra]].assign_coords({dim: dataset[dim] for dim in axes.values()})
@@ -145,13 +147,19 @@ def _choose_grid(
     return axes, [n for n in gridded if n in kept]
 
 
+def _two_dimensional(dataset: xr.Dataset, source: str) -> DataError | None:
+    names = [n for n, a in dataset.variables.items() if a.ndim == 2 and _kind(str(n), dataset[n]) == "lat"]
+    if not names:
+        return None
+    return DataError(
+        f"{source} has a two-dimensional latitude ({names[0]!r}), which is not supported yet: "
+        "expected one-dimensional lat and lon. Regrid it to a regular grid first."
+    )
+
+
 def _no_grid(dataset: xr.Dataset, source: str) -> DataError:
-    two_dimensional = [n for n, a in dataset.variables.items() if a.ndim == 2 and _kind(str(n), dataset[n]) == "lat"]
-    if two_dimensional:
-        return DataError(
-            f"{source} has a two-dimensional latitude ({two_dimensional[0]!r}), which is not supported yet: "
-            "expected one-dimensional lat and lon. Regrid it to a regular grid first."
-        )
+    if (odd := _two_dimensional(dataset, source)) is not None:
+        return odd
     return DataError(
         f"No latitude and longitude axes in {source}: found the dimensions {tuple(map(str, dataset.dims))}, expected "
         "two with units degrees_north and degrees_east. Set these units, or rename the axes to lat and lon."
@@ -194,8 +202,16 @@ def _orient(dataset: xr.Dataset, source: str) -> xr.Dataset:
     steady = bool(np.all(np.diff(lon) > 0))
     lon_values = lon if steady else np.asarray(dataset["lon"].values, dtype=np.float64)
     lat_values = np.asarray(dataset["lat"].values, dtype=np.float64)
-    if not (np.isfinite(lat_values).all() and np.isfinite(lon_values).all() and np.abs(lat_values).max() <= 90.001):
+    finite = bool(np.isfinite(lat_values).all() and np.isfinite(lon_values).all())
+    # two turns: a region that was rolled across the dateline runs on beyond 360
+    if not finite or np.abs(lat_values).max() > 90.001 or np.abs(dataset["lon"].values).max() > 720.0:
         raise DataError(f"{source} has latitudes or longitudes that are no degrees. Expected -90..90 and -360..360.")
+    for axis in (d for d in ("depth", "time") if d in dataset.dims):
+        numbers = dataset[axis].dtype.kind == "f"
+        if bool(dataset[axis].isnull().any() or (numbers and np.isinf(dataset[axis].values).any())):
+            raise DataError(
+                f"The {axis} axis of {source} has missing values. Remove these, or write what they should be."
+            )
     dataset = dataset.assign_coords(
         lat=("lat", lat_values, dict(LATITUDE)),
         lon=("lon", lon_values, dict(LONGITUDE)),

@@ -7,13 +7,21 @@ The `domain` of a variable (where it exists, per level) comes from the file itse
 names, else it is inferred: a cell that is finite at any time exists. One that is only sometimes NaN is a gap, not land.
 """
 
-__all__ = ["GriddedArchive", "ever_finite", "is_periodic", "open_archive", "open_fields", "write_dataset"]
+__all__ = [
+    "GriddedArchive",
+    "ever_finite",
+    "expand_paths",
+    "is_periodic",
+    "open_archive",
+    "open_fields",
+    "write_dataset",
+]
 
 import glob
 import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +30,9 @@ import xarray as xr
 
 from driftfield.conventions import domain_of, require, state_variables
 from driftfield.data.axes import canonical
+from driftfield.data.lazy import lazily
+from driftfield.data.units import canonical_units, check_plausible
+from driftfield.data.valid_range import inside_valid_range
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError, suggest
 from driftfield.files import replacing
 
@@ -38,11 +49,13 @@ class GriddedArchive:
         dataset: Variables (time, [depth,] lat, lon), float32, NaN where unknown.
         domains: Where each variable exists: boolean ([depth,] lat, lon).
         periodic: Whether longitude wraps.
+        seen: Where the values were measured (time, [depth,] lat, lon), by variable, if gaps were filled in by a model.
     """
 
     dataset: xr.Dataset
     domains: dict[str, xr.DataArray]
     periodic: bool
+    seen: dict[str, xr.DataArray] = field(default_factory=dict)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -73,7 +86,10 @@ class GriddedArchive:
 def open_fields(
     path: str | Path | Sequence[str | Path], *, decode: bool = True, variables: Sequence[str] | None = None
 ) -> xr.Dataset:
-    """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes (see `data.axes`).
+    """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes and units.
+
+    Axes are those of `data.axes`, units those of `data.units` where it knows the quantity. A value outside the
+    `valid_range` that the file declares is missing.
 
     Arguments:
         path: Several files are joined along time, or side by side where they hold different variables.
@@ -81,12 +97,11 @@ def open_fields(
         variables: Keep these only; their grid is chosen where a file holds several.
 
     Raises:
-        DataError: nothing there, no latitude and longitude, or files that do not fit together.
+        DataError: nothing there, no latitude and longitude, unknown units of a variable that was asked for, or files
+            that do not fit together.
         FileFormatError: a file that cannot be read.
     """
-    parts = [
-        canonical(_open_raw(one), variables=variables, decode=decode, source=str(one)) for one in _expand_paths(path)
-    ]
+    parts = [_open_one(one, variables, decode=decode) for one in expand_paths(path)]
     dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
     if variables is None:
         return dataset
@@ -134,6 +149,8 @@ def open_archive(
         fields = fields.load()
     given = open_fields(domain) if domain is not None else None
     domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
+    for name in names:
+        check_plausible(fields[name], inside=domains[name], source=str(path))
     empty = [name for name, exists in domains.items() if not bool(exists.any())]
     if empty and (variables is not None or len(empty) == len(names)):
         raise DataError(f"{empty[0]!r} in {path} is NaN everywhere here. Check the file, the region and the levels.")
@@ -179,9 +196,14 @@ def ever_finite(field: xr.DataArray) -> xr.DataArray:
     return finite.any("time")
 
 
-def _expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
+def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The files that a path, a glob or a list of them names.
+
+    Raises:
+        DataError: none.
+    """
     if not isinstance(path, str | Path):
-        found = [one for item in path for one in _expand_paths(item)]
+        found = [one for item in path for one in expand_paths(item)]
     elif any(c in str(path) for c in "*?[") and not Path(path).exists():
         found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
     else:
@@ -189,6 +211,11 @@ def _expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
     if not found:
         raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
     return found
+
+
+def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> xr.Dataset:
+    dataset = canonical(inside_valid_range(_open_raw(path)), variables=variables, decode=decode, source=str(path))
+    return canonical_units(dataset, asked=variables, source=str(path))
 
 
 def _open_raw(path: Path) -> xr.Dataset:
@@ -200,21 +227,17 @@ def _open_raw(path: Path) -> xr.Dataset:
         options |= {"engine": "zarr", "consolidated": False}
     elif path.suffix.lower() in _GRIB:
         if importlib.util.find_spec("cfgrib") is None:
-            raise MissingExtraError(
-                f"Reading {path} needs cfgrib. Install it with `pip install cfgrib 'eccodes<2.43'`."
-            )
+            raise MissingExtraError(f"Reading {path} needs cfgrib. Install it with `pip install 'driftfield[grib]'`.")
         options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
     try:
-        try:
-            return xr.open_dataset(path, chunks="auto", **options)
-        except NotImplementedError:  # strings of any length have no size to plan chunks with
-            return xr.open_dataset(path, chunks={}, **options)
+        opened = xr.open_dataset(path, chunks=None, cache=False, **options)
     except PermissionError as error:
         raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
     except Exception as error:  # each backend has its own exceptions for a broken file
         raise FileFormatError(
             f"Cannot read {path} as NetCDF, GRIB or Zarr: {error}. Check that the file is complete."
         ) from error
+    return lazily(opened, str(path))
 
 
 def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
@@ -242,6 +265,8 @@ def _checked_variables(dataset: xr.Dataset, variables: Sequence[str] | None, pat
         names = list(variables)
         require(dataset, names, path)
     for name in names:
+        if dataset[name].dtype.kind not in "fiub":
+            raise DataError(f"{name!r} in {path} holds {dataset[name].dtype}, expected numbers. Name another variable.")
         if "time" not in dataset[name].dims:
             raise DataError(f"{name!r} in {path} has no time axis, which an archive needs. Give the file a time axis.")
         if odd := [str(d) for d in dataset[name].dims if d not in ("time", "depth", "lat", "lon")]:

@@ -1,0 +1,127 @@
+"""`driftfield gather`."""
+
+__all__ = ["gather"]
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftfield.cli.shared import (
+    Overwrite,
+    app,
+    check_output,
+    read_errors,
+    read_pairs,
+)
+from driftfield.errors import ConfigurationError, DataError, suggest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@app.command()
+def gather(
+    files: Annotated[list[str], typer.Argument(help="Profiles and tracks: Argo, ERDDAP, WOD, altimetry; globs too.")],
+    variable: Annotated[list[str], typer.Option(help="OURS=NAME_IN_FILE, e.g. thetao=TEMP (repeat).")],
+    out: Annotated[Path | None, typer.Option(help="Observation file on the grid of --like: .nc or .zarr")] = None,
+    like: Annotated[Path | None, typer.Option(help="Grid to bin to: a gridded file, a run, or shipped:NAME.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Also (or only) the points themselves: .nc or .zarr")] = None,
+    times: Annotated[str | None, typer.Option(help="FIRST:LAST dates to bin to.")] = None,
+    every: Annotated[
+        str | None, typer.Option(help="Step of these dates, e.g. 5D, 1D, 1MS; else those of --like.")
+    ] = None,
+    error: Annotated[
+        list[str] | None,
+        typer.Option(help="What a point does not know of its cell: NUMBER, or VARIABLE=NUMBER (repeat)."),
+    ] = None,
+    flags: Annotated[str, typer.Option(help="Quality flags to accept, or all.")] = "1,2",
+    modes: Annotated[str, typer.Option(help="Argo modes to accept.")] = "D,A,R",
+    raw: Annotated[bool, typer.Option("--raw", help="Raw values also where there are adjusted ones.")] = False,
+    ranges: Annotated[bool, typer.Option(help="Drop values outside the global and depth ranges.")] = True,
+    spikes: Annotated[bool, typer.Option("--spikes", help="Drop spikes.")] = False,
+    max_gap: Annotated[float, typer.Option(help="Widest gap in a profile to interpolate across, m.")] = 50.0,
+    surface: Annotated[float, typer.Option(help="A profile counts at the surface down to this depth, m.")] = 10.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Collect profiles and tracks into an observation file that `reconstruct` takes; say what was dropped, and why."""
+    from driftfield.data.readers import Quality, counts, read_points
+    from driftfield.data.sources import write_dataset
+
+    _check(out, like, table, overwrite=overwrite)
+    wanted = read_pairs(variable, "--variable", "OURS=NAME_IN_FILE, such as thetao=TEMP")
+    for value, option in ((max_gap, "--max-gap"), (surface, "--surface")):
+        if not 0 <= value < float("inf"):
+            raise ConfigurationError(f"Found {option} {value:g}: expected metres, 0 or more.")
+    errors = read_errors(error or [])
+    if isinstance(errors, dict) and (unknown := sorted(set(errors) - set(wanted))):
+        raise ConfigurationError(f"--error names {unknown[0]!r}, which is not gathered: {suggest(unknown[0], wanted)}")
+    quality = Quality(
+        flags=_read_flags(flags),
+        modes=tuple(part.strip().upper() for part in modes.split(",")),
+        adjusted=not raw,
+        ranges=ranges,
+        spikes=spikes,
+    )
+    points = read_points(files, wanted, quality)
+    for name, count in counts(points).items():
+        print(f"{name}: {count}")
+    if points.sizes["observation"] == 0:
+        raise DataError("Nothing is left of these files. Accept more with --flags or --modes, or name other files.")
+    if out is not None and like is not None:
+        gridded = _grid(points, list(wanted), like, times, every, errors, max_gap=max_gap, surface=surface)
+        write_dataset(gridded, out, overwrite=overwrite)
+        print(f"wrote {out}: {gridded.sizes['time']} dates")
+    if table is not None:
+        write_dataset(points, table, overwrite=overwrite)
+        print(f"wrote {table}: {points.sizes['observation']} points of {int(points['profile'].max()) + 1} profiles")
+
+
+def _grid(
+    points: "xr.Dataset",
+    names: list[str],
+    like: Path,
+    times: str | None,
+    every: str | None,
+    errors: float | dict[str, float],
+    **options: float,
+) -> "xr.Dataset":
+    """The observation file; says how many values found a cell."""
+    from driftfield.cli.grid_like import only_seen, read_target, with_unseen
+    from driftfield.data.readers.potential import is_potential, to_potential
+    from driftfield.data.readers.superobs import bin_to_grid
+
+    target, others = read_target(like, names, points, times, every)
+    for name in names:
+        if is_potential(name, target.attrs.get(name, {}).get("standard_name", "")):
+            points = to_potential(points, name)
+    binned = bin_to_grid(points, target, representativeness=errors, **options)
+    if not any(binned.used.values()):
+        said = "; ".join(f"{name}: {binned.account(name)}" for name in names)
+        raise DataError(
+            f"No value falls on the grid and the dates of {like}: {said}. Name another grid, or add --every."
+        )
+    for name in names:
+        print(f"{name} on the grid: {binned.account(name)}")
+    dataset = only_seen(binned.dataset, names) if times is None and every is None else binned.dataset
+    return with_unseen(dataset, others)
+
+
+def _check(out: Path | None, like: Path | None, table: Path | None, *, overwrite: bool) -> None:
+    if out is None and table is None:
+        raise ConfigurationError("Nothing to write: expected --out FILE with --like GRID, or --table FILE. Name one.")
+    if (out is None) != (like is None):
+        raise ConfigurationError("Found one of --out and --like: a gridded file needs both. Add the other one.")
+    for path in (p for p in (out, table) if p is not None):
+        check_output(path, overwrite=overwrite)
+    if out is not None and out == table:
+        raise ConfigurationError(f"--out and --table both name {out}: expected two files. Rename one.")
+
+
+def _read_flags(text: str) -> tuple[int, ...] | None:
+    if text.strip().lower() == "all":
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigurationError(f"Cannot read --flags {text!r}: expected numbers such as 1,2, or all.") from error

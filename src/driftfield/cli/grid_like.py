@@ -1,0 +1,127 @@
+"""`--like GRID`: the cells, levels and dates of a gridded file, or the cells and levels of a run.
+
+gridded file    lat, lon, levels, where each variable exists, dates
+run             the same without dates: they come from --every
+"""
+
+__all__ = ["only_seen", "read_target", "with_unseen"]
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.checkpoint import read_run
+from driftfield.cli.shared import find_run, read_period
+from driftfield.data.readers.superobs import Target
+from driftfield.data.sources import open_archive
+from driftfield.errors import ConfigurationError, suggest
+
+
+def read_target(
+    like: Path, names: list[str], points: xr.Dataset, times: str | None, every: str | None
+) -> tuple[Target, Target | None]:
+    """The grid and dates to bin to; and, of a run, the same for its further targets, which nobody observed."""
+    folder = find_run(like)
+    if (folder / "run.json").is_file():
+        grids, targets = _grids_of_run(folder)
+        if missing := [name for name in names if name not in grids]:
+            raise ConfigurationError(f"{like} knows no {missing[0]!r}: {suggest(missing[0], grids)}")
+        dates = _dates(None, points, times, every, like)
+        further = [name for name in targets if name not in names]
+        return _of_run(grids, names, dates), _of_run(grids, further, dates) if further else None
+    archive = open_archive(like, names)
+    dates = _dates(archive.times, points, times, every, like)
+    target = Target(
+        lat=archive.dataset["lat"].values.astype(float),
+        lon=archive.dataset["lon"].values.astype(float),
+        times=dates,
+        levels={name: archive.levels(name) for name in names},
+        domains={name: archive.domain(name).values for name in names},
+        attrs={name: _described(archive.dataset[name].attrs) for name in names},
+    )
+    return target, None
+
+
+def _of_run(grids: dict[str, dict[str, Any]], names: list[str], dates: xr.DataArray) -> Target:
+    return Target(
+        lat=grids[names[0]]["lat"],
+        lon=grids[names[0]]["lon"],
+        times=dates,
+        levels={name: grids[name]["levels"] for name in names},
+        domains={name: grids[name]["domain"] for name in names},
+    )
+
+
+def _grids_of_run(folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Latitudes, longitudes, levels and domain of every variable of a run, of a network or of a peer; its targets."""
+    run = read_run(folder)
+    codec = run.extra.get("codec", {})
+    grids = {}
+    for name in (key.removeprefix("domain.") for key in run.arrays if key.startswith("domain.")):
+        axes = {
+            axis: run.arrays.get(axis, run.arrays.get(f"climatology.{name}.{axis}")) for axis in ("lat", "lon", "depth")
+        }
+        if axes["lat"] is None or axes["lon"] is None:
+            continue
+        levels = codec.get("levels", {}).get(name)
+        if levels is None:
+            levels = [None] if axes["depth"] is None else axes["depth"].tolist()
+        domain = run.arrays[f"domain.{name}"].astype(bool)
+        grids[name] = {"lat": axes["lat"], "lon": axes["lon"], "levels": tuple(levels), "domain": domain}
+    if not grids:
+        raise ConfigurationError(f"{folder} says nothing of its grid. Name a gridded file with --like instead.")
+    return grids, list(codec.get("targets", run.extra.get("targets", [])))
+
+
+def _dates(
+    own: xr.DataArray | None, points: xr.Dataset, times: str | None, every: str | None, like: Path
+) -> xr.DataArray:
+    """The dates to bin to: a regular series, or those of the reference, in a period."""
+    period = read_period(times) if times else [None, None]
+    if every is not None:
+        ends = [
+            str(points["time"].min().dt.strftime("%Y-%m-%d").item()),
+            str(points["time"].max().dt.strftime("%Y-%m-%d").item()),
+        ]
+        first, last = (given or end for given, end in zip(period, ends, strict=True))
+        try:
+            dates = xr.date_range(first, last, freq=every)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(f"Cannot make dates from {first} to {last} every {every!r}: {error}.") from error
+        found = xr.DataArray(dates, dims="time", coords={"time": dates}, attrs={"standard_name": "time"})
+    elif own is None:
+        raise ConfigurationError(f"{like} is a run and has a grid, but no dates. Add --every, such as --every 5D.")
+    else:
+        found = own if times is None else own.sel(time=slice(*period))
+    if found.size == 0:
+        raise ConfigurationError(f"No date in --times {times}: {like} has others. Widen it, or add --every.")
+    return found.drop_vars([str(n) for n in found.coords if n != "time"])
+
+
+def only_seen(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
+    """Without the dates on which nothing was observed."""
+    seen = np.zeros(dataset.sizes["time"], dtype=bool)
+    for name in names:
+        seen |= dataset[name].notnull().any([dim for dim in dataset[name].dims if dim != "time"]).values
+    return dataset.isel(time=np.flatnonzero(seen))
+
+
+def with_unseen(dataset: xr.Dataset, others: Target | None) -> xr.Dataset:
+    """Adds what a run also reconstructs and nobody observed: all NaN."""
+    for name, levels in () if others is None else others.levels.items():
+        flat = levels == (None,)
+        dims = ("time", "lat", "lon") if flat else ("time", "depth", "lat", "lon")
+        shape = (dataset.sizes["time"], *(() if flat else (len(levels),)), dataset.sizes["lat"], dataset.sizes["lon"])
+        dataset[name] = (dims, np.full(shape, np.nan, dtype=np.float32))
+        if not flat and "depth" not in dataset.coords:
+            dataset = dataset.assign_coords(
+                depth=("depth", np.array(levels, dtype=float), {"units": "m", "positive": "down"})
+            )
+        dataset[f"{name}_domain"] = (dims[1:], others.domains[name].reshape(shape[1:]))  # type: ignore[union-attr]
+    return dataset
+
+
+def _described(attrs: dict[str, Any]) -> dict[str, str]:
+    return {key: str(attrs[key]) for key in ("units", "standard_name", "long_name") if key in attrs}

@@ -1,0 +1,335 @@
+"""Declared units: converted to the one unit that the program uses for a quantity, and held against what is possible.
+
+    value in canonical units = (value + offset) * scale                290.15 K -> 17 degC,  45 cm -> 0.45 m
+
+    quantity (by standard_name, else by name)    unit      possible
+    temperature of the sea                       degC      -5 .. 50
+    temperature of air or of a surface           K         100 .. 400
+    salinity                                     1e-3      0 .. 60
+    sea level above the geoid or its mean        m         -30 .. 30
+    ...                                          (`QUANTITIES`)
+
+A variable that is none of these keeps its units. One without units is taken as it is: nothing was declared.
+Depth from pressure is a unit too: dbar -> m (`depth_of_pressure`).
+"""
+
+__all__ = [
+    "QUANTITIES",
+    "Quantity",
+    "canonical_units",
+    "check_plausible",
+    "convert",
+    "depth_of_pressure",
+    "quantity_of",
+]
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from driftfield.conventions import state_variables
+from driftfield.errors import DataError, suggest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that can be measured.
+
+    Arguments:
+        name: What messages call it.
+        units: The unit that the program uses.
+        low, high: What is possible, in this unit; generous, so that only a wrong unit or a fill value falls outside.
+        standard_names: Pattern of CF standard names.
+        names: Pattern of variable names, for files without standard names.
+    """
+
+    name: str
+    units: str
+    low: float
+    high: float
+    standard_names: str
+    names: str
+
+
+QUANTITIES = (
+    Quantity(
+        "temperature of the sea",
+        "degC",
+        -5.0,
+        50.0,
+        r"sea_(water|surface)(_\w+)?_temperature(_at_sea_floor)?",
+        r"thetao|bigthetao|tos|sst|analysed_sst|votemper|sosstsst|bottomt|sea_(water|surface)_temperature",
+    ),
+    Quantity(
+        "temperature of air or of a surface",
+        "K",
+        100.0,
+        400.0,
+        r"(air|surface|land_surface_skin)_temperature",
+        r"t2m|tas|air_temperature|surface_temperature|skt",
+    ),
+    Quantity(
+        "salinity",
+        "1e-3",
+        0.0,
+        60.0,
+        r"sea_(water|surface)(_\w+)?_salinity(_at_sea_floor)?",
+        r"so|sos|sss|psal|salt|salinity|vosaline",
+    ),
+    Quantity(
+        "sea level",
+        "m",
+        -30.0,
+        30.0,
+        r"sea_surface_(height|elevation)_above_(geoid|sea_level|mean_sea_level)|sea_surface_elevation",
+        r"zos|adt|sla|msla|sossheig",
+    ),
+    Quantity("height of the sea surface", "m", -120.0, 120.0, r"sea_surface_height_above_\w*ellipsoid", r"ssh"),
+    Quantity(
+        "velocity of the sea",
+        "m s-1",
+        -20.0,
+        20.0,
+        r"\w*sea_(water|ice)_(x_|y_)?velocity(_\w+)?",
+        r"uo|vo|wo|ugosa?|vgosa?|vozocrtx|vomecrty",
+    ),
+    Quantity(
+        "pressure at the surface",
+        "Pa",
+        30000.0,
+        120000.0,
+        r"air_pressure_at_(mean_)?sea_level|surface_air_pressure",
+        r"slp|msl|psl",
+    ),
+    Quantity("share of sea ice", "1", -0.01, 1.01, r"sea_ice_area_fraction", r"siconc|sic|ice_concentration"),
+)
+
+# unit -> (dimension, scale, offset): (value + offset) * scale is in the first unit of its dimension
+_KELVIN = ("temperature", 1.0, -273.15)
+_UNITS: dict[str, tuple[str, float, float]] = {
+    **dict.fromkeys(("degc", "deg c", "c", "celsius", "degree c", "degrees c", "degree celsius", "degrees celsius"),
+                    ("temperature", 1.0, 0.0)),
+    **dict.fromkeys(("°c", "deg celsius", "celcius", "degree celcius", "degrees celcius", "centigrade",
+                     "degree centigrade", "degrees centigrade", "c degrees"), ("temperature", 1.0, 0.0)),
+    **dict.fromkeys(("k", "kelvin", "kelvins", "degk", "deg k", "degree k", "degrees k", "degree kelvin",
+                     "degrees kelvin"), _KELVIN),
+    **dict.fromkeys(("degf", "deg f", "f", "°f", "fahrenheit", "degree fahrenheit", "degrees fahrenheit", "degree f",
+                     "degrees f"), ("temperature", 5 / 9, -32.0)),
+    **dict.fromkeys(("1e-3", "0.001", "psu", "pss", "pss-78", "pss78", "g kg-1", "ppt", "permil", "per mil", "‰",
+                     "practical salinity unit", "practical salinity units"), ("per mille", 1.0, 0.0)),
+    **dict.fromkeys(("kg kg-1",), ("per mille", 1000.0, 0.0)),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), ("length", 1.0, 0.0)),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), ("length", 0.01, 0.0)),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), ("length", 0.001, 0.0)),
+    **dict.fromkeys(("km", "kilometer", "kilometers", "kilometre", "kilometres"), ("length", 1000.0, 0.0)),
+    **dict.fromkeys(("ft", "feet", "foot"), ("length", 0.3048, 0.0)),
+    **dict.fromkeys(("m s-1", "meter per second", "meters per second", "metre per second", "metres per second"),
+                    ("velocity", 1.0, 0.0)),
+    **dict.fromkeys(("cm s-1",), ("velocity", 0.01, 0.0)),
+    **dict.fromkeys(("mm s-1",), ("velocity", 0.001, 0.0)),
+    **dict.fromkeys(("km h-1",), ("velocity", 1 / 3.6, 0.0)),
+    **dict.fromkeys(("knot", "knots", "kt", "kts"), ("velocity", 1852 / 3600, 0.0)),
+    **dict.fromkeys(("pa", "pascal", "pascals", "n m-2"), ("pressure", 1.0, 0.0)),
+    **dict.fromkeys(("hpa", "mb", "mbar", "millibar", "millibars", "hectopascal", "hectopascals"),
+                    ("pressure", 100.0, 0.0)),
+    **dict.fromkeys(("kpa", "kilopascal"), ("pressure", 1000.0, 0.0)),
+    **dict.fromkeys(("dbar", "decibar", "decibars", "db"), ("pressure", 1e4, 0.0)),
+    **dict.fromkeys(("bar", "bars"), ("pressure", 1e5, 0.0)),
+    **dict.fromkeys(("1", "fraction", "(0 - 1)", "0-1"), ("share", 1.0, 0.0)),
+    **dict.fromkeys(("%", "percent", "per cent"), ("share", 0.01, 0.0)),
+}  # fmt: skip
+# practical salinity has no dimension: CF gives it the unit 1
+_SAME = {("share", "per mille"): "1"}
+
+
+def quantity_of(array: xr.DataArray, name: str | None = None) -> Quantity | None:
+    """What a variable measures, by its standard name, else by its name; None if it is nothing we know, or an anomaly.
+
+    Arguments:
+        array: With its attributes.
+        name: Its name, if not `array.name`.
+    """
+    name = str(array.name if name is None else name)
+    standard = str(array.attrs.get("standard_name", "")).strip().lower()
+    text, pattern = (standard, "standard_names") if standard else (name.lower(), "names")
+    quantity = next((q for q in QUANTITIES if re.fullmatch(getattr(q, pattern), text)), None)
+    if quantity is None and standard:  # a standard name of somebody's own, such as "unknown"
+        quantity = next((q for q in QUANTITIES if re.fullmatch(q.names, name.lower())), None)
+    said = f"{standard} {array.attrs.get('long_name', '')}".lower()
+    shifted = quantity is not None and quantity.units in ("degC", "K")
+    # a difference of temperatures has no zero to be converted to
+    return None if shifted and re.search(r"anomal|departure|difference|tendency", said) else quantity
+
+
+def convert(array: xr.DataArray, to: str, *, difference: bool = False) -> xr.DataArray:
+    """The same field in other units, lazily where it is lazy.
+
+    Arguments:
+        array: Says its units in its attributes.
+        to: The units wanted.
+        difference: It is a difference or a standard deviation: scaled, not shifted.
+
+    Returns:
+        The converted array, `units` set to `to` and `units_of_file` to what the file declared.
+
+    Raises:
+        DataError: no units, unknown ones, or ones that measure something else.
+    """
+    found = str(array.attrs.get("units", "")).strip()
+    name = array.name if array.name is not None else "The field"
+    if not found:
+        raise DataError(f"{name!r} declares no units: expected {to!r} or what converts to it. Set its attribute units.")
+    if _spelled(found) == _spelled(to):
+        return array.assign_attrs(units=to)
+    source, target = _UNITS.get(_spelled(found)), _UNITS.get(_spelled(to))
+    if source is None or target is None:
+        unknown = found if source is None else to
+        raise DataError(
+            f"Unknown units {unknown!r} of {name!r}: {suggest(unknown, _alternatives(to))} Correct the attribute units "
+            "(or remove it, to take the numbers as they are)."
+        )
+    if source[0] != target[0]:
+        if _spelled(found) == _SAME.get((source[0], target[0])):
+            return array.assign_attrs(units=to)
+        raise DataError(
+            f"{name!r} has the units {found!r}, which do not convert to {to!r}: {suggest(found, _alternatives(to))} "
+            "Correct the attribute units, or choose another variable."
+        )
+    scale = source[1] / target[1]
+    offset = 0.0 if difference else source[2] * source[1] / target[1] - target[2]
+    if scale == 1.0 and offset == 0.0:
+        return array.assign_attrs(units=to)
+    converted = (array * _like(array, scale) + _like(array, offset)).assign_attrs(array.attrs)
+    return converted.assign_attrs(units=to, units_of_file=found)
+
+
+def canonical_units(
+    dataset: xr.Dataset, *, asked: Sequence[str] | None = None, source: str = "the data set"
+) -> xr.Dataset:
+    """Converts every variable that we know, with its error, spread and members, to the program's units.
+
+    Arguments:
+        dataset: Canonical axes.
+        asked: Variables that the user named: unknown units of one of these are an error, of others a line in the log.
+        source: What messages call the data set.
+
+    Raises:
+        DataError: a variable that was asked for has units that do not convert.
+    """
+    changed = {}
+    for name in state_variables(dataset):
+        array = dataset[name]
+        quantity = quantity_of(array)
+        if quantity is None or not str(array.attrs.get("units", "")).strip():
+            continue
+        try:
+            changed[name] = convert(array, quantity.units)
+        except DataError as error:
+            if name in (asked or ()):
+                raise DataError(f"{source}: {error}") from error
+            log.info("%s: %r keeps its units: %s", source, name, error)
+            continue
+        declared = array.attrs["units"]
+        for part, difference in ((f"{name}_error", True), (f"{name}_sd", True), (f"{name}_member", False)):
+            if part in dataset:
+                own = dataset[part] if "units" in dataset[part].attrs else dataset[part].assign_attrs(units=declared)
+                changed[part] = convert(own, quantity.units, difference=difference)
+    return dataset.assign(changed)
+
+
+def check_plausible(
+    array: xr.DataArray, name: str | None = None, *, inside: xr.DataArray | None = None, source: str = ""
+) -> None:
+    """Refuses infinite numbers, and values that are impossible in the units that the variable declares.
+
+    A large field that is not in memory is looked at in its first, middle and last time only.
+
+    Arguments:
+        array: In canonical units, or as a file has it.
+        name: What messages call it, if not `array.name`.
+        inside: Where the variable exists (boolean); nothing else is looked at. Everywhere if not given.
+        source: The file it comes from, for the message.
+
+    Raises:
+        DataError: one such value, with the variable, its units and the range; or units that do not convert.
+    """
+    name = str(array.name if name is None else name)
+    where = f" in {source}" if source else ""
+    if array.dtype.kind not in "fiu" or array.size == 0:
+        return
+    if array.chunks is not None and "time" in array.dims and array.nbytes > 2**28:
+        array = array.isel(time=sorted({0, array.sizes["time"] // 2, array.sizes["time"] - 1}))
+    smallest, largest = _extremes(array, inside)
+    if np.isinf([smallest, largest]).any():
+        raise DataError(f"{name!r}{where} holds infinite numbers. Write NaN where a value is missing.")
+    quantity = quantity_of(array, name)
+    units = str(array.attrs.get("units", "")).strip()
+    if quantity is None or not units:
+        return
+    ends = xr.DataArray([smallest, largest], name=name, attrs=array.attrs)
+    low, high = convert(ends, quantity.units).values
+    if low < quantity.low or high > quantity.high:
+        worst, text = (high, "reaches") if high > quantity.high else (low, "goes down to")
+        declared = array.attrs.get("units_of_file", units)
+        raise DataError(
+            f"{name!r}{where} {text} {worst:g} {quantity.units} ({declared!r} declared), impossible for the "
+            f"{quantity.name}: expected {quantity.low:g} to {quantity.high:g} {quantity.units}. Correct the attribute "
+            "units, or declare the number that stands for missing as _FillValue."
+        )
+
+
+def _extremes(array: xr.DataArray, inside: xr.DataArray | None) -> tuple[float, float]:
+    """Least and greatest value, NaN if there is none; block by block, so that a large field is never copied as a whole."""
+    dim = array.dims[0] if array.ndim else None
+    step = max(1, int(2**26 // max(array.nbytes // max(array.shape[0], 1), 1))) if array.ndim else 1
+    smallest, largest = np.nan, np.nan
+    for start in range(0, array.shape[0] if array.ndim else 1, step):
+        block = array if dim is None else array.isel({dim: slice(start, start + step)})
+        if inside is not None:
+            block = block.where(inside if dim not in inside.dims else inside.isel({dim: slice(start, start + step)}))
+        values = block.values
+        # fmin and fmax leave NaN out, and stay silent where there is nothing else
+        smallest = float(np.fmin(smallest, np.fmin.reduce(values, axis=None)))
+        largest = float(np.fmax(largest, np.fmax.reduce(values, axis=None)))
+    return smallest, largest
+
+
+def depth_of_pressure(pressure: np.ndarray, latitude: np.ndarray | float) -> np.ndarray:
+    """Depth in metres of a pressure in dbar, for an ocean at 0 degC and a salinity of 35.
+
+    Saunders and Fofonoff (1976), as in Fofonoff and Millard (1983), Unesco technical papers in marine science 44, p. 28:
+    depth = 9712.653 m at 10000 dbar and 30 degrees. True densities change it by a few metres at most.
+
+    Arguments:
+        pressure: dbar, 0 at the surface.
+        latitude: Degrees.
+    """
+    p = np.asarray(pressure, dtype=np.float64)
+    x = np.sin(np.deg2rad(np.asarray(latitude, dtype=np.float64))) ** 2
+    gravity = 9.780318 * (1.0 + (5.2788e-3 + 2.36e-5 * x) * x) + 1.092e-6 * p
+    return np.asarray((((-1.82e-15 * p + 2.279e-10) * p - 2.2512e-5) * p + 9.72659) * p / gravity)
+
+
+def _spelled(units: str) -> str:
+    """One spelling of a unit: 'Degrees_C', 'deg. C', 'm/s', 'm.s**-1' -> 'degrees c', 'deg c', 'm s-1', 'm s-1'."""
+    text = units.strip().lower().replace("_", " ").replace("**", "").replace("^", "")
+    text = re.sub(r"(?<!\d)\.|\.(?!\d)", " ", text)
+    text = re.sub(r"\s*(?:/|\bper\b)\s*(s|sec|second|kg|h|hr|hour)\b", r" \1-1", text)
+    text = re.sub(r"\b(?:sec|second)-?1\b", "s-1", text).replace("hr-1", "h-1").replace("hour-1", "h-1")
+    return " ".join(text.split())
+
+
+def _alternatives(to: str) -> list[str]:
+    wanted = _UNITS.get(_spelled(to))
+    return [to] if wanted is None else sorted({to} | {u for u, known in _UNITS.items() if known[0] == wanted[0]})[:12]
+
+
+def _like(array: xr.DataArray, number: float) -> np.generic | float:
+    """A number that does not widen a float32 field."""
+    return array.dtype.type(number) if array.dtype.kind == "f" else number
