@@ -73,6 +73,18 @@ def test_lag_correlation_finds_the_truth_behind_land() -> None:
     assert pairs[1, 1, 0] == 6
 
 
+def test_lag_correlation_finds_the_truth_between_changing_gaps() -> None:
+    grid = small_grid(True)
+    truth = positive(exponential(grid))
+    covariance, rng = ZonalCovariance(truth, 8), np.random.default_rng(2)
+    fields = np.stack([covariance.draw(rng) for _ in range(4000)])
+    known = rng.random(fields.shape) < 0.6
+    found, pairs = lag_correlation(np.where(known, fields, 1e6), known, grid)
+    np.testing.assert_allclose(found, truth, atol=0.08)
+    assert pairs[1, 1, 0] == pytest.approx(8 * 0.6, rel=0.05)
+    assert pairs[1, 1, 3] == pytest.approx(8 * 0.36, rel=0.05)
+
+
 def test_localisation_is_the_gaussian_of_the_distance() -> None:
     grid = small_grid(True)
     factor = localisation(grid.points, 5000.0, tolerance=1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 from gaussian_ocean import TinyArchive, tiny_ocean
 
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.reconstruct.baselines.base import time_days
+from driftfield.data.encodings import time_days
 from driftfield.reconstruct.baselines.departures import Departures
 
 

@@ -11,11 +11,17 @@ from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.reconstruct.baselines.base import Peer
 from driftfield.reconstruct.baselines.climatology import Climatology
-from driftfield.reconstruct.baselines.linear import LinearInterpolation, interpolate_level
+from driftfield.reconstruct.baselines.cubic import Cubic
+from driftfield.reconstruct.baselines.eof import EOFOptimalInterpolation
+from driftfield.reconstruct.baselines.inverse_distance import InverseDistance
+from driftfield.reconstruct.baselines.linear import LinearInterpolation
+from driftfield.reconstruct.baselines.nearest import Nearest
 from driftfield.reconstruct.baselines.optimal_interpolation import OptimalInterpolation
+from driftfield.reconstruct.baselines.persistence import Persistence
 from driftfield.registry import lookup
 
-PEERS = (Climatology, LinearInterpolation, OptimalInterpolation)
+DETERMINISTIC = (LinearInterpolation, Nearest, InverseDistance, Cubic)
+PEERS = (Climatology, *DETERMINISTIC, Persistence, EOFOptimalInterpolation, OptimalInterpolation)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +46,8 @@ def test_output_is_as_the_conventions_say(cls: type[Peer], fitted: dict[type, Pe
     assert lookup("reconstructor", cls.__name__) is cls
     assert output["thetao"].dims == ("time", "depth", "lat", "lon")
     assert output["thetao_member"].dims == ("member", "time", "depth", "lat", "lon")
-    assert output.sizes["member"] == (1 if cls is LinearInterpolation else 4)
-    assert ("thetao_sd" in output) == (cls is not LinearInterpolation)
+    assert output.sizes["member"] == (1 if cls in DETERMINISTIC else 4)
+    assert ("thetao_sd" in output) == (cls not in DETERMINISTIC)
     assert {array.dtype for array in output.data_vars.values()} == {np.dtype(np.float32)}
     inside = np.broadcast_to(test_ocean.domain("thetao").values, output["thetao"].shape)
     for array in output.data_vars.values():
@@ -63,7 +69,7 @@ def test_saved_and_loaded_it_says_the_same(
         other.load(tmp_path / "run")
 
 
-@pytest.mark.parametrize("cls", [Climatology, OptimalInterpolation])
+@pytest.mark.parametrize("cls", [Climatology, EOFOptimalInterpolation, OptimalInterpolation])
 def test_a_member_depends_on_seed_member_and_date_only(
     cls: type[Peer], fitted: dict[type, Peer], test_ocean: TinyArchive
 ) -> None:
@@ -101,7 +107,8 @@ def test_refusals(cls: type[Peer], fitted: dict[type, Peer], test_ocean: TinyArc
 
 def test_skill_grows_from_peer_to_peer(fitted: dict[type, Peer], test_ocean: TinyArchive) -> None:
     observations = profiles(test_ocean, times=12)
-    scores = [rmse(fitted[c].reconstruct(observations, members=1), test_ocean.dataset, observations) for c in PEERS]
+    order = (Climatology, LinearInterpolation, OptimalInterpolation)
+    scores = [rmse(fitted[c].reconstruct(observations, members=1), test_ocean.dataset, observations) for c in order]
     assert scores[2] < 0.7 * scores[1] < scores[0]
 
 
@@ -116,23 +123,24 @@ def test_climatology_spread_is_that_of_the_years(fitted: dict[type, Peer], ocean
 
 
 def test_linear_interpolation_of_a_plane_is_exact(fitted: dict[type, Peer]) -> None:
-    background = fitted[LinearInterpolation].background
+    peer = fitted[LinearInterpolation]
+    background = peer.background
     lat, lon = np.meshgrid(background.lat, background.lon, indexing="ij")
     plane = 0.3 * lat - 0.2 * lon
     seen = np.full(lat.shape, np.nan)
     seen[[0, 0, -1, -1, 4], [0, -1, 0, -1, 6]] = plane[[0, 0, -1, -1, 4], [0, -1, 0, -1, 6]]
     everywhere = np.ones(lat.shape, dtype=bool)
-    np.testing.assert_allclose(interpolate_level(seen, everywhere, background), plane, atol=1e-8)
+    np.testing.assert_allclose(peer.fill(seen, everywhere), plane, atol=1e-8)
 
 
 def test_linear_interpolation_of_few_points(fitted: dict[type, Peer]) -> None:
-    background = fitted[LinearInterpolation].background
+    peer = fitted[LinearInterpolation]
     everywhere = np.ones((10, 14), dtype=bool)
     nothing = np.full((10, 14), np.nan)
-    assert not interpolate_level(nothing, everywhere, background).any()
+    assert not peer.fill(nothing, everywhere).any()
     line = nothing.copy()
     line[4, [0, 5, 13]] = 1.0, 2.0, 3.0
-    filled = interpolate_level(line, everywhere, background)
+    filled = peer.fill(line, everywhere)
     assert (filled[0, 0], filled[9, 13]) == (1.0, 3.0)
 
 
@@ -142,7 +150,7 @@ def test_linear_interpolation_goes_around_the_globe() -> None:
     peer.fit(TrainingData(archive, np.arange(24), np.arange(0), ("thetao",)))
     seen = np.full((10, 14), np.nan)
     seen[[0, 9, 0, 9], [1, 1, 13, 13]] = 1.0, 1.0, 3.0, 3.0
-    assert interpolate_level(seen, np.ones((10, 14), dtype=bool), peer.background)[5, 0] == pytest.approx(2.0)
+    assert peer.fill(seen, np.ones((10, 14), dtype=bool))[5, 0] == pytest.approx(2.0)
 
 
 def test_the_surface_improves_the_interior(fitted: dict[type, Peer], test_ocean: TinyArchive) -> None:

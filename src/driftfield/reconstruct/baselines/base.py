@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import cftime
 import numpy as np
 import xarray as xr
 
@@ -25,6 +24,7 @@ from driftfield.conventions import DIMS, domain_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.interfaces import TrainingData
+from driftfield.reconstruct.calibration import Calibration
 from driftfield.reconstruct.output import Estimate, assemble
 
 
@@ -124,8 +124,12 @@ class Peer(ABC):
     """A `Reconstructor` of anomalies; a method says how it is fitted, how it estimates, and what it remembers."""
 
     method: ClassVar[str]
+    uses_other_times: ClassVar[bool] = False
+    """Whether the estimate of a date looks at the observations of other dates in the same file."""
     background: Background
     seed: int = 0
+    calibration: Calibration | None = None
+    """Applied to every reconstruction; `reconstruct.calibration_cases.calibrate` fits it."""
 
     @abstractmethod
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
@@ -154,9 +158,10 @@ class Peer(ABC):
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
         background.check(observations)
         estimate = self.estimate(observations, members=members, seed=seed)
-        return assemble(
+        result = assemble(
             observations, estimate, method=self.method, seed=seed, members=members, domains=background.domains
         )
+        return result if self.calibration is None else self.calibration.apply(result)
 
     def save(self, folder: Path) -> None:
         """Writes run.json and arrays.safetensors into `folder`."""
@@ -164,6 +169,8 @@ class Peer(ABC):
         arrays, extra = self._remember()
         extra |= {"variables": list(background.variables), "targets": list(background.targets)}
         extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        if self.calibration is not None:
+            extra["calibration"] = self.calibration.to_json()
         write_run(Path(folder), type(self).__name__, self._arguments(), background.to_arrays() | arrays, extra)
 
     @classmethod
@@ -182,6 +189,7 @@ class Peer(ABC):
         peer.seed = int(run.extra["seed"])
         names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
         peer.background = Background.from_arrays(run.arrays, **names)
+        peer.calibration = Calibration.from_json(run.extra.get("calibration"))
         peer._recall(run.arrays, run.extra)
         return peer
 
@@ -226,14 +234,6 @@ def time_blocks(times: np.ndarray, block: int = 64) -> Iterator[np.ndarray]:
 def time_stamps(times: xr.DataArray) -> list[int]:
     """One integer per date, the same on every machine, for any calendar."""
     return [zlib.crc32(str(text).encode()) for text in times.dt.strftime("%Y-%m-%dT%H:%M:%S").values]
-
-
-def time_days(times: xr.DataArray) -> np.ndarray:
-    """Days since 1970, for any calendar."""
-    if np.issubdtype(times.dtype, np.datetime64):
-        return times.values.astype("datetime64[s]").astype(np.int64) / 86400.0
-    calendar = times.dt.calendar
-    return np.asarray(cftime.date2num(times.values, "days since 1970-01-01", calendar=calendar), dtype=np.float64)
 
 
 def member_generator(seed: int, member: int, stamp: int, stream: str = "") -> np.random.Generator:

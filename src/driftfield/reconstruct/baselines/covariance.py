@@ -124,18 +124,22 @@ def lag_correlation(fields: np.ndarray, known: np.ndarray, grid: Grid) -> tuple[
 
     Arguments:
         fields: (time, lat, lon), any value where not known.
-        known: Boolean (lat, lon).
+        known: Boolean (lat, lon), or (time, lat, lon) where what is known changes.
 
     Returns:
-        Correlation (lat, lat', lag), 0 where there are no pairs, and the number of pairs at one time.
+        Correlation (lat, lat', lag), 0 where there are no pairs, and the mean number of pairs at one time.
     """
     lags = grid.lags
     waves = rfft(np.where(known, fields, 0.0), lags, axis=-1)
     cross = np.einsum("tik,tjk->ijk", waves.conj(), waves, optimize=True)
     mask = rfft(known.astype(np.float64), lags, axis=-1)
-    pairs = np.rint(irfft(mask.conj()[:, None] * mask[None], lags, axis=-1))
+    if known.ndim == 2:
+        pairs = np.rint(irfft(mask.conj()[:, None] * mask[None], lags, axis=-1))
+    else:
+        counts = irfft(np.einsum("tik,tjk->ijk", mask.conj(), mask, optimize=True), lags, axis=-1)
+        pairs = np.rint(counts) / len(fields)
     covariance = irfft(cross, lags, axis=-1) / np.maximum(pairs * len(fields), 1)
-    covariance[pairs < 0.5] = 0.0
+    covariance[pairs * len(fields) < 0.5] = 0.0
     sd = np.sqrt(np.einsum("iil->il", covariance)[:, 0])
     sd = np.where(sd > 0, sd, 1.0)
     return covariance / sd[:, None, None] / sd[None, :, None], pairs

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from driftfield.reconstruct.baselines.base import time_blocks, time_days
+from driftfield.data.encodings import time_days
+from driftfield.reconstruct.baselines.base import time_blocks
 
 
 @dataclass(frozen=True)

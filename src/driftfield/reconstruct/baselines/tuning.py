@@ -15,7 +15,7 @@ of the CRPS on hidden cells of validation times, after the spread has been calib
 An untuned optimal interpolation is no opponent.
 """
 
-__all__ = ["Calibration", "Case", "Constants", "Structure", "evaluate", "search"]
+__all__ = ["Calibration", "Case", "Constants", "Fit", "Structure", "calibrate", "evaluate", "judge", "search"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -73,22 +73,35 @@ class Structure:
 
     @classmethod
     def estimate(
-        cls, fields: np.ndarray, domain: np.ndarray, grid: Grid, *, share: float = 0.998, most: int = 14
+        cls,
+        fields: np.ndarray,
+        domain: np.ndarray,
+        grid: Grid,
+        *,
+        seen: np.ndarray | None = None,
+        share: float = 0.998,
+        most: int = 14,
     ) -> "Structure":
         """From standardised anomalies.
 
         Arguments:
-            fields: (time, row, cell), 0 outside the domain.
+            fields: (time, row, cell), 0 outside the domain and where not known.
             domain: Boolean (row, cell).
             grid: Where.
+            seen: Where they are known (time, row, cell), in an archive with gaps; else the domain.
             share: Part of the variance of the rows that the modes carry; the rest is white.
             most: Most modes.
         """
-        loadings = _loadings(fields, domain, share, most)
-        scores, known = _scores(fields, domain, loadings)
+        if seen is None or bool((seen | ~domain).all()):
+            loadings = _loadings(fields, domain[None], share, most)
+            scores, known = _scores(fields, domain, loadings)
+        else:
+            loadings = _loadings(fields, seen, share, most)
+            scores, known = _gappy_scores(fields, domain, seen, loadings)
+        known = known.reshape(*known.shape[:-1], *grid.shape)
         correlations, lengths = [], []
         for k in range(loadings.shape[1]):
-            table, pairs = lag_correlation(scores[:, k].reshape(-1, *grid.shape), known.reshape(grid.shape), grid)
+            table, pairs = lag_correlation(scores[:, k].reshape(-1, *grid.shape), known, grid)
             # a handful of pairs says nothing of a lag
             table[pairs < 3] = 0.0
             correlations.append(table)
@@ -106,7 +119,7 @@ class Structure:
             modes=self.modes(constants),
             nugget=white.astype(np.float32),
             samples=samples,
-            locality=localisation(self.grid.points, reach),
+            locality=localisation(self.grid.points, reach) if len(samples) else np.ones((len(self.grid.points), 1)),
             weight=constants.weight if len(samples) else 0.0,
         )
 
@@ -190,20 +203,39 @@ def evaluate(covariance: HybridCovariance, cases: Sequence[Case], sd: np.ndarray
         most: Observations per tile.
     """
     rows, everywhere = np.arange(len(sd)), np.arange(sd.shape[1])
-    prior = np.sqrt(covariance.variance(rows, everywhere)) * sd
+
+    def solve(case: Case, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, variance, _ = condition(covariance, case.seen, rows=rows, wanted=wanted, most=most, tiles=case.tiles)
+        return mean, variance
+
+    return judge(solve, np.sqrt(covariance.variance(rows, everywhere)), cases, sd)
+
+
+def judge(
+    solve: Callable[[Case, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    prior: np.ndarray,
+    cases: Sequence[Case],
+    sd: np.ndarray,
+) -> Fit:
+    """The same for any Gaussian method.
+
+    Arguments:
+        solve: (case, wanted cells) -> standardised mean and variance of the target rows, (row, cell), NaN where not done.
+        prior: Its standardised standard deviation before anything is observed, (row, cell).
+        cases: What is hidden.
+        sd: Standard deviations (row, cell) of the target rows.
+    """
     parts: dict[str, list[np.ndarray]] = {}
     for case in cases:
-        mean, variance, _ = condition(
-            covariance, case.seen, rows=rows, wanted=np.asarray(case.hidden.any(axis=0)), most=most, tiles=case.tiles
-        )
+        mean, variance = solve(case, np.asarray(case.hidden.any(axis=0)))
         row, cell = np.nonzero(case.hidden & np.isfinite(mean))
         error = (mean - case.truth)[row, cell] * sd[row, cell]
         spread = np.sqrt(variance[row, cell]) * sd[row, cell]
-        parts.setdefault(case.pattern, []).append(np.stack([row, error, spread, prior[row, cell]]))
-    return _calibrated({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, len(sd))
+        parts.setdefault(case.pattern, []).append(np.stack([row, error, spread, (prior * sd)[row, cell]]))
+    return calibrate({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, len(sd))
 
 
-def _calibrated(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000) -> Fit:
+def calibrate(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000) -> Fit:
     """The calibration of least geometric mean CRPS; residuals per pattern: (row, error, sd, prior) of its cells."""
     thin = [r[:, :: max(1, r.shape[1] // most)] for r in residuals.values() if r.shape[1]]
 
@@ -282,13 +314,14 @@ def gaussian_crps(error: np.ndarray, sd: np.ndarray) -> np.ndarray:
     return sd * (z * erf(z / np.sqrt(2.0)) + np.sqrt(2.0 / np.pi) * np.exp(-0.5 * z * z) - 1.0 / np.sqrt(np.pi))
 
 
-def _loadings(fields: np.ndarray, domain: np.ndarray, share: float, most: int) -> np.ndarray:
-    """EOFs of the correlation of the rows, scaled by their standard deviations: (row, mode)."""
+def _loadings(fields: np.ndarray, seen: np.ndarray, share: float, most: int) -> np.ndarray:
+    """EOFs of the correlation of the rows, scaled by their standard deviations: (row, mode); seen (time or 1, row, cell)."""
     n_rows = fields.shape[1]
     if n_rows == 1:
         return np.ones((1, 1))
     flat = fields.transpose(1, 0, 2).reshape(n_rows, -1).astype(np.float64)
-    pairs = np.maximum((domain.astype(np.float64) @ domain.T) * len(fields), 1.0)
+    counts = seen.transpose(1, 0, 2).reshape(n_rows, -1).astype(np.float64)
+    pairs = np.maximum((counts @ counts.T) * (len(fields) / len(seen)), 1.0)
     covariance = flat @ flat.T / pairs
     sd = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
     w, v = np.linalg.eigh(covariance / sd[:, None] / sd[None])
@@ -311,6 +344,20 @@ def _scores(fields: np.ndarray, domain: np.ndarray, loadings: np.ndarray) -> tup
         inverse = np.linalg.solve(a.T @ a + 0.01 * np.eye(a.shape[1]), a.T)
         scores[:, :, here] = np.einsum("kr,trx->tkx", inverse, fields[:, rows][:, :, here], optimize=True)
     return scores, known
+
+
+def _gappy_scores(
+    fields: np.ndarray, domain: np.ndarray, seen: np.ndarray, loadings: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same with the rows that every column shows at every time; known where that is most of them: (time, cell)."""
+    scores = np.zeros((len(fields), loadings.shape[1], fields.shape[-1]), dtype=np.float32)
+    ridge = 0.01 * np.eye(loadings.shape[1])
+    for t, shown in enumerate(seen):
+        gram = np.einsum("rk,rl,rx->xkl", loadings, loadings, shown, optimize=True) + ridge
+        pull = (loadings.T @ np.where(shown, fields[t], 0.0)).T
+        scores[t] = np.linalg.solve(gram, pull[:, :, None])[:, :, 0].T
+    most_of_it: np.ndarray = np.greater_equal(seen.sum(axis=1), 0.6 * domain.sum(axis=0)) & domain.any(axis=0)
+    return scores, most_of_it if most_of_it.any() else np.asarray(seen.any(axis=1))
 
 
 def _lengths(table: np.ndarray, pairs: np.ndarray, grid: Grid) -> tuple[float, float]:
