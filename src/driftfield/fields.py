@@ -51,6 +51,7 @@ class FieldBatch:
         date: Fraction of the year in [0, 1) and of the day in [0, 1).
         first_guess: A first guess of the target, where a model draws the residual; 0 outside the domain.
         first_guess_scale: Its error's standard deviation, positive everywhere.
+        visible: Where the noisy field exists, where that is not all of the domain: the clean one is known nowhere else.
     """
 
     target: Float[Tensor, "batch channel lat lon"]
@@ -67,6 +68,7 @@ class FieldBatch:
     date: Float[Tensor, "batch 2"]
     first_guess: Float[Tensor, "batch channel lat lon"] | None = None
     first_guess_scale: Float[Tensor, "batch channel lat lon"] | None = None
+    visible: Bool[Tensor, "batch channel lat lon"] | None = None
 
     def __len__(self) -> int:
         return self.target.shape[0]

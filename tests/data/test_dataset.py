@@ -188,7 +188,10 @@ def test_a_pool_gives_its_guesses_cut_to_the_window() -> None:
     codec = FieldCodec.fit(data.archive, data.train, data.targets, [], {"class": "ClimatologicalAnomaly"})
     numbers = np.random.default_rng(0).standard_normal((3, 2, 8, 12)).astype(np.float32)
     seen, hidden = numbers > 0, numbers < -0.5
-    pool = FirstGuessPool(np.array([1, 4, 9]), numbers, numbers, seen, numbers**2, hidden, 2 * numbers, numbers**2 + 1)
+    nothing, absent = np.zeros((3, 0, 8, 12), np.float32), np.zeros((3, 0), np.float32)
+    given = (nothing, nothing > 0, nothing, absent)
+    guess = (2 * numbers, numbers**2 + 1)
+    pool = FirstGuessPool(np.array([1, 4, 9]), numbers, numbers, seen, numbers**2, hidden, *given, *guess)
     system = ObservingSystem({"thetao": "none"})
     options: dict[str, Any] = {"times": data.train, "windows": [PART], "samples": 9, "seed": 0, "pool": pool}
     sample = TwinDataset(data.archive, codec, system, **options)[0]
@@ -199,9 +202,6 @@ def test_a_pool_gives_its_guesses_cut_to_the_window() -> None:
     assert torch.equal(sample.first_guess[0], torch.from_numpy(2 * cut[chosen]))
     assert torch.equal(sample.held_out[0], torch.from_numpy(cut[chosen] < -0.5))
     assert torch.equal(sample.first_guess_scale[0], torch.from_numpy(cut[chosen] ** 2 + 1))
-    with_covariates = FieldCodec.fit(data.archive, data.train, ["thetao"], ["sst"], {"class": "ZScore"})
-    with pytest.raises(ConfigurationError, match="covariates"):
-        TwinDataset(data.archive, with_covariates, ObservingSystem(OBSERVE), **options)
 
 
 @pytest.mark.parametrize(

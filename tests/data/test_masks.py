@@ -164,3 +164,24 @@ def test_reference_masks_follow_their_recipe() -> None:
     np.testing.assert_array_equal(north, reference_mask("clouds", 0.75, 3, domain[::-1])[::-1])
     with pytest.raises(ConfigurationError, match="Did you mean 'clouds'"):
         reference_mask("cloud", 0.5, 0, domain)
+
+
+def test_columns_reach_the_floor_and_the_surface_is_seen_whole() -> None:
+    domain = coast(4)
+    for seed in range(5):
+        observed = parse_pattern("columns:n=3-5+surface").draw(domain, np.random.default_rng(seed))
+        np.testing.assert_array_equal(observed[0], domain[0])
+        below = observed[1:].any(axis=0)
+        assert below.sum() <= 5
+        np.testing.assert_array_equal(observed[1:], below & domain[1:])
+    np.testing.assert_array_equal(parse_pattern("surface").draw(domain[0], np.random.default_rng(0)), domain[0])
+
+
+def test_systems_that_are_joined_see_what_either_sees() -> None:
+    domain = coast()
+    both = parse_pattern("tracks:0.9+clouds:0.5").draw(domain, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    tracks, clouds = (parse_pattern(text).draw(domain, rng) for text in ("tracks:0.9", "clouds:0.5"))
+    np.testing.assert_array_equal(both, tracks | clouds)
+    with pytest.raises(ConfigurationError, match="Did you mean 'clouds'"):
+        parse_pattern("tracks:0.9+cloud:0.5")

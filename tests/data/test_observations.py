@@ -37,7 +37,9 @@ class _Given(ObservingSystem):
 
     seen: xr.Dataset
 
-    def draw(self, name: str, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool) -> np.ndarray:
+    def draw(  # type: ignore[override]
+        self, name: str, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool, **_: object
+    ) -> np.ndarray:
         mask = self.seen[name].isel(time=TIME).notnull().values
         return mask if mask.ndim == 3 else mask[None]
 

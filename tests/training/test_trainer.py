@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import driftfield.networks  # noqa: F401
-from driftfield.checkpoint import read_run
+from driftfield.checkpoint import read_run, write_run
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise_levels import LogNormalLevels
 from driftfield.diffusion.parameterization import EDMParameterization
@@ -23,6 +23,7 @@ from driftfield.testing import tiny_batch
 pytest.importorskip("lightning")
 
 from driftfield.training import LightningTrainer
+from driftfield.training.lightning_trainer import take_weights
 
 SHAPE = (8, 8)
 VALIDATION = [tiny_batch(4, shape=SHAPE, seed=100), tiny_batch(4, shape=SHAPE, seed=101)]
@@ -149,6 +150,38 @@ def test_training_learns(tmp_path: Path) -> None:
     history = fit(make_model(), tmp_path, trainer=trainer)
     assert history[-1]["validation_loss"] < history[0]["validation_loss"]
     assert [record["step"] for record in history] == [20, 40]
+
+
+def test_the_best_weights_are_those_of_the_monitored_score(tmp_path: Path) -> None:
+    """A score that rises while the loss falls keeps the first weights."""
+    for number, monitor in enumerate(("validation_crps", "validation_loss")):
+        rising = iter([1.0, 2.0, 3.0])
+        make_trainer(steps=9, monitor=monitor).fit(
+            make_model(),
+            lambda start: Samples(start, 18),
+            VALIDATION,
+            folder=tmp_path / monitor,
+            seed=1,
+            diagnose=lambda scores=rising: {"validation_crps": next(scores)},  # type: ignore[misc]
+        )
+        best = read_run(tmp_path / monitor / "checkpoints" / "best").extra["step"]
+        assert (best == 3) == (number == 0)
+
+
+def test_a_training_starts_from_the_weights_of_another_run(tmp_path: Path) -> None:
+    other = make_model(seed=7)
+    arrays = {f"weights.{name}": value.detach().numpy() for name, value in other.named_parameters()}
+    head = next(name for name in arrays if "head.weight" in name)
+    arrays[head] = arrays[head][:1]  # a run with another number of channels
+    write_run(tmp_path / "other", "DiffusionReconstructor", {}, arrays, {})
+    model = make_model(seed=8)
+    own = dict(model.named_parameters())[head.removeprefix("weights.")].detach().clone()
+    assert take_weights(model, tmp_path / "other") == len(arrays) - 1
+    for name, value in model.named_parameters():
+        assert torch.equal(value, own if f"weights.{name}" == head else dict(other.named_parameters())[name])
+    write_run(tmp_path / "none", "Climatology", {}, {"a": own.numpy()}, {})
+    with pytest.raises(ConfigurationError, match="No weights"):
+        take_weights(model, tmp_path / "none")
 
 
 def test_a_resumed_training_that_is_done_does_nothing(tmp_path: Path) -> None:

@@ -82,8 +82,9 @@ def _transform(
     move: Callable[[Tensor], Tensor],
     turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
 ) -> FieldBatch:
-    moved = {name: move(getattr(batch, name)) for name in (*_FIELDS, *_COVARIATES)}
-    for names, table in ((_FIELDS, channels), (_COVARIATES, covariates)):
+    fields = _FIELDS if batch.visible is None else (*_FIELDS, "visible")
+    moved = {name: move(getattr(batch, name)) for name in (*fields, *_COVARIATES)}
+    for names, table in ((fields, channels), (_COVARIATES, covariates)):
         for first, second in _pairs(table):
             for name in names:
                 # what only says where or how well both components were seen swaps with them, without a sign

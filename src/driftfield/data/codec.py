@@ -8,13 +8,14 @@ It knows the grid that a run was made on, so that a reconstruction of a part of 
 __all__ = ["FieldCodec", "Grid", "locate", "with_levels"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import date_fraction, is_monthly
+from driftfield.data.context import check_offsets, time_step
+from driftfield.data.encodings import date_fraction, is_monthly, time_days
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import DataError, FileFormatError
@@ -62,6 +63,8 @@ class FieldCodec:
         normalizers: One per variable.
         domains: (level, lat, lon) per variable: where it exists.
         vector_pairs: (eastward, northward) names of the components of vectors.
+        context: Time offsets, in steps, of the neighbouring frames that are given too (`driftfield.data.context`).
+        step_days: The time step of the archive, days.
     """
 
     def __init__(
@@ -72,7 +75,10 @@ class FieldCodec:
         normalizers: Mapping[str, Normalizer],
         domains: Mapping[str, np.ndarray],
         vector_pairs: Sequence[tuple[str, str]] = (),
+        context: Sequence[int] = (),
+        step_days: float = 1.0,
     ) -> None:
+        self.context, self.step_days = check_offsets(context), float(step_days)
         self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
         self.normalizers, self.domains = dict(normalizers), dict(domains)
         self.vector_pairs = [(u, v) for u, v in vector_pairs]
@@ -86,6 +92,7 @@ class FieldCodec:
         covariates: Sequence[str],
         normalizer: Mapping[str, Any],
         vector_pairs: Sequence[tuple[str, str]] = (),
+        context: Sequence[int] = (),
     ) -> "FieldCodec":
         """Fits one normaliser per variable to the training times."""
         variables = [*targets, *covariates]
@@ -101,13 +108,25 @@ class FieldCodec:
             for name in variables
         }
         domains = {name: _with_levels(archive.domain(name).values) for name in variables}
-        return cls(grid, targets, covariates, fitted, domains, vector_pairs)
+        step = time_step(time_days(archive.times))
+        return cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step)
 
     def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
         """The channel table: every level of every variable (default: of the targets)."""
         names = self.targets if variables is None else variables
         partners = dict(self.vector_pairs) | {v: u for u, v in self.vector_pairs}
         return [Channel(name, level, partner=partners.get(name)) for name in names for level in self.grid.levels[name]]
+
+    def given(self) -> list[Channel]:
+        """The channel table of what is given and not reconstructed: covariates, then the frames of the time context."""
+        now = self.channels(self.covariates)
+        around = self.channels((*self.targets, *self.covariates))
+        return now + [replace(channel, offset=offset) for offset in self.context for channel in around]
+
+    def frames(self) -> list[tuple[str, int]]:
+        """(variable, time offset) in the order of the channels: targets, covariates, then the time context."""
+        names = (*self.targets, *self.covariates)
+        return [(name, offset) for offset in (0, *self.context) for name in names]
 
     def encode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Physical units (time, level, lat, lon) -> network units; NaN stays NaN."""
@@ -132,6 +151,8 @@ class FieldCodec:
             "periodic": self.grid.periodic,
             "monthly": self.grid.monthly,
             "vector_pairs": [list(pair) for pair in self.vector_pairs],
+            "context": list(self.context),
+            "step_days": self.step_days,
             "normalizers": {name: normalizer.describe() for name, normalizer in self.normalizers.items()},
         }
         arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
@@ -171,7 +192,8 @@ class FieldCodec:
             normalizers[name] = normalizer_from_arrays(description["normalizers"][name], mine)
         domains = {name: arrays[f"domain.{name}"].astype(bool) for name in names}
         pairs = [(u, v) for u, v in description.get("vector_pairs", [])]
-        return cls(grid, description["targets"], description["covariates"], normalizers, domains, pairs)
+        around = description.get("context", []), description.get("step_days", 1.0)
+        return cls(grid, description["targets"], description["covariates"], normalizers, domains, pairs, *around)
 
 
 def with_levels(array: xr.DataArray) -> np.ndarray:

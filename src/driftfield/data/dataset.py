@@ -6,8 +6,7 @@ A sample is a function of (seed, index) alone, so that a resumed training sees w
 __all__ = ["FirstGuessPool", "ObservingSystem", "TwinDataset", "make_batch"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,76 +14,14 @@ from torch import Tensor
 
 from driftfield.data import augmentation as _augmentation  # noqa: F401 - registers Augmentation
 from driftfield.data.codec import FieldCodec, with_levels
-from driftfield.data.masks import Pattern, parse_pattern
+from driftfield.data.context import neighbours
+from driftfield.data.encodings import time_days
+from driftfield.data.masks import Record
+from driftfield.data.observing import ObservingSystem
 from driftfield.data.patches import Window, centre
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
-from driftfield.registry import build, register
-
-
-@register("observing")
-@dataclass
-class ObservingSystem:
-    """What is seen in training, drawn anew for every sample.
-
-    Arguments:
-        observe: Pattern (or a list of patterns to choose from) per variable, such as {"thetao": "profiles:0.9-0.99"}.
-        error: Standard deviation of the observation error in physical units, per variable or for all; [low, high] is drawn.
-        covariate_dropout: Probability that a covariate is missing as a whole.
-        degrade_offset: Standard deviation, physical units, of one offset per sample added to a covariate (training only).
-        degrade_speckle: Standard deviation, physical units, of independent noise added to a covariate (training only).
-    """
-
-    observe: Mapping[str, str | Sequence[str]]
-    error: float | Sequence[float] | Mapping[str, float | Sequence[float]] = 0.0
-    covariate_dropout: float = 0.1
-    degrade_offset: float = 0.0
-    degrade_speckle: float = 0.0
-    patterns: dict[str, list[Pattern]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.patterns = {
-            name: [parse_pattern(text) for text in ([spec] if isinstance(spec, str) else spec)]
-            for name, spec in self.observe.items()
-        }
-        if not 0.0 <= self.covariate_dropout <= 1.0:
-            raise ConfigurationError(f"covariate_dropout is {self.covariate_dropout}: expected a probability, 0 to 1.")
-        stated = self.error if isinstance(self.error, Mapping) else {"error": self.error}
-        extra = {"degrade_offset": self.degrade_offset, "degrade_speckle": self.degrade_speckle}
-        for name, value in {**stated, **extra}.items():
-            _check_deviation(name, value, ranges=name not in extra)
-
-    def check(self, variables: Sequence[str]) -> None:
-        """Raises `ConfigurationError` unless every variable has a pattern and every pattern a variable."""
-        for name in self.patterns:
-            if name not in variables:
-                raise ConfigurationError(f"The recipe observes {name!r}: {suggest(name, variables)}")
-        for name in variables:
-            if name not in self.patterns:
-                raise ConfigurationError(f"No pattern says how {name!r} is observed. Add it under 'observe'.")
-        for name in self.error if isinstance(self.error, Mapping) else ():
-            if name not in variables:
-                raise ConfigurationError(f"The recipe states an error of {name!r}: {suggest(name, variables)}")
-
-    def draw(self, name: str, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool) -> np.ndarray:
-        """Observed cells (level, lat, lon) of one variable."""
-        choices = self.patterns[name]
-        return choices[int(rng.integers(len(choices)))].draw(domain, rng, periodic=periodic)
-
-    def error_of(self, name: str, rng: np.random.Generator) -> float:
-        """Error standard deviation, physical units, of one sample."""
-        error = self.error.get(name, 0.0) if isinstance(self.error, Mapping) else self.error
-        return float(error) if isinstance(error, int | float) else float(rng.uniform(error[0], error[1]))
-
-
-def _check_deviation(name: str, value: Any, *, ranges: bool) -> None:
-    """Raises `ConfigurationError` unless it is a standard deviation, or a range [low, high] of one."""
-    pair = value if ranges and isinstance(value, Sequence) and not isinstance(value, str) else [value, value]
-    numbers = len(pair) == 2 and all(isinstance(one, int | float) for one in pair)
-    if not numbers or not 0.0 <= pair[0] <= pair[1] < float("inf"):
-        form = "a number, 0 or more, or a range [low, high]" if ranges else "a number, 0 or more"
-        raise ConfigurationError(f"The standard deviation {name!r} is {value!r}: expected {form}.")
+from driftfield.registry import build
 
 
 @dataclass(frozen=True)
@@ -97,6 +34,10 @@ class FirstGuessPool:
     observed: np.ndarray
     error_std: np.ndarray
     held_out: np.ndarray
+    covariates: np.ndarray
+    covariates_observed: np.ndarray
+    covariates_error_std: np.ndarray
+    presence: np.ndarray
     guess: np.ndarray
     scale: np.ndarray
 
@@ -138,10 +79,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         pool: FirstGuessPool | None = None,
     ) -> None:
         observing.check([*codec.targets, *codec.covariates])
-        if pool is not None and codec.covariates:
-            raise ConfigurationError(
-                f"A first guess cannot be combined with the covariates {list(codec.covariates)} yet. Leave out one of them."
-            )
+        observing.check_visible(codec.targets)
         self.archive, self.codec, self.observing = archive, codec, observing
         self.times, self.windows, self.samples, self.seed = np.asarray(times), list(windows), samples, seed
         self.start, self.training, self.mix, self.pool = start, training, mix and training, pool
@@ -150,6 +88,8 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         self.dates = codec.dates(archive.times)
         self.inflation = self._inflation() if out_of_fold and training else {}
         self._encoded: dict[tuple[str, int], np.ndarray] = {}
+        self._days = time_days(archive.times)
+        self._around: dict[int, dict[int, int | None]] = {}
 
     def __len__(self) -> int:
         return self.samples - self.start
@@ -162,43 +102,109 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         sample = self.draw(int(rng.choice(self.times)), window, rng)
         if not self.training:
             return sample
-        tables = self.codec.channels(), self.codec.channels(self.codec.covariates)
+        tables = self.codec.channels(), self.codec.given()
         return self.augmentation(sample, *tables, rng)
 
     def draw(self, time: int, window: Window, rng: np.random.Generator) -> FieldBatch:
         """One sample at a given time and window."""
         rows, columns = window.rows, window.columns(self.codec.grid.lon.size)
-        other, angle = (int(rng.choice(self.times)), rng.uniform(0, 2 * np.pi)) if self.mix else (time, 0.0)
-        wrap = self.codec.grid.periodic and window.width == self.codec.grid.lon.size
+        mixed = (int(rng.choice(self.times)), rng.uniform(0, 2 * np.pi)) if self.mix else None
         parts: dict[str, list[np.ndarray]] = {}
-        for name in (*self.codec.targets, *self.codec.covariates):
-            domain = self.codec.domains[name][:, rows][:, :, columns]
-            x = self._field(name, time)[:, rows][:, :, columns]
-            if self.mix:
-                x = np.cos(angle) * x + np.sin(angle) * self._field(name, other)[:, rows][:, :, columns]
-            known = domain & np.isfinite(x)
-            seen = self.observing.draw(name, domain, rng, periodic=wrap) & known
-            covariate = name in self.codec.covariates
-            present = not (covariate and self.training and rng.random() < self.observing.covariate_dropout)
-            seen = seen & present
-            std = self.codec.normalizers[name].std
-            error = self.observing.error_of(name, rng) / std
-            y = x + error * rng.standard_normal(x.shape)
-            if covariate and self.training:
-                y = y + self.observing.degrade_offset / std * rng.standard_normal()
-                y = y + self.observing.degrade_speckle / std * rng.standard_normal(x.shape)
-            values = {
-                "target": np.where(known, x, 0),
-                "observations": np.where(seen, y, 0),
-                "observed": seen,
-                "error_std": np.where(seen, error, 0),
-                "domain": domain,
-                "held_out": known & ~seen,
-                "presence": np.full(len(x), float(present)),
-            }
-            for part, place in (_COVARIATE_PARTS if covariate else _TARGET_PARTS).items():
-                parts.setdefault(place, []).append(values[part])
+        for name, offset in self.codec.frames():
+            now = self._neighbour(time, offset)
+            other = None if mixed is None else self._neighbour(mixed[0], offset)
+            absent = now is None or (mixed is not None and other is None)
+            pair = None if mixed is None or other is None else (other, mixed[1])
+            given = bool(offset) or name in self.codec.covariates
+            look = self._nothing(name, window) if absent else self._look(name, now or 0, window, rng, pair, given)
+            for part, place in (_COVARIATE_PARTS if given else _TARGET_PARTS).items():
+                parts.setdefault(place, []).append(look[part])
+        if not self.observing.shown:
+            parts.pop("visible", None)
         return make_batch(self.codec, parts, self.dates[time], rows, columns)
+
+    def _look(
+        self,
+        name: str,
+        time: int,
+        window: Window,
+        rng: np.random.Generator,
+        mixed: tuple[int, float] | None,
+        given: bool,
+    ) -> dict[str, np.ndarray]:
+        """One variable at one time through the observing system: the parts of a FieldBatch, (level, lat, lon).
+
+        Arguments:
+            name, time, window: Which field.
+            rng: Of mask and noise.
+            mixed: Another time and the angle to mix it in.
+            given: Whether it is a covariate or context, not a target.
+        """
+        rows, columns = window.rows, window.columns(self.codec.grid.lon.size)
+        wrap = self.codec.grid.periodic and window.width == self.codec.grid.lon.size
+        domain = self.codec.domains[name][:, rows][:, :, columns]
+        x = self._field(name, time)[:, rows][:, :, columns]
+        if mixed is not None:
+            other, angle = mixed
+            x = np.cos(angle) * x + np.sin(angle) * self._field(name, other)[:, rows][:, :, columns]
+        known = domain & np.isfinite(x)
+        record = Record(lambda other: self._known(name, other, window), time, len(self.stamps))
+        seen = self.observing.draw(name, domain, rng, periodic=wrap, record=record) & known
+        present = not (given and self.training and rng.random() < self.observing.covariate_dropout)
+        seen = seen & present
+        std = self.codec.normalizers[name].std
+        error = self.observing.error_of(name, rng) / std
+        y = x + error * rng.standard_normal(x.shape)
+        if given and self.training:
+            y = y + self.observing.degrade_offset / std * rng.standard_normal()
+            y = y + self.observing.degrade_speckle / std * rng.standard_normal(x.shape)
+        shown = None if given else self.observing.draw_visible(name, domain, rng, periodic=wrap, record=record)
+        return {
+            "target": np.where(known, x, 0),
+            "observations": np.where(seen, y, 0),
+            "observed": seen,
+            "error_std": np.where(seen, error, 0),
+            "domain": domain,
+            "held_out": known & ~seen,
+            "visible": known if shown is None else known & shown,
+            "presence": np.full(len(x), float(present)),
+        }
+
+    def _known(self, name: str, time: int, window: Window) -> np.ndarray:
+        """Where a variable was measured at one time, (level, lat, lon)."""
+        rows, columns = window.rows, window.columns(self.codec.grid.lon.size)
+        seen = self.archive.seen.get(name)
+        known = np.isfinite(self._field(name, time)) if seen is None else with_levels(seen.isel(time=[time]))[0]
+        return known[:, rows][:, :, columns]
+
+    def _nothing(self, name: str, window: Window) -> dict[str, np.ndarray]:
+        """A frame beyond the ends of the record."""
+        empty = np.zeros((len(self.codec.grid.levels[name]), window.height, window.width), np.float32)
+        seen = np.zeros(empty.shape, bool)
+        return {
+            "observations": empty,
+            "observed": seen,
+            "error_std": empty,
+            "presence": np.zeros(len(empty), np.float32),
+        }
+
+    def frame_stamps(self, time: int) -> dict[int, np.ndarray]:
+        """The dates (1,) of a sample's frames, by time offset; those beyond the ends of the record are left out."""
+        found = {offset: self._neighbour(time, offset) for offset in (0, *self.codec.context)}
+        return {offset: self.stamps[[index]] for offset, index in found.items() if index is not None}
+
+    def _neighbour(self, time: int, offset: int) -> int | None:
+        """The time index of a context frame; it never leaves the split, or training would see the fields that test it."""
+        if not offset:
+            return time
+        if time not in self._around:
+            days = self._days[self.times]
+            (here,) = np.flatnonzero(self.times == time)
+            found = neighbours(days, int(here), self.codec.context, self.codec.step_days)
+            self._around[time] = {
+                k: None if i is None else int(self.times[i]) for k, i in zip(self.codec.context, found, strict=True)
+            }
+        return self._around[time][offset]
 
     def _from_pool(self, sample: int, window: Window) -> FieldBatch:
         pool = self.pool
@@ -209,14 +215,13 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             return array[sample][:, rows][:, :, columns]
 
         domain = np.concatenate([self.codec.domains[name] for name in self.codec.targets])[:, rows][:, :, columns]
-        parts = {
-            "target": [cut(pool.target)],
-            "observations": [cut(pool.observations)],
-            "observed": [cut(pool.observed)],
-            "error_std": [cut(pool.error_std)],
-            "domain": [domain],
-            "held_out": [cut(pool.held_out)],
-        }
+        of_targets = ("target", "observations", "observed", "error_std", "held_out")
+        of_given = ("covariates", "covariates_observed", "covariates_error_std")
+        parts = {name: [cut(getattr(pool, name))] for name in (*of_targets, *of_given)}
+        parts |= {"domain": [domain], "presence": [pool.presence[sample]]}
+        if self.observing.shown:
+            # a pool keeps no drop: all that is known is visible
+            parts["visible"] = [cut(pool.observed) | cut(pool.held_out)]
         guess = (cut(pool.guess), cut(pool.scale))
         return make_batch(self.codec, parts, self.dates[int(pool.time[sample])], rows, columns, guess=guess)
 
@@ -241,7 +246,9 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         return {int(t): counts[months[t]] / max(counts[months[t]] - 1, 1) for t in self.times}
 
 
-_TARGET_PARTS = {name: name for name in ("target", "observations", "observed", "error_std", "domain", "held_out")}
+_TARGET_PARTS = {
+    name: name for name in ("target", "observations", "observed", "error_std", "domain", "held_out", "visible")
+}
 _COVARIATE_PARTS = {
     "observations": "covariates",
     "observed": "covariates_observed",
@@ -291,4 +298,5 @@ def make_batch(
         date=torch.from_numpy(date).float()[None],
         first_guess=None if guess is None else torch.from_numpy(guess[0]).float()[None],
         first_guess_scale=None if guess is None else torch.from_numpy(guess[1]).float()[None],
+        visible=tensor("visible", torch.bool) if parts.get("visible") else None,
     )

@@ -8,11 +8,20 @@
 y counts days of the calendar that the data has: 366 in a leap year, 360 where every month has 30.
 """
 
-__all__ = ["POSITION_ENCODINGS", "as_dates", "date_fraction", "encode_date", "encode_position", "is_monthly"]
+__all__ = [
+    "POSITION_ENCODINGS",
+    "as_dates",
+    "date_fraction",
+    "encode_date",
+    "encode_position",
+    "is_monthly",
+    "time_days",
+]
 
 from collections.abc import Sequence
 from typing import Any
 
+import cftime
 import numpy as np
 import xarray as xr
 
@@ -40,6 +49,14 @@ def is_monthly(times: xr.DataArray | np.ndarray | Sequence[Any]) -> bool:
     """Whether the median time step is 25 days or more."""
     dates = as_dates(times)
     return dates.size > 1 and bool(np.median(_days(np.diff(dates.values))) >= 25.0)
+
+
+def time_days(times: xr.DataArray) -> np.ndarray:
+    """Days since 1970 (time,), for any calendar."""
+    if np.issubdtype(times.dtype, np.datetime64):
+        return times.values.astype("datetime64[s]").astype(np.int64) / 86400.0
+    calendar = times.dt.calendar
+    return np.asarray(cftime.date2num(times.values, "days since 1970-01-01", calendar=calendar), dtype=np.float64)
 
 
 def date_fraction(times: xr.DataArray | np.ndarray | Sequence[Any], *, monthly: bool = False) -> np.ndarray:

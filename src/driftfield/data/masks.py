@@ -5,7 +5,10 @@ r"""What was seen: patterns of gaps.
     random     #.##.#  cells, each level for itself      blocks     #..###  rectangles, which may cross the border
     clouds     ##..##  smooth noise below its quantile   tracks     ./..\.  straight lines, ascending and descending
     profiles   .|..|.  columns down to a random depth    swaths     .//.//  the same, several cells wide
+    columns    |..|.   columns down to the floor          surface    the first level, whole
     from:FILE  the gaps of a real file, at a random time and place
+    own        the gaps of another time of the same record, at the same place ("own:5": of five times later)
+    a+b        what either of them sees: "columns:n=3-5+surface"
 
 The number is the hidden share of the *domain* cells ("clouds:0.8" hides 80 %), met to one cell in a horizontal field; a
 range ("profiles:0.9-0.99") draws it anew for every mask. On several levels the footprint of blocks, clouds, tracks and
@@ -19,9 +22,13 @@ __all__ = [
     "Clouds",
     "Everything",
     "Nothing",
+    "Own",
     "Pattern",
     "Profiles",
     "RandomCells",
+    "Record",
+    "Together",
+    "TopLevel",
     "Tracks",
     "parse_pattern",
     "reference_mask",
@@ -42,8 +49,27 @@ Share = float | tuple[float, float]
 """A hidden share, or a range from which it is drawn."""
 
 
+@dataclass(frozen=True)
+class Record:
+    """A record with gaps, as seen from one of its times.
+
+    Arguments:
+        seen: Time index -> where the record knows the field: boolean, of the shape of the domain.
+        time: The time that is to be observed.
+        count: Number of times.
+    """
+
+    seen: Callable[[int], np.ndarray]
+    time: int
+    count: int
+
+
 class Pattern(ABC):
     """Draws which cells of a domain were seen."""
+
+    def among(self, record: Record) -> "Pattern":
+        """The pattern for one time of a record with gaps; only one that borrows from the record looks at it."""
+        return self
 
     @abstractmethod
     def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
@@ -68,6 +94,33 @@ class Nothing(Pattern):
 
     def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
         return np.zeros_like(domain)
+
+
+class TopLevel(Pattern):
+    """The first level is seen, nothing below it."""
+
+    def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
+        observed = np.zeros_like(domain)
+        top = observed.reshape(-1, *domain.shape[-2:])  # a view
+        top[0] = domain.reshape(-1, *domain.shape[-2:])[0]
+        return observed
+
+
+@dataclass(frozen=True)
+class Together(Pattern):
+    """Sees what any of several observing systems sees; they are drawn one after the other.
+
+    Arguments:
+        parts: The systems.
+    """
+
+    parts: tuple[Pattern, ...]
+
+    def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
+        return np.logical_or.reduce([part.draw(domain, rng, periodic=periodic) for part in self.parts])
+
+    def among(self, record: Record) -> Pattern:
+        return Together(tuple(part.among(record) for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -295,6 +348,33 @@ class Borrowed(Pattern):
         return domain & ~gaps[row : row + domain.shape[-2], col : col + domain.shape[-1]]
 
 
+@dataclass(frozen=True)
+class Own(Pattern):
+    """Takes the gaps of another time of the record that is observed, at the same place: real clouds over their own sea.
+
+    Arguments:
+        lag: How many times later the gaps are taken from, around the end of the record; a random other time if not given.
+        record: Where they are taken from; filled in by `among`.
+    """
+
+    lag: int | None = None
+    record: Record | None = None
+
+    def among(self, record: Record) -> Pattern:
+        if record.count < 2 or (self.lag is not None and self.lag % record.count == 0):
+            raise ConfigurationError(
+                f"'own{'' if self.lag is None else f':{self.lag}'}' borrows the gaps of another time, but the record has "
+                f"{record.count}. Choose another lag, or a pattern such as clouds:0.5."
+            )
+        return Own(self.lag, record)
+
+    def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
+        if self.record is None:
+            raise ConfigurationError("'own' borrows the gaps of other times, and here are none. Use from:FILE.")
+        lag = int(rng.integers(1, self.record.count)) if self.lag is None else self.lag
+        return domain & self.record.seen((self.record.time + lag) % self.record.count)
+
+
 _SHARED: dict[str, Callable[[Share], Pattern]] = {
     "random": RandomCells,
     "blocks": Blocks,
@@ -302,31 +382,37 @@ _SHARED: dict[str, Callable[[Share], Pattern]] = {
     "tracks": Tracks,
     "swaths": lambda hidden: Tracks(hidden, width=8),
     "profiles": Profiles,
+    "columns": lambda hidden: Profiles(hidden, full=1.0),
 }
-_ALONE: dict[str, Callable[[], Pattern]] = {"all": Everything, "none": Nothing}
+_ALONE: dict[str, Callable[[], Pattern]] = {"all": Everything, "none": Nothing, "surface": TopLevel}
 
 
 def parse_pattern(text: str) -> Pattern:
-    """The pattern of a text: `clouds:0.8`, `profiles:0.9-0.99`, `profiles:n=40`, `from:FILE[:variable]`, `all`, `none`.
+    """The pattern of a text: `clouds:0.8`, `profiles:0.9-0.99`, `profiles:n=40`, `from:FILE[:variable]`, `own`,
+    `own:LAG`, `all`, `none`, `surface`, or several of them joined by +.
 
     Raises:
         ConfigurationError: an unknown name, or a share that is no number from 0 to 1.
     """
+    if "+" in str(text) and not str(text).strip().startswith("from:"):
+        return Together(tuple(parse_pattern(part) for part in str(text).split("+")))
     name, _, value = str(text).strip().partition(":")
     if name in _ALONE and not value:
         return _ALONE[name]()
+    if name == "own":
+        return Own(_lag(value, text) if value else None)
     if name == "from" and value:
         path, _, variable = value.rpartition(":") if "." not in value.rpartition(":")[2] else (value, "", "")
         return Borrowed(path or value, variable if path and variable else None)
     if name not in _SHARED:
-        raise ConfigurationError(f"Unknown pattern {text!r}: {suggest(name, [*_SHARED, *_ALONE, 'from'])}")
-    if name == "profiles" and value.startswith("n="):
+        raise ConfigurationError(f"Unknown pattern {text!r}: {suggest(name, [*_SHARED, *_ALONE, 'from', 'own'])}")
+    if name in ("profiles", "columns") and value.startswith("n="):
         low, high = _range(value[2:], text)
         if low < 1 or low != int(low) or high != int(high):
             raise ConfigurationError(
                 f"Cannot draw {text!r}: expected a whole number of profiles, such as profiles:n=40."
             )
-        return Profiles(count=(int(low), int(high)))
+        return Profiles(count=(int(low), int(high)), full=0.8 if name == "profiles" else 1.0)
     low, high = _range(value, text)
     if high > 1.0:
         raise ConfigurationError(f"Cannot hide {text!r}: expected a share from 0 to 1, such as {name}:0.8.")
@@ -393,6 +479,14 @@ def _columns(first: int, last: int, width: int, periodic: bool) -> list[slice]:
         return [slice(0, width)]
     first, last = first % width, first % width + (last - first)
     return [slice(first, min(last, width)), slice(0, max(last - width, 0))]
+
+
+def _lag(value: str, text: str) -> int:
+    """A number of times."""
+    try:
+        return int(value)
+    except ValueError as error:
+        raise ConfigurationError(f"Cannot read {text!r}: expected a whole number of times, such as own:5.") from error
 
 
 def _range(value: str, text: str) -> tuple[float, float]:

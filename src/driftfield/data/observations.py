@@ -11,7 +11,10 @@ import xarray as xr
 
 from driftfield.conventions import domain_of, error_of, state_variables
 from driftfield.data.codec import FieldCodec, locate, with_levels
+from driftfield.data.context import neighbours
 from driftfield.data.dataset import make_batch
+from driftfield.data.encodings import time_days
+from driftfield.data.units import check_plausible
 from driftfield.errors import DataError
 from driftfield.fields import FieldBatch
 
@@ -55,12 +58,15 @@ def observation_batch(
         add("error_std", np.where(seen, error, 0))
         add("domain", domain)
         add("held_out", np.zeros(y.shape, bool))
-    for name in codec.covariates:
+    around = neighbours(time_days(observations["time"]), time, codec.context, codec.step_days)
+    frame_of = {0: time} | dict(zip(codec.context, around, strict=True))
+    for name, offset in codec.frames()[len(codec.targets) :]:
         levels = len(codec.grid.levels[name])
         y, error = np.full((levels, *space), np.nan), np.zeros((levels, *space))
         domain = codec.domains[name][:, rows][:, :, columns]
-        if name in observations:
-            y, error, domain = _seen(codec, observations, name, time, rows, columns)
+        frame = frame_of[offset]
+        if name in observations and frame is not None:
+            y, error, domain = _seen(codec, observations, name, frame, rows, columns)
         seen = np.isfinite(y) & domain
         add("covariates", np.where(seen, y, 0))
         add("covariates_observed", seen)
@@ -135,6 +141,8 @@ def _seen(
     stated = domain_of(observations, name)
     if stated is not None:
         domain = np.broadcast_to(with_levels(_at(stated, time))[0], y.shape)
+    inside = xr.DataArray(values[0][domain], name=name, attrs=array.attrs)
+    check_plausible(inside, source="the observations")
     return y, np.where(np.isfinite(error), error, 0), domain
 
 

@@ -4,7 +4,8 @@
                  = NaN                     elsewhere
     held_out     = domain, known in the truth, and not seen
 
-The draw of one time depends on (seed, variable, date) only: a part of the times gets the same masks as the whole.
+The draw of one time depends on (seed, variable, date) only: a part of the times gets the same masks as the whole (except from
+the pattern `own`, which borrows the gaps of the other times).
 """
 
 __all__ = ["observe"]
@@ -19,7 +20,7 @@ import xarray as xr
 
 from driftfield.conventions import FORMAT, domain_of, require
 from driftfield.data.encodings import as_dates
-from driftfield.data.masks import Pattern, parse_pattern
+from driftfield.data.masks import Pattern, Record, parse_pattern
 from driftfield.data.sources import ever_finite, is_periodic
 from driftfield.errors import ConfigurationError, DataError, suggest
 
@@ -103,11 +104,17 @@ def _observe_one(
     periodic = is_periodic(field["lon"])
     values = np.full(field.shape, np.nan, dtype=np.float32)
     held_out = np.zeros(field.shape, dtype=bool)
+
+    def known_at(time: int) -> np.ndarray:
+        finite = exists & np.isfinite(field.isel(time=time).values)
+        return finite if finite.ndim == 3 else finite[None]
+
     for index, date in enumerate(as_dates(field["time"]).values):
         mask_rng, noise_rng = _streams(seed, name, date)
         truth = np.asarray(field.isel(time=index).values, dtype=np.float32)
         known = exists & np.isfinite(truth)
-        seen = pattern.draw(known if known.ndim == 3 else known[None], mask_rng, periodic=periodic).reshape(known.shape)
+        placed = pattern.among(Record(known_at, index, field.sizes["time"]))
+        seen = placed.draw(known if known.ndim == 3 else known[None], mask_rng, periodic=periodic).reshape(known.shape)
         noise = std * noise_rng.standard_normal(truth.shape, dtype=np.float32) if std > 0 else np.float32(0.0)
         values[index] = np.where(seen, truth + noise, np.nan)
         held_out[index] = known & ~seen

@@ -1,6 +1,8 @@
 """A network as a denoiser: (x_t, t) -> posterior mean of the clean field, however the network is parameterised.
 
 D(x_t, t) = clean( network(c_in x_t, c_noise), x_t ),    c_in = 1 / sqrt(alpha^2 sd^2 + sigma^2),   c_noise = ln(s) / 4
+
+In a cell where there is no x_t (`visible` is false) the network is shown 0, and D = sd network(...): s is infinite there.
 """
 
 __all__ = ["NetworkDenoiser", "Preconditioning"]
@@ -32,13 +34,16 @@ class Preconditioning:
         network: Callable[[Tensor, Tensor], Tensor],
         x_t: Float[Tensor, "batch channel *space"],
         t: Float[Tensor, " batch"],
+        visible: Bool[Tensor, "batch channel *space"] | None = None,
     ) -> Float[Tensor, "batch channel *space"]:
-        """E[x | x_t] from `network(scaled x_t, c_noise)`."""
+        """E[x | x_t] from `network(scaled x_t, c_noise)`; x_t is 0 where it is not `visible`."""
         alpha, sigma = (part.view(-1, *[1] * (x_t.ndim - 1)) for part in self.schedule.alpha_sigma(t))
         c_in = torch.rsqrt(alpha**2 * self.sd**2 + sigma**2)
         c_noise = -self.schedule.gamma(t) / 8
         # fp32: the error is divided by s below, which a half-precision prediction would not survive
-        return self.parameterization.clean(network(c_in * x_t, c_noise).float(), x_t, alpha, sigma)
+        prediction = network(c_in * x_t, c_noise).float()
+        clean = self.parameterization.clean(prediction, x_t, alpha, sigma)
+        return clean if visible is None else torch.where(visible, clean, self.sd * prediction)
 
 
 class NetworkDenoiser:
@@ -48,6 +53,7 @@ class NetworkDenoiser:
         preconditioning: How x_t reaches the network.
         network: (scaled x_t, c_noise) -> prediction; the condition was encoded once and is bound to it.
         domain: Where the field exists; elsewhere x_t is not looked at and the answer is 0.
+        visible: Where x_t exists, a part of the domain; all of it if not given.
     """
 
     def __init__(
@@ -55,12 +61,13 @@ class NetworkDenoiser:
         preconditioning: Preconditioning,
         network: Callable[[Tensor, Tensor], Tensor],
         domain: Bool[Tensor, "batch channel *space"],
+        visible: Bool[Tensor, "batch channel *space"] | None = None,
     ) -> None:
         self.schedule = preconditioning.schedule
-        self.preconditioning, self.network, self.domain = preconditioning, network, domain
+        self.preconditioning, self.network, self.domain, self.visible = preconditioning, network, domain, visible
 
     def __call__(
         self, x_t: Float[Tensor, "batch channel *space"], t: Float[Tensor, " batch"]
     ) -> Float[Tensor, "batch channel *space"]:
-        x_t = torch.where(self.domain, x_t, 0)
-        return torch.where(self.domain, self.preconditioning.denoise(self.network, x_t, t), 0)
+        x_t = torch.where(self.domain if self.visible is None else self.visible, x_t, 0)
+        return torch.where(self.domain, self.preconditioning.denoise(self.network, x_t, t, self.visible), 0)

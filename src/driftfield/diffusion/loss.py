@@ -1,6 +1,16 @@
 """The one loss of every diffusion model: a masked weighted mean of the squared error of the clean field.
 
 loss = sum_cells m f(gamma) ((x_hat - x) / s)^2 / sum_cells m
+
+No complete field is needed (Daras et al. 2023, arXiv 2305.19256). Let the clean field be known in A only. What the network sees
+of it, y in O and x_t in B, is a further drop: O, B within A; the loss is over A. Where the gaps do not depend on the values of
+the field, the least loss over all networks is that of
+
+    E[x | y, O, x_t in B, B]
+
+in every cell, also in those outside of A, since each of them is in the A of other samples. Where x_t is not in B it is 0 and a
+mask says so: a zero taken for data is what goes wrong where that mask is forgotten. In a cell outside of B the noise
+level is in effect infinite, and its squared error has the weight 1 / sd^2, the limit of Karras's weighting.
 """
 
 __all__ = ["masked_mean", "diffusion_loss", "loss_mask"]
@@ -45,7 +55,22 @@ def diffusion_loss(
     schedule: Schedule,
     noise_levels: NoiseLevels,
     weighting: Weighting,
+    visible: Bool[Tensor, "batch channel *space"] | None = None,
+    sd: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """The masked weighted loss of a denoised field."""
+    """The masked weighted loss of a denoised field.
+
+    Arguments:
+        x_hat: Denoised field.
+        x: Clean field; anything outside of `mask`.
+        gamma: Noise level of every sample.
+        mask: Cells that teach: where x is known.
+        schedule, noise_levels, weighting: Of the model.
+        visible: Where the network saw x_t; everywhere if not given.
+        sd: Standard deviation of the data.
+    """
     factor = weighting.factor(gamma, noise_levels.density(gamma, schedule)) / noise_level(gamma) ** 2
-    return masked_mean(factor.view(-1, *[1] * (x.ndim - 1)) * (x_hat - x) ** 2, mask)
+    factor = factor.view(-1, *[1] * (x.ndim - 1))
+    if visible is not None:
+        factor = torch.where(visible, factor, sd**-2)
+    return masked_mean(factor * (x_hat - x) ** 2, mask)

@@ -1,10 +1,15 @@
 """A conditional diffusion model: a network, a schedule, and what the network predicts; knows its loss and its denoiser.
 
 With a first guess g of error scale d the model draws the residual r = (x - g) / d in place of x.
+
+Trained on fields with gaps it is shown x_t where the batch says `visible` (see `diffusion.loss`), and told where that is; a walk
+has x_t everywhere, and says so. That is a mask like those of training where the gaps leave wide clear stretches, which is
+what the network looks at; docs/decisions/0012-gappy-training.md says what is to be done where they do not.
 """
 
 __all__ = ["DiffusionModel", "RegressionModel", "from_residual", "to_residual"]
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -74,7 +79,10 @@ class DiffusionModel(nn.Module):
         alpha, sigma = (part.view(-1, 1, 1, 1) for part in self.schedule.alpha_sigma(t))
         encoded = self.network.encode(batch, wrap=wrap)
         denoiser = NetworkDenoiser(
-            self.preconditioning, lambda scaled, c_noise: self.network(scaled, c_noise, encoded), batch.domain
+            self.preconditioning,
+            lambda scaled, c_noise: self.network(scaled, c_noise, encoded),
+            batch.domain,
+            batch.visible,
         )
         known = batch.observed | batch.held_out
         return diffusion_loss(
@@ -85,11 +93,14 @@ class DiffusionModel(nn.Module):
             schedule=self.schedule,
             noise_levels=self.noise_levels,
             weighting=self.weighting,
+            visible=batch.visible,
+            sd=self.preconditioning.sd,
         )
 
     def denoiser(self, batch: FieldBatch, *, members: int = 1, wrap: bool = False) -> NetworkDenoiser:
         """The denoiser of every sample `members` times in a row; the condition is encoded once per sample, here."""
-        encoded = self.network.encode(batch, wrap=wrap).repeat(members)
+        # a walk has x_t everywhere, whatever a training sample was shown of it
+        encoded = self.network.encode(replace(batch, visible=None), wrap=wrap).repeat(members)
         domain = batch.domain.repeat_interleave(members, dim=0)
         return NetworkDenoiser(
             self.preconditioning, lambda scaled, c_noise: self.network(scaled, c_noise, encoded), domain

@@ -108,6 +108,7 @@ class UNet(nn.Module, ABC):
         channels: Channels of the field.
         covariates: Channels of the given fields.
         first_guess: Whether a first guess and its error scale are part of the condition.
+        visible: Whether the condition says where the noisy field exists (ambient training).
         widths: Features at each resolution, finest first; each further one halves the grid.
         depths: Blocks at each resolution, on the way down and on the way up.
         condition_depths: The same for the encoder of the condition.
@@ -129,6 +130,7 @@ class UNet(nn.Module, ABC):
         embedding: int = 128,
         dropout: float = 0.0,
         position: str = "unit_sphere",
+        visible: bool = False,
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(condition_depths):
@@ -136,14 +138,18 @@ class UNet(nn.Module, ABC):
                 f"Found {len(widths)} widths, {len(depths)} depths and {len(condition_depths)} condition_depths: "
                 "expected one of each per resolution."
             )
+        for name, values, least in (("widths", widths, 1), ("depths", depths, 0), ("condition_depths", condition_depths, 0)):
+            if not values or any(type(value) is not int or value < least for value in values):
+                raise ConfigurationError(f"Found {name}={list(values)}: expected whole numbers, {least} or more.")
         block = self.block()
         self.channels, self.levels = channels, len(widths)
         self.context = ContextEmbedding(embedding, covariates, position)
         self.noise = NoiseEmbedding(embedding)
         self.stem = Conv(channels, widths[0])
-        # per field channel: value, seen?, error, exists?, first guess, its scale; per covariate: value, seen?, error
-        self.first_guess = first_guess
-        self.condition_stem = Conv((6 if first_guess else 4) * channels + 3 * covariates, widths[0])
+        # per field channel: value, seen?, error, exists?, first guess, its scale, noisy?; per covariate: value, seen?, error
+        self.first_guess, self.visible = first_guess, visible
+        own = 4 + 2 * first_guess + visible
+        self.condition_stem = Conv(own * channels + 3 * covariates, widths[0])
         self.encoder = _Pyramid(block, widths, condition_depths, embedding, dropout=dropout)
         self.to_trunk = nn.ModuleList(Conv(width, width, 1) for width in widths)
         self.trunk = _Pyramid(block, widths, depths, embedding, dropout=dropout, attention=attention)
@@ -168,6 +174,8 @@ class UNet(nn.Module, ABC):
             if batch.first_guess is None or batch.first_guess_scale is None:
                 raise ConfigurationError("This network was built with first_guess=True, but the batch holds none.")
             condition += [batch.first_guess, batch.first_guess_scale]
+        if self.visible:
+            condition.append(domain if batch.visible is None else batch.visible.float())
         context = self.context(batch.position, batch.date, batch.presence)
         anywhere = self._pad(domain.amax(dim=1, keepdim=True), wrap)
         h = self.condition_stem(self._channels_last(self._pad(torch.cat(condition, dim=1), wrap)))

@@ -1,27 +1,29 @@
 """A peer's estimate as the first guess of a network: the network learns what the peer leaves, in units of the peer's error.
 
-    r = (x - g) / d,    g the peer's mean, d its standard deviation (floored)
+    r = (x - g) / d,    g the peer's mean, d its standard deviation (floored; the RMS of its residuals where it has none)
 
-Training needs the guess of many masks, so these are computed once, kept beside the run, and drawn from.
+The residuals that teach must be those of a peer that has not seen the answer, or the spread collapses: a peer that can do so
+leaves out the fields near the analysed date (`leave_out_days`), any other is fitted again without each of `folds` blocks of
+training times. Training needs the guess of many masks: these are computed once, kept beside the run, and drawn from.
 """
 
 __all__ = ["FirstGuess"]
 
-import hashlib
-import json
+import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 import xarray as xr
 
-from driftfield.checkpoint import read_run, write_run
+from driftfield.checkpoint import read_run
 from driftfield.data.codec import FieldCodec
-from driftfield.data.dataset import FirstGuessPool, TwinDataset
-from driftfield.data.patches import Window
 from driftfield.errors import ConfigurationError
+from driftfield.interfaces import TrainingData
+from driftfield.reconstruct.output import Estimate
 from driftfield.registry import lookup
 
 log = logging.getLogger(__name__)
@@ -29,17 +31,18 @@ log = logging.getLogger(__name__)
 FLOOR = 0.02
 """Smallest error scale in network units: an observed cell has an error too."""
 
+_KEYS = ("run", "pool", "leave_out_days", "folds")
+
 
 class Peer(Protocol):
-    """A fitted method with an error of its own."""
+    """A fitted method."""
 
-    def mean_and_sd(
-        self, observations: xr.Dataset, *, leave_out_days: float | None = None
-    ) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-        """Mean and standard deviation (time, [depth,] lat, lon) of every target, physical units.
+    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
+        """Learns from the training split."""
+        ...
 
-        Past fields within `leave_out_days` of the analysed date are not used.
-        """
+    def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> Mapping[str, Estimate]:
+        """Per target mean, standard deviation and members, physical units."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -52,117 +55,134 @@ class FirstGuess:
 
     Arguments:
         peer: The fitted method.
-        leave_out_days: In training the peer may not use fields this near to the analysed date, so that its residuals are out
-            of sample and the spread does not collapse.
+        leave_out_days: In training a peer that can may not use fields this near to the analysed date.
+        folds: (time indices, peer that has not seen them), for a peer that cannot.
+        unseen: The peer for the validation split, where `folds` are used.
+        scale: Error in network units per channel, for a peer that states none.
     """
 
-    def __init__(self, peer: Peer, leave_out_days: float = 400.0) -> None:
-        self.peer, self.leave_out_days = peer, leave_out_days
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        leave_out_days: float = 400.0,
+        folds: Sequence[tuple[np.ndarray, Peer]] = (),
+        unseen: Peer | None = None,
+        scale: Sequence[float] | None = None,
+    ) -> None:
+        self.peer, self.leave_out_days, self.folds, self.unseen = peer, leave_out_days, list(folds), unseen
+        self.scale = None if scale is None else np.asarray(scale, dtype=np.float32)
 
     @classmethod
-    def open(cls, spec: Mapping[str, Any]) -> Self:
-        """From a recipe's {run: FOLDER}.
+    def open(cls, spec: Mapping[str, Any], data: TrainingData, *, seed: int = 0) -> Self:
+        """From a recipe's {run: FOLDER, folds: K}; fits the folds.
 
         Raises:
-            ConfigurationError: no `run`, or the run's method has no mean and standard deviation.
+            ConfigurationError: no `run`, or the run's method cannot leave out what it would be scored on.
         """
         if "run" not in spec:
             raise ConfigurationError(f"first_guess needs the key 'run' (a fitted peer), found {dict(spec)}.")
-        return cls.load(Path(spec["run"]), spec)
+        guess = cls.load(Path(spec["run"]), spec)
+        count = spec.get("folds", 0)
+        if type(count) is not int or count < 0 or count == 1 or count > len(data.train):
+            raise ConfigurationError(
+                f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(data.train)} blocks of training times."
+            )
+        if count:
+            run = read_run(Path(spec["run"]))
+            peer_class = lookup("reconstructor", run.class_name)
+            # a peer that is fitted once more on the validation split has seen what the network is chosen by
+            seen = {"refit": False} if "refit" in inspect.signature(peer_class).parameters else {}
+
+            def fitted(train: np.ndarray) -> Peer:
+                peer = peer_class(**(run.arguments | seen))
+                peer.fit(replace(data, train=train), seed=seed)
+                return peer
+
+            for number, left_out in enumerate(np.array_split(np.sort(np.asarray(data.train)), count)):
+                log.info("first guess: fold %d of %d", number + 1, count)
+                guess.folds.append((left_out, fitted(np.setdiff1d(data.train, left_out))))
+            guess.unseen = fitted(np.asarray(data.train))
+        elif not hasattr(guess.peer, "mean_and_sd"):
+            name = type(guess.peer).__name__
+            raise ConfigurationError(
+                f"{name} as first guess would be learnt from where it has seen the answer: add 'folds: 5' under first_guess."
+            )
+        return guess
 
     @classmethod
-    def load(cls, folder: Path, spec: Mapping[str, Any]) -> Self:
+    def load(cls, folder: Path, spec: Mapping[str, Any], *, scale: Sequence[float] | None = None) -> Self:
         """Reads the peer's run."""
         peer_class = lookup("reconstructor", read_run(folder).class_name)
-        if not hasattr(peer_class, "mean_and_sd"):
-            raise ConfigurationError(f"{peer_class.__name__} gives no standard deviation and cannot be a first guess.")
-        return cls(peer_class.load(folder), float(spec.get("leave_out_days", 400.0)))
+        if not hasattr(peer_class, "estimate"):
+            raise ConfigurationError(f"{peer_class.__name__} is no peer that gives a mean: it cannot be a first guess.")
+        days = float(spec.get("leave_out_days", 400.0))
+        return cls(peer_class.load(folder), leave_out_days=days, scale=scale)
 
     def save(self, folder: Path) -> None:
         """The peer's run, so that a network's run is complete in itself."""
         self.peer.save(folder)
 
-    def estimate(
-        self, observations: xr.Dataset, *, training: bool = False
-    ) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
-        """Mean and standard deviation in physical units."""
-        return self.peer.mean_and_sd(observations, leave_out_days=self.leave_out_days if training else None)
+    def estimate(self, observations: xr.Dataset, *, training: int | None = None) -> Mapping[str, Estimate]:
+        """Mean and standard deviation in physical units.
 
-    def encode(
-        self, estimate: Mapping[str, tuple[np.ndarray, np.ndarray]], codec: FieldCodec, times: Any
-    ) -> tuple[np.ndarray, np.ndarray]:
+        Arguments:
+            observations: An observation data set.
+            training: The time index of the archive that is analysed, in training.
+        """
+        if training is None:
+            return _ask(self.peer, observations, None)
+        if not self.folds:
+            return _ask(self.peer, observations, self.leave_out_days)
+        unseen = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)
+        return _ask(unseen, observations, None)
+
+    def encode(self, estimate: Mapping[str, Estimate], codec: FieldCodec, times: Any) -> tuple[np.ndarray, np.ndarray]:
         """Guess and scale (time, channel, lat, lon) in network units, finite everywhere, on the whole grid."""
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         guesses, scales = [], []
+        first = 0
         for name in codec.targets:
-            mean, sd = (part if part.ndim == 4 else part[:, None] for part in estimate[name])
-            inside = codec.domains[name] & np.isfinite(mean) & np.isfinite(sd)
-            code = codec.encode(name, mean, times, rows, columns)
-            guesses.append(np.where(inside, code, 0))
-            scales.append(np.where(inside, np.maximum(sd / codec.normalizers[name].std, FLOOR), 1))
+            mean, sd, members = estimate[name]
+            if mean is None:
+                assert members is not None
+                mean = members.mean(axis=0)
+            mean = mean if mean.ndim == 4 else mean[:, None]
+            inside = codec.domains[name] & np.isfinite(mean)
+            guesses.append(np.where(inside, codec.encode(name, mean, times, rows, columns), 0))
+            part = slice(first, first + mean.shape[1])
+            first = part.stop
+            scales.append(np.where(inside, np.maximum(self._error(sd, codec, name, mean.shape, part), FLOOR), 1))
         return np.concatenate(guesses, axis=1).astype(np.float32), np.concatenate(scales, axis=1).astype(np.float32)
 
-    def pool(self, dataset: TwinDataset, size: int, folder: Path) -> FirstGuessPool:
-        """`size` whole-domain samples of `dataset` with their first guess, computed once and kept in `folder`."""
-        key = self._key(dataset, size)
-        if (folder / "run.json").exists() and (run := read_run(folder)).extra.get("key") == key:
-            return FirstGuessPool(**run.arrays)
-        codec = dataset.codec
-        whole = Window(0, 0, codec.grid.lat.size, codec.grid.lon.size)
-        kept: dict[str, list[np.ndarray]] = {name: [] for name in FirstGuessPool.__annotations__}
-        for number in range(size):
-            rng = np.random.default_rng((dataset.seed, 2**32 + number))
-            time = int(rng.choice(dataset.times))
-            sample = dataset.draw(time, whole, rng)
-            seen = {name: getattr(sample, name)[0].numpy() for name in ("observations", "observed", "error_std")}
-            kept["held_out"].append(sample.held_out[0].numpy())
-            stamps = dataset.stamps[[time]]
-            guess, scale = self.encode(self.estimate(_as_dataset(codec, seen, stamps), training=True), codec, stamps)
-            record = seen | {"target": sample.target[0].numpy(), "guess": guess[0], "scale": scale[0]}
-            for name, array in (record | {"time": np.array(time)}).items():
-                kept[name].append(array)
-            if (number + 1) % 100 == 0:
-                log.info("first guesses: %d of %d", number + 1, size)
-        arrays = {name: np.stack(parts) for name, parts in kept.items()}
-        write_run(folder, "FirstGuessPool", {}, arrays, {"size": size, "key": key})
-        return FirstGuessPool(**arrays)
+    def _error(
+        self, sd: np.ndarray | None, codec: FieldCodec, name: str, shape: tuple[int, ...], part: slice
+    ) -> np.ndarray:
+        """The peer's error in network units: its own, or the one of its residuals, or 1 while that is being found."""
+        if sd is not None and np.isfinite(sd).any():
+            sd = sd if sd.ndim == 4 else sd[:, None]
+            return np.where(np.isfinite(sd), sd, 0) / codec.normalizers[name].std
+        scale = np.ones((shape[1], 1, 1)) if self.scale is None else self.scale[part, None, None]
+        return np.broadcast_to(scale, shape)
 
-    def _key(self, dataset: TwinDataset, size: int) -> str:
-        """Of everything that a pool depends on, so that a changed recipe, peer or seed never meets a stale one."""
-        described, arrays = dataset.codec.to_arrays()
-        digest = hashlib.sha256(
-            json.dumps(
-                [size, dataset.seed, dataset.training, dataset.mix, self.leave_out_days, described],
-                sort_keys=True,
-                default=str,
-            ).encode()
-        )
-        digest.update(repr((dataset.observing, sorted(dataset.inflation.items()), dataset.times.tolist())).encode())
-        digest.update(repr(vars(self.peer).get("constants")).encode())
-        for name in sorted(arrays):
-            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-        return digest.hexdigest()
+    def states_error(self, estimate: Mapping[str, Estimate]) -> bool:
+        """Whether the peer gives a standard deviation."""
+        return all(sd is not None and bool(np.isfinite(sd).any()) for _, sd, _ in estimate.values())
 
 
-def _as_dataset(codec: FieldCodec, seen: Mapping[str, np.ndarray], stamps: np.ndarray) -> xr.Dataset:
-    """Network units back to an observation data set on the whole grid."""
-    rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
-    dataset = xr.Dataset(coords={"time": stamps, "lat": codec.grid.lat, "lon": codec.grid.lon})
-    first = 0
-    for name in codec.targets:
-        levels = codec.grid.levels[name]
-        part = slice(first, first + len(levels))
-        first += len(levels)
-        observed = seen["observed"][part]
-        values = codec.decode(name, seen["observations"][part][None], stamps, rows, columns)
-        errors = seen["error_std"][part][None] * codec.normalizers[name].std
-        surface = levels == (None,)
-        dims = ("time", "lat", "lon") if surface else ("time", "depth", "lat", "lon")
-        if not surface:
-            dataset = dataset.assign_coords(depth=list(levels))
-        for label, array in ((name, values), (f"{name}_error", errors)):
-            array = np.where(observed, array, np.nan)
-            dataset[label] = (dims, array[:, 0] if surface else array)
-        domain = codec.domains[name]
-        dataset[f"{name}_domain"] = (dims[1:], domain[0] if surface else domain)
-    return dataset
+def check_keys(spec: Mapping[str, Any]) -> None:
+    """Raises `ConfigurationError` for a key that `first_guess` has not."""
+    from driftfield.errors import suggest
+
+    for key in spec:
+        if key not in _KEYS:
+            raise ConfigurationError(f"Unknown key {key!r} under 'first_guess': {suggest(key, _KEYS)}")
+
+
+def _ask(peer: Any, observations: xr.Dataset, leave_out_days: float | None) -> Mapping[str, Estimate]:
+    """Mean and sd of any peer, without members where it can."""
+    if hasattr(peer, "mean_and_sd"):
+        found = peer.mean_and_sd(observations, leave_out_days=leave_out_days)
+        return {name: (mean, sd, None) for name, (mean, sd) in found.items()}
+    peer.background.check(observations)
+    return peer.estimate(observations, members=1, seed=0)

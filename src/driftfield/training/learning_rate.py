@@ -38,6 +38,10 @@ class LearningRate:
     def __post_init__(self) -> None:
         if self.plan not in ("cosine", "plateau", "constant"):
             raise ConfigurationError(f"Unknown plan {self.plan!r}: expected one of ('constant', 'cosine', 'plateau').")
+        for name, least in (("peak", 0.0), ("warm_up", 0), ("final", 0.0), ("factor", 0.0), ("patience", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+                raise ConfigurationError(f"Found learning_rate.{name}={value!r}: expected a number, {least:g} or more.")
 
     def at(self, step: int, steps: int, losses: list[float]) -> float:
         """The rate of one step, given the validation losses so far."""

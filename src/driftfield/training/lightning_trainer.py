@@ -10,9 +10,10 @@ __all__ = ["LightningTrainer"]
 import logging
 import math
 import os
+import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from driftfield.checkpoint import read_run, write_run
-from driftfield.errors import ConfigurationError, DivergenceError, MissingExtraError
+from driftfield.errors import ConfigurationError, DivergenceError, MissingExtraError, suggest
 from driftfield.fields import FieldBatch
 from driftfield.registry import build, register
 from driftfield.training.ema import EMA
@@ -32,11 +33,13 @@ try:
     import lightning as L
     from lightning.pytorch.callbacks import Callback, TQDMProgressBar
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
 except ImportError as error:  # pragma: no cover - needs an environment without the extra
     raise MissingExtraError("Training needs Lightning. Install it with: pip install 'driftfield[train]'.") from error
 
 log = logging.getLogger(__name__)
 
+MONITORS = ("validation_loss", "validation_crps", "validation_rmse", "validation_mae")
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -68,6 +71,8 @@ class LightningTrainer:
         loggers: Of "csv", "tensorboard", "wandb".
         accelerator: Lightning's: auto, cpu, gpu, mps.
         devices: Lightning's number of devices.
+        monitor: What the best weights have least of: "validation_loss", or of a small ensemble drawn at each validation
+            "validation_crps", "validation_rmse" or "validation_mae" (where data are few, the loss falls on while these rise).
         initial: A run whose weights are the start (pre-training); those of another shape stay as they are.
     """
 
@@ -86,12 +91,32 @@ class LightningTrainer:
     accelerator: str = "auto"
     devices: int | str = 1
     initial: str | None = None
+    monitor: Literal["validation_loss", "validation_crps", "validation_rmse", "validation_mae"] = "validation_loss"
+
+    made_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
+    """What a resumed training must have in common with its beginning; the caller says so."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+        for name, most in (("weight_decay", math.inf), ("clip", math.inf), ("ema", 1.0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+                raise ConfigurationError(f"Found {name}={value!r}: expected a number from 0 to {most:g}.")
+        for name, optional in (("workers", False), ("early_stopping", True)):
+            value = getattr(self, name)
+            if not (optional and value is None) and (type(value) is not int or value < int(optional)):
+                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {int(optional)} or more.")
+        if isinstance(self.loggers, str) or not isinstance(self.loggers, Sequence):
+            raise ConfigurationError(f"Found loggers={self.loggers!r}: expected a list such as [csv, tensorboard].")
+        if not isinstance(self.learning_rate, Mapping):
+            raise ConfigurationError(
+                f"Found learning_rate={self.learning_rate!r}: expected a mapping such as {{peak: 5e-4}}."
+            )
+        if self.monitor not in MONITORS:
+            raise ConfigurationError(f"Unknown monitor {self.monitor!r}: {suggest(str(self.monitor), MONITORS)}")
         # a wrong key is found before hours of work, not after
         build("learning_rate", {"class": "LearningRate", **self.learning_rate})
 
@@ -131,6 +156,8 @@ class LightningTrainer:
         last = Path(folder) / "checkpoints" / "last"
         if resume:
             module.state = read_state(last, model, module.ema, module.optimizer)
+            self._check_same(module.state.made_of, Path(folder))
+        module.state.made_of = dict(self.made_of)
         if module.state.step < self.steps:
             dataset = samples(module.state.step * self.batch_size) if callable(samples) else samples
             self._run(module, dataset, Path(folder))
@@ -140,6 +167,14 @@ class LightningTrainer:
             for name, parameter in model.named_parameters():
                 parameter.copy_(torch.from_numpy(weights[name]))
         return module.state.history
+
+    def _check_same(self, before: Mapping[str, str], folder: Path) -> None:
+        for part, found in self.made_of.items():
+            if part in before and before[part] != found:
+                raise ConfigurationError(
+                    f"{folder} was begun with another {part!r} in its recipe. Resume with the recipe that it was begun with, "
+                    "or start again with --overwrite and without --resume."
+                )
 
     def _run(self, module: "_Module", dataset: "torch.utils.data.Dataset[FieldBatch]", folder: Path) -> None:
         loader = torch.utils.data.DataLoader(
@@ -152,23 +187,35 @@ class LightningTrainer:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
-            trainer = L.Trainer(
-                max_steps=self.steps - module.state.step,
+            trainer = self._trainer(self.steps - module.state.step, folder)
+            if module.state.step == 0:  # what an older training left would be resumed in place of this one
+                shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            trainer.fit(module, loader)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+
+    def _trainer(self, steps: int, folder: Path) -> L.Trainer:
+        precision, loggers = self._lightning_precision(), self._loggers(folder)
+        try:
+            return L.Trainer(
+                max_steps=steps,
                 max_epochs=1,
                 accelerator=self.accelerator,
                 devices=self.devices,
-                precision=self._lightning_precision(),
+                precision=precision,
                 gradient_clip_val=self.clip,
                 enable_checkpointing=False,
                 enable_model_summary=False,
-                logger=self._loggers(folder),
+                logger=loggers,
                 log_every_n_steps=50,
                 callbacks=[_Progress(), _Keeper()],
                 num_sanity_val_steps=0,
             )
-            trainer.fit(module, loader)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        except (MisconfigurationException, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"Lightning refuses accelerator={self.accelerator!r} with devices={self.devices!r}: {error} "
+                "Leave both out to take what is there."
+            ) from error
 
     def _lightning_precision(self) -> Literal["bf16-mixed", "32-true"]:
         if self.precision not in ("auto", "float32", "bfloat16"):
@@ -313,8 +360,9 @@ class _Module(L.LightningModule):
         state.history.append(record)
         self.log_dict({key: value for key, value in record.items() if key != "step"})
         log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in record.items()))
-        if state.best is None or loss <= state.best:
-            state.best = loss
+        score = record.get(self.options.monitor, loss)
+        if state.best is None or score <= state.best:
+            state.best = score
             arrays = {name: value.cpu().numpy() for name, value in self.ema.average.items()}
             write_run(self.folder / "checkpoints" / "best", "Weights", {}, arrays, {"step": state.step, "loss": loss})
         write_state(self.folder / "checkpoints" / "last", state, self.model, self.ema, self.optimizer)

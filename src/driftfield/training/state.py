@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from driftfield.checkpoint import read_run, write_run
-from driftfield.errors import ConfigurationError
-from driftfield.files import replacing
+from driftfield.errors import ConfigurationError, FileFormatError
 from driftfield.training.ema import EMA
 
 
@@ -27,36 +26,42 @@ class TrainingState:
         losses: Validation losses so far.
         history: One record per validation.
         best: Lowest validation loss.
+        made_of: What may not change in between, such as hashes of parts of the recipe.
     """
 
     step: int = 0
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
+    made_of: dict[str, str] = field(default_factory=dict)
 
 
 def write_state(
     folder: Path, state: TrainingState, model: nn.Module, ema: EMA, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Writes the folder in one piece: weights and step belong together."""
+    """Writes the folder; weights and step belong together, wherever the process is killed (see `checkpoint`)."""
     tensors: dict[str, Tensor] = {f"weights.{name}": value for name, value in model.named_parameters()}
     tensors |= {f"ema.{name}": value for name, value in ema.average.items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{key}.{name}"] = value
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
-    with replacing(folder, overwrite=True) as temporary:
-        write_run(temporary, "TrainingState", {}, arrays, {"state": vars(state)})
+    write_run(folder, "TrainingState", {}, arrays, {"state": vars(state)})
 
 
 def read_state(folder: Path, model: nn.Module, ema: EMA, optimizer: torch.optim.Optimizer) -> TrainingState:
     """Puts weights, averages and moments back in place.
 
     Raises:
-        FileFormatError: the folder cannot be read.
+        FileFormatError: the folder cannot be read, or is no training state.
         ConfigurationError: it belongs to another network.
     """
     run = read_run(folder)
+    state = run.extra.get("state")
+    if run.class_name != "TrainingState" or not isinstance(state, dict) or not set(state) <= set(vars(TrainingState())):
+        raise FileFormatError(
+            f"{folder} holds a {run.class_name}, no state of a training. Start again without --resume."
+        )
     found: dict[str, Any] = {name: torch.from_numpy(array.copy()) for name, array in run.arrays.items()}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -77,4 +82,4 @@ def read_state(folder: Path, model: nn.Module, ema: EMA, optimizer: torch.optim.
                 optimizer.state[parameter] = {
                     key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
                 }
-    return TrainingState(**run.extra["state"])
+    return TrainingState(**state)

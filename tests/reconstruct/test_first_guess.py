@@ -1,0 +1,137 @@
+"""A first guess in training comes from a peer that has not seen the answer; in use from the peer that has seen all."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import driftfield.reconstruct  # noqa: F401 - registers the peers
+from driftfield.data.codec import FieldCodec
+from driftfield.data.dataset import ObservingSystem, TwinDataset
+from driftfield.data.patches import Window
+from driftfield.data.twin import observe
+from driftfield.errors import ConfigurationError
+from driftfield.reconstruct import load_reconstructor
+from driftfield.reconstruct.diffusion import DiffusionReconstructor
+from driftfield.reconstruct.first_guess import FirstGuess
+from driftfield.reconstruct.first_guess_pool import first_guess_pool
+from driftfield.registry import build
+from driftfield.testing import tiny_ocean, tiny_training_data
+
+WHOLE = Window(0, 0, 8, 12)
+SYSTEM = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error": 0.05}
+
+
+def fitted(name: str, folder: Path, fields: xr.Dataset | None = None) -> Path:
+    peer = build("reconstructor", {"class": name})
+    peer.fit(tiny_training_data(fields), seed=0)
+    peer.save(folder)
+    return folder
+
+
+def dataset(fields: xr.Dataset | None = None, context: tuple[int, ...] = ()) -> TwinDataset:
+    data = tiny_training_data(fields)
+    spec = {"class": "ClimatologicalAnomaly"}
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, spec, context=context)
+    options: dict[str, Any] = {"times": data.train, "windows": [WHOLE], "samples": 9, "seed": 5}
+    return TwinDataset(data.archive, codec, ObservingSystem(**SYSTEM), **options)
+
+
+def test_a_fold_has_not_seen_its_own_times(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    data = tiny_training_data(fields)
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path)), "folds": 3}, data)
+    assert sorted(np.concatenate([times for times, _ in guess.folds]).tolist()) == sorted(data.train.tolist())
+    time = int(guess.folds[0][0][0])
+    seen = observe(fields.isel(time=[time]), SYSTEM["observe"], error=0.05, seed=0)  # type: ignore[arg-type]
+    changed = fields.copy(deep=True)
+    changed["thetao"][time] += 3.0
+    other = FirstGuess.open(
+        {"run": str(fitted("Climatology", tmp_path / "b", changed)), "folds": 3}, tiny_training_data(changed)
+    )
+    for training, same in ((time, True), (int(guess.folds[1][0][0]), False), (None, False)):
+        one, two = (g.estimate(seen, training=training)["thetao"][0] for g in (guess, other))
+        assert one is not None
+        assert two is not None
+        assert np.array_equal(one, two, equal_nan=True) == same
+
+
+def test_a_peer_without_an_error_gets_that_of_its_residuals(tmp_path: Path) -> None:
+    data = dataset()
+    guess = FirstGuess.open(
+        {"run": str(fitted("LinearInterpolation", tmp_path / "peer")), "folds": 2}, tiny_training_data()
+    )
+    pool = first_guess_pool(guess, data, 6, tmp_path / "pool")
+    hidden = pool.held_out
+    error = np.where(hidden, pool.target - pool.guess, 0)
+    rms = np.sqrt((error**2).sum(axis=(0, 2, 3)) / hidden.sum(axis=(0, 2, 3)))
+    assert guess.scale == pytest.approx(rms, rel=1e-4)
+    assert np.allclose(pool.scale, guess.scale[:, None, None])
+    again = FirstGuess.load(tmp_path / "peer", {})
+    assert np.array_equal(first_guess_pool(again, data, 6, tmp_path / "other").guess.shape, pool.guess.shape)
+
+
+def test_a_pool_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path / "peer")), "folds": 2}, tiny_training_data())
+    first = first_guess_pool(guess, dataset(context=(-1, 1)), 3, tmp_path / "pool")
+    monkeypatch.setattr(guess, "estimate", None)
+    second = first_guess_pool(guess, dataset(context=(-1, 1)), 3, tmp_path / "pool")
+    assert np.array_equal(first.guess, second.guess)
+    assert first.covariates.shape[1] == len(dataset(context=(-1, 1)).codec.given())
+
+
+def test_the_peer_is_asked_with_every_frame(tmp_path: Path) -> None:
+    """What the peer sees in training is what was drawn: values, errors, dates."""
+    data = dataset(context=(-1, 1))
+    asked: list[xr.Dataset] = []
+
+    class Recorder(FirstGuess):
+        def estimate(self, observations: xr.Dataset, *, training: int | None = None) -> Any:
+            asked.append(observations)
+            return super().estimate(observations, training=training)
+
+    peer = load_reconstructor(fitted("Climatology", tmp_path / "peer"))
+    pool = first_guess_pool(Recorder(peer, folds=[(data.times, peer)]), data, 2, tmp_path / "pool")  # type: ignore[arg-type]
+    for number, seen in enumerate(asked):
+        time = int(pool.time[number])
+        now = list(seen["time"].values).index(data.stamps[time])
+        rows, columns = np.arange(8), np.arange(12)
+        found = data.codec.encode("thetao", seen["thetao"].values[[now]], data.stamps[[time]], rows, columns)[0]
+        assert np.allclose(np.nan_to_num(found), pool.observations[number], atol=1e-4)
+        assert np.array_equal(np.isfinite(found), pool.observed[number])
+        for stamp in seen["time"].values:
+            assert stamp in data.stamps[data.times]
+
+
+def test_a_peer_that_cannot_leave_out_needs_folds(tmp_path: Path) -> None:
+    run = str(fitted("Climatology", tmp_path))
+    with pytest.raises(ConfigurationError, match="folds: 5"):
+        FirstGuess.open({"run": run}, tiny_training_data())
+    with pytest.raises(ConfigurationError, match="folds=1"):
+        FirstGuess.open({"run": run, "folds": 1}, tiny_training_data())
+
+
+@pytest.mark.parametrize("peer", ["LinearInterpolation", "OptimalInterpolation"])
+def test_residuals_covariates_and_context_together(tmp_path: Path, peer: str) -> None:
+    training = pytest.importorskip("driftfield.training")
+    spec: dict[str, Any] = {"run": str(fitted(peer, tmp_path / "peer")), "pool": 4}
+    if peer == "LinearInterpolation":
+        spec["folds"] = 2
+    model = DiffusionReconstructor(
+        network={"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1]},
+        observing=SYSTEM,
+        first_guess=spec,
+        context=[-1, 1],
+        validation_samples=2,
+        sampler={"class": "DPMSolverPP2M", "evaluations": 2},
+    )
+    trainer = training.LightningTrainer(steps=2, batch_size=2, validate_every=2, loggers=[])
+    model.fit(tiny_training_data(), trainer=trainer, folder=tmp_path / "run")
+    model.save(tmp_path / "run")
+    seen = observe(tiny_ocean(), SYSTEM["observe"], error=0.05, seed=3).isel(time=slice(0, 3))  # type: ignore[arg-type]
+    found = model.reconstruct(seen, members=2)
+    again = load_reconstructor(tmp_path / "run").reconstruct(seen, members=2)
+    assert np.allclose(found["thetao_member"], again["thetao_member"], equal_nan=True, atol=1e-4)
+    assert bool(np.isfinite(found["thetao"]).any())
