@@ -130,3 +130,44 @@ def test_members_are_asked_for():
     truth = xr.DataArray(np.zeros(3), dims="cell")
     with pytest.raises(DataError, match="dimension 'member'"):
         ensembles.crps_fair(truth, truth)
+
+
+@pytest.mark.parametrize("size", [4, 16])
+def test_five_bins_of_a_perfect_ensemble_have_the_ratio_one(size):
+    table = ensembles.spread_skill_bins(*perfect(size))
+    assert table.sizes["bin"] == 5
+    np.testing.assert_allclose(table["ratio"], 1, rtol=0.06)
+    assert int(table["count"].sum()) == CELLS
+
+
+def test_sorting_by_the_spread_that_is_judged_would_blame_noise():
+    rng = np.random.default_rng(0)
+    members = xr.DataArray(rng.standard_normal((16, CELLS)), dims=("member", "cell"))
+    truth = xr.DataArray(rng.standard_normal(CELLS), dims="cell")
+    np.testing.assert_allclose(ensembles.spread_skill_bins(members, truth)["ratio"], 1, rtol=0.03)
+    table = ensembles.spread_bins(members, truth, bins=5)
+    ratio = (table["spread"] / table["error"]).values
+    assert ratio[0] < 0.85
+    assert ratio[-1] > 1.2
+
+
+def test_five_bins_show_a_wrong_pattern_that_one_factor_hides():
+    members, truth = perfect(16)
+    mean, sd = members.mean("member"), members.std("member", ddof=1)
+    wrong = mean + (members - mean) / sd**2  # certain where it errs most
+    wrong = mean + (wrong - mean) / ensembles.spread_skill(wrong, truth)
+    assert float(ensembles.spread_skill(wrong, truth)) == pytest.approx(1)
+    ratio = ensembles.spread_skill_bins(wrong, truth)["ratio"].values
+    assert ratio[0] < 0.5
+    assert ratio[-1] > 1.5
+    assert (np.diff(ratio) > 0).all()
+
+
+def test_five_bins_of_a_stated_spread():
+    rng = np.random.default_rng(0)
+    spread = np.exp(0.6 * rng.standard_normal(CELLS))
+    truth = xr.DataArray(spread * rng.standard_normal(CELLS), dims="cell")
+    mean, sd = xr.zeros_like(truth), xr.DataArray(spread, dims="cell")
+    np.testing.assert_allclose(ensembles.spread_skill_bins_gaussian(mean, sd, truth)["ratio"], 1, rtol=0.06)
+    half = ensembles.spread_skill_bins_gaussian(mean, sd / 2, truth, mask=truth > 0)
+    np.testing.assert_allclose(half["ratio"], 0.5, rtol=0.06)

@@ -12,7 +12,8 @@ from driftfield.evaluate import ensembles
 from driftfield.evaluate.comparison import best_methods, scores_table, skill_ratio, skill_ratio_best
 from driftfield.evaluate.evaluation import evaluate, write_scores
 
-NAMES = {"rmse", "mae", "bias", "correlation", "psnr", "ssim", "crps", "spread_skill", "coverage_90", "n"}
+SCALARS = {"rmse", "mae", "bias", "correlation", "psnr", "ssim", "crps", "spread_skill", "coverage_90", "n"}
+NAMES = SCALARS | {"spread_bins"}
 
 
 @pytest.fixture(scope="module")

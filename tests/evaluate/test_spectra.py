@@ -5,7 +5,15 @@ import pytest
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.evaluate.spectra import box_spectra, isotropic_spectrum, largest_box, spacing_km, zonal_spectrum
+from driftfield.evaluate.spectra import (
+    box_spectra,
+    isotropic_spectrum,
+    largest_box,
+    resolved_wavelength,
+    segment_spectra,
+    spacing_km,
+    zonal_spectrum,
+)
 
 
 def field(values: np.ndarray) -> xr.DataArray:
@@ -82,3 +90,49 @@ def test_holes_and_uneven_grids_are_errors():
     uneven = noise.assign_coords(lat=np.sort(np.random.default_rng(0).random(20)))
     with pytest.raises(DataError, match="evenly spaced lat"):
         isotropic_spectrum(uneven)
+
+
+def islands(shape: tuple[int, int]) -> xr.DataArray:
+    """Water with an island every 50 columns, in other places from row to row, so that there is no large box."""
+    inside = np.ones(shape, dtype=bool)
+    for row in range(shape[0]):
+        inside[row, (17 * row) % 50 :: 50] = False
+    return field(np.zeros(shape)).copy(data=inside)
+
+
+def low_pass(truth: xr.DataArray, wavelength_km: float) -> xr.DataArray:
+    """Each row without what a filter takes away: the error has half of the power at this wavelength."""
+    dx = spacing_km(truth)[1]
+    k = np.fft.rfftfreq(truth.sizes["lon"], dx)
+    # 1 - response = sqrt(1/2) at k = 1 / wavelength
+    response = np.exp(-np.log(1 / (1 - np.sqrt(0.5))) * (k * wavelength_km) ** 2)
+    return truth.copy(data=np.fft.irfft(np.fft.rfft(truth.values) * response, n=truth.sizes["lon"]))
+
+
+@pytest.mark.parametrize("wavelength", [120.0, 250.0])
+def test_the_resolved_wavelength_of_a_known_filter_is_found_between_islands(wavelength: float) -> None:
+    truth = field(np.cumsum(np.random.default_rng(3).standard_normal((12, 12, 400)), axis=-1))  # red, as the sea is
+    inside = islands((12, 400))
+    parts = {"truth": truth.where(inside), "error": (low_pass(truth, wavelength) - truth).where(inside)}
+    with pytest.raises(DataError, match="No straight segment of 3000 km"):
+        segment_spectra(parts, inside, length_km=3000)
+    found = segment_spectra(parts, inside, length_km=1000)
+    assert resolved_wavelength(found["error"], found["truth"]) == pytest.approx(wavelength, rel=0.1)
+
+
+def test_segments_keep_the_variance_and_read_no_land() -> None:
+    noise = field(np.random.default_rng(4).standard_normal((20, 12, 400)))
+    inside = islands((12, 400))
+    spectrum = segment_spectra({"truth": noise.where(inside)}, inside, length_km=1000)["truth"]
+    assert float(spectrum.sum() * spectrum["wavenumber"][0]) == pytest.approx(1, abs=0.1)
+    flooded = segment_spectra({"truth": noise.where(inside, 1e6)}, inside, length_km=1000)["truth"]
+    xr.testing.assert_identical(flooded, spectrum)
+    with pytest.raises(DataError, match="'truth' has some"):
+        segment_spectra({"truth": noise.where(noise.lon > 20)}, inside, length_km=1000)
+
+
+def test_all_or_nothing_is_resolved() -> None:
+    truth = zonal_spectrum(field(np.random.default_rng(5).standard_normal((8, 64))))
+    assert resolved_wavelength(0.4 * truth, truth) == pytest.approx(float(truth["wavelength"][-1]))
+    assert resolved_wavelength(0.0 * truth, truth) == pytest.approx(float(truth["wavelength"][-1]))
+    assert resolved_wavelength(0.6 * truth, truth) is None

@@ -45,7 +45,8 @@ def align(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr
 
     Arguments:
         truth: Canonical data set; may hold more times and a larger region.
-        outputs: Reconstructions; the attribute `method` names them, else the key.
+        outputs: Reconstructions; the attribute `method` names them, else the key. Raw and calibrated results of one method
+            are told apart.
         observations: Canonical observation file; may hold more times and a larger region.
 
     Raises:
@@ -92,13 +93,23 @@ def time_keys(time: xr.DataArray) -> list[str]:
 
 
 def _by_method(outputs: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """Outputs by the name of their method; a method that comes twice keeps its key beside its name."""
+    """Outputs by the name of their method; one that comes twice keeps beside it what tells it from the others.
+
+    That is "raw" and "calibrated" where just two files of a method differ so, else the key.
+    """
     methods = {key: str(dataset.attrs.get("method", key)) for key, dataset in outputs.items()}
-    names = list(methods.values())
-    return {
-        methods[key] if names.count(methods[key]) == 1 else f"{methods[key]} ({key})": dataset
-        for key, dataset in outputs.items()
-    }
+    named = {}
+    for key, dataset in outputs.items():
+        same = [other for other, method in methods.items() if method == methods[key]]
+        states = {other: _state(outputs[other]) for other in same}
+        said = states[key] if len(same) == 2 and len(set(states.values())) == 2 else key
+        named[methods[key] if len(same) == 1 else f"{methods[key]} ({said})"] = dataset
+    return named
+
+
+def _state(output: xr.Dataset) -> str:
+    """Whether a reconstruction was calibrated; `Calibration.apply` and `--raw` leave the attribute `calibration`."""
+    return "calibrated" if str(output.attrs.get("calibration", "")).startswith("spread") else "raw"
 
 
 def _select(dataset: xr.Dataset, times: Sequence[str], grid: xr.Dataset, what: str) -> xr.Dataset:

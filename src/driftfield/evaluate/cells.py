@@ -50,6 +50,7 @@ class Cells:
         weights: (cell), or None where all count alike.
         members: (member, cell), or None where there is one only.
         sd: (cell), or None where the file has none.
+        lower, upper: Ends of a stated interval (cell), or None where the file has none.
     """
 
     truth: xr.DataArray
@@ -58,6 +59,8 @@ class Cells:
     weights: xr.DataArray | None
     members: xr.DataArray | None
     sd: xr.DataArray | None
+    lower: xr.DataArray | None = None
+    upper: xr.DataArray | None = None
 
     @classmethod
     def join(cls, parts: "Sequence[Cells]") -> "Cells":
@@ -106,7 +109,33 @@ class Cells:
         numbers: dict[str, object] = {
             name: float(value) if value is not None and np.isfinite(value) else None for name, value in found.items()
         }
-        return {**numbers, "n": int(self.truth.size)}
+        return {**numbers, **self._interval(), "n": int(self.truth.size), "spread_bins": self._spread_bins(kind)}
+
+    def bins(self, kind: str) -> xr.Dataset | None:
+        """Spread and error in five bins of spread, None without a spread."""
+        if kind == "ensemble" and self.members is not None:
+            return ensembles.spread_skill_bins(self.members, self.truth, weights=self.weights)
+        if kind == "gaussian" and self.sd is not None:
+            return ensembles.spread_skill_bins_gaussian(self.mean, self.sd, self.truth, weights=self.weights)
+        return None
+
+    def _spread_bins(self, kind: str) -> dict[str, list[float | None]] | None:
+        """`bins` as JSON knows them."""
+        table = self.bins(kind)
+        if table is None:
+            return None
+        return {str(c): [float(v) if np.isfinite(v) else None for v in table[c].values] for c in table}
+
+    def _interval(self) -> dict[str, object]:
+        """How often a stated interval holds the truth, and how wide it is; nothing where none is stated."""
+        if self.lower is None or self.upper is None:
+            return {}
+        known = self.truth.notnull()
+        inside = ((self.truth >= self.lower) & (self.truth <= self.upper)).astype(np.float64)
+        return {
+            "interval_coverage": float(scores.masked_mean(inside, known, weights=self.weights)),
+            "interval_width": float(scores.masked_mean(self.upper - self.lower, known, weights=self.weights)),
+        }
 
 
 class Picker:
@@ -136,7 +165,9 @@ class Picker:
         true = level_slice(self.truth, index).load()
         mean = level_slice(self.output[self.name], index).load()
         inside = level_slice(self.domain, index) & true.notnull() & mean.notnull()
-        members, sd = self.output.get(f"{self.name}_member"), self.output.get(f"{self.name}_sd")
+        members, sd, lower, upper = (
+            self.output.get(f"{self.name}_{part}") for part in ("member", "sd", "lower", "upper")
+        )
         area = true["lat"].copy(data=np.cos(np.deg2rad(true["lat"].values))).broadcast_like(true)
         return Cells(
             truth=flat(true),
@@ -145,4 +176,6 @@ class Picker:
             weights=flat(area.transpose(*true.dims)) if self.area_weighted else None,
             members=flat(members) if members is not None and members.sizes["member"] > 1 else None,
             sd=flat(sd) if sd is not None else None,
+            lower=flat(lower) if lower is not None else None,
+            upper=flat(upper) if upper is not None else None,
         )

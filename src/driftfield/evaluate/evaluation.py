@@ -5,7 +5,8 @@
     truth, observations, {method: reconstruction}  ->  {method: {variable: {score: value, "levels": {metres: {...}}}}}
 
 The overall scores of a variable pool all its cells. A deterministic answer (one member, or no spread) has the CRPS of
-its absolute error and neither a spread-skill ratio nor a coverage: they are null, not zero.
+its absolute error and neither a spread-skill ratio nor a coverage: they are null, not zero. `spread_bins` holds the
+ratio in five bins of spread; a method that states an interval has `interval_coverage` and `interval_width` too.
 """
 
 __all__ = [
@@ -45,7 +46,7 @@ class Evaluation:
         held_out: Scored cells by variable, and their share of the domain.
         members: Size of the ensemble by method.
         ranks: Rank histogram (frequencies) by method and variable, where there is an ensemble.
-        reliability: Spread and error in bins of spread (`ensembles.spread_bins`) by method and variable.
+        reliability: Spread and error in five bins of spread (`ensembles.spread_skill_bins`) by method and variable.
         spectra: Power spectra by variable and level, one curve per method and the truth.
         attributes: Attributes of the reconstruction files by method.
         notes: What a reader should know.
@@ -183,11 +184,12 @@ def _score_method(parts: Mapping[str | None, Cells], method: str, name: str, res
     kind = pooled.kind
     levels = {key: part.scores(kind) for key, part in parts.items() if key is not None}
     result.scores[method][name] = {**pooled.scores(kind), "levels": levels}
+    if (bins := pooled.bins(kind)) is not None:
+        result.reliability.setdefault(method, {})[name] = bins
     if kind == "ensemble" and pooled.members is not None:
         members, true, weights = pooled.members, pooled.truth, pooled.weights
         histogram = ensembles.rank_histogram(members, true, weights=weights)
         result.ranks.setdefault(method, {})[name] = histogram.values
-        result.reliability.setdefault(method, {})[name] = ensembles.spread_bins(members, true, weights=weights)
 
 
 def _add_spectra(aligned: Aligned, name: str, domain: xr.DataArray, result: Evaluation) -> None:

@@ -30,8 +30,8 @@ CAPTIONS = {
     "levels": "Scores of held-out cells by depth. Spread over skill is 1 (dashed) for honest uncertainty.",
     "ranks": "Rank of the truth among the members: flat at 1 (dashed) is perfect, "
     "a U overconfident, a dome too cautious.",
-    "reliability": "Error found against spread promised, in equally full bins of spread: "
-    "on the dashed line is perfect.",
+    "reliability": "Error found against spread promised, in five equally full bins of spread, with spread over skill of "
+    "each: on the dashed line is perfect. Cells are sorted by one half of the members and judged by the other.",
     "spectra": "Power spectra in a box without land. A mean may lose power at scales that are not observed, a member "
     "should not.",
 }

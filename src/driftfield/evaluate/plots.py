@@ -196,17 +196,22 @@ def draw_ranks(ranks: Mapping[str, np.ndarray], *, title: str) -> Figure:
 
 
 def draw_reliability(bins: Mapping[str, xr.Dataset], *, units: str, title: str) -> Figure:
-    """Error found against spread promised, in equally full bins of spread."""
-    figure = Figure(figsize=(5.4, 5.0), layout="constrained")
-    ax = figure.subplots()
+    """Error found against spread promised, and their ratio, in equally full bins of spread."""
+    figure = Figure(figsize=(10.0, 4.6), layout="constrained")
+    ax, ratios = figure.subplots(1, 2)
     top = 0.0
     for colour, (method, table) in zip(_palette(bins), bins.items(), strict=True):
         ax.plot(table["spread"], table["error"], "o-", color=colour, label=method.replace("_", " "))
         top = max(top, float(table["spread"].max()), float(table["error"].max()))
+        ratios.plot(np.arange(1, table.sizes["bin"] + 1), table["ratio"], "o-", color=colour)
     ax.plot([0, 1.05 * top], [0, 1.05 * top], color=TRUTH, lw=1, ls="--", label="reliable")
     ax.set(xlabel=f"spread [{units}]", ylabel=f"rms error of the mean [{units}]", xlim=(0, None), ylim=(0, None))
+    ratios.axhline(1, color=TRUTH, lw=1, ls="--")
+    ratios.set(xlabel="bin, from the most certain cells to the least", ylabel="spread / skill [1]", ylim=(0, None))
+    ratios.xaxis.set_major_locator(MaxNLocator(integer=True))
     _headline(figure, title)
-    ax.grid(alpha=0.3)
+    for each in (ax, ratios):
+        each.grid(alpha=0.3)
     ax.legend(frameon=False)
     return figure
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from importlib.resources import files as package_files
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 from jinja2 import Environment, StrictUndefined
 
@@ -31,6 +32,8 @@ OVERALL = {
     "psnr": "PSNR [dB]",
     "ssim": "SSIM",
 }
+INTERVAL = {"interval_coverage": "held by the interval", "interval_width": "width of the interval"}
+IN_UNITS = ("rmse", "mae", "bias", "crps", "interval_width")
 BY_LEVEL = {"rmse": "RMSE", "crps": "fair CRPS", "spread_skill": "spread / skill", "coverage_90": "90 % coverage"}
 LIBRARIES = ("driftfield", "numpy", "xarray", "matplotlib")
 
@@ -122,9 +125,8 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
     """What the template shows of one variable."""
     rows = {method: found[name] for method, found in evaluation.scores.items() if name in found}
     units = evaluation.units[name]
-    labels = {
-        s: f"{label} [{units}]" if s in ("rmse", "mae", "bias", "crps") else label for s, label in OVERALL.items()
-    }
+    stated = OVERALL | (INTERVAL if any("interval_coverage" in row for row in rows.values()) else {})
+    labels = {s: f"{label} [{units}]" if s in IN_UNITS else label for s, label in stated.items()}
     cells, share = evaluation.held_out[name]
     levels = list(dict.fromkeys(key for row in rows.values() for key in row["levels"]))  # type: ignore[attr-defined]
     return {
@@ -141,6 +143,11 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
         if levels
         else {},
         "depths": levels,
+        "bins": {
+            method: [_number(ratio if np.isfinite(ratio) else None) for ratio in map(float, found[name]["ratio"])]
+            for method, found in evaluation.reliability.items()
+            if name in found
+        },
         "ranks": {
             method: [float(r) * len(found[name]) for r in found[name]]
             for method, found in evaluation.ranks.items()

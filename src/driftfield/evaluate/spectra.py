@@ -6,9 +6,24 @@ h is the Hann window and the plane the least-squares one, so that what does not 
 leak into every wavelength. A spectrum needs a box without holes: `largest_box` finds the biggest one that lies in the
 domain. Distances are kilometres at the middle latitude of the box. The *mean* of an ensemble is meant to lose power
 at scales that the observations leave open; a *member* is not.
+
+A sea full of islands has no large box, but many straight pieces along longitude: `segment_spectra` averages over all of
+them. From these comes the wavelength down to which a reconstruction resolves the field (Ballarotta et al. 2019,
+doi:10.5194/os-15-1091-2019):
+
+    resolved wavelength = the longest one at which E_error(k) > E_truth(k) / 2
 """
 
-__all__ = ["Box", "box_spectra", "isotropic_spectrum", "largest_box", "spacing_km", "zonal_spectrum"]
+__all__ = [
+    "Box",
+    "box_spectra",
+    "isotropic_spectrum",
+    "largest_box",
+    "resolved_wavelength",
+    "segment_spectra",
+    "spacing_km",
+    "zonal_spectrum",
+]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,18 +104,27 @@ def spacing_km(field: xr.DataArray) -> tuple[float, float]:
     Raises:
         DataError: the grid is not evenly spaced (to 1 %), or has fewer than two cells along an axis.
     """
-    steps = []
-    for name in ("lat", "lon"):
-        values = np.asarray(field[name], dtype=np.float64)
-        step = np.diff(values)
-        if len(step) == 0 or np.ptp(step) > 0.01 * abs(step.mean()):
-            raise DataError(
-                f"A spectrum needs an evenly spaced {name}, found {len(values)} values with steps "
-                f"{step.min(initial=np.inf):g} to {step.max(initial=-np.inf):g}. "
-                "Regrid first, or choose a smaller region."
-            )
-        steps.append(abs(step.mean()) * np.pi / 180 * EARTH_RADIUS_KM)
-    return steps[0], steps[1] * float(np.cos(np.deg2rad(field["lat"].mean())))
+    step = [_even_step(field, name) * np.pi / 180 * EARTH_RADIUS_KM for name in ("lat", "lon")]
+    return step[0], step[1] * float(np.cos(np.deg2rad(field["lat"].mean())))
+
+
+def _row_spacing_km(field: xr.DataArray) -> np.ndarray:
+    """Distance between neighbours along longitude in every row, km."""
+    step = _even_step(field, "lon") * np.pi / 180 * EARTH_RADIUS_KM
+    return np.maximum(step * np.cos(np.deg2rad(field["lat"].values.astype(np.float64))), 1e-6)
+
+
+def _even_step(field: xr.DataArray, name: str) -> float:
+    """Degrees between neighbours along an axis."""
+    values = np.asarray(field[name], dtype=np.float64)
+    step = np.diff(values)
+    if len(step) == 0 or np.ptp(step) > 0.01 * abs(step.mean()):
+        raise DataError(
+            f"A spectrum needs an evenly spaced {name}, found {len(values)} values with steps "
+            f"{step.min(initial=np.inf):g} to {step.max(initial=-np.inf):g}. "
+            "Regrid first, or choose a smaller region."
+        )
+    return float(abs(step.mean()))
 
 
 def isotropic_spectrum(field: xr.DataArray) -> xr.DataArray:
@@ -145,10 +169,74 @@ def zonal_spectrum(field: xr.DataArray) -> xr.DataArray:
     """
     values, (_, dx) = _checked(field, at_least=(2, 4))
     nx = values.shape[-1]
-    power = np.abs(np.fft.rfft(_tapered_rows(values.reshape(-1, nx)), axis=-1)) ** 2
-    power = power.mean(0)[1:] / nx**2
-    power[: (nx - 1) // 2] *= 2  # the negative wavenumbers; Nyquist, where there is one, stands alone
+    power = _row_power(values.reshape(-1, nx))
     return _spectrum(power * nx * dx, np.arange(1, len(power) + 1) / (nx * dx), field)
+
+
+def segment_spectra(fields: Mapping[str, xr.DataArray], inside: xr.DataArray, *, length_km: float) -> xr.Dataset:
+    """Zonal spectra of several fields, averaged over all straight segments of one length that lie in the domain.
+
+    In each row the segments have as many cells as come nearest to `length_km` at its latitude, so that the n-th
+    wavenumber of every row is n / length_km; they overlap by half. A land cell is never read.
+
+    Arguments:
+        fields: (..., lat, lon) each, finite in `inside`, evenly spaced along lon.
+        inside: (lat, lon).
+        length_km: Length of a segment, and the longest wavelength.
+
+    Returns:
+        E(k) over `wavenumber` (cycles per km) up to the Nyquist wavenumber of the coarsest row, one curve per field;
+        attributes `length_km` and `segments`.
+
+    Raises:
+        DataError: no segment of that length lies in the domain, a hole, or an uneven grid.
+    """
+    where = inside.transpose("lat", "lon").values.astype(bool)
+    first = next(iter(fields.values()))
+    dx = _row_spacing_km(first)
+    cells = np.rint(length_km / dx).astype(int)
+    count = int(min(cells, default=0) // 2)
+    pieces = [(row, start, n) for row, n in enumerate(cells) for start in _starts(where[row], int(n))] if count else []
+    if count < 4 or not pieces:
+        raise DataError(
+            f"No straight segment of {length_km:g} km along longitude with 8 cells or more lies in the domain. Choose a "
+            "shorter one, or evaluate a region with more open water."
+        )
+    curves = {}
+    for name, field in fields.items():
+        values = field.transpose(..., "lat", "lon").values.astype(np.float64)
+        energy = np.zeros(count)
+        for row, start, n in pieces:
+            power = _row_power(values[..., row, start : start + n].reshape(-1, n))[:count]
+            energy += power * length_km / len(pieces)
+        if not np.isfinite(energy).all():
+            raise DataError(f"A spectrum needs a field without holes in the domain; {name!r} has some. Fill it first.")
+        curves[name] = _spectrum(energy, np.arange(1, count + 1) / length_km, field)
+    return xr.Dataset(curves, attrs={"kind": "zonal segments", "length_km": length_km, "segments": len(pieces)})
+
+
+def resolved_wavelength(error: xr.DataArray, truth: xr.DataArray) -> float | None:
+    """The wavelength in km down to which the error has less than half of the truth's power.
+
+    From the longest wavelength towards short ones the first crossing counts, interpolated in log E and log k.
+
+    Arguments:
+        error, truth: E(k) over `wavenumber`, such as `segment_spectra` gives.
+
+    Returns:
+        None if not even the longest wavelength is resolved; the shortest one of the spectrum if all are.
+    """
+    k = error["wavenumber"].values
+    tiny = np.finfo(float).tiny
+    excess = np.log(np.maximum(error.values, tiny)) - np.log(np.maximum(0.5 * truth.values, tiny))
+    over = np.flatnonzero(excess > 0)
+    if not over.size:
+        return float(1 / k[-1])
+    n = int(over[0])
+    if n == 0:
+        return None
+    share = -excess[n - 1] / (excess[n] - excess[n - 1])
+    return float(np.exp(-((1 - share) * np.log(k[n - 1]) + share * np.log(k[n]))))
 
 
 def _spectrum(energy: np.ndarray, wavenumber: np.ndarray, field: xr.DataArray) -> xr.DataArray:
@@ -172,6 +260,24 @@ def _checked(field: xr.DataArray, *, at_least: tuple[int, int]) -> tuple[np.ndar
     if holes:
         raise DataError(f"A spectrum needs a field without holes, found {holes} NaN. Choose a box with `largest_box`.")
     return values, spacing_km(field)
+
+
+def _row_power(rows: np.ndarray) -> np.ndarray:
+    """Mean power (wavenumber 1, 2, ...) of (row, lon); sums to the mean square of the tapered rows."""
+    nx = rows.shape[-1]
+    power = (np.abs(np.fft.rfft(_tapered_rows(rows), axis=-1)) ** 2).mean(0)[1:] / nx**2
+    power[: (nx - 1) // 2] *= 2  # the negative wavenumbers; Nyquist, where there is one, stands alone
+    return power
+
+
+def _starts(inside: np.ndarray, cells: int) -> list[int]:
+    """First cells of the segments of one row, half a segment apart within every stretch of water."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
+    return [
+        int(start)
+        for west, east in zip(edges[::2], edges[1::2], strict=True)
+        for start in range(west, east - cells + 1, max(1, cells // 2))
+    ]
 
 
 def _tapered(values: np.ndarray) -> np.ndarray:
