@@ -1,9 +1,14 @@
 """A file is the old one or the new one, never half of one, and never replaced unasked."""
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from driftfield import files
 from driftfield.errors import ExistsError, UserError
 from driftfield.files import replacing, write_text
 
@@ -62,3 +67,48 @@ def test_a_folder_that_cannot_be_made_is_the_users_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write"), replacing(tmp_path / "file" / "a.txt"):
         pytest.fail("the block must not run")
+
+
+def test_a_folder_is_replaced_also_where_the_system_cannot_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    test_a_folder_replaces_a_folder(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, folder: bool) -> None:
+    target = tmp_path / "a.nc"
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    left = tmp_path / f"{files._prefix(target)}{int(dead.stdout)}-0123abcd.tmp.nc"
+    left.mkdir() if folder else left.write_text("half")
+    alive = tmp_path / f"{files._prefix(target)}{os.getpid()}-0123abcd.tmp.nc"
+    alive.write_text("somebody writes this")
+    other = tmp_path / ".a.nc.elsewhere-1-0123abcd.tmp.nc"
+    other.write_text("another machine writes this")
+    write_text(target, "one")
+    assert {p.name for p in tmp_path.iterdir()} == {"a.nc", alive.name, other.name}
+
+
+def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "run.zarr"
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    retired = tmp_path / f"{files._prefix(target)}{int(dead.stdout)}-0123abcd.old"
+    retired.mkdir()
+    (retired / "one").write_text("one")
+    with pytest.raises(RuntimeError), replacing(target, overwrite=True):
+        raise RuntimeError
+    assert (target / "one").read_text() == "one"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_is_the_users_error(tmp_path: Path, number: int) -> None:
+    with pytest.raises(UserError, match=r"Cannot write .*a\.nc"), replacing(tmp_path / "a.nc"):
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(OSError, match=r"[Dd]eadlock|avoided"), replacing(tmp_path / "a.nc"):
+        raise OSError(errno.EDEADLK, os.strerror(errno.EDEADLK))
+
+
+def test_a_name_that_is_too_long_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Cannot write"):
+        write_text(tmp_path / ("n" * 300), "text")

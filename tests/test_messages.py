@@ -140,8 +140,8 @@ def test_no_message_names_a_half_written_file(folder: Path) -> None:
     assert not [path.name for path in folder.rglob(".*.tmp*")]
 
 
-def test_an_error_of_ours_is_code_1_and_asks_for_a_report(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_error_of_ours_is_code_1_and_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     import driftfield.cli
 
@@ -149,7 +149,27 @@ def test_an_error_of_ours_is_code_1_and_asks_for_a_report(
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr(driftfield.cli, "app", fail)
-    with pytest.raises(SystemExit) as end:
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "driftfield-error.log"
+    for count in (1, 2):
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("driftfield: internal error: RuntimeError: two lines. ")
+        assert str(log) in line
+        assert log.read_text().count("Traceback (most recent call last)") == count
+    assert "in fail" in log.read_text()
+
+
+def test_a_log_that_cannot_be_written_here_lies_among_the_temporary_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import driftfield.cli
+
+    monkeypatch.setattr(driftfield.cli, "app", lambda: 1 / 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.chdir("/proc" if Path("/proc").is_dir() else tmp_path)
+    with pytest.raises(SystemExit):
         main()
-    assert end.value.code == 1
-    assert "internal error: RuntimeError" in capsys.readouterr().err
+    assert str(tmp_path / "driftfield-error.log") in capsys.readouterr().err

@@ -1,14 +1,21 @@
 """A run is a folder: `run.json` says what it is, `arrays.safetensors` holds its numbers. No pickle is read, ever.
 
     run.json    {"driftfield_format": 1, "driftfield_version": "0.1.0", "class": "OptimalInterpolation",
-                 "arguments": {...}, "extra": {...}}
+                 "arguments": {...}, "extra": {...}, "arrays_sha256": "..."}
+
+The two belong together. A run is written in three steps, of which the second decides; a reader takes the arrays that
+`run.json` names by their hash, wherever the writer was stopped, and notices a byte that has changed since:
+
+    .arrays-HASH.safetensors        new run.json with HASH        rename to arrays.safetensors
 
 An older format is brought up to date by `MIGRATIONS[version]`, a function from description and arrays to the next version's.
 """
 
-__all__ = ["MIGRATIONS", "RUN_FORMAT", "Run", "read_run", "write_run"]
+__all__ = ["MIGRATIONS", "RUN_FORMAT", "Run", "amend_run", "read_run", "write_run"]
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +27,7 @@ from safetensors.numpy import load_file, save_file
 
 from driftfield import __version__
 from driftfield.errors import FileFormatError
-from driftfield.files import replacing
+from driftfield.files import replacing, write_text
 
 RUN_FORMAT = 1
 
@@ -53,20 +60,39 @@ def write_run(
     arrays: Mapping[str, np.ndarray],
     extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes `run.json` and `arrays.safetensors` into `folder` (made if missing), each in one piece."""
+    """Writes `run.json` and `arrays.safetensors` into `folder` (made if missing): both of them, or neither."""
     folder = Path(folder)
+    arrays = {name: _native(array) for name, array in arrays.items()}
+    digest = _digest(arrays)
     description = {
         "driftfield_format": RUN_FORMAT,
         "driftfield_version": __version__,
         "class": class_name,
         "arguments": dict(arguments),
         "extra": dict(extra or {}),
+        "arrays_sha256": digest,
     }
     text = json.dumps(description, indent=2, sort_keys=True, allow_nan=False)
-    with replacing(folder / "arrays.safetensors", overwrite=True) as temporary:
-        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary)
-    with replacing(folder / "run.json", overwrite=True) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    pending = _pending(folder, digest)
+    with replacing(pending, overwrite=True) as temporary:
+        save_file(arrays, temporary)
+    write_text(folder / "run.json", text + "\n")
+    os.replace(pending, folder / "arrays.safetensors")
+    for left in folder.glob(f"*{_pending(folder, '*').name}"):  # of writers that were killed before they decided
+        left.unlink(missing_ok=True)
+
+
+def amend_run(folder: Path, extra: Mapping[str, Any]) -> None:
+    """Adds to the `extra` of a run, or replaces a part of it; its arrays are not touched.
+
+    Raises:
+        FileFormatError: the folder is no run.
+    """
+    folder = Path(folder)
+    read_run(folder)
+    description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    description["extra"] = description.get("extra", {}) | dict(extra)
+    write_text(folder / "run.json", json.dumps(description, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_run(folder: Path) -> Run:
@@ -84,22 +110,77 @@ def read_run(folder: Path) -> Run:
         ) from error
     except ValueError as error:
         raise FileFormatError(f"{folder}/run.json is damaged: {error}. Train again or restore the file.") from error
-    version = description.get("driftfield_format") if isinstance(description, dict) else None
-    if not isinstance(version, int) or not {"class", "arguments"} <= set(description):
+    _check_description(description, folder)
+    arrays = _read_arrays(folder, description.get("arrays_sha256"))
+    version = description["driftfield_format"]
+    while version < RUN_FORMAT:
+        description, arrays = MIGRATIONS[version](description, arrays)
+        version += 1
+    return Run(description["class"], description["arguments"], arrays, description.get("extra", {}))
+
+
+def hash_run(folder: Path) -> str:
+    """Of all that a reconstruction takes from a run: description and arrays, its first guess included.
+
+    Raises:
+        FileFormatError: as `read_run`.
+    """
+    folder = Path(folder)
+    run = read_run(folder)
+    own = json.dumps([run.class_name, run.arguments, run.extra, _digest(run.arrays)], sort_keys=True)
+    inner = hash_run(folder / "first_guess") if (folder / "first_guess").is_dir() else ""
+    return hashlib.sha256((own + inner).encode()).hexdigest()[:16]
+
+
+def _check_description(description: Any, folder: Path) -> None:
+    kinds = {"driftfield_format": int, "class": str, "arguments": dict, "extra": dict}
+    found: dict[str, Any] = {"extra": {}} | description if isinstance(description, dict) else {}
+    if odd := [key for key, kind in kinds.items() if type(found.get(key)) is not kind]:
         raise FileFormatError(
-            f"{folder}/run.json lacks 'driftfield_format', 'class' or 'arguments': no Driftfield run."
+            f"{folder}/run.json lacks {odd[0]!r}, or holds no {kinds[odd[0]].__name__} there: no Driftfield run. "
+            "Name a folder that `driftfield train` wrote."
         )
+    version = found["driftfield_format"]
     if version > RUN_FORMAT:
         raise FileFormatError(
             f"{folder} has run format {version}; this version reads up to {RUN_FORMAT}. Install a newer driftfield."
         )
     if version < min((RUN_FORMAT, *MIGRATIONS)):
         raise FileFormatError(f"{folder} has run format {version}, which no version wrote. Restore run.json.")
-    try:
-        arrays = load_file(folder / "arrays.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise FileFormatError(f"{folder}/arrays.safetensors cannot be read: {error}. Restore the file.") from error
-    while version < RUN_FORMAT:
-        description, arrays = MIGRATIONS[version](description, arrays)
-        version += 1
-    return Run(description["class"], description["arguments"], arrays, description.get("extra", {}))
+
+
+def _read_arrays(folder: Path, digest: str | None) -> Arrays:
+    """The arrays with this hash; runs of the first versions state none."""
+    path = folder / "arrays.safetensors"
+    arrays, failure = None, "other bytes than run.json was written with"
+    for one in (path, *([_pending(folder, digest)] if digest else [])):
+        try:
+            found = load_file(one)
+        except (OSError, SafetensorError) as error:
+            failure = failure if one != path else str(error)
+            continue
+        if digest is None or _digest(found) == digest:
+            arrays = found
+            break
+    if arrays is None:
+        raise FileFormatError(f"{path} cannot be read: {failure}. Restore the file, or train again.")
+    return arrays
+
+
+def _pending(folder: Path, digest: str) -> Path:
+    return folder / f".arrays-{digest[:16]}.safetensors"
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    array = np.asarray(array, order="C")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Of names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -10,7 +10,7 @@
 error that suggests the nearest one.
 """
 
-__all__ = ["Recipe", "read_recipe"]
+__all__ = ["Recipe", "as_recipe", "expanded", "read_recipe", "read_yaml"]
 
 import hashlib
 import json
@@ -78,6 +78,20 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         FileFormatError: the file cannot be read as YAML.
         ConfigurationError: a key that does not exist, a section that is missing, a value of the wrong kind.
     """
+    return as_recipe(read_yaml(path, overrides), path)
+
+
+def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The mapping that a YAML file holds, with values replaced.
+
+    Arguments:
+        path: The YAML file.
+        overrides: "a.b=value" each; the value is YAML.
+
+    Raises:
+        FileFormatError: the file cannot be read as YAML, or holds no mapping.
+        ConfigurationError: an override that cannot be read.
+    """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -89,11 +103,24 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise FileFormatError(f"{path} holds no mapping, found {type(content).__name__}. A recipe starts with 'data:'.")
     for override in overrides:
         _override(content, override)
-    _check(content, path)
+    return content
+
+
+def as_recipe(content: dict[str, Any], source: Path) -> Recipe:
+    """Checks the content of a recipe and puts environment variables in.
+
+    Arguments:
+        content: What a recipe file holds.
+        source: The file, for messages.
+
+    Raises:
+        ConfigurationError: a key that does not exist, a section that is missing, a value of the wrong kind.
+    """
+    _check(content, source)
     return Recipe(
         seed=content.get("seed", 0),
-        data=_expanded(content["data"], "data"),
-        reconstructor=_expanded(content["reconstructor"], "reconstructor"),
+        data=expanded(content["data"], "data"),
+        reconstructor=expanded(content["reconstructor"], "reconstructor"),
         trainer=dict(content.get("trainer") or {}),
         content=content,
     )
@@ -151,12 +178,21 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         ("covariates", str, "[sst]"),
         ("levels", int | float, "[5, 100, 500]"),
         ("time", None, "[2010-01, 2015-12]"),
+        ("vector_pairs", None, "[[uo, vo]]"),
     ):
         value = data.get(key)
         if value is None:
             continue
         if not isinstance(value, list) or not (kind is None or all(isinstance(one, kind) for one in value)):
             raise ConfigurationError(f"data.{key} is {value!r} in {path}: expected a list such as {form}.")
+    if not data["targets"]:
+        raise ConfigurationError(f"data.targets is empty in {path}: expected a list such as [thetao].")
+    for pair in data.get("vector_pairs") or ():
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
+            raise ConfigurationError(f"data.vector_pairs holds {pair!r} in {path}: expected pairs such as [uo, vo].")
+    share = (data.get("windows") or {}).get("max_nodata_fraction", 0.0)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ConfigurationError(f"data.windows.max_nodata_fraction is {share!r} in {path}: expected 0 to 1.")
     for key in ("archive", "domain"):
         value = data.get(key) or ""
         paths = value if isinstance(value, list) and key == "archive" else [value]
@@ -170,17 +206,17 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
             raise ConfigurationError(f"data.region.{axis} is {limits!r} in {path}: expected degrees such as [30, 45].")
 
 
-def _expanded(value: Any, where: str) -> Any:
+def expanded(value: Any, where: str) -> Any:
     """The same with environment variables put in; one that is not set is an error."""
     if isinstance(value, Mapping):
-        return {key: _expanded(part, f"{where}.{key}") for key, part in value.items()}
+        return {key: expanded(part, f"{where}.{key}") for key, part in value.items()}
     if isinstance(value, list):
-        return [_expanded(part, where) for part in value]
+        return [expanded(part, where) for part in value]
     if isinstance(value, str) and "$" in value:
-        expanded = os.path.expandvars(value)
-        if "$" in expanded:
+        filled = os.path.expandvars(value)
+        if "$" in filled:
             raise ConfigurationError(
                 f"{where} is {value!r}, but that environment variable is not set. Export it, or use --set {where}=PATH."
             )
-        return expanded
+        return filled
     return value

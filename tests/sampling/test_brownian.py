@@ -39,8 +39,6 @@ def test_finer_steps_sum_to_coarse_ones() -> None:
     noise = numbered_noise((4,))
     steps = torch.logspace(1, -1, 9, dtype=torch.float64).tolist()
     path = BrownianPath(noise, steps)
-    parts = sum(
-        (path.increment(a, b) * math.sqrt(1 / 8) for a, b in pairwise(steps)), Tensor([0.0])
-    )
+    parts = sum((path.increment(a, b) * math.sqrt(1 / 8) for a, b in pairwise(steps)), Tensor([0.0]))
     whole = BrownianPath(noise, [steps[0], steps[-1]]).increment(steps[0], steps[-1])
     torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-9)

@@ -1,31 +1,79 @@
-"""The command line: `driftfield simulate | mask | train | reconstruct | evaluate | diagnose | demo`, one file each.
+"""The command line: `driftfield simulate | gather | mask | train | calibrate | reconstruct | evaluate |
+compare | diagnose | demo`, one file each.
 
-Bad input ends with exit code 2 and one readable message; an error of our own ends with 1. Heavy libraries are imported inside
-the commands, so that `--help` answers at once.
+Bad input ends with exit code 2 and one readable message; an error of our own ends with 1, and keeps its traceback in a log
+file. Heavy libraries are imported inside the commands, so that `--help` answers at once.
 """
 
 __all__ = ["app", "main"]
 
 import logging
+import platform
+import re
+import shlex
 import sys
+import tempfile
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
 
-from driftfield.cli import demo, diagnose, evaluate, mask, reconstruct, simulate, train  # noqa: F401 - register themselves
+from driftfield import __version__
+from driftfield.cli import (  # noqa: F401 - register themselves
+    calibrate,
+    compare,
+    demo,
+    diagnose,
+    evaluate,
+    gather,
+    mask,
+    reconstruct,
+    simulate,
+    simulate_lorenz,
+    train,
+)
 from driftfield.cli.shared import app
 from driftfield.errors import UserError
 
+LOG = "driftfield-error.log"
+"""Where an error of our own leaves its traceback."""
+
 
 def main() -> None:
-    """Entry point: turns a `UserError` into one line and exit code 2."""
+    """Entry point: turns a `UserError` into one line and exit code 2, anything else into a log and exit code 1."""
     try:
         app()
     except UserError as error:
-        # messages that quote a library may hold line breaks
-        print(f"driftfield: {' '.join(str(error).split())}", file=sys.stderr)
+        logging.getLogger(__name__).debug("bad input", exc_info=True)
+        print(f"driftfield: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("driftfield: interrupted; what was finished is kept.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         logging.getLogger(__name__).debug("internal error", exc_info=True)
-        print(f"driftfield: internal error: {type(error).__name__}: {error}. Please report it.", file=sys.stderr)
+        said = f"internal error: {type(error).__name__}: {_one_line(error)}"
+        print(f"driftfield: {said}. {_kept_traceback()}. Please report it.", file=sys.stderr)
         sys.exit(1)
+
+
+def _one_line(error: BaseException) -> str:
+    """What an error says, without the line breaks of a library, and without the bulk of what a file holds."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"'([^']{40})[^']{120,}'", r"'\1...'", text)
+    return text if len(text) <= 1000 else f"{text[:700]} ... {text[-290:]}"
+
+
+def _kept_traceback() -> str:
+    """Adds the traceback in the works to a log, here or in the folder for temporary files; says where."""
+    text = (
+        f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} driftfield {__version__}, Python {platform.python_version()}, "
+        f"{platform.platform()}\n{shlex.join(sys.argv)}\n{traceback.format_exc()}\n"
+    )
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        try:
+            with (folder / LOG).open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+        except OSError:
+            continue
+        return f"The traceback is in {folder / LOG}"
+    return "The traceback could not be written anywhere: use --verbose to see it"

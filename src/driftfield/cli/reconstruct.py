@@ -2,6 +2,7 @@
 
 __all__ = ["reconstruct"]
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,21 +36,30 @@ def reconstruct(
     replacement: Annotated[
         bool, typer.Option("--replacement", help="Impose the observations without error while sampling.")
     ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
+    from driftfield import __version__
+    from driftfield.checkpoint import hash_run
     from driftfield.conventions import FORMAT
-    from driftfield.data.sources import is_periodic, write_dataset
+    from driftfield.data.sources import is_periodic
     from driftfield.reconstruct import load_reconstructor
     from driftfield.reconstruct.postprocess import smoothed
+    from driftfield.reconstruct.writer import Work, write_reconstruction
 
-    check_output(out, overwrite=overwrite)
+    check_output(out, overwrite=overwrite or resume)
     if not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
         whole(value, option, least=least)
     register()
-    reconstructor = load_reconstructor(find_run(run))
+    folder = find_run(run)
+    reconstructor: Any = load_reconstructor(folder)
+    left_out = {}
+    if raw and getattr(reconstructor, "calibration", None) is not None:
+        reconstructor.calibration, left_out = None, {"calibration": "left out (--raw)"}
     observations = open_observations(obs, domain)
     given: dict[str, Any] = {}
     if hasattr(reconstructor, "sampler"):
@@ -62,9 +72,23 @@ def reconstruct(
         if not hasattr(reconstructor, "replacement"):
             raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --replacement.")
         reconstructor.replacement = True
-    result = reconstructor.reconstruct(observations, members=members, seed=seed, **given)
-    if smooth:
-        result = smoothed(result, smooth, is_periodic(result["lon"]))
-    result.attrs |= {"run": run.name, "observations": obs.name, "driftfield_format": FORMAT}
-    write_dataset(result, out, overwrite=overwrite)
-    print(f"wrote {out}: {', '.join(map(str, result.data_vars))}")
+
+    def finish(part: Any) -> Any:
+        part = smoothed(part, smooth, is_periodic(part["lon"])) if smooth else part
+        return part.assign_attrs(left_out, run=run.name, observations=obs.name, driftfield_format=FORMAT)
+
+    depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
+    depends_on |= {"version of driftfield": __version__, "raw": raw}
+    work = Work(reconstructor, observations, members, seed, given, finish, depends_on)
+    bar = typer.progressbar(
+        length=work.dates * members, label="reconstruct", file=sys.stderr, show_eta=True, hidden=not sys.stderr.isatty()
+    )
+    with bar:
+        write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
+    print(f"wrote {out}: {', '.join(_variables(out))}")
+
+
+def _variables(out: Path) -> list[str]:
+    from driftfield.data.sources import open_fields
+
+    return list(map(str, open_fields(out).data_vars))

@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield import __version__
-from driftfield.errors import ConfigurationError, ExistsError
+from driftfield.errors import ConfigurationError, DataError, ExistsError
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -36,6 +36,9 @@ app = typer.Typer(
 )
 simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
+
+IN_MEMORY = 2**29
+"""Bytes of observations that are read at once; more than that is read date by date."""
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 SamplerName = Annotated[
@@ -83,9 +86,10 @@ def find_run(run: Path) -> Path:
 
 
 def open_observations(path: Path, domain: Path | None) -> Any:
-    from driftfield.conventions import error_of, state_variables
+    from driftfield.conventions import domain_of, error_of, state_variables
     from driftfield.data.observations import add_domain
     from driftfield.data.sources import open_fields
+    from driftfield.data.units import check_plausible
 
     observations = open_fields(path)
     if "time" not in observations.dims:
@@ -94,7 +98,22 @@ def open_observations(path: Path, domain: Path | None) -> Any:
         observations = add_domain(observations, open_fields(domain), source=str(domain))
     if exact := [name for name in state_variables(observations) if error_of(observations, name) is None]:
         logging.getLogger(__name__).info("%s states no error of %s: taken as exact", path, ", ".join(exact))
-    return observations.load()
+    if odd := [name for name in state_variables(observations) if observations[name].dtype.kind not in "fiub"]:
+        raise DataError(
+            f"{odd[0]!r} in {path} holds {observations[odd[0]].dtype}, expected numbers. Leave the variable out."
+        )
+    if observations.nbytes <= IN_MEMORY:
+        observations = observations.load()
+    for name in state_variables(observations):
+        check_plausible(observations[name], inside=domain_of(observations, name), source=str(path))
+        if (error := error_of(observations, name)) is not None:
+            error = error.where(observations[name].notnull())
+            if bool(((error < 0) | (abs(error) == float("inf"))).any()):
+                raise DataError(
+                    f"'{name}_error' in {path} holds negative or infinite numbers: expected standard deviations, "
+                    "NaN where nothing was seen. Correct the file."
+                )
+    return observations
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
@@ -115,12 +134,15 @@ def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".n
 
 def check_run(out: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuses to train over a run, or over a training that was interrupted."""
-    last = out / "checkpoints" / "last" / "run.json"
-    if resume and not last.exists():
+    from driftfield.files import writing
+
+    with writing(out):  # a name may be too long to be asked for
+        unfinished = any(run.parent.name != "best" for run in (out / "checkpoints").rglob("run.json"))
+    if resume and not unfinished:
         raise ConfigurationError(f"Nothing to resume: {out} holds no checkpoint. Leave out --resume to start.")
     if not resume:
         check_output(out / "run.json", overwrite=overwrite, suffixes=())
-    if last.exists() and not resume and not overwrite:
+    if unfinished and not resume and not overwrite:
         raise ExistsError(f"{out} holds an unfinished training. Pass --resume to go on, or --overwrite to start again.")
 
 

@@ -5,15 +5,17 @@ from pathlib import Path
 
 from driftfield import diffusion, networks, sampling  # their classes become known to runs and recipes
 from driftfield.checkpoint import read_run
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.interfaces import Reconstructor
 from driftfield.reconstruct import baselines
 from driftfield.reconstruct.diffusion import DiffusionReconstructor
+from driftfield.reconstruct.expectation_maximisation import ExpectationMaximisation
 from driftfield.reconstruct.regression import RegressionReconstructor
 from driftfield.registry import lookup
 
 __all__ = [
     "DiffusionReconstructor",
+    "ExpectationMaximisation",
     "RegressionReconstructor",
     "baselines",
     "diffusion",
@@ -32,7 +34,15 @@ def load_reconstructor(folder: Path) -> Reconstructor:
         ConfigurationError: it is of a class that is not registered.
     """
     run_class: type[Reconstructor] = lookup("reconstructor", read_run(Path(folder)).class_name)
-    return run_class.load(Path(folder))
+    try:
+        return run_class.load(Path(folder))
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise FileFormatError(
+            f"{folder}/run.json is no description of a {run_class.__name__} that this version can build: "
+            f"{type(error).__name__} {error}. Restore the run, or train again."
+        ) from error
 
 
 def shipped_run(name: str) -> Path:

@@ -1,9 +1,9 @@
 """The main job: members of p(field | observations), drawn by a conditional diffusion model in at most 20 evaluations."""
 
-__all__ = ["DiffusionReconstructor"]
+__all__ = ["DiffusionReconstructor", "Keeper"]
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -20,12 +20,24 @@ from driftfield.sampling.base import Sampler, Watcher, conditional_mean
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 
 
+class Keeper(Protocol):
+    """Remembers batches of members of one date, so that a reconstruction that was killed need not draw them again."""
+
+    def recall(self, members: Sequence[int]) -> Tensor | None:
+        """What was drawn for exactly these members, (member, channel, lat, lon) in network units; None if nothing was."""
+        ...
+
+    def keep(self, members: Sequence[int], fields: Tensor) -> None:
+        """Remembers them."""
+        ...
+
+
 @register("reconstructor")
 class DiffusionReconstructor(NetworkReconstructor):
     """A conditional diffusion model as a `Reconstructor`.
 
     Arguments:
-        network, observing, normalizer, augment, first_guess, validation_samples: See `NetworkReconstructor`.
+        network, observing, normalizer, augment, first_guess, validation_samples, context: See `NetworkReconstructor`.
         diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting` (class and arguments each), `sd`, `loss_over`.
         sampler: Class and arguments; 19 evaluations by default, and one more finds where to start.
         replacement: Impose the observed cells during sampling, at the right noise level.
@@ -44,8 +56,9 @@ class DiffusionReconstructor(NetworkReconstructor):
         diffusion: Mapping[str, Any] | None = None,
         sampler: Mapping[str, Any] | None = None,
         replacement: bool = False,
+        context: Sequence[int] = (),
     ) -> None:
-        super().__init__(network, observing, normalizer, augment, first_guess, validation_samples)
+        super().__init__(network, observing, normalizer, augment, first_guess, validation_samples, context)
         self.diffusion = dict(diffusion or {})
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 19})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
@@ -60,7 +73,9 @@ class DiffusionReconstructor(NetworkReconstructor):
 
     def _build_model(self, network: nn.Module) -> DiffusionModel:
         parts = dict(self.diffusion)
-        sd = float(parts.pop("sd", 1.0))
+        sd = parts.pop("sd", 1.0)
+        if isinstance(sd, bool) or not isinstance(sd, int | float) or not 0 < sd < float("inf"):
+            raise ConfigurationError(f"Found diffusion.sd={sd!r}: expected a number above 0.")
         loss_over = parts.pop("loss_over", "domain")
         defaults: dict[str, dict[str, Any]] = {
             "schedule": {"class": "LogLinearSchedule"},
@@ -86,8 +101,12 @@ class DiffusionReconstructor(NetworkReconstructor):
         columns: np.ndarray,
         batch_size: int = 16,
         watcher: Watcher | None = None,
+        keeper: Keeper | None = None,
     ) -> Tensor:
-        """(member, channel, lat, lon) in network units; member m depends on (seed, m, stamp) and on nothing else."""
+        """(member, channel, lat, lon) in network units; member m depends on (seed, m, stamp) and on nothing else.
+
+        A `keeper` is asked before each batch of members, and told what it is.
+        """
         assert isinstance(self.model, DiffusionModel)
         codec = self._codec
         wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
@@ -95,6 +114,9 @@ class DiffusionReconstructor(NetworkReconstructor):
         numbers, parts = list(members), []
         for start in range(0, len(numbers), batch_size):
             some = numbers[start : start + batch_size]
+            if keeper is not None and (kept := keeper.recall(some)) is not None:
+                parts.append(kept.to(batch.target.device))
+                continue
             noise = CellNoise(seed, some, [stamp] * len(some), names, rows, columns, batch.target.device)
             denoiser: Denoiser = self.model.denoiser(batch, members=len(some), wrap=wrap)
             if self.replacement:
@@ -102,6 +124,8 @@ class DiffusionReconstructor(NetworkReconstructor):
             mean = conditional_mean(denoiser, noise(0))
             r = self.sampler.sample(denoiser, noise, initial=mean, watcher=watcher)
             parts.append(from_residual(batch.repeat(len(some)), torch.where(batch.domain, r, 0)))
+            if keeper is not None:
+                keeper.keep(some, parts[-1])
         return torch.cat(parts)
 
     def _replaced(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> ReplacementDenoiser:

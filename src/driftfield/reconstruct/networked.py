@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from driftfield.checkpoint import Run, read_run, write_run
 from driftfield.data.codec import FieldCodec
+from driftfield.data.context import check_offsets
 from driftfield.data.dataset import ObservingSystem, TwinDataset
+from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observations import observation_batch
 from driftfield.data.patches import Window
 from driftfield.errors import ConfigurationError, FileFormatError, suggest
@@ -27,7 +29,9 @@ from driftfield.evaluate.ensembles import crps_fair
 from driftfield.evaluate.scores import mae, psnr, rmse, ssim
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
-from driftfield.reconstruct.first_guess import FirstGuess
+from driftfield.reconstruct.calibration import Calibration
+from driftfield.reconstruct.first_guess import FirstGuess, check_keys
+from driftfield.reconstruct.first_guess_pool import first_guess_pool
 from driftfield.reconstruct.output import assemble
 from driftfield.registry import build
 
@@ -64,7 +68,9 @@ class NetworkReconstructor(ABC):
         observing: Arguments of `ObservingSystem`: what is seen in training.
         normalizer: Class and arguments of the normaliser of every variable.
         augment: `mix` and `out_of_fold` of `TwinDataset`, `symmetries`: arguments of `Augmentation`.
-        first_guess: {run: FOLDER, pool: N}: a fitted peer whose residual is learnt, in N samples computed beforehand.
+        first_guess: {run: FOLDER, pool: N, folds: K or leave_out_days: D}: a fitted peer whose residual is learnt, in N samples
+            computed beforehand, out of fold.
+        context: Time offsets, in steps of the archive, of the neighbouring frames that are seen too, such as [-1, 1].
         validation_samples: Fixed validation samples.
     """
 
@@ -79,6 +85,7 @@ class NetworkReconstructor(ABC):
         augment: Mapping[str, Any] | None = None,
         first_guess: Mapping[str, Any] | None = None,
         validation_samples: int = 32,
+        context: Sequence[int] = (),
     ) -> None:
         self.network_spec = dict(network)
         self.observing_spec = dict(observing)
@@ -89,17 +96,18 @@ class NetworkReconstructor(ABC):
         if not isinstance(validation_samples, int) or validation_samples < 1:
             raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
         self.validation_samples = validation_samples
-        for given, known, where in (
-            (self.augment, ("mix", "out_of_fold", "symmetries"), "augment"),
-            (self.first_guess_spec, ("run", "pool", "leave_out_days"), "first_guess"),
-        ):
-            for key in given:
-                if key not in known:
-                    raise ConfigurationError(f"Unknown key {key!r} under {where!r}: {suggest(key, known)}")
+        self.context = check_offsets(context)
+        known = ("mix", "out_of_fold", "symmetries")
+        for key in self.augment:
+            if key not in known:
+                raise ConfigurationError(f"Unknown key {key!r} under 'augment': {suggest(key, known)}")
+        check_keys(self.first_guess_spec)
         self.codec: FieldCodec | None = None
         self.model: nn.Module | None = None
         self.guess: FirstGuess | None = None
+        self._guessed: tuple[xr.Dataset, dict[int, tuple[np.ndarray, np.ndarray]]] | None = None
         self.extra: dict[str, Any] = {}
+        self.calibration: Calibration | None = None
 
     def _arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `run.json`."""
@@ -110,6 +118,7 @@ class NetworkReconstructor(ABC):
             "augment": self.augment,
             "first_guess": self.first_guess_spec,
             "validation_samples": self.validation_samples,
+            "context": list(self.context),
         }
 
     @abstractmethod
@@ -146,13 +155,15 @@ class NetworkReconstructor(ABC):
             raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
         archive: Any = data.archive
         self.codec = FieldCodec.fit(
-            archive, data.train, data.targets, data.covariates, self.normalizer, data.vector_pairs
+            archive, data.train, data.targets, data.covariates, self.normalizer, data.vector_pairs, self.context
         )
         if self.first_guess_spec:
-            self.guess = FirstGuess.open(self.first_guess_spec)
+            self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed)
         whole = Window(0, 0, self.codec.grid.lat.size, self.codec.grid.lon.size)
         windows = {"train": data.train_windows or (whole,), "validation": data.validation_windows or (whole,)}
         wrap = self.codec.grid.periodic and all(w.width == whole.width for part in windows.values() for w in part)
+        if self.method == "diffusion" and not self.observing.shown:
+            warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         torch.manual_seed(seed)
         self.model = self._build_model(self._build_network())
 
@@ -163,7 +174,7 @@ class NetworkReconstructor(ABC):
             if self.guess is None:
                 return drawn
             size = int(self.first_guess_spec.get("pool", 512)) if part == "train" else self.validation_samples
-            pool = self.guess.pool(drawn, size, folder / f"first_guess_{part}")
+            pool = first_guess_pool(self.guess, drawn, size, folder / f"first_guess_{part}")
             return TwinDataset(archive, self._codec, self.observing, **options, pool=pool)
 
         train = samples("train", data.train, trainer.steps * trainer.batch_size, seed)
@@ -189,6 +200,8 @@ class NetworkReconstructor(ABC):
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
         )
         self.extra |= {"history": history, "seed": seed}
+        if self.guess is not None and self.guess.scale is not None:
+            self.extra["first_guess_scale"] = self.guess.scale.tolist()
         self.model.eval()
 
     def _build_network(self) -> nn.Module:
@@ -197,8 +210,9 @@ class NetworkReconstructor(ABC):
             "network",
             self.network_spec,
             channels=len(codec.channels()),
-            covariates=len(codec.channels(codec.covariates)),
+            covariates=len(codec.given()),
             first_guess=self.guess is not None,
+            **({"visible": True} if self.observing.shown and self.method == "diffusion" else {}),
         )
         return network.to(memory_format=torch.channels_last)
 
@@ -222,7 +236,8 @@ class NetworkReconstructor(ABC):
         scores = {"rmse": rmse, "mae": mae, "psnr": psnr, "ssim": ssim}
         figures = {f"validation_{name}": float(score(mean, truth, mask=mask)) for name, score in scores.items()}
         figures["validation_crps"] = float(crps_fair(ensemble, truth, mask=mask))
-        return figures
+        # a gappy archive can leave nothing to hide in these samples
+        return {name: value for name, value in figures.items() if np.isfinite(value)}
 
     def _scale(self) -> np.ndarray:
         """(channel, 1, 1): standard deviation of a network unit in physical units."""
@@ -233,39 +248,62 @@ class NetworkReconstructor(ABC):
 
     # -- reconstructing ------------------------------------------------------------------------------------------------
 
-    def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0, **options: Any) -> xr.Dataset:
-        """Completes every time of an observation data set; see `interfaces.Reconstructor`."""
+    @property
+    def uses_other_times(self) -> bool:
+        """Whether the fields of a date depend on the observations of other dates in the same file."""
+        guess = False if self.guess is None else getattr(self.guess.peer, "uses_other_times", False)
+        return bool(self.context) or guess
+
+    def reconstruct(
+        self,
+        observations: xr.Dataset,
+        *,
+        members: int,
+        seed: int = 0,
+        times: Sequence[int] | None = None,
+        **options: Any,
+    ) -> xr.Dataset:
+        """Completes an observation data set; see `interfaces.Reconstructor`.
+
+        Arguments:
+            observations: An observation file, opened.
+            members: Size of the ensemble.
+            seed: Of the members.
+            times: Indices of the dates to complete, all of them by default; the others are context.
+            options: Of `draw`.
+        """
         codec = self._codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         rows = codec.grid.rows(observations["lat"].values)
         columns = codec.grid.columns(observations["lon"].values)
-        times = observations["time"].values
-        guesses = None if self.guess is None else self.guess.encode(self.guess.estimate(observations), codec, times)
+        stamps = observations["time"].values
+        chosen = list(range(len(stamps)) if times is None else times)
+        guesses = self._guesses(observations, chosen)
         levels = [len(codec.grid.levels[name]) for name in codec.targets]
         drawn: dict[str, list[np.ndarray]] = {name: [] for name in codec.targets}
-        for time in range(len(times)):
-            guess = None if guesses is None else (guesses[0][time], guesses[1][time])
+        for time in chosen:
+            guess = guesses.get(time)
             batch = observation_batch(codec, observations, time, guess=guess)
             with torch.inference_mode():
                 fields = self.draw(
                     batch,
                     members=range(members),
                     seed=seed,
-                    stamp=_stamp(times[time]),
+                    stamp=_stamp(stamps[time]),
                     rows=rows,
                     columns=columns,
                     **options,
                 )
             parts = np.split(fields.cpu().numpy(), np.cumsum(levels)[:-1], axis=1)
             for name, part in zip(codec.targets, parts, strict=True):
-                drawn[name].append(codec.decode(name, part, times[[time]], rows, columns))
+                drawn[name].append(codec.decode(name, part, stamps[[time]], rows, columns))
         estimates = {}
         for name, fields_of in drawn.items():
             stacked = np.stack(fields_of, axis=1)
             estimates[name] = (None, None, stacked if "depth" in observations[name].dims else stacked[:, :, 0])
-        return assemble(
-            observations,
+        result = assemble(
+            observations if times is None else observations.isel(time=chosen),
             estimates,
             method=self.method,
             seed=seed,
@@ -273,6 +311,22 @@ class NetworkReconstructor(ABC):
             attrs=self._provenance(),
             domains=self._domains(observations, rows, columns),
         )
+        return result if self.calibration is None else self.calibration.apply(result)
+
+    def _guesses(self, observations: xr.Dataset, times: Sequence[int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """First guess and its scale by time index; of a peer that looks at all times, found once per data set."""
+        if self.guess is None:
+            return {}
+        if not getattr(self.guess.peer, "uses_other_times", False):
+            return dict(zip(times, self._encoded_guess(observations.isel(time=list(times))), strict=True))
+        if self._guessed is None or self._guessed[0] is not observations:
+            self._guessed = (observations, dict(enumerate(self._encoded_guess(observations))))
+        return self._guessed[1]
+
+    def _encoded_guess(self, observations: xr.Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
+        assert self.guess is not None
+        guess, scale = self.guess.encode(self.guess.estimate(observations), self._codec, observations["time"].values)
+        return list(zip(guess, scale, strict=True))
 
     def _provenance(self) -> dict[str, Any]:
         return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
@@ -297,7 +351,10 @@ class NetworkReconstructor(ABC):
         arrays |= {name: array.astype(dtype) for name, array in weights.items()}
         if self.guess is not None:
             self.guess.save(Path(folder) / "first_guess")
-        write_run(folder, type(self).__name__, self._arguments(), arrays, self.extra | {"codec": description})
+        extra = self.extra | {"codec": description}
+        if self.calibration is not None:
+            extra["calibration"] = self.calibration.to_json()
+        write_run(folder, type(self).__name__, self._arguments(), arrays, extra)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -314,10 +371,12 @@ class NetworkReconstructor(ABC):
         loaded = cls(**run.arguments)
         loaded.codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
         if (Path(folder) / "first_guess").is_dir():
-            loaded.guess = FirstGuess.load(Path(folder) / "first_guess", loaded.first_guess_spec)
+            scale = run.extra.get("first_guess_scale")
+            loaded.guess = FirstGuess.load(Path(folder) / "first_guess", loaded.first_guess_spec, scale=scale)
         loaded.model = loaded._build_model(loaded._build_network())
         loaded._take_weights(run, Path(folder))
-        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
+        loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
+        loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
         loaded.model.eval()
         return loaded
 

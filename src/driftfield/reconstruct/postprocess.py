@@ -38,6 +38,8 @@ def smoothed(result: xr.Dataset, sigma: float, periodic: bool) -> xr.Dataset:
     note = f"smoothed within the domain by a Gaussian of {sigma:g} grid cells"
     for name in state_variables(result):
         spread, ensemble = f"{name}_sd", f"{name}_member"
+        # a smoothed field errs otherwise than the one that the interval was found for
+        output = output.drop_vars([f"{name}_lower", f"{name}_upper"], errors="ignore")
         count = result[ensemble].sizes["member"] if ensemble in result else 0
         if spread in result and count < 2:
             raise ConfigurationError(

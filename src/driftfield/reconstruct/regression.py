@@ -28,7 +28,7 @@ class RegressionReconstructor(NetworkReconstructor):
 
     def reconstruct(self, observations: Any, *, members: int, seed: int = 0, **options: Any) -> Any:
         """One field per time, however many members are asked for."""
-        return super().reconstruct(observations, members=1, seed=seed)
+        return super().reconstruct(observations, members=1, seed=seed, times=options.get("times"))
 
     def draw(
         self, batch: FieldBatch, *, members: Sequence[int], seed: int, stamp: str, rows: np.ndarray, columns: np.ndarray

@@ -1,0 +1,55 @@
+"""`driftfield compare`."""
+
+__all__ = ["compare"]
+
+import importlib.util
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftfield.cli.shared import Overwrite, app, check_output, register, whole
+from driftfield.errors import ConfigurationError
+
+
+@app.command()
+def compare(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe of a comparison, such as recipes/compare/ersst.yaml.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="OUT.md; OUT.json beside it. docs/comparison/NAME.md by default.")
+    ] = None,
+    members: Annotated[int | None, typer.Option(help="Size of the ensembles, in place of the recipe's.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Compare this method only (repeat).")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key.of.the.recipe=value (repeat).")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of runs and of results that are kept.")] = Path("runs"),
+    train: Annotated[
+        bool, typer.Option("--train", help="Train networks whose run is missing; may take hours.")
+    ] = False,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Fit and compute again what is there already.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the reconstructions too, not only their scores.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Set all methods before the same observations of a data set; write one table of their scores."""
+    target = Path("docs/comparison") / f"{recipe.stem}.md" if out is None else out
+    if target.suffix != ".md":
+        raise ConfigurationError(f"Cannot write {target}: expected a name that ends in .md. Rename the output.")
+    for path in (target, target.with_suffix(".json")):
+        check_output(path, overwrite=overwrite, suffixes=())
+    if members is not None:
+        whole(members, "--members", least=1)
+    register(training=importlib.util.find_spec("lightning") is not None)
+    from driftfield.compare import read_comparison, run_comparison, write_tables
+
+    comparison = read_comparison(recipe, set_ or [], runs=runs)
+    results = run_comparison(
+        comparison, members=members, only=only or (), runs=runs, train=train, afresh=afresh, keep=keep
+    )
+    words = ["driftfield", "compare", str(recipe)]
+    words += ["--members", str(members)] if members is not None else []
+    words += [part for label in only or () for part in ("--only", label)]
+    words += [part for text in set_ or () for part in ("--set", text)]
+    write_tables(results, target, command=shlex.join(words), overwrite=overwrite)
+    for note in results.notes:
+        print(f"left out  {note}")
+    print(f"wrote {target} and {target.with_suffix('.json')}")

@@ -1,0 +1,304 @@
+"""The recipe of a comparison: one YAML file per data set.
+
+title, description, notes                       text for the page that is written
+seed, members                                   of observations and fits; size of the ensembles
+data:      as in a training recipe              what the methods learn from
+truth:     {archive, times: [first, last]}      what they are scored on; the test period of `data` if not given
+learn_from: SETTING                             learn from what this setting shows instead of from the truth
+settings:  {name: {observe | reference_mask | held_out | transplant, error, times, segment_km, north_first, published}}
+methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` where weights are trained, `data` to change it
+            label: {recipe: FILE}               fitted as a training recipe says, beside this file
+            label: {run: FOLDER}}               fitted already; shipped:NAME comes with the package
+model:     LABEL                                set against the best of the others
+"""
+
+__all__ = ["Comparison", "Method", "Setting", "read_comparison"]
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from driftfield.data.masks import parse_pattern
+from driftfield.errors import ConfigurationError, suggest
+from driftfield.recipe import Recipe, as_recipe, expanded, read_recipe, read_yaml
+from driftfield.registry import build
+
+_TEXT = ("driftfield_format", "title", "description", "notes")
+_TOP = (*_TEXT, "seed", "members", "data", "truth", "learn_from", "settings", "methods", "model")
+_HIDES = ("observe", "reference_mask", "held_out", "transplant")
+_SETTING = (*_HIDES, "error", "times", "segment_km", "north_first", "published")
+_SCORES = ("rmse", "crps", "spread_skill", "coverage_90", "resolved_km")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is hidden from the methods, and how well others have completed it.
+
+    Arguments:
+        name: In the table.
+        hides: One of `observe` (variable -> pattern), `reference_mask` ("random:0.5"), `held_out` (a file), `transplant`
+            (arguments of `driftfield.data.transplant.transplant_clouds`), and its value.
+        error: Standard deviation of the observation error, for all or by variable.
+        times: First and last date, or None for those of the truth.
+        segment_km: Length of the segments for the resolved wavelength, or None where it is not asked for.
+        north_first: The reference masks were drawn on rows from north to south.
+        published: Figures of others on these very cells: {label: {score: value}}.
+    """
+
+    name: str
+    hides: tuple[str, Any]
+    error: float | dict[str, float] = 0.0
+    times: tuple[Any, Any] | None = None
+    segment_km: float | None = None
+    north_first: bool = False
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Method:
+    """Who completes the fields.
+
+    Arguments:
+        label: In the table.
+        run: The run folder.
+        recipe: How to fit it, or None where the run must exist.
+    """
+
+    label: str
+    run: str
+    recipe: Recipe | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether its weights are trained, which takes long."""
+        return self.recipe is not None and bool(self.recipe.trainer)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A checked recipe of a comparison.
+
+    Arguments:
+        name: Of the file, without suffix: names runs, cache and table.
+        title, description, notes: Text for the page.
+        seed: Of the observations and the members.
+        members: Size of the ensembles.
+        data: As the `data` section of a training recipe, resolved.
+        truth: Archive and first and last date.
+        learn_from: Name of the setting that shows what may be learnt from.
+        settings, methods: In the order of the file.
+        model: Label of the method that is set against the best of the others.
+    """
+
+    name: str
+    title: str
+    description: str
+    notes: tuple[str, ...]
+    seed: int
+    members: int
+    data: dict[str, Any]
+    truth: tuple[str, tuple[Any, Any] | None]
+    learn_from: str | None
+    settings: tuple[Setting, ...]
+    methods: tuple[Method, ...]
+    model: str | None
+
+    @property
+    def targets(self) -> list[str]:
+        """The scored variables."""
+        return list(self.data["targets"])
+
+    def setting(self, name: str) -> Setting:
+        """The setting of that name."""
+        return next(setting for setting in self.settings if setting.name == name)
+
+
+def read_comparison(path: Path, overrides: Sequence[str] = (), *, runs: Path = Path("runs")) -> Comparison:
+    """Reads and checks the recipe of a comparison; all classes and patterns that it names are built once.
+
+    Arguments:
+        path: The YAML file.
+        overrides: "a.b=value" each.
+        runs: Where runs are kept whose folder the recipe does not name.
+
+    Raises:
+        FileFormatError: the file cannot be read as YAML.
+        ConfigurationError: a key, class, pattern or label that does not exist, or a section that is missing.
+    """
+    path = Path(path)
+    content = read_yaml(path, overrides)
+    _check_keys(content, _TOP, "at the top", path)
+    for section in ("settings", "methods", "data"):
+        if not isinstance(content.get(section), Mapping) or not content[section]:
+            raise ConfigurationError(f"{path} lacks the section {section!r}: expected a mapping. Add it.")
+    name = path.stem
+    # checks the data section as a training recipe does
+    shared = as_recipe(_training(content, content["data"], {"class": "-"}, {}), path)
+    settings = tuple(_setting(str(label), spec, path) for label, spec in content["settings"].items())
+    learn_from = content.get("learn_from")
+    if learn_from is not None and learn_from not in content["settings"]:
+        raise ConfigurationError(
+            f"learn_from in {path} is {learn_from!r}: {suggest(str(learn_from), content['settings'])}"
+        )
+    archive = None if learn_from is None else str(runs / f"{name}_visible.nc")
+    methods = tuple(
+        _method(str(label), spec, content, path, runs / f"{name}_{label}", archive)
+        for label, spec in content["methods"].items()
+    )
+    model = content.get("model")
+    if model is not None and model not in content["methods"]:
+        raise ConfigurationError(f"model in {path} is {model!r}: {suggest(str(model), content['methods'])}")
+    return Comparison(
+        name=name,
+        title=str(content.get("title", name)),
+        description=str(content.get("description", "")).strip(),
+        notes=tuple(map(str, content.get("notes") or ())),
+        seed=shared.seed,
+        members=_whole(content.get("members", 16), "members", path),
+        data=shared.data,
+        truth=_truth(content, shared.data, path),
+        learn_from=learn_from,
+        settings=settings,
+        methods=methods,
+        model=model,
+    )
+
+
+def _truth(content: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> tuple[str, tuple[Any, Any] | None]:
+    truth = content.get("truth") or {}
+    if not isinstance(truth, Mapping):
+        raise ConfigurationError(f"'truth' in {path} is {truth!r}: expected {{archive: FILE, times: [first, last]}}.")
+    _check_keys(truth, ("archive", "times"), "under 'truth'", path)
+    archive = expanded(truth.get("archive", data["archive"]), "truth.archive")
+    times = truth.get("times")
+    if times is None and "archive" not in truth and content.get("learn_from") is None:
+        times = (data.get("split") or {}).get("test")
+        if not isinstance(times, list):
+            raise ConfigurationError(
+                f"{path} does not say which times are scored: give data.split.test or truth.times as [first, last]."
+            )
+    return archive, _period(times, "truth.times", path)
+
+
+def _setting(name: str, spec: Any, path: Path) -> Setting:
+    where = f"under settings.{name}"
+    if not isinstance(spec, Mapping):
+        raise ConfigurationError(
+            f"The setting {name!r} in {path} is {spec!r}: expected a mapping with one of {_HIDES}."
+        )
+    _check_keys(spec, _SETTING, where, path)
+    how = [key for key in _HIDES if key in spec]
+    if len(how) != 1:
+        raise ConfigurationError(
+            f"The setting {name!r} in {path} has {how or 'none'} of {_HIDES}: expected exactly one."
+        )
+    value = expanded(spec[how[0]], f"settings.{name}.{how[0]}")
+    if how[0] == "observe":
+        if not isinstance(value, Mapping):
+            raise ConfigurationError(f"settings.{name}.observe in {path} is {value!r}: expected {{variable: pattern}}.")
+        for pattern in value.values():
+            parse_pattern(str(pattern))
+    elif how[0] == "reference_mask":
+        kind, _, share = str(value).partition(":")
+        if kind not in ("random", "clouds") or not re.fullmatch(r"0?\.\d+", share):
+            raise ConfigurationError(
+                f"settings.{name}.reference_mask in {path} is {value!r}: expected random:SHARE or clouds:SHARE, below 1."
+            )
+    elif how[0] == "transplant":
+        value = dict(value or {})
+        _check_keys(value, ("lag", "most", "cloud"), f"{where}.transplant", path)
+    published = spec.get("published") or {}
+    for label, figures in published.items():
+        _check_keys(figures, _SCORES, f"{where}.published.{label}", path)
+    error = spec.get("error", 0.0)
+    for one in error.values() if isinstance(error, Mapping) else (error,):
+        if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one < float("inf"):
+            raise ConfigurationError(
+                f"settings.{name}.error in {path} is {error!r}: expected a standard deviation, or one per variable."
+            )
+    segment = spec.get("segment_km")
+    if segment is not None and not (isinstance(segment, int | float) and segment > 0):
+        raise ConfigurationError(f"settings.{name}.segment_km in {path} is {segment!r}: expected kilometres.")
+    return Setting(
+        name=name,
+        hides=(how[0], value),
+        error=error,
+        times=_period(spec.get("times"), f"settings.{name}.times", path),
+        segment_km=segment,
+        north_first=bool(spec.get("north_first", False)),
+        published={str(label): dict(figures) for label, figures in published.items()},
+    )
+
+
+def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: Path, archive: str | None) -> Method:
+    forms = "{class: ...}, {recipe: FILE} or {run: FOLDER}"
+    if not re.fullmatch(r"[\w .+-]+", label) or not isinstance(spec, Mapping):
+        raise ConfigurationError(f"The method {label!r} in {path} is {spec!r}: expected {forms}, and a plain label.")
+    rest = {key: value for key, value in spec.items() if key not in ("run", "recipe", "trainer", "data")}
+    folder = str(spec.get("run", str(run).replace(" ", "_")))
+    source = Path(f"{path}, methods.{label}")
+    if "recipe" in spec:
+        if rest or "trainer" in spec or "data" in spec:
+            raise ConfigurationError(
+                f"The method {label!r} in {path} names a recipe: expected nothing but 'run' beside it."
+            )
+        recipe = read_recipe(path.parent / str(spec["recipe"]))
+        _check_same_task(recipe, content, source)
+    elif "class" in spec:
+        data = {**content["data"], **(spec.get("data") or {})}
+        recipe = as_recipe(_training(content, data, rest, spec.get("trainer") or {}), source)
+    elif "run" in spec and not rest:
+        return Method(label, folder)
+    else:
+        raise ConfigurationError(f"The method {label!r} in {path} is {dict(spec)!r}: expected {forms}.")
+    if archive is not None:
+        overridden = {**recipe.content, "data": {**recipe.content["data"], "archive": archive}}
+        recipe = as_recipe(overridden, source)
+    built = build("reconstructor", recipe.reconstructor)
+    if getattr(built, "trained", False) != bool(recipe.trainer):
+        need = "needs a 'trainer'" if not recipe.trainer else "is fitted at once: leave out 'trainer'"
+        raise ConfigurationError(f"The method {label!r} in {path}: {type(built).__name__} {need}.")
+    return Method(label, folder, recipe)
+
+
+def _training(
+    content: Mapping[str, Any], data: Any, reconstructor: Mapping[str, Any], trainer: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A training recipe as a file of its own would hold it."""
+    made: dict[str, Any] = {key: content[key] for key in ("driftfield_format", "seed") if key in content}
+    made |= {"data": data, "reconstructor": dict(reconstructor)}
+    return made | ({"trainer": dict(trainer)} if trainer else {})
+
+
+def _check_same_task(recipe: Recipe, content: Mapping[str, Any], source: Path) -> None:
+    """A method may not have learnt from what the others are tested on."""
+    for key in ("targets",) if content.get("learn_from") else ("archive", "targets", "split"):
+        own, shared = recipe.content["data"].get(key), content["data"].get(key)
+        if own != shared:
+            raise ConfigurationError(
+                f"data.{key} in the recipe of {source} is {own!r}: expected {shared!r}, as for all."
+            )
+
+
+def _period(value: Any, where: str, path: Path) -> tuple[Any, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise ConfigurationError(f"{where} in {path} is {value!r}: expected [first, last] dates.")
+    return value[0], value[1]
+
+
+def _whole(value: Any, where: str, path: Path) -> int:
+    if type(value) is not int or value < 1:
+        raise ConfigurationError(f"{where} in {path} is {value!r}: expected a whole number, 1 or more.")
+    return value
+
+
+def _check_keys(spec: Any, allowed: Sequence[str], where: str, path: Path) -> None:
+    if not isinstance(spec, Mapping):
+        raise ConfigurationError(f"Found {spec!r} {where} of {path}: expected a mapping with keys {tuple(allowed)}.")
+    for key in spec:
+        if key not in allowed:
+            raise ConfigurationError(f"Unknown key {key!r} {where} of {path}: {suggest(str(key), allowed)}")

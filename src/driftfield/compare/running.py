@@ -1,0 +1,297 @@
+"""Every method on every setting, each pair computed once.
+
+    key of a pair = hash of (observations, run, members, seed, version)        kept under runs/compare/NAME/SETTING/METHOD/
+
+A second call finds all keys and computes nothing; a new method or setting adds its own pairs and leaves the others alone.
+What a user can mend (`UserError`) becomes a note, so that one missing run does not cost the table; anything else ends the
+comparison, and what was finished is kept.
+"""
+
+__all__ = ["Entry", "Results", "SettingFacts", "run_comparison"]
+
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from driftfield import __version__
+from driftfield.compare.recipe import Comparison, Method, Setting
+from driftfield.compare.runs import fitted_run, is_calibrated, run_hash, write_visible
+from driftfield.compare.settings import content_hash, open_truth, setting_observations
+from driftfield.conventions import domain_of, held_out_of
+from driftfield.data.sources import GriddedArchive, write_dataset
+from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
+from driftfield.evaluate.alignment import time_keys
+from driftfield.evaluate.cells import level_slice
+from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
+from driftfield.files import write_text
+from driftfield.interfaces import Reconstructor
+from driftfield.reconstruct import load_reconstructor
+
+log = logging.getLogger(__name__)
+
+RAW = "raw"
+"""What is added to the label of a calibrated method where its calibration is left out."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one method made of one setting.
+
+    Arguments:
+        observations: Hash of what it was shown.
+        run: Hash of its run.
+        members: Size of its ensemble.
+        seconds: Reconstruction of all times.
+        scores: {variable: {score: value, "levels": {...}}}, as `driftfield.evaluate.evaluation` gives them.
+        resolved_km: Resolved wavelength by variable (the first level); None where not even the longest is.
+    """
+
+    observations: str
+    run: str
+    members: int
+    seconds: float
+    scores: dict[str, dict[str, Any]]
+    resolved_km: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SettingFacts:
+    """What a reader should know of a setting.
+
+    Arguments:
+        observations: Hash of the observations, the same for all methods.
+        times: First and last date, and how many.
+        held_out: {variable: (scored cells, share of the domain)}.
+    """
+
+    observations: str
+    times: tuple[str, str, int]
+    held_out: dict[str, tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All numbers of a comparison.
+
+    Arguments:
+        comparison: Its recipe.
+        members: Size of the ensembles that was asked for.
+        facts: By setting.
+        units: By variable.
+        rows: {label: {setting: entry}}; a pair that failed is missing.
+        notes: Why pairs are missing.
+    """
+
+    comparison: Comparison
+    members: int
+    facts: dict[str, SettingFacts]
+    units: dict[str, str]
+    rows: dict[str, dict[str, Entry]]
+    notes: list[str]
+
+
+def run_comparison(
+    comparison: Comparison,
+    *,
+    members: int | None = None,
+    only: Sequence[str] = (),
+    runs: Path = Path("runs"),
+    train: bool = False,
+    afresh: bool = False,
+    keep: bool = False,
+) -> Results:
+    """Fits what is missing, reconstructs and scores what is not kept yet.
+
+    Arguments:
+        comparison: The recipe.
+        members: In place of the recipe's.
+        only: Labels of the methods to compare; all by default.
+        runs: Where runs and the kept results lie.
+        train: Train networks whose run is missing; else they are left out with a note.
+        afresh: Fit peers and compute pairs again, though they are there; networks only with `train`.
+        keep: Keep the reconstructions too (NetCDF), not only their scores.
+
+    Raises:
+        ConfigurationError: a label that the recipe does not have.
+        DataError: the truth, or what a setting asks of it, is not there.
+    """
+    chosen = _chosen(comparison, only)
+    count = comparison.members if members is None else members
+    archive = open_truth(comparison)
+    observations = {s.name: setting_observations(comparison, s, archive) for s in comparison.settings}
+    facts = {name: _facts(seen, archive, comparison.targets) for name, seen in observations.items()}
+    learnt = None
+    if comparison.learn_from is not None:
+        learnt = facts[comparison.learn_from].observations
+        write_visible(observations[comparison.learn_from], runs / f"{comparison.name}_visible.nc", learnt)
+    units = {name: str(archive.dataset[name].attrs.get("units", "1")) for name in comparison.targets}
+    results = Results(comparison, count, facts, units, rows={}, notes=[])
+    bench = _Bench(comparison, archive, observations, results, runs / "compare" / comparison.name, afresh, keep)
+    for method in chosen:
+        try:
+            folder = fitted_run(method, learnt, train=train, afresh=afresh)
+        except UserError as error:
+            results.rows[method.label] = {}
+            results.notes.append(f"{method.label}: {_one_line(error)}")
+            continue
+        bench.compare(method, folder)
+    return results
+
+
+class _Bench:
+    """Where methods are set before the same observations, one after the other."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        archive: GriddedArchive,
+        observations: dict[str, xr.Dataset],
+        results: Results,
+        place: Path,
+        afresh: bool,
+        keep: bool,
+    ) -> None:
+        self.comparison, self.archive, self.observations = comparison, archive, observations
+        self.results, self.place, self.afresh, self.keep = results, place, afresh, keep
+
+    def compare(self, method: Method, folder: Path) -> None:
+        """Adds the rows of one method: one, or two where its run has a calibration."""
+        run = run_hash(folder)
+        loaded: Reconstructor | None = None
+        variants = (method.label, f"{method.label}, {RAW}") if is_calibrated(folder) else (method.label,)
+        for label in variants:
+            self.results.rows[label] = {}
+        for setting in self.comparison.settings:
+            key = self._key(setting, run)
+            kept = {label: self._read(setting, label, key) for label in variants}
+            if all(entry is not None for entry in kept.values()):
+                self._take(setting, kept)
+                continue
+            try:
+                loaded = load_reconstructor(folder) if loaded is None else loaded
+                self._take(setting, self._compute(setting, method, loaded, variants, key, run))
+            except UserError as error:
+                self.results.notes.append(f"{method.label}, {setting.name}: {_one_line(error)}")
+
+    def _take(self, setting: Setting, entries: Any) -> None:
+        for label, entry in entries.items():
+            self.results.rows[label][setting.name] = entry
+
+    def _key(self, setting: Setting, run: str) -> str:
+        facts = self.results.facts[setting.name]
+        parts = [__version__, facts.observations, run, self.results.members, self.comparison.seed, setting.segment_km]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def _file(self, setting: Setting, label: str, key: str) -> Path:
+        return self.place / _slug(setting.name) / _slug(label) / f"{key}.json"
+
+    def _read(self, setting: Setting, label: str, key: str) -> Entry | None:
+        path = self._file(setting, label, key)
+        if self.afresh or not path.exists() or (self.keep and not path.with_suffix(".nc").exists()):
+            return None
+        try:
+            return Entry(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise FileFormatError(f"{path} is damaged: {error}. Remove it to compute it again.") from error
+
+    def _compute(
+        self,
+        setting: Setting,
+        method: Method,
+        reconstructor: Reconstructor,
+        variants: Sequence[str],
+        key: str,
+        run: str,
+    ) -> dict[str, Entry]:
+        seen = self.observations[setting.name]
+        began = time.perf_counter()
+        outputs = reconstruct_variants(
+            reconstructor, seen, self.results.members, self.comparison.seed, len(variants) > 1
+        )
+        seconds = round(time.perf_counter() - began, 2)
+        log.info("%s, %s: %.1f s", method.label, setting.name, seconds)
+        entries = {}
+        for label, output in zip(variants, outputs, strict=True):
+            scores, resolved = self._score(setting, label, output)
+            entries[label] = Entry(
+                observations=self.results.facts[setting.name].observations,
+                run=run,
+                members=max([int(output.sizes.get("member", 1)), 1]),
+                seconds=seconds,
+                scores=scores,
+                resolved_km=resolved,
+            )
+            path = self._file(setting, label, key)
+            if self.keep:
+                write_dataset(output, path.with_suffix(".nc"), overwrite=True)
+            write_text(path, json.dumps(asdict(entries[label]), indent=1, allow_nan=False) + "\n")
+        return entries
+
+    def _score(
+        self, setting: Setting, label: str, output: xr.Dataset
+    ) -> tuple[dict[str, Any], dict[str, float | None]]:
+        seen, targets = self.observations[setting.name], self.comparison.targets
+        truth = self.archive.dataset[targets].sel(time=seen["time"])
+        unnamed = output.drop_attrs(deep=False)
+        found = evaluate(truth, {label: unnamed}, seen, variables=targets).scores[label]
+        resolved: dict[str, float | None] = {}
+        for name in targets if setting.segment_km is not None else ():
+            inside = level_slice(self.archive.domain(name).expand_dims("time"), 0).isel(time=0, drop=True)
+            true, mean = level_slice(truth[name], 0), level_slice(output[name], 0)
+            inside = inside & true.notnull().all("time")
+            parts = {"truth": true, "error": mean.copy(data=mean.values - true.values)}
+            curves = segment_spectra(parts, inside, length_km=float(setting.segment_km or 0))
+            resolved[name] = resolved_wavelength(curves["error"], curves["truth"])
+        return {name: dict(found[name]) for name in targets}, resolved
+
+
+def reconstruct_variants(
+    reconstructor: Reconstructor, seen: xr.Dataset, members: int, seed: int, calibrated: bool
+) -> list[xr.Dataset]:
+    """The reconstruction as the run makes it and, where it has a calibration, without it: the same members twice."""
+    if not calibrated:
+        return [reconstructor.reconstruct(seen, members=members, seed=seed)]
+    method: Any = reconstructor
+    calibration, method.calibration = method.calibration, None
+    try:
+        raw = method.reconstruct(seen, members=members, seed=seed)
+    finally:
+        method.calibration = calibration
+    return [calibration.apply(raw), raw]
+
+
+def _chosen(comparison: Comparison, only: Sequence[str]) -> list[Method]:
+    labels = [method.label for method in comparison.methods]
+    for label in only:
+        if label not in labels:
+            raise ConfigurationError(f"Unknown method {label!r} in --only: {suggest(label, labels)}")
+    return [method for method in comparison.methods if not only or method.label in only]
+
+
+def _facts(seen: xr.Dataset, archive: GriddedArchive, targets: Sequence[str]) -> SettingFacts:
+    stamps = time_keys(seen["time"])
+    held_out = {}
+    for name in targets:
+        hidden, domain = held_out_of(seen, name), domain_of(seen, name)
+        assert hidden is not None and domain is not None  # noqa: PT018 - both were just written
+        known = archive.dataset[name].sel(time=seen["time"]).notnull() & domain
+        count = int((hidden & known).sum())
+        held_out[name] = (count, count / max(int(known.sum()), 1))
+    return SettingFacts(content_hash(seen), (stamps[0], stamps[-1], len(stamps)), held_out)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,148 @@
+"""From a setting to the observations that every method is shown.
+
+    truth, setting -> held out (time, [depth,] lat, lon) -> y = truth + N(0, error^2) where it is not held out
+
+The cells that are held out come from patterns (`data.twin`), from the reference benchmark's masks, from a file, or from
+the clouds of another day.
+"""
+
+__all__ = ["content_hash", "open_truth", "setting_observations"]
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.compare.recipe import Comparison, Setting
+from driftfield.data.masks import reference_mask
+from driftfield.data.sources import GriddedArchive, open_archive, open_fields
+from driftfield.data.transplant import transplant_clouds
+from driftfield.data.twin import observe
+from driftfield.errors import ConfigurationError, DataError
+from driftfield.evaluate.alignment import time_keys
+
+
+def open_truth(comparison: Comparison) -> GriddedArchive:
+    """The archive that the methods are scored on, all of its times."""
+    data = comparison.data
+    options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
+    return open_archive(comparison.truth[0], [*data["targets"], *data.get("covariates", ())], **options)
+
+
+def setting_observations(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> xr.Dataset:
+    """The observation file of a setting (see `driftfield.conventions`), the same for every method.
+
+    Raises:
+        ConfigurationError: the setting does not fit the variables.
+        DataError: its times or cells are not those of the truth.
+    """
+    times = _times(archive, setting.times or comparison.truth[1], setting.name)
+    fields = archive.dataset.isel(time=times)
+    kind, value = setting.hides
+    if kind == "observe":
+        seen = observe(fields, value, error=setting.error, seed=comparison.seed, domain=archive.domains)
+    else:
+        if comparison.data.get("covariates"):
+            raise ConfigurationError(
+                f"The setting {setting.name!r} must say how the covariates are seen: expected 'observe', found {kind!r}."
+            )
+        seen = xr.Dataset()
+        for number, name in enumerate(comparison.targets):
+            held_out = _held_out(kind, value, setting, archive, name, times)
+            part = _hide(fields[name], held_out, archive.domain(name), setting, comparison.seed)
+            # the first variable's masks carry the plain names
+            plain = {key: f"{name}_{key}" for key in ("domain", "held_out")} if number else {}
+            seen = seen.merge(part.rename(plain))
+    missing = [name for name in comparison.targets if name not in seen]
+    if missing:
+        raise ConfigurationError(
+            f"The setting {setting.name!r} does not say how {missing} are seen. Add them to 'observe'."
+        )
+    return seen.assign_attrs(comparison=comparison.name, setting=setting.name)
+
+
+def content_hash(dataset: xr.Dataset) -> str:
+    """Of all values, masks and coordinates of a data set: equal content has equal hashes, on every machine."""
+    digest = hashlib.sha256()
+    for name in sorted(map(str, dataset.variables)):
+        array = dataset[name]
+        digest.update(f"{name} {array.dims} {array.shape}".encode())
+        if array.dtype.kind in "MO" or name == "time":
+            digest.update(" ".join(time_keys(array)).encode())
+        else:
+            digest.update(np.ascontiguousarray(array.values).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _times(archive: GriddedArchive, period: tuple[Any, Any] | None, name: str) -> np.ndarray:
+    """Time indices of [first, last]."""
+    stamps = archive.times
+    index = xr.DataArray(np.arange(stamps.size), dims="time", coords={"time": stamps.values})
+    if period is None:
+        return index.values
+    try:
+        chosen = index.sel(time=slice(*(None if date is None else str(date) for date in period))).values
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"Cannot read the times {list(period)} of the setting {name!r}: {error}.") from error
+    if not chosen.size:
+        span = time_keys(stamps[[0, -1]])
+        raise DataError(f"No time of the truth lies in {list(period)} ({name!r}): it runs from {span[0]} to {span[1]}.")
+    return chosen
+
+
+def _held_out(
+    kind: str, value: Any, setting: Setting, archive: GriddedArchive, name: str, times: np.ndarray
+) -> np.ndarray:
+    """Cells to hide, boolean in the shape of the field (time, [depth,] lat, lon)."""
+    domain = archive.domain(name)
+    fields = archive.dataset[name].isel(time=times)
+    if kind == "held_out":
+        return _from_file(value, fields)
+    if domain.ndim != 2:
+        raise ConfigurationError(
+            f"The setting {setting.name!r} hides surface fields, {name!r} has levels. Use 'observe'."
+        )
+    if kind == "transplant":
+        return transplant_clouds(fields, domain=domain, **value).transpose("time", "lat", "lon").values
+    pattern, _, share = str(value).partition(":")
+    seen = [
+        reference_mask(pattern, float(share), int(t), domain.values, north_first=setting.north_first) for t in times
+    ]
+    return domain.values & ~np.stack(seen)
+
+
+def _from_file(path: str, fields: xr.DataArray) -> np.ndarray:
+    given = open_fields(path)
+    name = next((n for n in (f"{fields.name}_held_out", "held_out") if n in given), None)
+    if name is None:
+        raise DataError(f"{path} holds no 'held_out': found {sorted(map(str, given))}. Name a file that says it.")
+    mask = given[name].transpose(*fields.dims)
+    have = {key: place for place, key in enumerate(time_keys(mask["time"]))}
+    wanted = time_keys(fields["time"])
+    if lacking := [key for key in wanted if key not in have]:
+        raise DataError(f"{path} lacks {len(lacking)} of {len(wanted)} times, the first is {lacking[0]}.")
+    mask = mask.isel(time=[have[key] for key in wanted])
+    for axis in (str(d) for d in fields.dims if d != "time"):
+        if mask.sizes[axis] != fields.sizes[axis] or not np.allclose(mask[axis], fields[axis], atol=1e-3):
+            raise DataError(f"'held_out' in {path} lies on another {axis} axis than the truth. Regrid it first.")
+    return np.nan_to_num(mask.values).astype(bool)
+
+
+def _hide(field: xr.DataArray, held_out: np.ndarray, domain: xr.DataArray, setting: Setting, seed: int) -> xr.Dataset:
+    """The observation file of one variable from the cells to hide; what the truth does not know is neither."""
+    name = str(field.name)
+    error = setting.error.get(name, 0.0) if isinstance(setting.error, dict) else setting.error
+    std = float(error)
+    known = np.isfinite(field.values) & domain.values
+    seen = known & ~held_out
+    noise = np.random.default_rng(seed).standard_normal(field.shape, dtype=np.float32) if std > 0 else 0.0
+    values = np.where(seen, field.values + std * noise, np.nan).astype(np.float32)
+    return xr.Dataset(
+        {
+            name: field.copy(data=values),
+            f"{name}_error": field.copy(data=np.where(seen, std, np.nan).astype(np.float32)),
+            "domain": domain.rename("domain"),
+            "held_out": field.copy(data=known & held_out).drop_attrs(),
+        }
+    )

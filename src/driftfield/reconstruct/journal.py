@@ -1,0 +1,116 @@
+"""What a reconstruction is made of and how far it has come, so that a killed one goes on and never mixes two.
+
+    OUT.zarr.partial/journal.json    {"driftfield_format": 1, "made_of": {"run": HASH, "observations": HASH, "members": 16, ...},
+                                      "finished": 12}
+
+A date counts as finished once all of it is in the store; the journal is written after it, in one piece.
+"""
+
+__all__ = ["Journal", "hash_dataset", "partial_of"]
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.conventions import FORMAT
+from driftfield.errors import ConfigurationError, ExistsError, FileFormatError
+from driftfield.files import write_text
+
+
+@dataclass
+class Journal:
+    """The record of one unfinished output.
+
+    Arguments:
+        folder: The `.partial` folder.
+        made_of: Everything that the output depends on, as JSON holds it.
+        finished: Dates that are written.
+    """
+
+    folder: Path
+    made_of: dict[str, Any]
+    finished: int = 0
+
+    @classmethod
+    def begin(cls, folder: Path, made_of: Mapping[str, Any], *, overwrite: bool) -> "Journal":
+        """An empty folder with a journal in it.
+
+        Raises:
+            ExistsError: an unfinished output is there and `overwrite` is false.
+        """
+        if (folder / "journal.json").exists() and not overwrite:
+            raise ExistsError(
+                f"{folder} holds an unfinished reconstruction. Pass --resume to go on, or --overwrite to start again."
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        journal = cls(folder, dict(made_of))
+        journal.write()
+        return journal
+
+    @classmethod
+    def resume(cls, folder: Path, made_of: Mapping[str, Any]) -> "Journal":
+        """The journal that is there.
+
+        Raises:
+            ConfigurationError: there is none, or the output was begun with something else.
+            FileFormatError: it cannot be read.
+        """
+        path = folder / "journal.json"
+        if not path.exists():
+            raise ConfigurationError(
+                f"Nothing to resume: there is no {path}. Leave out --resume to start, or name the output as it was."
+            )
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            journal = cls(folder, dict(content["made_of"]), int(content["finished"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FileFormatError(f"{path} is damaged: {error}. Pass --overwrite to start again.") from error
+        for key in sorted({*journal.made_of, *made_of}):
+            before, now = journal.made_of.get(key), made_of.get(key)
+            if before != now:
+                raise ConfigurationError(
+                    f"{folder} was begun with another {key}: found {now}, expected {before}. "
+                    "Resume with what it was begun with, or pass --overwrite without --resume to start again."
+                )
+        return journal
+
+    def advance(self) -> None:
+        """One more date is finished."""
+        self.finished += 1
+        self.write()
+
+    def write(self) -> None:
+        """In one piece."""
+        content = {"driftfield_format": FORMAT, "made_of": self.made_of, "finished": self.finished}
+        write_text(self.folder / "journal.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+    def close(self) -> None:
+        """The output is where it belongs: the folder goes, the journal first."""
+        (self.folder / "journal.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def partial_of(out: Path) -> Path:
+    """Where the unfinished `out` lies: OUT.zarr.partial."""
+    return out.with_name(f"{out.name}.partial")
+
+
+def hash_dataset(dataset: xr.Dataset) -> str:
+    """Of names, dimensions and values; read date by date, so that a lazy data set stays lazy."""
+    digest = hashlib.sha256()
+    for name in sorted(map(str, dataset.variables)):
+        array = dataset.variables[name]
+        digest.update(f"{name} {array.dims} {array.shape} {array.dtype} ".encode())
+        rows = range(array.shape[0]) if array.ndim and array.chunks is not None else [...]
+        for row in rows:
+            values = np.asarray(array[row].values, order="C")
+            text = values.dtype.kind in "OUSMm"
+            digest.update(str(values.tolist()).encode() if text else values.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,285 @@
+"""A comparison is a loop over reconstructors: the same observations for all, each pair computed once, as `evaluate` scores it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from driftfield.cli import main
+from driftfield.compare import open_truth, read_comparison, run_comparison, setting_observations, write_tables
+from driftfield.compare.recipe import Comparison
+from driftfield.compare.settings import content_hash
+from driftfield.data.sources import open_fields, write_dataset
+from driftfield.errors import ConfigurationError, DataError, ExistsError
+from driftfield.evaluate.evaluation import evaluate
+from driftfield.reconstruct import load_reconstructor
+from driftfield.reconstruct.baselines.linear import LinearInterpolation
+from driftfield.reconstruct.calibration import Calibration, LevelMap
+from driftfield.registry import build
+from driftfield.testing import tiny_ocean
+
+RECIPE: dict[str, Any] = {
+    "title": "A tiny ocean",
+    "seed": 3,
+    "members": 4,
+    "data": {
+        "archive": "truth.nc",
+        "targets": ["sst"],
+        "split": {"class": "TimeSplit", "validation": 0.2, "test": 0.2},
+    },
+    "truth": {"times": None},
+    "settings": {
+        "half": {"reference_mask": "random:0.50", "published": {"others": {"rmse": 1e-6}}},
+        "clouds": {"observe": {"sst": "clouds:0.6"}, "error": 0.1},
+    },
+    "methods": {"climatology": {"class": "Climatology"}, "linear": {"class": "LinearInterpolation"}},
+}
+Make = Callable[..., Comparison]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Reads a comparison of the tiny ocean, in a folder of its own; arguments replace parts of the recipe."""
+    monkeypatch.chdir(tmp_path)
+    ocean = tiny_ocean(times=20)
+    write_dataset(ocean, tmp_path / "truth.nc")
+    stamps = ocean["time"].dt.strftime("%Y-%m-%d").values
+
+    def read(**parts: Any) -> Comparison:
+        content = {**RECIPE, "truth": {"times": [str(stamps[16]), str(stamps[19])]}, **parts}
+        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return read_comparison(tmp_path / "tiny.yaml")
+
+    return read
+
+
+def page(comparison: Comparison, path: Path, **options: Any) -> tuple[str, dict[str, Any]]:
+    """The table and the numbers."""
+    write_tables(run_comparison(comparison, **options), path, command="driftfield compare", overwrite=True)
+    return path.read_text(encoding="utf-8"), json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def test_all_methods_see_the_same_and_a_second_call_computes_nothing(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, numbers = page(make(), tmp_path / "a.md")
+    for entries in zip(*(numbers["methods"][label].values() for label in ("climatology", "linear")), strict=True):
+        assert len({entry["observations"] for entry in entries}) == 1
+    assert numbers["notes"] == []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pair was computed twice")
+
+    monkeypatch.setattr("driftfield.compare.running.load_reconstructor", refuse)
+    monkeypatch.setattr("driftfield.compare.runs.fit_recipe", refuse)
+    second, again = page(make(), tmp_path / "a.md")
+    assert (second, again) == (first, numbers)
+
+
+def test_the_figures_are_those_of_evaluate(make: Make, tmp_path: Path) -> None:
+    comparison = make()
+    results = run_comparison(comparison)
+    archive = open_truth(comparison)
+    for setting in comparison.settings:
+        seen = setting_observations(comparison, setting, archive)
+        outputs = {
+            label: load_reconstructor(Path("runs") / f"tiny_{label}").reconstruct(seen, members=4, seed=3)
+            for label in ("climatology", "linear")
+        }
+        expected = evaluate(archive.dataset, outputs, seen, variables=["sst"]).scores
+        for label in outputs:
+            assert results.rows[label][setting.name].scores["sst"] == expected[label]["sst"]
+    text, _ = page(comparison, tmp_path / "a.md")
+    best = min(results.rows[label]["clouds"].scores["sst"]["rmse"] for label in results.rows)
+    assert f"**{best:#.3g}**" in text
+
+
+def test_another_method_leaves_the_numbers_of_the_rest(make: Make, tmp_path: Path) -> None:
+    _, before = page(make(), tmp_path / "a.md")
+    more = RECIPE["methods"] | {"linear, training only": {"class": "LinearInterpolation", "refit": False}}
+    with pytest.raises(ConfigurationError, match="plain label"):
+        make(methods=more)
+    more = RECIPE["methods"] | {"linear of training": {"class": "LinearInterpolation", "refit": False}}
+    settings = RECIPE["settings"] | {"nothing": {"observe": {"sst": "none"}}}
+    _, after = page(make(methods=more, settings=settings), tmp_path / "a.md")
+    for label, entries in before["methods"].items():
+        assert {name: after["methods"][label][name] for name in entries} == entries
+    assert set(after["methods"]["linear of training"]) == {"half", "clouds", "nothing"}
+
+
+def test_what_is_shown_follows_the_pattern_the_error_and_the_seed(make: Make) -> None:
+    comparison = make()
+    archive = open_truth(comparison)
+    half, clouds = (setting_observations(comparison, setting, archive) for setting in comparison.settings)
+    truth = archive.dataset["sst"].sel(time=half["time"])
+    assert half.sizes["time"] == 4
+    assert not (half["held_out"] & half["sst"].notnull()).any()
+    np.testing.assert_array_equal(half["sst"].values, truth.where(~half["held_out"]).where(half["domain"]).values)
+    error = (clouds["sst"] - truth).values
+    assert np.nanstd(error) == pytest.approx(0.1, rel=0.3)
+    assert content_hash(setting_observations(make(seed=4), comparison.settings[1], archive)) != content_hash(clouds)
+    assert content_hash(setting_observations(make(), comparison.settings[1], archive)) == content_hash(clouds)
+
+
+def test_held_out_cells_come_from_a_file_too(make: Make, tmp_path: Path) -> None:
+    comparison = make()
+    seen = setting_observations(comparison, comparison.settings[0], open_truth(comparison))
+    write_dataset(seen[["sst", "held_out", "domain"]], tmp_path / "cells.nc")
+    other = make(settings={"file": {"held_out": "cells.nc"}})
+    again = setting_observations(other, other.settings[0], open_truth(other))
+    xr.testing.assert_equal(again["sst"], seen["sst"])
+    write_dataset(seen[["sst", "held_out", "domain"]].isel(time=slice(2)), tmp_path / "fewer.nc")
+    fewer = make(settings={"file": {"held_out": "fewer.nc"}})
+    with pytest.raises(DataError, match="lacks 2 of 4 times"):
+        setting_observations(fewer, fewer.settings[0], open_truth(fewer))
+
+
+def test_methods_may_learn_from_what_a_setting_shows_and_from_nothing_else(make: Make, tmp_path: Path) -> None:
+    gappy = open_fields(tmp_path / "truth.nc")[["sst"]].load()
+    hidden = np.random.default_rng(0).random(gappy["sst"].shape) < 0.4
+    write_dataset(gappy.where(~hidden), tmp_path / "gappy.nc")
+    data = {"archive": "gappy.nc", "targets": ["sst"], "split": {"class": "TimeSplit", "validation": 0.2}}
+    comparison = make(
+        data=data,
+        truth={},
+        learn_from="transplanted",
+        settings={"transplanted": {"transplant": {"lag": 3, "most": 1.0}}},
+        methods={"climatology": {"class": "Climatology"}},
+    )
+    results = run_comparison(comparison)
+    visible = open_fields(tmp_path / "runs" / "tiny_visible.nc")
+    seen = setting_observations(comparison, comparison.settings[0], open_truth(comparison))
+    np.testing.assert_array_equal(visible["sst"].values, seen["sst"].values)
+    assert results.facts["transplanted"].held_out["sst"][0] == int(seen["held_out"].sum()) > 100
+    made = yaml.safe_load((tmp_path / "runs" / "tiny_climatology" / "recipe.yaml").read_text(encoding="utf-8"))
+    assert made["data"]["archive"] == "runs/tiny_visible.nc"
+    # the held-out cells could be anything: no method has learnt from them
+    wrong = gappy.where(~hidden).where(~seen["held_out"].values, 30.0)
+    write_dataset(wrong, tmp_path / "gappy.nc", overwrite=True)
+    spoiled = setting_observations(comparison, comparison.settings[0], open_truth(comparison))
+    np.testing.assert_array_equal(spoiled["sst"].values, seen["sst"].values)
+
+
+def test_a_calibrated_run_has_a_raw_row_beside_it(make: Make, tmp_path: Path) -> None:
+    methods = {"climatology": {"class": "Climatology"}}
+    run_comparison(make(methods=methods))
+    folder = tmp_path / "runs" / "tiny_climatology"
+    run = load_reconstructor(folder)
+    level = LevelMap(depth=None, bias=0.0, inflation=3.0, power=1.0, low=0.1, middle=0.5, high=1.0, cells=1000)
+    run.calibration = Calibration({"sst": (level,)}, None, {})  # type: ignore[attr-defined]
+    run.save(folder)
+    results = run_comparison(make(methods=methods))
+    calibrated, raw = (results.rows[label]["half"].scores["sst"] for label in ("climatology", "climatology, raw"))
+    assert calibrated["rmse"] == pytest.approx(raw["rmse"])
+    assert calibrated["spread_skill"] == pytest.approx(3 * raw["spread_skill"], rel=0.03)
+
+
+def test_a_method_that_cannot_answer_is_a_dash_with_a_reason(make: Make, tmp_path: Path) -> None:
+    network = {
+        "class": "RegressionReconstructor",
+        "network": {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1]},
+        "observing": {"observe": {"sst": "clouds:0.5"}},
+        "trainer": {"class": "LightningTrainer", "steps": 2},
+    }
+    methods = {"linear": {"class": "LinearInterpolation"}, "unet": network, "lost": {"run": "runs/lost"}}
+    text, numbers = page(make(methods=methods, model="linear"), tmp_path / "a.md")
+    assert "| lost | – | – |" in text
+    assert "unet: its network is not trained yet (runs/tiny_unet). Pass --train" in " ".join(numbers["notes"])
+    assert "lost: runs/lost holds no run." in " ".join(numbers["notes"])
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        # an error of our own is not a dash
+        patch.setattr(LinearInterpolation, "estimate", broken)
+        with pytest.raises(ZeroDivisionError):
+            run_comparison(make(methods=methods), afresh=True)
+
+
+def test_a_run_of_another_recipe_is_not_passed_off_as_this_one(make: Make) -> None:
+    run_comparison(make())
+    changed = {"linear": {"class": "LinearInterpolation", "refit": False}}
+    notes = run_comparison(make(methods=changed)).notes
+    assert "tiny_linear was fitted by another recipe (its reconstructor differ)" in notes[0]
+    results = run_comparison(make(methods=changed), afresh=True)
+    assert results.notes == []
+    assert set(results.rows["linear"]) == {"half", "clouds"}
+
+
+def test_published_figures_take_part_and_land_in_the_page(make: Make, tmp_path: Path) -> None:
+    text, numbers = page(make(model="linear"), tmp_path / "a.md")
+    assert "| *others* | **1.00e-06** |" in text
+    assert numbers["settings"]["half"]["published"] == {"others": {"rmse": 1e-6}}
+    assert "| linear / best of the others | RMSE | CRPS |" in text
+    assert "(climatology)" in text
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"setting": {}}, "Unknown key 'setting' at the top of .*Did you mean 'settings'"),
+        ({"settings": {"a": {"observe": {"sst": "cloud:0.5"}}}}, "Did you mean 'clouds'"),
+        ({"settings": {"a": {"error": 1.0}}}, "exactly one"),
+        ({"settings": {"a": {"reference_mask": "random:50"}}}, "below 1"),
+        ({"methods": {"a": {"class": "LinearInterpolator"}}}, "Did you mean 'LinearInterpolation'"),
+        ({"methods": {"a": {"clas": "Linear"}}}, "expected {class"),
+        ({"methods": {"a": {"class": "Climatology", "trainer": {"class": "x"}}}}, "leave out 'trainer'"),
+        ({"model": "lnear"}, "Did you mean 'linear'"),
+        ({"learn_from": "hal"}, "Did you mean 'half'"),
+        ({"data": {"archive": "truth.nc"}}, "lacks 'targets'"),
+        ({"members": 0}, "members"),
+    ],
+)
+def test_a_recipe_is_checked_before_anything_is_computed(make: Make, parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make(**parts)
+
+
+def test_the_command_writes_page_and_numbers_and_overwrites_nothing(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make()
+    monkeypatch.setattr(sys, "argv", ["driftfield", "compare", "tiny.yaml", "--only", "linear", "--members", "2"])
+    with pytest.raises(SystemExit) as done:
+        main()
+    assert not done.value.code
+    out = tmp_path / "docs" / "comparison" / "tiny.md"
+    assert "driftfield compare tiny.yaml --members 2 --only linear" in out.read_text(encoding="utf-8")
+    assert json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))["provenance"]["members"] == 2
+    before = out.read_bytes()
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 2
+    assert "exists already" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    with pytest.raises(ExistsError):
+        write_tables(run_comparison(make()), out, command="")
+
+
+def test_shipped_comparisons_name_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lightning")
+    from driftfield.cli.shared import register
+
+    register(training=True)
+    monkeypatch.setenv("DRIFTFIELD_DATA", "/data")
+    paths = sorted((Path(__file__).parents[1] / "recipes" / "compare").glob("*.yaml"))
+    assert len(paths) >= 7
+    for path in paths:
+        comparison = read_comparison(path)
+        assert f"driftfield compare recipes/compare/{path.name}" in path.read_text(encoding="utf-8")
+        assert len(comparison.methods) >= 10, path
+        assert comparison.model is not None, path
+        for recipe in (method.recipe for method in comparison.methods if method.trained):
+            assert recipe is not None
+            spec = recipe.reconstructor.get("reconstructor", recipe.reconstructor)  # what EM trains
+            assert build("trainer", recipe.trainer).steps > 0
+            build("network", spec["network"], channels=2, covariates=1, first_guess="first_guess" in spec)
+            build("observing", {"class": "ObservingSystem", **spec["observing"]}).check(comparison.targets)
+            build("split", recipe.data["split"])
