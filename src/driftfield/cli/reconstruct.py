@@ -80,15 +80,15 @@ def reconstruct(
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
     depends_on |= {"version of driftfield": __version__, "raw": raw}
     work = Work(reconstructor, observations, members, seed, given, finish, depends_on)
-    bar = typer.progressbar(
-        length=work.dates * members, label="reconstruct", file=sys.stderr, show_eta=True, hidden=not sys.stderr.isatty()
-    )
-    with bar:
-        write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
+    if sys.stderr.isatty():
+        with typer.progressbar(length=work.dates * members, label="reconstruct", file=sys.stderr) as bar:
+            write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
+    else:
+        write_reconstruction(work, out, resume=resume, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(_variables(out))}")
 
 
 def _variables(out: Path) -> list[str]:
     from driftfield.data.sources import open_fields
 
-    return list(map(str, open_fields(out).data_vars))
+    return sorted(map(str, open_fields(out).data_vars))

@@ -138,7 +138,11 @@ class UNet(nn.Module, ABC):
                 f"Found {len(widths)} widths, {len(depths)} depths and {len(condition_depths)} condition_depths: "
                 "expected one of each per resolution."
             )
-        for name, values, least in (("widths", widths, 1), ("depths", depths, 0), ("condition_depths", condition_depths, 0)):
+        for name, values, least in (
+            ("widths", widths, 1),
+            ("depths", depths, 0),
+            ("condition_depths", condition_depths, 0),
+        ):
             if not values or any(type(value) is not int or value < least for value in values):
                 raise ConfigurationError(f"Found {name}={list(values)}: expected whole numbers, {least} or more.")
         block = self.block()

@@ -210,4 +210,4 @@ def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
         swap(store, out)
         return
     with xr.open_zarr(store, consolidated=False, chunks={}, decode_timedelta=False) as whole:
-        write_dataset(whole, out, overwrite=overwrite)
+        write_dataset(whole[sorted(whole.data_vars)], out, overwrite=overwrite)
