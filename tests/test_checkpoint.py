@@ -82,3 +82,15 @@ def test_an_older_format_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run = read_run(tmp_path)
     assert run.class_name == "Renamed"
     assert list(run.arrays) == ["b"]
+
+
+def test_a_reader_finishes_what_a_killed_writer_had_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, "Model", {}, {"a": np.zeros(3)})
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_settle", lambda pending: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            write_run(tmp_path, "Model", {}, {"a": np.ones(3)})
+    assert len(list(tmp_path.iterdir())) == 3
+    for _ in range(2):
+        np.testing.assert_array_equal(read_run(tmp_path).arrays["a"], np.ones(3))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["arrays.safetensors", "run.json"]

@@ -8,6 +8,8 @@ The two belong together. A run is written in three steps, of which the second de
 
     .arrays-HASH.safetensors        new run.json with HASH        rename to arrays.safetensors
 
+Where the writer was killed before the third step, the next reader takes it.
+
 An older format is brought up to date by `MIGRATIONS[version]`, a function from description and arrays to the next version's.
 """
 
@@ -17,6 +19,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +80,7 @@ def write_run(
     with replacing(pending, overwrite=True) as temporary:
         save_file(arrays, temporary)
     write_text(folder / "run.json", text + "\n")
-    os.replace(pending, folder / "arrays.safetensors")
+    _settle(pending)
     for left in folder.glob(f"*{_pending(folder, '*').name}"):  # of writers that were killed before they decided
         left.unlink(missing_ok=True)
 
@@ -152,19 +155,26 @@ def _check_description(description: Any, folder: Path) -> None:
 def _read_arrays(folder: Path, digest: str | None) -> Arrays:
     """The arrays with this hash; runs of the first versions state none."""
     path = folder / "arrays.safetensors"
-    arrays, failure = None, "other bytes than run.json was written with"
-    for one in (path, *([_pending(folder, digest)] if digest else [])):
+    pending = [_pending(folder, digest)] if digest else []
+    failure = "other bytes than run.json was written with"
+    for one in (path, *pending):
         try:
             found = load_file(one)
         except (OSError, SafetensorError) as error:
             failure = failure if one != path else str(error)
             continue
         if digest is None or _digest(found) == digest:
-            arrays = found
-            break
-    if arrays is None:
-        raise FileFormatError(f"{path} cannot be read: {failure}. Restore the file, or train again.")
-    return arrays
+            if one != path:
+                with suppress(OSError):  # a folder that may only be read keeps the other name
+                    _settle(one)
+            return found
+    raise FileFormatError(f"{path} cannot be read: {failure}. Restore the file, or train again.")
+
+
+def _settle(pending: Path) -> None:
+    """The third step; a reader may have been quicker."""
+    with suppress(FileNotFoundError):
+        os.replace(pending, pending.with_name("arrays.safetensors"))
 
 
 def _pending(folder: Path, digest: str) -> Path:
