@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from driftfield.data.climatology import MonthlyClimatology
+from driftfield.data.climatology import MonthlyClimatology, left_out_factor
 from driftfield.errors import DataError
 
 
@@ -75,3 +75,16 @@ def test_arrays_bring_it_back() -> None:
     again = MonthlyClimatology.from_arrays(climatology.to_arrays())
     assert again.stepwise == climatology.stepwise
     xr.testing.assert_equal(again.mean, climatology.mean)
+
+
+def test_the_factor_makes_anomalies_those_of_a_climatology_without_the_time() -> None:
+    values = np.random.default_rng(0).standard_normal(36)
+    array = field(months(), values)
+    learnt = np.r_[0:25, 30:36]
+    anomaly = values - MonthlyClimatology.fit(array.isel(time=learnt)).at(array["time"]).values[:, 0, 0]
+    factor = left_out_factor(array["time"], learnt, learnt)
+    for time, found in zip(learnt, factor * anomaly[learnt], strict=True):
+        others = [t for t in learnt if t != time and t % 12 == time % 12]
+        assert found == pytest.approx(values[time] - values[others].mean(), abs=1e-5)
+    # alone in its month, a time is all that the climatology has
+    assert left_out_factor(array["time"], np.array([3]), np.array([3])) == 1.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from driftfield.data.patches import window_index
-from driftfield.data.splits import Part, RandomBlocks, SpaceSplit, Splits, TimeSplit, check_disjoint
+from driftfield.data.splits import Part, RandomBlocks, SpaceSplit, Splits, TimeSplit, check_disjoint, spread_over
 from driftfield.errors import ConfigurationError, DataError, OverlapError
 from driftfield.registry import build
 
@@ -89,6 +89,17 @@ def test_other_calendars() -> None:
 def test_random_blocks_depend_on_the_seed_only() -> None:
     a, b, c = (RandomBlocks(seed=s).divide(DAYS).validation.times for s in (1, 1, 2))
     assert a.tolist() == b.tolist() != c.tolist()
+
+
+@pytest.mark.parametrize(("length", "count"), [(0, 3), (1, 3), (7, 3), (7, 7), (7, 20), (100, 8)])
+def test_times_are_spread_evenly(length: int, count: int) -> None:
+    times = np.arange(length) * 10 + 5
+    chosen = spread_over(times, count)
+    assert chosen.size == min(length, count)
+    assert set(chosen) <= set(times)
+    if chosen.size > 1:
+        assert (chosen[0], chosen[-1]) == (times[0], times[-1])
+        assert np.ptp(np.diff(chosen)) <= 10
 
 
 def test_messages() -> None:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from driftfield.errors import ExistsError
-from driftfield.evaluate import plots
+from driftfield.evaluate import drawing, plots
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.figures import caption, write_figures
 from driftfield.evaluate.report import write_report, write_report_folder
@@ -67,7 +67,7 @@ def test_figures_of_one_deterministic_method(world, tmp_path):
 def test_comparison_has_units_colour_bars_and_grey_land():
     truth = np.arange(12.0).reshape(3, 4)
     domain = truth > 0
-    plane = plots.Plane(
+    plane = drawing.Plane(
         x=np.arange(4.0), y=np.arange(3.0), vertical=False, truth=np.where(domain, truth, np.nan),
         observed=np.full((3, 4), np.nan), held_out=domain, domain=domain,
     )  # fmt: skip
@@ -77,24 +77,24 @@ def test_comparison_has_units_colour_bars_and_grey_land():
     assert [bar.get_ylabel().replace("\n", " ") for bar in bars] == [
         "temperature [degC]", "spread (1 sd) [degC]", "mean minus truth [degC]",
     ]  # fmt: skip
-    assert all(panel.get_facecolor() == to_rgba(plots.LAND) and panel.get_title() for panel in panels)
+    assert all(panel.get_facecolor() == to_rgba(drawing.LAND) and panel.get_title() for panel in panels)
     error = panels[7].collections[-1]
     assert error.get_clim()[0] == -error.get_clim()[1]
     assert error.get_array().mask.reshape(3, 4)[0, 0]  # land is not coloured
 
 
 def test_longitudes_and_latitudes_are_named():
-    assert plots.place(-35.5, 340) == "35.5°S 20°W"
-    assert plots.place(0, 180) == "0° 180°"
+    assert drawing.place(-35.5, 340) == "35.5°S 20°W"
+    assert drawing.place(0, 180) == "0° 180°"
 
 
 def test_colour_maps_suit_the_quantity():
-    assert plots.colour_map("sea surface height", "m")[1]
-    assert plots.colour_map("sea water potential temperature", "degC")[0].name == "thermal"
-    assert not plots.colour_map("something", "1")[1]
+    assert drawing.colour_map("sea surface height", "m")[1]
+    assert drawing.colour_map("sea water potential temperature", "degC")[0].name == "thermal"
+    assert not drawing.colour_map("something", "1")[1]
 
 
 def test_a_method_keeps_its_colour_in_every_figure():
-    both, alone = plots._palette(["diffusion", "mine", "linear"]), plots._palette(["linear"])
+    both, alone = drawing.palette(["diffusion", "mine", "linear"]), drawing.palette(["linear"])
     assert both[2] == alone[0]
     assert len(set(both)) == 3

@@ -77,3 +77,12 @@ def test_what_is_no_recipe_says_so(tmp_path: Path, text: str) -> None:
 def test_a_missing_recipe_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="Cannot read"):
         read_recipe(tmp_path / "none.yaml")
+
+
+def test_a_recipe_may_train_an_emulator_in_place_of_a_reconstructor(tmp_path: Path) -> None:
+    text = GOOD.replace("reconstructor: {class: Climatology}", "emulator: {class: DiffusionEmulator}")
+    path = write(tmp_path, text.replace("$OCEAN/", ""))
+    recipe = read_recipe(path)
+    assert (recipe.emulator, recipe.reconstructor) == ({"class": "DiffusionEmulator"}, {})
+    with pytest.raises(ConfigurationError, match="Leave one out"):
+        read_recipe(path, ["reconstructor.class=Climatology"])

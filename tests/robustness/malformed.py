@@ -23,36 +23,9 @@ from driftfield.data.sources import write_dataset
 from driftfield.data.twin import observe
 from driftfield.reconstruct import DiffusionReconstructor
 from driftfield.reconstruct.baselines import Climatology
-from driftfield.testing import tiny_ocean, tiny_training_data
+from driftfield.testing import tiny_ocean, tiny_recipe, tiny_training_data
 
 Rng = np.random.Generator
-
-PEER: dict[str, Any] = {
-    "data": {
-        "archive": "truth.nc",
-        "targets": ["thetao"],
-        "split": {"class": "TimeSplit", "validation": 0.2},
-        "windows": {"size": [8, 12], "stride": [8, 12]},
-    },
-    "reconstructor": {"class": "Climatology"},
-}
-MODEL: dict[str, Any] = {
-    "data": PEER["data"] | {"covariates": ["sst"]},
-    "reconstructor": {
-        "class": "DiffusionReconstructor",
-        "network": {
-            "class": "ResidualUNet",
-            "widths": [4, 8],
-            "depths": [1, 1],
-            "condition_depths": [1, 1],
-            "embedding": 8,
-        },
-        "observing": {"observe": {"thetao": "profiles:0.5-0.9", "sst": "clouds:0.5"}, "error": 0.05},
-        "sampler": {"class": "DPMSolverPP2M", "evaluations": 2},
-        "validation_samples": 2,
-    },
-    "trainer": {"class": "LightningTrainer", "steps": 2, "batch_size": 2, "loggers": []},
-}
 
 
 @dataclass(frozen=True)
@@ -99,19 +72,20 @@ def write_good_inputs(good: Path) -> None:
     write_dataset(ocean, good / "truth.zarr")
     seen = observe(ocean.isel(time=[20, 22]), {"thetao": "profiles:0.6", "sst": "clouds:0.5"}, error=0.05, seed=1)
     write_dataset(seen, good / "obs.nc")
-    for name, content in (("peer", PEER), ("model", MODEL)):
-        recipe = content | {"data": content["data"] | {"archive": str(good / "truth.nc")}}
+    recipes = {"peer": tiny_recipe(method="Climatology"), "model": tiny_recipe()}
+    for name, recipe in recipes.items():
+        recipe["data"] |= {"archive": str(good / "truth.nc"), "windows": {"size": [8, 12], "stride": [8, 12]}}
         (good / f"{name}.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     setting = {"observe": {"thetao": "random:0.5"}}
     compared = {"settings": {"half": setting}, "methods": {"climatology": {"class": "Climatology"}}}
     compared["truth"] = {"archive": str(good / "truth.nc"), "times": ["2001-08", "2001-10"]}
-    compared["data"] = PEER["data"] | {"archive": str(good / "truth.nc")}
+    compared["data"] = recipes["peer"]["data"]
     (good / "compare.yaml").write_text(yaml.safe_dump(compared), encoding="utf-8")
     peer = Climatology()
     peer.fit(data)
     peer.save(good / "peer")
     write_dataset(peer.reconstruct(seen, members=2), good / "out.nc")
-    model = DiffusionReconstructor(**{k: v for k, v in MODEL["reconstructor"].items() if k != "class"})
+    model = DiffusionReconstructor(**{k: v for k, v in recipes["model"]["reconstructor"].items() if k != "class"})
     model.codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, model.normalizer)  # type: ignore[arg-type]
     model.model = model._build_model(model._build_network())
     model.save(good / "model")

@@ -5,7 +5,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import yaml
 
 from driftfield.checkpoint import read_run
 from driftfield.data.sources import write_dataset
-from driftfield.testing import tiny_ocean
+from driftfield.testing import tiny_ocean, tiny_recipe
 
 pytest.importorskip("lightning")
 if sys.platform == "win32":
@@ -22,37 +21,6 @@ if sys.platform == "win32":
 
 from killing import Fate, Outcome, driftfield_command, run, write_over
 
-MODEL: dict[str, Any] = {
-    "seed": 1,
-    "data": {
-        "archive": "truth.nc",
-        "targets": ["thetao"],
-        "covariates": ["sst"],
-        "split": {"class": "TimeSplit", "validation": 0.2},
-    },
-    "reconstructor": {
-        "class": "DiffusionReconstructor",
-        "network": {
-            "class": "ResidualUNet",
-            "widths": [4, 8],
-            "depths": [1, 1],
-            "condition_depths": [1, 1],
-            "embedding": 8,
-        },
-        "observing": {"observe": {"thetao": "profiles:0.5-0.9", "sst": "clouds:0.5"}, "error": 0.05},
-        "sampler": {"class": "DPMSolverPP2M", "evaluations": 3},
-        "validation_samples": 2,
-    },
-    "trainer": {
-        "class": "LightningTrainer",
-        "steps": 8,
-        "batch_size": 2,
-        "validate_every": 2,
-        "loggers": ["csv"],
-        "precision": "float32",
-        "accelerator": "cpu",
-    },
-}
 TRAIN = ["train", "model.yaml", "--out", "run"]
 RECONSTRUCT = ["reconstruct", "whole/run", "obs.nc", "--members", "5", "--batch-size", "2", "--out"]
 KILLS = 20
@@ -67,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_dataset(tiny_ocean(times=20), folder / "truth.nc")
         (folder / "whole").mkdir()
         for place, text in ((folder, "truth.nc"), (folder / "whole", "../truth.nc")):
-            recipe = MODEL | {"data": MODEL["data"] | {"archive": text}}
+            recipe = tiny_recipe(archive=text, steps=8, validate_every=2)
             (place / "model.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
         well(run(driftfield_command, *mask("obs.nc", seed=0), folder=folder))
         trained = well(run(driftfield_command, *TRAIN, folder=folder / "whole"))

@@ -22,6 +22,7 @@ from driftfield.fields import Channel, FieldBatch
 from driftfield.registry import register
 
 _FIELDS = ("target", "observations", "observed", "error_std", "domain", "held_out")
+_OPTIONAL = ("visible", "lower", "upper")
 _COVARIATES = ("covariates", "covariates_observed", "covariates_error_std")
 _VALUES = ("target", "observations", "covariates")
 
@@ -82,7 +83,7 @@ def _transform(
     move: Callable[[Tensor], Tensor],
     turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
 ) -> FieldBatch:
-    fields = _FIELDS if batch.visible is None else (*_FIELDS, "visible")
+    fields = (*_FIELDS, *(name for name in _OPTIONAL if getattr(batch, name) is not None))
     moved = {name: move(getattr(batch, name)) for name in (*fields, *_COVARIATES)}
     for names, table in ((fields, channels), (_COVARIATES, covariates)):
         for first, second in _pairs(table):

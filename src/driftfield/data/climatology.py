@@ -9,7 +9,7 @@ A month that a cell never saw is interpolated around the year from the months th
 has the area-weighted mean of its level. The climatology is therefore finite everywhere; what is NaN has no say in it.
 """
 
-__all__ = ["MonthlyClimatology"]
+__all__ = ["MonthlyClimatology", "left_out_factor"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -113,6 +113,21 @@ class MonthlyClimatology:
         position = month + days / dates.dt.days_in_month.values - 0.5
         low = np.floor(position).astype(int)
         return low % 12, position - low
+
+
+def left_out_factor(dates: xr.DataArray, learnt: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Factor n / (n - 1) that makes anomalies those from a climatology without the time itself: (time,).
+
+    A month is one of the n in its own climatology, which takes 1 / n of its anomaly; a new month will have all of it.
+
+    Arguments:
+        dates: Of the archive (time,).
+        learnt: Indices of the times that the climatology was fitted to.
+        times: Some of them.
+    """
+    months = dates.dt.month.values
+    count = np.bincount(months[learnt], minlength=13)[months[times]]
+    return count / np.maximum(count - 1, 1)
 
 
 def _mean(array: xr.DataArray, index: np.ndarray, *, block: int = 64) -> np.ndarray:

@@ -3,7 +3,7 @@
 A sample is a function of (seed, index) alone, so that a resumed training sees what an uninterrupted one would have seen.
 """
 
-__all__ = ["FirstGuessPool", "ObservingSystem", "TwinDataset", "make_batch"]
+__all__ = ["FirstGuessPool", "ObservingSystem", "TwinDataset", "bound_parts", "make_batch"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from driftfield.data import augmentation as _augmentation  # noqa: F401 - registers Augmentation
+from driftfield.data.climatology import left_out_factor
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import neighbours
 from driftfield.data.encodings import time_days
@@ -86,7 +87,8 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         self.augmentation = build("augmentation", {"class": "Augmentation", **(symmetries or {})})
         self.stamps = archive.times.values
         self.dates = codec.dates(archive.times)
-        self.inflation = self._inflation() if out_of_fold and training else {}
+        inflation = left_out_factor(archive.times, self.times, self.times) if out_of_fold and training else ()
+        self.inflation = dict(zip(self.times.tolist(), inflation, strict=False))
         self._encoded: dict[tuple[str, int], np.ndarray] = {}
         self._days = time_days(archive.times)
         self._around: dict[int, dict[int, int | None]] = {}
@@ -113,15 +115,24 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         for name, offset in self.codec.frames():
             now = self._neighbour(time, offset)
             other = None if mixed is None else self._neighbour(mixed[0], offset)
-            absent = now is None or (mixed is not None and other is None)
             pair = None if mixed is None or other is None else (other, mixed[1])
             given = bool(offset) or name in self.codec.covariates
-            look = self._nothing(name, window) if absent else self._look(name, now or 0, window, rng, pair, given)
+            if now is None or (mixed is not None and pair is None):
+                look = self._nothing(name, window)
+            else:
+                look = self._look(name, now, window, rng, pair, given)
             for part, place in (_COVARIATE_PARTS if given else _TARGET_PARTS).items():
                 parts.setdefault(place, []).append(look[part])
         if not self.observing.shown:
             parts.pop("visible", None)
+        if mixed is None:  # a mix of two fields has no bounds
+            parts |= self._bounds(time, rows, columns)
         return make_batch(self.codec, parts, self.dates[time], rows, columns)
+
+    def _bounds(self, time: int, rows: np.ndarray, columns: np.ndarray) -> dict[str, list[np.ndarray]]:
+        """Bounds of the targets at one time, scaled as the anomalies are."""
+        found = bound_parts(self.codec, self.stamps[[time]], rows, columns)
+        return {part: [self.inflation.get(time, 1.0) * one for one in arrays] for part, arrays in found.items()}
 
     def _look(
         self,
@@ -222,6 +233,8 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         if self.observing.shown:
             # a pool keeps no drop: all that is known is visible
             parts["visible"] = [cut(pool.observed) | cut(pool.held_out)]
+        if not self.mix:
+            parts |= self._bounds(int(pool.time[sample]), rows, columns)
         guess = (cut(pool.guess), cut(pool.scale))
         return make_batch(self.codec, parts, self.dates[int(pool.time[sample])], rows, columns, guess=guess)
 
@@ -239,12 +252,6 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             self._encoded[key] = encoded
         return encoded
 
-    def _inflation(self) -> dict[int, float]:
-        """n / (n - 1) per training time, n the number of training times of its calendar month."""
-        months = self.archive.times.dt.month.values
-        counts = {month: int((months[self.times] == month).sum()) for month in range(1, 13)}
-        return {int(t): counts[months[t]] / max(counts[months[t]] - 1, 1) for t in self.times}
-
 
 _TARGET_PARTS = {
     name: name for name in ("target", "observations", "observed", "error_std", "domain", "held_out", "visible")
@@ -255,6 +262,16 @@ _COVARIATE_PARTS = {
     "error_std": "covariates_error_std",
     "presence": "presence",
 }
+
+
+def bound_parts(
+    codec: FieldCodec, stamp: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> dict[str, list[np.ndarray]]:
+    """`lower` and `upper` for `make_batch` at one date (1,); nothing where no target has bounds."""
+    if not codec.bounds:
+        return {}
+    ends = [codec.bounds_at(name, stamp, rows, columns) for name in codec.targets]
+    return {"lower": [low[0] for low, _ in ends], "upper": [high[0] for _, high in ends]}
 
 
 def make_batch(
@@ -299,4 +316,6 @@ def make_batch(
         first_guess=None if guess is None else torch.from_numpy(guess[0]).float()[None],
         first_guess_scale=None if guess is None else torch.from_numpy(guess[1]).float()[None],
         visible=tensor("visible", torch.bool) if parts.get("visible") else None,
+        lower=tensor("lower") if parts.get("lower") else None,
+        upper=tensor("upper") if parts.get("upper") else None,
     )

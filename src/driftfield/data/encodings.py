@@ -12,6 +12,7 @@ __all__ = [
     "POSITION_ENCODINGS",
     "as_dates",
     "date_fraction",
+    "date_text",
     "encode_date",
     "encode_position",
     "is_monthly",
@@ -77,6 +78,11 @@ def date_fraction(times: xr.DataArray | np.ndarray | Sequence[Any], *, monthly: 
         day = np.zeros_like(day)
     year = (day_of_year + day) / dates.days_in_year.values
     return np.stack([year, day], axis=-1)
+
+
+def date_text(date: Any) -> str:
+    """A date as text to the second, the same on every machine and for every precision of datetime64."""
+    return np.datetime_as_string(date, unit="s") if isinstance(date, np.datetime64) else str(date.isoformat())
 
 
 def encode_date(fractions: np.ndarray, *, hour: bool = False) -> np.ndarray:

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftfield.data.sources import GriddedArchive
+from driftfield.data.splits import spread_over
 
 log = logging.getLogger(__name__)
 
 
 def gap_share(archive: GriddedArchive, name: str, times: np.ndarray, *, most: int = 32) -> float:
     """Share of the domain that an archive does not know, from at most `most` of the times."""
-    some = np.asarray(times)[np.unique(np.linspace(0, len(times) - 1, min(most, len(times))).round().astype(int))]
+    some = spread_over(times, most)
     exists = archive.domain(name)
     known = archive.dataset[name].isel(time=some).notnull() & exists
     return float(1.0 - known.sum() / (exists.sum() * len(some)))

@@ -12,7 +12,7 @@ from driftfield.conventions import require
 from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.interfaces import TrainingData
 from driftfield.registry import build
 
@@ -31,6 +31,7 @@ def prepare(
     time: Sequence[Any] | None = None,
     domain: str | None = None,
     vector_pairs: Sequence[Sequence[str]] = (),
+    bounds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> TrainingData:
     """Opens the archive and divides it.
 
@@ -45,6 +46,7 @@ def prepare(
         time: [first, last].
         domain: File with the domain.
         vector_pairs: [eastward, northward] components of vectors.
+        bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
 
     Raises:
         ConfigurationError: a variable is both target and covariate, or a window size makes no sense.
@@ -80,7 +82,27 @@ def prepare(
         train_windows=tuple(splits.train.windows),
         validation_windows=tuple(splits.validation.windows),
         vector_pairs=tuple((u, v) for u, v in vector_pairs),
+        bounds=_bounds(targets, bounds or {}),
     )
+
+
+def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    """(lower, upper) per target; infinite where there is none."""
+    found = {}
+    for name, ends in bounds.items():
+        if name not in targets:
+            raise ConfigurationError(f"data.bounds names {name!r}, which is no target: {suggest(str(name), targets)}")
+        if not isinstance(ends, Mapping) or not ends or not set(ends) <= {"lower", "upper"}:
+            raise ConfigurationError(
+                f"data.bounds.{name} is {ends!r}: expected lower, upper or both, such as {{lower: 0}}."
+            )
+        low, high = ends.get("lower", -np.inf), ends.get("upper", np.inf)
+        if any(isinstance(end, bool) or not isinstance(end, int | float) for end in (low, high)) or not low < high:
+            raise ConfigurationError(
+                f"data.bounds.{name} is {dict(ends)}: expected numbers, the lower below the upper."
+            )
+        found[name] = (float(low), float(high))
+    return found
 
 
 def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[str, Any]) -> list[Window]:

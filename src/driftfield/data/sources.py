@@ -1,4 +1,4 @@
-"""From files to gridded archives, and back to files.
+"""From files (`gridded_files.py`) to gridded archives.
 
     file, glob, list or store  --open_fields-->  canonical data set (lazy)  --open_archive-->  GriddedArchive
                                                                                           variables, domains, periodic
@@ -17,8 +17,6 @@ __all__ = [
     "write_dataset",
 ]
 
-import glob
-import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,16 +27,11 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, require, state_variables
-from driftfield.data.axes import canonical
-from driftfield.data.lazy import lazily
-from driftfield.data.units import canonical_units, check_plausible
-from driftfield.data.valid_range import inside_valid_range
-from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError, suggest
-from driftfield.files import replacing
+from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.data.units import check_plausible
+from driftfield.errors import ConfigurationError, DataError, suggest
 
 log = logging.getLogger(__name__)
-
-_GRIB = (".grib", ".grb", ".grib2", ".grb2")
 
 
 @dataclass(frozen=True)
@@ -81,32 +74,6 @@ class GriddedArchive:
         """Depths in metres, or (None,) for a surface field."""
         domain = self.domain(variable)
         return tuple(map(float, domain["depth"].values)) if "depth" in domain.dims else (None,)
-
-
-def open_fields(
-    path: str | Path | Sequence[str | Path], *, decode: bool = True, variables: Sequence[str] | None = None
-) -> xr.Dataset:
-    """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes and units.
-
-    Axes are those of `data.axes`, units those of `data.units` where it knows the quantity. A value outside the
-    `valid_range` that the file declares is missing.
-
-    Arguments:
-        path: Several files are joined along time, or side by side where they hold different variables.
-        decode: Turn the time axis into dates.
-        variables: Keep these only; their grid is chosen where a file holds several.
-
-    Raises:
-        DataError: nothing there, no latitude and longitude, unknown units of a variable that was asked for, or files
-            that do not fit together.
-        FileFormatError: a file that cannot be read.
-    """
-    parts = [_open_one(one, variables, decode=decode) for one in expand_paths(path)]
-    dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
-    if variables is None:
-        return dataset
-    masks = [n for v in variables for n in (f"{v}_domain", f"{v}_error", f"{v}_held_out") if n in dataset]
-    return dataset[[*variables, *masks, *(n for n in ("domain", "held_out") if n in dataset and n not in variables)]]
 
 
 def open_archive(
@@ -160,26 +127,6 @@ def open_archive(
     return GriddedArchive(dataset=fields[list(domains)], domains=domains, periodic=is_periodic(dataset["lon"]))
 
 
-def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
-    """Writes NetCDF (.nc, compressed) or a Zarr store (.zarr) under a temporary name and renames it at the end.
-
-    Raises:
-        ConfigurationError: another suffix.
-        ExistsError: the file exists and `overwrite` is false.
-    """
-    path = Path(path)
-    if path.suffix not in (".nc", ".zarr"):
-        raise ConfigurationError(f"Cannot write {path}: expected a name that ends in .nc or .zarr. Rename the output.")
-    dataset = dataset.drop_encoding()
-    with replacing(path, overwrite=overwrite) as temporary:
-        if path.suffix == ".nc":
-            dataset.to_netcdf(temporary, encoding=_compression(dataset))
-        else:
-            # Zarr asks for chunks of one size
-            even = {dim: sizes[0] for dim, sizes in dataset.unify_chunks().chunks.items()}
-            (dataset.chunk(even) if even else dataset).to_zarr(temporary, consolidated=False)
-
-
 def is_periodic(lon: xr.DataArray | np.ndarray) -> bool:
     """Whether evenly spaced longitudes (increasing) close the circle."""
     values = np.asarray(lon, dtype=np.float64)
@@ -194,66 +141,6 @@ def ever_finite(field: xr.DataArray) -> xr.DataArray:
     """The domain that a field itself tells: cells that are finite at any time."""
     finite: xr.DataArray = xr.apply_ufunc(np.isfinite, field, dask="allowed")
     return finite.any("time")
-
-
-def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The files that a path, a glob or a list of them names.
-
-    Raises:
-        DataError: none.
-    """
-    if not isinstance(path, str | Path):
-        found = [one for item in path for one in expand_paths(item)]
-    elif any(c in str(path) for c in "*?[") and not Path(path).exists():
-        found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
-    else:
-        found = [Path(path)] if Path(path).exists() else []
-    if not found:
-        raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
-    return found
-
-
-def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> xr.Dataset:
-    dataset = canonical(inside_valid_range(_open_raw(path)), variables=variables, decode=decode, source=str(path))
-    return canonical_units(dataset, asked=variables, source=str(path))
-
-
-def _open_raw(path: Path) -> xr.Dataset:
-    """As the file has it, lazily, times not decoded."""
-    options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
-    if path.is_dir():
-        if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
-            raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
-        options |= {"engine": "zarr", "consolidated": False}
-    elif path.suffix.lower() in _GRIB:
-        if importlib.util.find_spec("cfgrib") is None:
-            raise MissingExtraError(f"Reading {path} needs cfgrib. Install it with `pip install 'driftfield[grib]'`.")
-        options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
-    try:
-        opened = xr.open_dataset(path, chunks=None, cache=False, **options)
-    except PermissionError as error:
-        raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
-    except Exception as error:  # each backend has its own exceptions for a broken file
-        raise FileFormatError(
-            f"Cannot read {path} as NetCDF, GRIB or Zarr: {error}. Check that the file is complete."
-        ) from error
-    return lazily(opened, str(path))
-
-
-def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
-    try:
-        joined = xr.combine_by_coords(
-            parts, join="exact", compat="no_conflicts", data_vars="minimal", coords="minimal", combine_attrs="override"
-        )
-    except (ValueError, xr.MergeError) as error:
-        raise DataError(
-            f"The files of {path} do not fit together: {error}. Expected the same grid, and one time or variable in "
-            "one file only."
-        ) from error
-    assert isinstance(joined, xr.Dataset)
-    if "time" in joined.dims and not joined.indexes["time"].is_unique:
-        raise DataError(f"The files of {path} hold the same time twice. Name each period once.")
-    return joined
 
 
 def _checked_variables(dataset: xr.Dataset, variables: Sequence[str] | None, path: str) -> list[str]:
@@ -363,9 +250,3 @@ def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataAr
             f"The domain in {path} lies on another grid than {name!r} ({error}). Regrid it first."
         ) from error
     return mask.assign_coords({d: here[d] for d in mask.dims})
-
-
-def _compression(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    packed = {"zlib": True, "complevel": 2, "shuffle": True}
-    numeric = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
-    return numeric | {axis: {"_FillValue": None} for axis in ("lat", "lon", "depth") if axis in dataset.coords}

@@ -7,7 +7,7 @@
 `Splits` holds what was decided and is what training uses; `check_disjoint` proves it, whoever made it.
 """
 
-__all__ = ["Part", "RandomBlocks", "SpaceSplit", "Split", "Splits", "TimeSplit", "check_disjoint"]
+__all__ = ["Part", "RandomBlocks", "SpaceSplit", "Split", "Splits", "TimeSplit", "check_disjoint", "spread_over"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -214,6 +214,11 @@ def check_disjoint(splits: Splits, *, times: Any, buffer: str = "0D", grid: tupl
                 f"{name_a} and {name_b} overlap: {where} at {dates[pair[0]]} and {dates[pair[1]]}, closer than "
                 f"the buffer of {buffer}. Move the periods apart, or widen the split."
             )
+
+
+def spread_over(times: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the times, evenly spread, the first and the last among them."""
+    return times[np.unique(np.linspace(0, len(times) - 1, min(count, len(times))).round().astype(int))]
 
 
 def _shared_window(a: Sequence[Window], b: Sequence[Window], grid: tuple[int, int] | None) -> str | None:

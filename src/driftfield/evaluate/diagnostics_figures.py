@@ -36,7 +36,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from driftfield.evaluate import plots
+from driftfield.evaluate import drawing, plots
 from driftfield.evaluate.alignment import Aligned
 from driftfield.evaluate.cells import level_key
 from driftfield.evaluate.evaluation import Evaluation
@@ -44,7 +44,7 @@ from driftfield.evaluate.figures import _View
 
 NOISE_LEVEL = "noise level σ/α [sd of the normalised field]"
 ERRORS = {"validation_rmse": "RMSE of the mean", "validation_mae": "MAE of the mean", "validation_crps": "fair CRPS"}
-_BLUE, _RED, _GREEN = plots.COLOURS[:3]
+_BLUE, _RED, _GREEN = drawing.COLOURS[:3]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Denoising:
 def draw_schedule(curves: ScheduleCurves) -> Figure:
     """Log SNR over t with the sampling grid on it; density of training levels against the schedule's own."""
     figure = Figure(figsize=(11.0, 4.4), layout="constrained")
-    plots._headline(figure, f"{curves.name}; {curves.sampler}")
+    drawing.headline(figure, f"{curves.name}; {curves.sampler}")
     left, right = figure.subplots(1, 2)
     left.plot(curves.t, curves.gamma, color=_BLUE, lw=1.6, label="schedule")
     gamma = -2 * np.log(curves.sampling_level)
@@ -135,7 +135,7 @@ def draw_schedule(curves: ScheduleCurves) -> Figure:
     _plain_numbers(other.yaxis)
     right.fill_between(curves.level, curves.training, color=_BLUE, alpha=0.2, lw=0)
     right.plot(curves.level, curves.training, color=_BLUE, lw=1.6, label="training noise levels")
-    right.plot(curves.level, curves.own, color=plots.TRUTH, lw=1.2, ls="--", label="schedule (t uniform)")
+    right.plot(curves.level, curves.own, color=drawing.TRUTH, lw=1.2, ls="--", label="schedule (t uniform)")
     marks = np.zeros_like(curves.sampling_level)
     right.plot(
         curves.sampling_level, marks, "|", color=_RED, ms=14, mew=1.5, label="sampling grid", zorder=3, clip_on=False
@@ -146,7 +146,7 @@ def draw_schedule(curves: ScheduleCurves) -> Figure:
     for ax in (left, right):
         ax.title.set_fontsize(10)
         ax.grid(alpha=0.3)
-    plots._legend_below(figure, (left, right))
+    drawing.legend_below(figure, (left, right))
     return figure
 
 
@@ -159,7 +159,7 @@ def draw_training(curves: TrainingCurves, *, title: str) -> Figure:
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns + 0.6, 3.1 * rows + 0.7), layout="constrained")
-    plots._headline(figure, title)
+    drawing.headline(figure, title)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, panel in zip(axes, panels, strict=False):
         _training_panel(ax, curves, panel)
@@ -179,7 +179,7 @@ def _training_panel(ax: Axes, curves: TrainingCurves, panel: str) -> None:
         _plain_numbers(ax.yaxis, subs=(1, 2, 5))
         ax.legend(frameon=False, fontsize=8)
     elif panel == "errors":
-        for colour, (key, label) in zip(plots.COLOURS, ERRORS.items(), strict=False):
+        for colour, (key, label) in zip(drawing.COLOURS, ERRORS.items(), strict=False):
             if key in curves.history:
                 ax.plot(*curves.history[key], "o-", color=colour, ms=3.5, lw=1.4, label=label)
         ax.set(title="validation: held-out cells", ylabel=f"error [{curves.units}]", ylim=(0, None))
@@ -201,7 +201,7 @@ def _training_panel(ax: Axes, curves: TrainingCurves, panel: str) -> None:
 def draw_steps(scores: Sequence[StepScores], *, title: str) -> Figure:
     """Error of the clean estimates and their spread against the noise level, a panel per variable."""
     figure = Figure(figsize=(max(7.4, 5.2 * len(scores) + 0.6), 5.0), layout="constrained")
-    plots._headline(figure, title)
+    drawing.headline(figure, title)
     axes = figure.subplots(1, len(scores), squeeze=False)[0]
     for ax, score in zip(axes, scores, strict=True):
         for number, curve in enumerate(score.member_rmse.T):
@@ -214,33 +214,33 @@ def draw_steps(scores: Sequence[StepScores], *, title: str) -> Figure:
         _level_axis(ax)
         ax.invert_xaxis()
         ax.grid(alpha=0.3)
-    plots._legend_below(figure, axes)
+    drawing.legend_below(figure, axes)
     return figure
 
 
 def draw_denoising(
-    plane: plots.Plane, denoising: Denoising, *, name: str, units: str, title: str, panels: int = 6
+    plane: drawing.Plane, denoising: Denoising, *, name: str, units: str, title: str, panels: int = 6
 ) -> Figure:
     """Clean estimates of one member at up to `panels` noise levels, equally different in turn, beside the truth."""
     chosen = _moments(denoising.estimates[:, plane.domain], panels)
     columns = 1 + -(-len(chosen) // 2)
-    width, height = plots._panel_size(plane, columns)
+    width, height = drawing.panel_size(plane, columns)
     figure = Figure(figsize=(columns * width + 1.6, 2 * height + 0.5), layout="constrained")
-    plots._headline(figure, title)
+    drawing.headline(figure, title)
     grid = np.array(figure.subplots(2, columns, squeeze=False, sharex=True, sharey=True))
-    cmap, diverging = plots.colour_map(name, units)
-    low, high = plots._limits([plane.truth[plane.domain]], diverging)
+    cmap, diverging = drawing.colour_map(name, units)
+    low, high = drawing.limits([plane.truth[plane.domain]], diverging)
     values = {"cmap": cmap, "vmin": low, "vmax": high}
-    plots._fill(grid[0, 0], plane, plane.observed, "observed", **values)
-    drawn = plots._fill(grid[1, 0], plane, plane.truth, "truth", **values)
+    drawing.fill(grid[0, 0], plane, plane.observed, "observed", **values)
+    drawn = drawing.fill(grid[1, 0], plane, plane.truth, "truth", **values)
     free = list(grid[:, 1:].ravel())
     for ax, index in zip(free, chosen, strict=False):
         label = f"clean estimate at noise level {denoising.noise_level[index]:.2g}"
-        plots._fill(ax, plane, denoising.estimates[index], label, **values)
+        drawing.fill(ax, plane, denoising.estimates[index], label, **values)
     for ax in free[len(chosen) :]:
         ax.set_visible(False)
     figure.colorbar(drawn, ax=grid, label=f"{name} [{units}]", extend="both", shrink=0.85, aspect=22, pad=0.015)
-    plots._label_edges(grid, plane)
+    drawing.label_edges(grid, plane)
     return figure
 
 

@@ -33,9 +33,8 @@ import xarray as xr
 from scipy.special import ndtr
 
 from driftfield.errors import DataError
-from driftfield.evaluate.scores import Dims, masked_mean, prepare
-
-MEMBER = "member"
+from driftfield.evaluate.reliability import spread_bins, spread_skill_bins, spread_skill_bins_gaussian
+from driftfield.evaluate.scores import MEMBER, Dims, masked_mean, prepare, prepare_ensemble
 
 
 def crps_fair(
@@ -58,7 +57,7 @@ def crps_fair(
         weights: Relative weight of each cell.
         dims: Dimensions to average over, all by default.
     """
-    x, y, mask, weights = _ensemble(members, truth, mask, weights)
+    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
     size = x.sizes[MEMBER]
     score = abs(x - y).mean(MEMBER, skipna=False)
     if size > 1:
@@ -108,7 +107,7 @@ def spread_skill(
     Raises:
         DataError: there is one member only.
     """
-    x, y, mask, weights = _ensemble(members, truth, mask, weights, at_least=2)
+    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights, at_least=2)
     size = x.sizes[MEMBER]
     variance = x.var(MEMBER, ddof=1, skipna=False) * (size + 1) / size
     return _ratio(variance, x.mean(MEMBER, skipna=False) - y, mask, weights, dims)
@@ -146,7 +145,7 @@ def coverage(
     Raises:
         DataError: there is one member only.
     """
-    x, y, mask, weights = _ensemble(members, truth, mask, weights, at_least=2)
+    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights, at_least=2)
     sd = x.std(MEMBER, ddof=1, skipna=False) * np.sqrt(1 + 1 / x.sizes[MEMBER])
     return _covered(x.mean(MEMBER, skipna=False) - y, sd, level, mask, weights, dims)
 
@@ -182,7 +181,7 @@ def rank_histogram(
     Returns:
         Frequencies (..., rank) that sum to one.
     """
-    x, y, mask, weights = _ensemble(members, truth, mask, weights)
+    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
     below, equal = (x < y).sum(MEMBER), (x == y).sum(MEMBER)
     lot = below.copy(data=np.random.default_rng(seed).random(below.shape))
     rank = below + np.floor(lot * (equal + 1)).astype(int)
@@ -192,70 +191,6 @@ def rank_histogram(
         for r in range(x.sizes[MEMBER] + 1)
     ]
     return xr.concat(counts, dim=xr.Variable("rank", np.arange(len(counts)))).transpose(..., "rank")
-
-
-def spread_bins(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    bins: int = 10,
-) -> xr.Dataset:
-    """Reliability of the spread: cells sorted into equally full bins of it, and the error found in each.
-
-    Returns:
-        `spread` (corrected by (M + 1)/M), `error` (root mean square error of the mean) and `count` over the dimension
-        `bin`; a perfect ensemble has error = spread in every bin. Empty bins (all spreads equal) are left out.
-    """
-    x, y, mask, weights = _ensemble(members, truth, mask, weights, at_least=2)
-    size = x.sizes[MEMBER]
-    variance = x.var(MEMBER, ddof=1, skipna=False) * (size + 1) / size
-    table = _binned(variance, variance, (x.mean(MEMBER, skipna=False) - y) ** 2, mask, weights, bins)
-    return _ratios(table).drop_vars("ratio")
-
-
-def spread_skill_bins(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    bins: int = 5,
-) -> xr.Dataset:
-    """Spread over skill in equally full bins of spread: one ratio for all cells can be 1 while the pattern is wrong.
-
-    The spread of M members is noisy, and sorting by it sorts the noise: even perfect members would look overconfident
-    in the first bin and too cautious in the last. So the cells are sorted by the spread of one half of the members and
-    judged by the spread of the other half, both ways around; a perfect ensemble of any size has the ratio 1 in every bin.
-    Fewer than four members have no halves and are sorted by their own spread (`spread_bins`).
-
-    Returns:
-        `spread` (corrected by (M + 1)/M), `error` (root mean square error of the mean), `ratio` and `count` over the
-        dimension `bin`, from the most certain cells to the least. Empty bins (all spreads equal) are left out.
-    """
-    x, y, mask, weights = _ensemble(members, truth, mask, weights, at_least=2)
-    size = x.sizes[MEMBER]
-    squared = (x.mean(MEMBER, skipna=False) - y) ** 2
-    parts = [slice(0, None, 2), slice(1, None, 2)] if size > 3 else [slice(None)] * 2
-    halves = [x.isel({MEMBER: part}).var(MEMBER, ddof=1, skipna=False) * (size + 1) / size for part in parts]
-    ways = [_binned(a, b, squared, mask, weights, bins) for a, b in (halves, halves[::-1])]
-    count = min(len(way) for way in ways)
-    return _ratios((ways[0][:count] + ways[1][:count]) / 2)
-
-
-def spread_skill_bins_gaussian(
-    mean: xr.DataArray,
-    sd: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    bins: int = 5,
-) -> xr.Dataset:
-    """`spread_skill_bins` of a stated standard deviation, which is not noisy."""
-    (mean, sd), y, mask, weights = prepare(mean, sd, truth=truth, mask=mask, weights=weights)
-    return _ratios(_binned(sd**2, sd**2, (mean - y) ** 2, mask, weights, bins))
 
 
 def energy_score(
@@ -272,7 +207,7 @@ def energy_score(
     Distances are root mean squares over the cells, the Euclidean norm divided by n^(1/2): the score keeps the units
     of the field and can be compared between regions. Unlike the CRPS it also judges how cells vary together.
     """
-    x, y, mask, weights = _ensemble(members, truth, mask, weights)
+    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
     size = x.sizes[MEMBER]
     over = [d for d in x.dims if d != MEMBER] if dims is None else dims
 
@@ -283,59 +218,6 @@ def energy_score(
     # every ordered pair i != j once: the ensemble against itself, rolled by 1 ... M - 1
     pairs = [distance(x - x.roll({MEMBER: shift}, roll_coords=False)) for shift in range(1, size)]
     return score - 0.5 * sum(pairs) / (size - 1) if pairs else score
-
-
-def _ensemble(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    mask: xr.DataArray | None,
-    weights: xr.DataArray | None,
-    *,
-    at_least: int = 1,
-) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray | None]:
-    """Checks the dimension `member` and makes it one chunk."""
-    if MEMBER not in members.dims:
-        raise DataError(f"An ensemble needs the dimension 'member', found {members.dims}. Rename the member axis.")
-    if members.sizes[MEMBER] < at_least:
-        raise DataError(
-            f"A spread needs {at_least} members or more, found {members.sizes[MEMBER]}. Reconstruct with more members."
-        )
-    (x,), y, mask, weights = prepare(members, truth=truth, mask=mask, weights=weights)
-    if x.chunks is not None:
-        x = x.chunk({MEMBER: -1})
-    return x, y, mask, weights
-
-
-def _binned(
-    sorted_by: xr.DataArray,
-    variance: xr.DataArray,
-    squared: xr.DataArray,
-    mask: xr.DataArray,
-    weights: xr.DataArray | None,
-    bins: int,
-) -> np.ndarray:
-    """Mean variance, mean squared error and number of cells (bin, 3) in equally full bins of another variance."""
-    sorted_by, mask = xr.broadcast(sorted_by, mask)
-    variance, squared = variance.broadcast_like(sorted_by), squared.broadcast_like(sorted_by)
-    edges = np.unique(sorted_by.where(mask).quantile(np.linspace(0, 1, bins + 1)[1:-1], skipna=True).values)
-    index = xr.zeros_like(sorted_by, dtype=int)
-    for edge in edges:
-        index = index + (sorted_by >= edge)
-    rows = []
-    for b in range(len(edges) + 1):
-        here = mask & (index == b)
-        if count := int(here.sum()):
-            means = (float(masked_mean(values, here, weights=weights)) for values in (variance, squared))
-            rows.append((*means, count))
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
-
-
-def _ratios(table: np.ndarray) -> xr.Dataset:
-    """The table of `_binned` as spread, error, ratio (NaN where there is no error) and count."""
-    variance, squared, count = table.T
-    ratio = np.sqrt(np.divide(variance, squared, out=np.full_like(variance, np.nan), where=squared > 0))
-    columns = {"spread": np.sqrt(variance), "error": np.sqrt(squared), "ratio": ratio, "count": np.round(count)}
-    return xr.Dataset({name: ("bin", values) for name, values in columns.items()})
 
 
 def _ratio(

@@ -15,7 +15,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from driftfield.conventions import domain_of, held_out_of
-from driftfield.evaluate import plots
+from driftfield.evaluate import drawing, plots
 from driftfield.evaluate.alignment import Aligned, align
 from driftfield.evaluate.cells import level_key
 from driftfield.evaluate.evaluation import Evaluation
@@ -84,7 +84,7 @@ def _figures(aligned: Aligned, evaluation: Evaluation, name: str) -> Iterator[tu
         yield stem, plots.draw_comparison(*view.plane(index), name=text, units=units, title=title)
     if view.depths is not None and len(view.depths) > 1:
         row = view.row()
-        title = f"{text}, section at {plots.latitude(float(view.truth['lat'][row]))}, {view.stamp}"
+        title = f"{text}, section at {drawing.latitude(float(view.truth['lat'][row]))}, {view.stamp}"
         yield "section", plots.draw_comparison(*view.section(row), name=text, units=units, title=title)
         panels = view.profiles()
         if panels:
@@ -144,11 +144,11 @@ class _View:
         """The latitude with the most scored cells."""
         return int(self.held_out.sum(["depth", "lon"]).argmax("lat"))
 
-    def plane(self, index: int) -> tuple[plots.Plane, dict[str, plots.Answer]]:
+    def plane(self, index: int) -> tuple[drawing.Plane, dict[str, plots.Answer]]:
         """The map of one level."""
         return self._cut({} if self.depths is None else {"depth": index}, "lat")
 
-    def section(self, row: int) -> tuple[plots.Plane, dict[str, plots.Answer]]:
+    def section(self, row: int) -> tuple[drawing.Plane, dict[str, plots.Answer]]:
         """Depth and longitude along one latitude."""
         return self._cut({"lat": row}, "depth")
 
@@ -168,7 +168,7 @@ class _View:
             return array.isel(where).values[inside]
 
         return plots.Panel(
-            place=plots.place(float(self.truth["lat"][where["lat"]]), float(self.truth["lon"][where["lon"]])),
+            place=drawing.place(float(self.truth["lat"][where["lat"]]), float(self.truth["lon"][where["lon"]])),
             depth=self.truth["depth"].values[inside],
             truth=column(self.truth),
             observed=column(self.observed),
@@ -177,11 +177,11 @@ class _View:
             },
         )
 
-    def _cut(self, where: dict[str, int], down: str) -> tuple[plots.Plane, dict[str, plots.Answer]]:
+    def _cut(self, where: dict[str, int], down: str) -> tuple[drawing.Plane, dict[str, plots.Answer]]:
         def cut(array: xr.DataArray) -> np.ndarray:
             return array.isel(where, missing_dims="ignore").transpose(down, "lon").values
 
-        plane = plots.Plane(
+        plane = drawing.Plane(
             x=self.truth["lon"].values,
             y=self.truth[down].values,
             vertical=down == "depth",

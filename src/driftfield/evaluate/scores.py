@@ -11,7 +11,20 @@ whatever lies outside it, NaN included, has no influence. A NaN *inside* it make
 never skipped in silence. All of it is lazy on Dask arrays.
 """
 
-__all__ = ["SCORES", "bias", "correlation", "mae", "masked_mean", "prepare", "psnr", "rmse", "ssim", "ssim_map"]
+__all__ = [
+    "MEMBER",
+    "SCORES",
+    "bias",
+    "correlation",
+    "mae",
+    "masked_mean",
+    "prepare",
+    "prepare_ensemble",
+    "psnr",
+    "rmse",
+    "ssim",
+    "ssim_map",
+]
 
 from collections.abc import Callable, Hashable, Iterable
 
@@ -22,6 +35,8 @@ from scipy.ndimage import gaussian_filter
 from driftfield.errors import DataError, suggest
 
 Dims = str | Iterable[Hashable] | None
+
+MEMBER = "member"
 
 
 def prepare(
@@ -55,6 +70,27 @@ def prepare(
         ) from error
     floats = [array.astype(np.float64) for array in aligned[: len(arrays) + 1]]
     return floats[:-1], floats[-1], aligned[len(arrays) + 1], None if weights is None else aligned[-1]
+
+
+def prepare_ensemble(
+    members: xr.DataArray,
+    truth: xr.DataArray,
+    mask: xr.DataArray | None,
+    weights: xr.DataArray | None,
+    *,
+    at_least: int = 1,
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray | None]:
+    """Checks the dimension `member` and makes it one chunk."""
+    if MEMBER not in members.dims:
+        raise DataError(f"An ensemble needs the dimension 'member', found {members.dims}. Rename the member axis.")
+    if members.sizes[MEMBER] < at_least:
+        raise DataError(
+            f"A spread needs {at_least} members or more, found {members.sizes[MEMBER]}. Reconstruct with more members."
+        )
+    (x,), y, mask, weights = prepare(members, truth=truth, mask=mask, weights=weights)
+    if x.chunks is not None:
+        x = x.chunk({MEMBER: -1})
+    return x, y, mask, weights
 
 
 def masked_mean(

@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, held_out_of
+from driftfield.data.observing import ObservingSystem
+from driftfield.data.splits import spread_over
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.evaluate import ensembles
@@ -65,26 +67,25 @@ def calibrate(
         DataError: nothing was hidden, or too little for the coverage.
     """
     own_patterns, own_error = patterns_of(reconstructor, data)
-    patterns = own_patterns | dict(patterns or {})
-    error = own_error | dict(error or {})
-    if missing := [name for name in data.targets if name not in patterns]:
+    observing = ObservingSystem(own_patterns | dict(patterns or {}), own_error | dict(error or {}))
+    if missing := [name for name in data.targets if name not in observing.observe]:
         raise ConfigurationError(
             f"{type(reconstructor).__name__} does not say how {missing[0]!r} is observed: expected a pattern. "
             f"Pass --observe {missing[0]}=PATTERN."
         )
     method = _unseen(reconstructor, data)
     validation = np.sort(np.asarray(data.validation))
-    chosen = validation[np.unique(np.linspace(0, len(validation) - 1, min(cases, len(validation))).round().astype(int))]
+    chosen = spread_over(validation, cases)
     alone = not getattr(method, "uses_other_times", False)
     parts: dict[str, dict[float | None, list[Cells]]] = {name: {} for name in data.targets}
     seen = results = None
     if not alone:
-        seen = _observed(data, validation, patterns, error, seed)
+        seen = _observed(data, validation, observing, seed)
         results = _together(method, seen, np.searchsorted(validation, chosen), members, seed)
     for number, time in enumerate(chosen):
         log.info("calibration: case %d of %d", number + 1, len(chosen))
         if results is None or seen is None:
-            case = _observed(data, [time], patterns, error, seed)
+            case = _observed(data, [time], observing, seed)
             result = method.reconstruct(case, members=members, seed=seed)
         else:
             case = seen.isel(time=np.searchsorted(validation, [time]))
@@ -96,7 +97,7 @@ def calibrate(
         "cases": len(chosen),
         "members": members,
         "seed": seed,
-        "patterns": {name: list(texts) for name, texts in patterns.items()},
+        "patterns": {name: list(texts) for name, texts in observing.observe.items()},
         "scores": _before_and_after(samples, bias=bias),
     }
     return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about)
@@ -137,24 +138,17 @@ def _unseen(reconstructor: Any, data: TrainingData) -> Any:
 
 
 def _observed(
-    data: TrainingData,
-    times: Sequence[int] | np.ndarray,
-    patterns: Patterns,
-    error: Mapping[str, float | Sequence[float]],
-    seed: int,
+    data: TrainingData, times: Sequence[int] | np.ndarray, observing: ObservingSystem, seed: int
 ) -> xr.Dataset:
     """Twin observations of some dates; each date draws its pattern and its error among those that there are."""
     archive: Any = data.archive
-    names = [name for name in (*data.targets, *data.covariates) if name in patterns]
+    names = [name for name in (*data.targets, *data.covariates) if name in observing.observe]
     domains = {name: archive.domain(name) for name in names}
     cases = []
     for time in times:
         rng = np.random.default_rng((seed, int(time)))
-        texts = {name: patterns[name][int(rng.integers(len(patterns[name])))] for name in names}
-        errors = {}
-        for name in names:
-            stated = error.get(name, 0.0)
-            errors[name] = float(stated if isinstance(stated, int | float) else rng.uniform(stated[0], stated[1]))
+        texts = {name: observing.observe[name][int(rng.integers(len(observing.observe[name])))] for name in names}
+        errors = {name: observing.error_of(name, rng) for name in names}
         fields = archive.dataset[names].isel(time=[int(time)])
         cases.append(observe(fields, texts, error=errors, seed=seed, domain=domains))
     return xr.concat(cases, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override")

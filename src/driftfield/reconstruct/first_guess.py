@@ -21,7 +21,7 @@ import xarray as xr
 
 from driftfield.checkpoint import read_run
 from driftfield.data.codec import FieldCodec
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.output import Estimate
 from driftfield.registry import lookup
@@ -172,8 +172,6 @@ class FirstGuess:
 
 def check_keys(spec: Mapping[str, Any]) -> None:
     """Raises `ConfigurationError` for a key that `first_guess` has not."""
-    from driftfield.errors import suggest
-
     for key in spec:
         if key not in _KEYS:
             raise ConfigurationError(f"Unknown key {key!r} under 'first_guess': {suggest(key, _KEYS)}")

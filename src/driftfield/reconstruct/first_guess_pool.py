@@ -39,6 +39,8 @@ def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder:
         time = int(rng.choice(dataset.times))
         sample = dataset.draw(time, whole, rng)
         seen, now = _as_dataset(codec, sample, dataset.frame_stamps(time))
+        if not getattr(guess.peer, "uses_other_times", False):
+            seen, now = seen.isel(time=[now]), 0
         estimate = guess.estimate(seen, training=time)
         stated = stated and guess.states_error(estimate)
         encoded = guess.encode(_at(estimate, now), codec, dataset.stamps[[time]])
@@ -130,5 +132,5 @@ def _frame(
     part = [i for i, channel in enumerate(table) if (channel.variable, channel.offset) == (name, offset)]
     y, seen, error = (tensor[0, part].numpy() for tensor in tensors)
     rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
-    value = codec.decode(name, y[None], stamp, rows, columns)[0]
+    value = codec.decode(name, y[None], stamp, rows, columns, bounded=False)[0]
     return np.where(seen, value, np.nan), np.where(seen, error * codec.normalizers[name].std, np.nan)

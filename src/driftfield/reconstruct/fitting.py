@@ -1,6 +1,6 @@
-"""From a recipe to a run folder: the one way in which every reconstructor, network or peer, is fitted.
+"""From a recipe to a run folder: the one way in which every reconstructor, network or peer, and every emulator is fitted.
 
-recipe -> reconstructor, trainer          data.prepare -> fit -> save          the recipe stays beside the run
+recipe -> reconstructor or emulator, trainer          data.prepare -> fit -> save          the recipe stays beside the run
 """
 
 __all__ = ["fit_recipe"]
@@ -32,7 +32,9 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         ConfigurationError: a trainer that is missing, or one for a method that is fitted at once.
         DataError: the archive does not hold what the recipe asks for.
     """
-    reconstructor = build("reconstructor", recipe.reconstructor)
+    reconstructor = (
+        build("emulator", recipe.emulator) if recipe.emulator else build("reconstructor", recipe.reconstructor)
+    )
     trainer = build("trainer", recipe.trainer) if recipe.trainer else None
     trained = getattr(reconstructor, "trained", False)
     if trained and trainer is None:
@@ -57,7 +59,7 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
 def _made_of(recipe: Recipe) -> dict[str, str]:
     """The parts in which a resumed training may not differ, as hashes; files may have moved, a trainer may go on longer."""
     data = {key: value for key, value in recipe.data.items() if key not in ("archive", "domain")}
-    parts = {"seed": recipe.seed, "data": data, "reconstructor": recipe.reconstructor}
+    parts = {"seed": recipe.seed, "data": data, "reconstructor": recipe.reconstructor or recipe.emulator}
     return {
         name: hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
         for name, part in parts.items()

@@ -6,58 +6,34 @@ reconstruct:  observations -> codec -> FieldBatch -> members in network units ->
 
 __all__ = ["NetworkReconstructor", "Trainer"]
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from driftfield.checkpoint import Run, read_run, write_run
+from driftfield.checkpoint import read_run, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
-from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observations import observation_batch
-from driftfield.data.patches import Window
+from driftfield.data.observing import ObservingSystem
 from driftfield.errors import ConfigurationError, FileFormatError, suggest
 from driftfield.evaluate.ensembles import crps_fair
 from driftfield.evaluate.scores import mae, psnr, rmse, ssim
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
+from driftfield.networks.weights import copy_weights
+from driftfield.reconstruct.bounds import clipped
 from driftfield.reconstruct.calibration import Calibration
 from driftfield.reconstruct.first_guess import FirstGuess, check_keys
-from driftfield.reconstruct.first_guess_pool import first_guess_pool
-from driftfield.reconstruct.output import assemble
+from driftfield.reconstruct.output import Estimate, assemble
+from driftfield.reconstruct.training_samples import Trainer, TrainingSamples
 from driftfield.registry import build
-
-log = logging.getLogger(__name__)
-
-
-class Trainer(Protocol):
-    """What fits the weights; `driftfield.training` has the real one and hands it over from above."""
-
-    steps: int
-    batch_size: int
-
-    def fit(
-        self,
-        model: nn.Module,
-        samples: Callable[[int], "torch.utils.data.Dataset[FieldBatch]"],
-        validation: Sequence[FieldBatch],
-        *,
-        folder: Path,
-        seed: int,
-        resume: bool = False,
-        wrap: bool = False,
-        diagnose: Callable[[], dict[str, float]] | None = None,
-    ) -> list[dict[str, float]]:
-        """Trains `model` in place."""
-        ...
 
 
 class NetworkReconstructor(ABC):
@@ -131,6 +107,20 @@ class NetworkReconstructor(ABC):
     ) -> Tensor:
         """(member, channel, lat, lon) fields in network units for a batch of one sample."""
 
+    @property
+    def spreads(self) -> bool:
+        """Whether members differ."""
+        return True
+
+    def estimate(self, batch: FieldBatch, **options: Any) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """Mean and standard deviation (channel, lat, lon), None where they are those of the members, and the members.
+
+        Arguments:
+            batch: One sample.
+            options: Of `draw`.
+        """
+        return None, None, self.draw(batch, **options)
+
     # -- learning ------------------------------------------------------------------------------------------------------
 
     def fit(
@@ -155,48 +145,42 @@ class NetworkReconstructor(ABC):
             raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
         archive: Any = data.archive
         self.codec = FieldCodec.fit(
-            archive, data.train, data.targets, data.covariates, self.normalizer, data.vector_pairs, self.context
+            archive,
+            data.train,
+            data.targets,
+            data.covariates,
+            self.normalizer,
+            data.vector_pairs,
+            self.context,
+            data.bounds,
         )
         if self.first_guess_spec:
             self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed)
-        whole = Window(0, 0, self.codec.grid.lat.size, self.codec.grid.lon.size)
-        windows = {"train": data.train_windows or (whole,), "validation": data.validation_windows or (whole,)}
-        wrap = self.codec.grid.periodic and all(w.width == whole.width for part in windows.values() for w in part)
         if self.method == "diffusion" and not self.observing.shown:
             warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         torch.manual_seed(seed)
         self.model = self._build_model(self._build_network())
 
-        def samples(part: str, times: np.ndarray, count: int, first_seed: int) -> TwinDataset:
-            options: dict[str, Any] = {"times": times, "windows": windows[part], "samples": count}
-            options |= {"seed": first_seed, "training": part == "train"}
-            drawn = TwinDataset(archive, self._codec, self.observing, **(options | self.augment))
-            if self.guess is None:
-                return drawn
-            size = int(self.first_guess_spec.get("pool", 512)) if part == "train" else self.validation_samples
-            pool = first_guess_pool(self.guess, drawn, size, folder / f"first_guess_{part}")
-            return TwinDataset(archive, self._codec, self.observing, **options, pool=pool)
-
-        train = samples("train", data.train, trainer.steps * trainer.batch_size, seed)
-        checked = samples("validation", data.validation, self.validation_samples, seed + 1_000_003)
-        size = min(trainer.batch_size, self.validation_samples)
-        fixed = [
-            FieldBatch.stack([checked[i] for i in range(start, min(start + size, len(checked)))])
-            for start in range(0, len(checked), size)
-        ]
-
-        def rest(start: int) -> TwinDataset:
-            train.start = start
-            return train
-
+        samples = TrainingSamples(
+            data,
+            self._codec,
+            self.observing,
+            augment=self.augment,
+            guess=self.guess,
+            pool=int(self.first_guess_spec.get("pool", 512)),
+            folder=folder,
+            seed=seed,
+        )
+        train = samples.training(trainer.steps * trainer.batch_size)
+        fixed = samples.validation(self.validation_samples, trainer.batch_size)
         history = trainer.fit(
             self.model,
-            rest,
+            train,
             fixed,
             folder=folder,
             seed=seed,
             resume=resume,
-            wrap=wrap,
+            wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
         )
         self.extra |= {"history": history, "seed": seed}
@@ -220,19 +204,21 @@ class NetworkReconstructor(ABC):
         """Scores of a small ensemble over the held-out cells of fixed samples, physical units up to the mean."""
         scale = self._scale()
         rows, columns = np.arange(batch.target.shape[-2]), np.arange(batch.target.shape[-1])
-        members = range(4 if self.method == "diffusion" else 1)
-        drawn = torch.stack(
-            [
-                self.draw(batch[i : i + 1], members=members, seed=seed, stamp=str(i), rows=rows, columns=columns)
+        members = range(4 if self.spreads else 1)
+        means, _, parts = zip(
+            *(
+                self.estimate(batch[i : i + 1], members=members, seed=seed, stamp=str(i), rows=rows, columns=columns)
                 for i in range(len(batch))
-            ],
-            dim=1,
+            ),
+            strict=True,
         )
+        drawn = torch.stack(parts, dim=1)
         dims = ("time", "channel", "lat", "lon")
         truth = xr.DataArray(batch.target.cpu().numpy() * scale, dims=dims)
         mask = xr.DataArray(batch.held_out.cpu().numpy(), dims=dims)
         ensemble = xr.DataArray(drawn.cpu().numpy() * scale, dims=("member", *dims))
-        mean = ensemble.mean("member")
+        stated = [mean for mean in means if mean is not None]
+        mean = xr.DataArray(torch.stack(stated).cpu().numpy() * scale, dims=dims) if stated else ensemble.mean("member")
         scores = {"rmse": rmse, "mae": mae, "psnr": psnr, "ssim": ssim}
         figures = {f"validation_{name}": float(score(mean, truth, mask=mask)) for name, score in scores.items()}
         figures["validation_crps"] = float(crps_fair(ensemble, truth, mask=mask))
@@ -280,13 +266,12 @@ class NetworkReconstructor(ABC):
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if times is None else times)
         guesses = self._guesses(observations, chosen)
-        levels = [len(codec.grid.levels[name]) for name in codec.targets]
-        drawn: dict[str, list[np.ndarray]] = {name: [] for name in codec.targets}
+        found: list[dict[str, Estimate]] = []
         for time in chosen:
             guess = guesses.get(time)
             batch = observation_batch(codec, observations, time, guess=guess)
             with torch.inference_mode():
-                fields = self.draw(
+                estimate = self.estimate(
                     batch,
                     members=range(members),
                     seed=seed,
@@ -295,23 +280,39 @@ class NetworkReconstructor(ABC):
                     columns=columns,
                     **options,
                 )
-            parts = np.split(fields.cpu().numpy(), np.cumsum(levels)[:-1], axis=1)
-            for name, part in zip(codec.targets, parts, strict=True):
-                drawn[name].append(codec.decode(name, part, stamps[[time]], rows, columns))
-        estimates = {}
-        for name, fields_of in drawn.items():
-            stacked = np.stack(fields_of, axis=1)
-            estimates[name] = (None, None, stacked if "depth" in observations[name].dims else stacked[:, :, 0])
+            found.append(self._decoded(estimate, stamps[[time]], rows, columns))
         result = assemble(
             observations if times is None else observations.isel(time=chosen),
-            estimates,
+            {n: _joined([one[n] for one in found], "depth" in observations[n].dims) for n in codec.targets},
             method=self.method,
             seed=seed,
             members=members,
             attrs=self._provenance(),
             domains=self._domains(observations, rows, columns),
         )
-        return result if self.calibration is None else self.calibration.apply(result)
+        return result if self.calibration is None else clipped(self.calibration.apply(result), codec.bounds)
+
+    def _decoded(
+        self,
+        estimate: tuple[Tensor | None, Tensor | None, Tensor],
+        date: np.ndarray,
+        rows: np.ndarray,
+        columns: np.ndarray,
+    ) -> dict[str, Estimate]:
+        """The estimate of one date in physical units, per variable ([member,] level, lat, lon)."""
+        codec, first = self._codec, 0
+        decoded: dict[str, Estimate] = {}
+        mean, sd, members = (None if part is None else part.cpu().numpy() for part in estimate)
+        assert members is not None
+        for name in codec.targets:
+            part = slice(first, first + len(codec.grid.levels[name]))
+            first = part.stop
+            decoded[name] = (
+                None if mean is None else codec.decode(name, mean[None, part], date, rows, columns)[0],
+                None if sd is None else sd[part] * codec.normalizers[name].std,
+                codec.decode(name, members[:, part], date, rows, columns),
+            )
+        return decoded
 
     def _guesses(self, observations: xr.Dataset, times: Sequence[int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         """First guess and its scale by time index; of a peer that looks at all times, found once per data set."""
@@ -374,28 +375,28 @@ class NetworkReconstructor(ABC):
             scale = run.extra.get("first_guess_scale")
             loaded.guess = FirstGuess.load(Path(folder) / "first_guess", loaded.first_guess_spec, scale=scale)
         loaded.model = loaded._build_model(loaded._build_network())
-        loaded._take_weights(run, Path(folder))
+        if missing := copy_weights(loaded.model, run.arrays):
+            raise FileFormatError(f"{folder} has no weights {missing[0]}: damaged run.")
         loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
         loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
         loaded.model.eval()
         return loaded
-
-    def _take_weights(self, run: Run, folder: Path) -> None:
-        assert self.model is not None
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                array = run.arrays.get(f"weights.{name}")
-                if array is None or array.shape != tuple(parameter.shape):
-                    raise FileFormatError(
-                        f"{folder} has no weights {name} of shape {tuple(parameter.shape)}: damaged run."
-                    )
-                parameter.copy_(torch.from_numpy(array.astype(np.float32)))
 
     @property
     def _codec(self) -> FieldCodec:
         if self.codec is None:
             raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
         return self.codec
+
+
+def _joined(estimates: Sequence[Estimate], depth: bool) -> Estimate:
+    """The estimates of all dates of one variable, with a time axis, and a depth axis only where the variable has one."""
+    joined: list[np.ndarray | None] = []
+    for part, axis in zip(zip(*estimates, strict=True), (0, 0, 1), strict=True):
+        given = [one for one in part if one is not None]
+        stacked = np.stack(given, axis=axis) if given else None
+        joined.append(stacked if stacked is None or depth else stacked[..., 0, :, :])
+    return joined[0], joined[1], joined[2]
 
 
 def _stamp(time: Any) -> str:

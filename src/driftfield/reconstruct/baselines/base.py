@@ -12,7 +12,7 @@ import inspect
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,10 +20,12 @@ import numpy as np
 import xarray as xr
 
 from driftfield.checkpoint import read_run, write_run
-from driftfield.conventions import DIMS, domain_of, require
+from driftfield.conventions import DIMS, domain_of, error_of, require
 from driftfield.data.climatology import MonthlyClimatology
+from driftfield.data.codec import bounds_from_json, bounds_to_json
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.interfaces import TrainingData
+from driftfield.reconstruct.bounds import bounded, clipped
 from driftfield.reconstruct.calibration import Calibration
 from driftfield.reconstruct.output import Estimate, assemble
 
@@ -37,12 +39,14 @@ class Background:
         domains: Per variable ([depth,] lat, lon), boolean.
         targets: Which of them are to be reconstructed.
         periodic: Whether longitude wraps.
+        bounds: (lower, upper) of targets that have bounds, infinite where there is none.
     """
 
     climatologies: dict[str, MonthlyClimatology]
     domains: dict[str, xr.DataArray]
     targets: tuple[str, ...]
     periodic: bool
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, data: TrainingData, times: np.ndarray, *, covariates: bool = False) -> Self:
@@ -54,12 +58,18 @@ class Background:
             domains={n: canonical(data.archive.domain(n)).astype(bool) for n in names},
             targets=tuple(data.targets),
             periodic=bool(data.archive.periodic),
+            bounds=dict(data.bounds),
         )
 
     @property
     def variables(self) -> tuple[str, ...]:
         """Targets, then covariates."""
         return tuple(self.climatologies)
+
+    @property
+    def target_domains(self) -> list[xr.DataArray]:
+        """Where the targets exist."""
+        return [self.domains[name] for name in self.targets]
 
     @property
     def lat(self) -> np.ndarray:
@@ -79,6 +89,20 @@ class Background:
         """Departure from the seasonal cycle: (time, [depth,] lat, lon), NaN where not seen or outside the domain."""
         field = canonical(field)
         return np.where(self.domains[name].values, field.values - self.mean(name, field["time"]), np.nan)
+
+    def departures(self, observations: xr.Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Observed anomalies of all variables, and the standard deviations of their errors, 0 where none is stated.
+
+        A variable that was not observed is NaN everywhere.
+        """
+        n_times = observations[self.targets[0]].sizes["time"]
+        anomalies, errors = {}, {}
+        for name in self.variables:
+            shape = (n_times, *self.domains[name].shape)
+            given = name in observations
+            anomalies[name] = self.anomaly(observations[name], name) if given else np.full(shape, np.nan)
+            errors[name] = stated_errors(observations, name, shape)
+        return anomalies, errors
 
     def check(self, observations: xr.Dataset) -> None:
         """Refuses observations that lack a target, a time axis, or lie on another grid.
@@ -109,7 +133,13 @@ class Background:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, np.ndarray], *, variables: list[str], targets: list[str], periodic: bool
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        *,
+        variables: list[str],
+        targets: list[str],
+        periodic: bool,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> Self:
         """The inverse of `to_arrays`."""
         climatologies = {n: MonthlyClimatology.from_arrays(part(arrays, f"climatology.{n}.")) for n in variables}
@@ -117,7 +147,7 @@ class Background:
         for name, climatology in climatologies.items():
             like = climatology.mean.isel(month=0, drop=True)
             domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
-        return cls(climatologies, domains, tuple(targets), periodic)
+        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}))
 
 
 class Peer(ABC):
@@ -158,10 +188,11 @@ class Peer(ABC):
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
         background.check(observations)
         estimate = self.estimate(observations, members=members, seed=seed)
+        inside = {name: bounded(estimate[name], *ends) for name, ends in background.bounds.items()}
         result = assemble(
-            observations, estimate, method=self.method, seed=seed, members=members, domains=background.domains
+            observations, estimate | inside, method=self.method, seed=seed, members=members, domains=background.domains
         )
-        return result if self.calibration is None else self.calibration.apply(result)
+        return result if self.calibration is None else clipped(self.calibration.apply(result), background.bounds)
 
     def save(self, folder: Path) -> None:
         """Writes run.json and arrays.safetensors into `folder`."""
@@ -169,6 +200,8 @@ class Peer(ABC):
         arrays, extra = self._remember()
         extra |= {"variables": list(background.variables), "targets": list(background.targets)}
         extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        if background.bounds:
+            extra["bounds"] = bounds_to_json(background.bounds)
         if self.calibration is not None:
             extra["calibration"] = self.calibration.to_json()
         write_run(Path(folder), type(self).__name__, self._arguments(), background.to_arrays() | arrays, extra)
@@ -188,7 +221,8 @@ class Peer(ABC):
         peer = cls(**run.arguments)
         peer.seed = int(run.extra["seed"])
         names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
-        peer.background = Background.from_arrays(run.arrays, **names)
+        bounds = bounds_from_json(run.extra.get("bounds", {}))
+        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds)
         peer.calibration = Calibration.from_json(run.extra.get("calibration"))
         peer._recall(run.arrays, run.extra)
         return peer
@@ -223,6 +257,21 @@ def observed_domain(background: Background, observations: xr.Dataset, name: str)
     """Where the variable exists: as the observations say, else as the archive said. Boolean ([depth,] lat, lon)."""
     domain = domain_of(observations, name)
     return (background.domains[name] if domain is None else canonical(domain)).values
+
+
+def stated_errors(observations: xr.Dataset, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard deviation of the observation error of a variable, 0 where none is stated; `shape` as of the variable.
+
+    Raises:
+        DataError: a negative one.
+    """
+    error = error_of(observations, name)
+    if error is None:
+        return np.zeros(shape)
+    stated = np.nan_to_num(canonical(error).values)
+    if (stated < 0).any():
+        raise DataError(f"{name}_error holds negative numbers: expected standard deviations. Correct the file.")
+    return np.broadcast_to(stated, shape)
 
 
 def time_blocks(times: np.ndarray, block: int = 64) -> Iterator[np.ndarray]:

@@ -1,9 +1,8 @@
 """Cubic interpolation of anomalies between the observations of the same level and time.
 
-    triangles (Delaunay) between the observed cells    inside: a cubic on each, with continuous slopes (Clough and Tocher),
-                                                       kept within the values of the three corners
-                                                       outside the hull: the nearest observation
-    a section (grid of one row)                        monotone cubics between neighbours (Fritsch and Carlson)
+    triangles (`triangles.py`)      inside: a cubic on each, with continuous slopes (Clough and Tocher), kept within the
+                                    values of the three corners; outside the hull: the nearest observation
+    a section (grid of one row)     monotone cubics between neighbours (Fritsch and Carlson)
 
 Without the limit a slope at the edge of a wide gap is carried on across it: on monthly sea surface temperature with half
 of the ocean under clouds the error is twice as large. Alfeld (1984), doi:10.1016/0167-8396(84)90029-3; Nielson
@@ -14,14 +13,14 @@ __all__ = ["Cubic"]
 
 import numpy as np
 from scipy.interpolate import CloughTocher2DInterpolator, PchipInterpolator
-from scipy.spatial import Delaunay, KDTree, QhullError
+from scipy.spatial import Delaunay
 
-from driftfield.reconstruct.baselines.levels import LevelInterpolation, Plane
+from driftfield.reconstruct.baselines.triangles import Plane, TriangleInterpolation
 from driftfield.registry import register
 
 
 @register("reconstructor")
-class Cubic(LevelInterpolation):
+class Cubic(TriangleInterpolation):
     """Joins the observed anomalies by smooth cubics; deterministic, one member, no spread.
 
     Arguments:
@@ -30,23 +29,14 @@ class Cubic(LevelInterpolation):
 
     method = "cubic"
 
-    def interpolate(self, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """The cubics inside, the nearest observation outside."""
-        plane = Plane.of(self.background, values, observed, wanted)
-        if (line := plane.line()) is not None:
-            places, along, targets = line
-            return PchipInterpolator(places, along)(targets) if places.size > 1 else np.full(len(targets), along[0])
-        filled = values[KDTree(self.points[observed]).query(self.points[wanted])[1]]
-        if len(plane.points) < 3:
-            return filled
-        try:
-            triangles = Delaunay(plane.points)
-        except QhullError:
-            # all observations on one line: no triangle, the nearest one decides
-            return filled
+    def within(self, triangles: Delaunay, plane: Plane) -> np.ndarray:
+        """Cubics, kept within the corners."""
         smooth = CloughTocher2DInterpolator(triangles, plane.values, tol=1e-4, maxiter=50)(plane.targets)
-        low, high = _corners(triangles, plane)
-        return np.where(np.isfinite(smooth), np.clip(smooth, low, high), filled)
+        return np.clip(smooth, *_corners(triangles, plane))
+
+    def along(self, places: np.ndarray, values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Monotone cubics."""
+        return PchipInterpolator(places, values)(targets) if places.size > 1 else np.full(len(targets), values[0])
 
 
 def _corners(triangles: Delaunay, plane: Plane) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import error_of
-from driftfield.data.climatology import MonthlyClimatology
+from driftfield.data.climatology import MonthlyClimatology, left_out_factor
 from driftfield.data.encodings import is_monthly, time_days
+from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import (
@@ -34,7 +34,6 @@ from driftfield.reconstruct.baselines.base import (
 )
 from driftfield.reconstruct.baselines.eof_error import EofError, calibrate
 from driftfield.reconstruct.baselines.gappy_svd import DineofResult, diffusion_filter, dineof, random_points
-from driftfield.reconstruct.baselines.gaps import spread_over
 from driftfield.reconstruct.output import Estimate
 from driftfield.registry import register
 
@@ -106,7 +105,8 @@ class DINEOF(Peer):
         fields = data.archive.dataset.isel(time=chosen)
         rows = self._rows({n: self.background.anomaly(fields[n], n) for n in self.background.variables})
         if season:
-            rows = rows * _unlearnt(data.archive.dataset["time"], times, chosen)
+            dates = data.archive.dataset["time"]
+            rows = rows * (left_out_factor(dates, times, chosen) if is_monthly(dates) else np.ones(chosen.size))
         self._scale = self._spread(rows)
         self._archive = (rows / self._scale[:, None]).astype(np.float32)
         self._days = time_days(fields["time"])
@@ -209,16 +209,9 @@ class DINEOF(Peer):
 
     def _observed(self, observations: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Standardised observations, NaN where not seen, and their errors, 0 where none is given: (row, time) each."""
-        values, errors = {}, {}
-        n_times = observations[self.background.targets[0]].sizes["time"]
-        for name in self.background.variables:
-            shape = (n_times, *self.background.domains[name].shape)
-            error = error_of(observations, name)
-            given = name in observations
-            values[name] = self.background.anomaly(observations[name], name) if given else np.full(shape, np.nan)
-            errors[name] = np.zeros(shape) if error is None else np.broadcast_to(canonical(error).values, shape)
+        anomalies, errors = self.background.departures(observations)
         scale = self._scale[:, None]
-        return (self._rows(values) / scale).astype(np.float32), np.nan_to_num(self._rows(errors)) / scale
+        return (self._rows(anomalies) / scale).astype(np.float32), self._rows(errors) / scale
 
     def _per_variable(self, result: np.ndarray, observations: xr.Dataset, seed: int) -> dict[str, Estimate]:
         """Mean, spread and members (each, time, row) -> fields with their season."""
@@ -298,18 +291,6 @@ def _background(data: TrainingData, times: np.ndarray, *, season: bool) -> Backg
             (xr.zeros_like(climatology.mean) + mean).astype(np.float32).transpose(*climatology.mean.dims), stepwise=True
         )
     return replace(background, climatologies=levels)
-
-
-def _unlearnt(dates: xr.DataArray, times: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Factor n / (n - 1) on the anomalies of a monthly archive: (chosen,).
-
-    A month is one of the n in its own climatology, which takes 1 / n of its anomaly; a new month will have all of it.
-    """
-    if not is_monthly(dates):
-        return np.ones(chosen.size)
-    count = np.bincount(dates.isel(time=times).dt.month.values, minlength=13)
-    count = count[dates.isel(time=chosen).dt.month.values]
-    return np.where(count > 1, count / np.maximum(count - 1, 1), 1.0)
 
 
 def _one_of(name: str, found: str, allowed: tuple[str, ...]) -> str:

@@ -21,16 +21,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.data.splits import spread_over
+from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import fitting_times, member_generator, time_stamps
 from driftfield.reconstruct.baselines.covariance import HybridCovariance, ZonalCovariance
 from driftfield.reconstruct.baselines.eof_fitting import Candidates, complete
 from driftfield.reconstruct.baselines.eof_prior import EofPrior
-from driftfield.reconstruct.baselines.gaps import spread_over, tuning_split
 from driftfield.reconstruct.baselines.modes import Modes
 from driftfield.reconstruct.baselines.state import StatePeer, observed_part
-from driftfield.reconstruct.baselines.tuning import CANDIDATES, Calibration, Case, Constants, Fit, judge
+from driftfield.reconstruct.baselines.structure import Constants
+from driftfield.reconstruct.baselines.tuning import CANDIDATES, Calibration, Case, Fit, judge
 from driftfield.reconstruct.output import Estimate
 from driftfield.registry import register
 
@@ -96,11 +97,7 @@ class EOFOptimalInterpolation(StatePeer):
         Raises:
             DataError: the archive lacks a variable or a time axis, or has fewer than eight training times.
         """
-        self.seed = seed
-        train, validation = tuning_split(data)
-        if len(train) < 8:
-            raise DataError(f"{len(train)} training times are too few for EOFs: expected 8 or more.")
-        self._learn_background(data, train)
+        train, validation = self._begin(data, seed)
         known = self._known(data, spread_over(train, self.samples))
         most = self.modes or max(COUNTS)
         candidates = Candidates(known, self._domain, self._grid, folds=self.folds, most=most)
@@ -152,10 +149,7 @@ class EOFOptimalInterpolation(StatePeer):
                 seen, rows=rows, wanted=wanted, generators=generators, most=self.nearest
             )
             spread = np.sqrt(variance)
-            factor = self._tuned_spread.apply(spread, prior) / np.maximum(spread, 1e-6)
-            own = seen.rows < rows.size
-            # what was measured keeps its own spread
-            factor[seen.rows[own], seen.cells[own]] = 1.0
+            factor = self._inflation(seen, spread, prior)
             result[0, t], result[1, t] = mean * sd, spread * factor * sd
             result[2:, t] = (mean + (drawn - mean) * factor) * sd
         return self._per_variable(np.nan_to_num(result), times)

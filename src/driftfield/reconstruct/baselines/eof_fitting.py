@@ -15,7 +15,7 @@ from driftfield.reconstruct.baselines.covariance import Grid
 from driftfield.reconstruct.baselines.eof_prior import EofPrior
 from driftfield.reconstruct.baselines.modes import Modes, filled
 from driftfield.reconstruct.baselines.state import smooth_sd
-from driftfield.reconstruct.baselines.tuning import Constants, Structure
+from driftfield.reconstruct.baselines.structure import Constants, Structure
 
 FILLING = 6
 """Modes that a gappy archive is filled with before anything is learnt from it."""

@@ -6,12 +6,13 @@ A pattern is one that the recipe names, else what is usual for the data: whole p
 cells and clouds where they have not. Truth that is itself gappy is scored where it was measured.
 """
 
-__all__ = ["Gappy", "draw_gaps", "spread_over", "tuning_split", "usual_patterns"]
+__all__ = ["Gappy", "draw_gaps", "tuning_split", "usual_patterns"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from driftfield.data.masks import parse_pattern
 from driftfield.interfaces import TrainingData
@@ -42,9 +43,9 @@ class Gappy:
         return np.isfinite(self.truth) & ~np.isfinite(self.seen)
 
 
-def usual_patterns(background: Background) -> tuple[str, ...]:
-    """Patterns of gaps for a recipe that names none."""
-    if any("depth" in background.domains[name].dims for name in background.targets):
+def usual_patterns(domains: Iterable[xr.DataArray]) -> tuple[str, ...]:
+    """Patterns of gaps for a recipe that names none, from where the fields exist."""
+    if any("depth" in domain.dims for domain in domains):
         return ("profiles:0.9", "profiles:0.95")
     return ("random:0.75", "random:0.95", "clouds:0.75")
 
@@ -56,11 +57,6 @@ def tuning_split(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
         return train, validation
     cut = max(1, len(train) // 6)
     return train[:-cut], train[-cut:]
-
-
-def spread_over(times: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the times, evenly spread."""
-    return times[np.unique(np.linspace(0, len(times) - 1, min(count, len(times))).round().astype(int))]
 
 
 def draw_gaps(

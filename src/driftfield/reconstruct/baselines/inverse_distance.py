@@ -15,10 +15,11 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from driftfield.data.masks import parse_pattern
+from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import Background
-from driftfield.reconstruct.baselines.gaps import Gappy, draw_gaps, spread_over, tuning_split, usual_patterns
+from driftfield.reconstruct.baselines.gaps import Gappy, draw_gaps, tuning_split, usual_patterns
 from driftfield.reconstruct.baselines.levels import LevelInterpolation
 from driftfield.registry import register
 
@@ -83,7 +84,7 @@ class InverseDistance(LevelInterpolation):
         if len(powers) * len(counts) == 1 or not validation.size:
             return float(powers[0]), int(counts[0])
         self.background = Background.fit(data, train)
-        patterns = self.patterns or usual_patterns(self.background)
+        patterns = self.patterns or usual_patterns(self.background.target_domains)
         squares: dict[tuple[str, str], list[np.ndarray]] = {}
         for case in draw_gaps(self.background, data, spread_over(validation, 4), patterns, seed=seed):
             for part in self._errors(case, powers, counts):

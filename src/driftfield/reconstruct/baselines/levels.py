@@ -3,27 +3,25 @@
     anomaly seen at places p_i  ->  anomaly everywhere in the domain        observed cells keep their value
     nothing seen at this level  ->  anomaly 0
 
-Distances are chords through the Earth, so that the date line and the poles are places like others. Methods that need a plane
-use longitude scaled by the cosine of the middle latitude, and see the observations repeated on both sides where longitude is
-periodic.
+Distances are chords through the Earth, so that the date line and the poles are places like others; methods that need a plane
+are in `triangles.py`.
 """
 
-__all__ = ["LevelInterpolation", "Plane"]
+__all__ = ["LevelInterpolation"]
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import xarray as xr
+from scipy.spatial import KDTree
 
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import Background, Peer, canonical, fitting_times, observed_domain
 from driftfield.reconstruct.baselines.covariance import Grid
 from driftfield.reconstruct.output import Estimate
 
-SHEAR = 0.01
-"""Degrees east per degree north, for the planes."""
+TIE = 1e-6
+"""Distances that differ by less than this share are equal."""
 
 
 class LevelInterpolation(Peer):
@@ -81,49 +79,16 @@ class LevelInterpolation(Peer):
                 filled[(*level, wanted)] = self.interpolate(anomaly[level][observed], observed, wanted)
         return filled
 
+    def nearest(self, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """The anomaly of the nearest observation, the mean of equally near ones; arguments as of `interpolate`."""
+        # four neighbours of a cell can be equally near
+        count = min(4, len(values))
+        distance, index = KDTree(self.points[observed]).query(self.points[wanted], k=np.arange(1, count + 1))
+        weight = distance <= (1 + TIE) * distance[:, :1]
+        return (weight * values[index]).sum(axis=1) / weight.sum(axis=1)
+
     @property
     def points(self) -> np.ndarray:
         """All cells on the sphere, km: (lat, lon, 3)."""
         grid = Grid(self.background.lat, self.background.lon, self.background.periodic)
         return grid.points.reshape(*grid.shape, 3)
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Observations and wanted cells as points (latitude, scaled longitude).
-
-    Arguments:
-        points: Of the observations, repeated on both sides where longitude is periodic: (n or 3 n, 2).
-        values: At these points.
-        targets: Of the wanted cells: (m, 2).
-    """
-
-    points: np.ndarray
-    values: np.ndarray
-    targets: np.ndarray
-
-    @classmethod
-    def of(cls, background: Background, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> Self:
-        """The points of some cells of the grid; arguments as of `LevelInterpolation.interpolate`."""
-        scale = np.cos(np.radians(0.5 * (background.lat[0] + background.lat[-1])))
-        lat, lon = np.meshgrid(background.lat, background.lon, indexing="ij")
-        # points of a grid lie on common circles, and which triangles they form would be left to rounding: a shear decides
-        places = np.stack([lat, scale * lon + SHEAR * (lat - lat[0, 0])], axis=-1)
-        points = places[observed]
-        if background.periodic:
-            turn = np.array([0.0, 360.0 * scale])
-            points, values = np.concatenate([points - turn, points, points + turn]), np.tile(values, 3)
-        return cls(points, values, places[wanted])
-
-    def line(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Places, values and targets along the one line of a grid of one row or one column (a section), else None.
-
-        The observations are sorted; what lies outside them takes the value of the nearest end.
-        """
-        everything = np.concatenate([self.points, self.targets])
-        flat = np.ptp(everything, axis=0) == 0
-        if not flat.any():
-            return None
-        axis = int(np.argmin(flat))
-        places, first = np.unique(self.points[:, axis], return_index=True)
-        return places, self.values[first], np.clip(self.targets[:, axis], places[0], places[-1])

@@ -1,26 +1,22 @@
 """Linear interpolation of anomalies between the observations of the same level and time.
 
-    triangles (Delaunay) between the observed cells         inside: the plane through the three corners
-                                                            outside the hull: the nearest observation
-    a section (grid of one row)                             straight lines between neighbours
-    nothing observed at this level                          anomaly 0
-
-Longitude is scaled by the cosine of the middle latitude; where it is periodic, the observations are repeated on both
-sides.
+triangles (`triangles.py`)      inside: the plane through the three corners; outside the hull: the nearest observation
+a section (grid of one row)     straight lines between neighbours
+nothing observed at this level  anomaly 0
 """
 
 __all__ = ["LinearInterpolation"]
 
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import KDTree, QhullError
+from scipy.spatial import Delaunay
 
-from driftfield.reconstruct.baselines.levels import LevelInterpolation, Plane
+from driftfield.reconstruct.baselines.triangles import Plane, TriangleInterpolation
 from driftfield.registry import register
 
 
 @register("reconstructor")
-class LinearInterpolation(LevelInterpolation):
+class LinearInterpolation(TriangleInterpolation):
     """Joins the observed anomalies by planes; deterministic, one member, no spread.
 
     Arguments:
@@ -29,18 +25,10 @@ class LinearInterpolation(LevelInterpolation):
 
     method = "linear"
 
-    def interpolate(self, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """The planes inside, the nearest observation outside."""
-        plane = Plane.of(self.background, values, observed, wanted)
-        if (line := plane.line()) is not None:
-            places, along, targets = line
-            return np.interp(targets, places, along)
-        nearest = plane.values[KDTree(plane.points).query(plane.targets)[1]]
-        if len(plane.points) < 3:
-            return nearest
-        try:
-            flat = LinearNDInterpolator(plane.points, plane.values)(plane.targets)
-        except QhullError:
-            # all observations on one line: no triangle, the nearest one decides
-            return nearest
-        return np.where(np.isfinite(flat), flat, nearest)
+    def within(self, triangles: Delaunay, plane: Plane) -> np.ndarray:
+        """Planes."""
+        return np.asarray(LinearNDInterpolator(triangles, plane.values)(plane.targets))
+
+    def along(self, places: np.ndarray, values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Straight lines."""
+        return np.interp(targets, places, values)

@@ -9,13 +9,9 @@ depend on the order of the cells.
 __all__ = ["Nearest"]
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from driftfield.reconstruct.baselines.levels import LevelInterpolation
 from driftfield.registry import register
-
-TIE = 1e-6
-"""Distances that differ by less than this share are equal."""
 
 
 @register("reconstructor")
@@ -29,9 +25,5 @@ class Nearest(LevelInterpolation):
     method = "nearest"
 
     def interpolate(self, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """The anomaly of the nearest observation, the mean of equally near ones."""
-        # four neighbours of a cell can be equally near
-        count = min(4, len(values))
-        distance, index = KDTree(self.points[observed]).query(self.points[wanted], k=np.arange(1, count + 1))
-        weight = distance <= (1 + TIE) * distance[:, :1]
-        return (weight * values[index]).sum(axis=1) / weight.sum(axis=1)
+        """The anomaly of the nearest observation."""
+        return self.nearest(values, observed, wanted)

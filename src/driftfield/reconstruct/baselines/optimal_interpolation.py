@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.data.encodings import time_days
-from driftfield.errors import DataError
+from driftfield.data.splits import spread_over
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import (
     Background,
@@ -30,12 +30,12 @@ from driftfield.reconstruct.baselines.base import (
     part,
     time_stamps,
 )
-from driftfield.reconstruct.baselines.conditioning import Seen, condition
+from driftfield.reconstruct.baselines.conditioning import condition
 from driftfield.reconstruct.baselines.covariance import HybridCovariance, ZonalCovariance
 from driftfield.reconstruct.baselines.departures import Departures
-from driftfield.reconstruct.baselines.gaps import spread_over, tuning_split
 from driftfield.reconstruct.baselines.state import StatePeer, observed_part
-from driftfield.reconstruct.baselines.tuning import Calibration, Constants, Structure, search
+from driftfield.reconstruct.baselines.structure import Constants, Structure
+from driftfield.reconstruct.baselines.tuning import Calibration, search
 from driftfield.reconstruct.output import Estimate
 from driftfield.registry import register
 
@@ -79,11 +79,7 @@ class OptimalInterpolation(StatePeer):
         Raises:
             DataError: the archive lacks a variable or a time axis, or has fewer than eight training times.
         """
-        self.seed = seed
-        train, validation = tuning_split(data)
-        if len(train) < 8:
-            raise DataError(f"{len(train)} training times are too few for a covariance: expected 8 or more.")
-        self._learn_background(data, train)
+        train, validation = self._begin(data, seed)
         known = self._known(data, spread_over(train, 400))
         seen = np.isfinite(known)
         structure = Structure.estimate(np.nan_to_num(known), self._domain, self._grid, seen=seen)
@@ -148,21 +144,14 @@ class OptimalInterpolation(StatePeer):
             mean, variance, drawn = condition(
                 covariance, seen, rows=rows, wanted=wanted, draws=draws, draw_noise=draw_noise, most=self.nearest
             )
-            factor = self._inflation(covariance, seen, np.sqrt(variance))
+            spread = np.sqrt(variance)
+            factor = self._inflation(seen, spread, np.sqrt(covariance.variance(rows, np.arange(cells))))
             mean = mean + shift[: len(sd)]
             drawn = drawn + shift[: len(sd)]
             result[0, t] = mean * sd
-            result[1, t] = np.sqrt(variance) * factor * sd
+            result[1, t] = spread * factor * sd
             result[2:, t] = (mean + (drawn - mean) * factor) * sd
         return self._per_variable(np.nan_to_num(result), times)
-
-    def _inflation(self, covariance: HybridCovariance, seen: Seen, sd: np.ndarray) -> np.ndarray:
-        """Factor on the spread (row, cell); what was measured keeps its own."""
-        prior = np.sqrt(covariance.variance(np.arange(len(sd)), np.arange(sd.shape[1])))
-        factor = self._tuned_spread.apply(sd, prior) / np.maximum(sd, 1e-6)
-        own = seen.rows < len(sd)
-        factor[seen.rows[own], seen.cells[own]] = 1.0
-        return factor
 
     # What is kept
 

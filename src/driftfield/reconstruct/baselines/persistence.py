@@ -20,7 +20,6 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import error_of
 from driftfield.data.encodings import time_days
 from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError
@@ -33,6 +32,7 @@ from driftfield.reconstruct.baselines.base import (
     member_generator,
     observed_domain,
     part,
+    stated_errors,
     time_blocks,
     time_stamps,
 )
@@ -217,7 +217,7 @@ class Persistence(Peer):
         choice = dict.fromkeys(data.targets, (taus[len(taus) // 3], whites[len(whites) // 3]))
         if len(taus) * len(whites) == 1 or not times.size:
             return choice
-        patterns = self.patterns or usual_patterns(self.background)
+        patterns = self.patterns or usual_patterns(self.background.target_domains)
         days = time_days(data.archive.dataset["time"].isel(time=times))
         cases = list(draw_gaps(self.background, data, times, patterns, seed=seed))
         for name in data.targets:
@@ -236,12 +236,11 @@ class Persistence(Peer):
         return {name: self._estimate(observations, name, members, seed) for name in self.background.targets}
 
     def _estimate(self, observations: xr.Dataset, name: str, members: int, seed: int) -> Estimate:
-        field, error = canonical(observations[name]), error_of(observations, name)
+        field = canonical(observations[name])
         season = self.background.mean(name, field["time"])
         domain = observed_domain(self.background, observations, name)
         anomaly = np.where(domain, field.values - season, np.nan)
-        deviation = np.zeros_like(season) if error is None else np.nan_to_num(canonical(error).values)
-        noise = np.broadcast_to(deviation, season.shape) ** 2
+        noise = stated_errors(observations, name, season.shape) ** 2
         mean, sd = np.empty_like(season), np.empty_like(season)
         run = CellFilter(self.sd[name], *self.constants[name]).run
         for t, departure, variance in run(time_days(field["time"]), anomaly, noise, self.memory[name]):

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import member_generator, time_stamps
 from driftfield.reconstruct.baselines.gappy_gaussian import GappyGaussian
-from driftfield.reconstruct.baselines.gaps import spread_over
 from driftfield.reconstruct.baselines.state import StatePeer
 from driftfield.reconstruct.output import Estimate
 from driftfield.registry import register

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import error_of
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.encodings import time_days
 from driftfield.data.masks import parse_pattern
@@ -35,6 +34,7 @@ from driftfield.reconstruct.baselines.base import (
     member_generator,
     observed_domain,
     part,
+    stated_errors,
     time_blocks,
     time_stamps,
 )
@@ -253,13 +253,8 @@ class SpaceTimeOptimalInterpolation(Peer):
         field = canonical(observations[name])
         days, stamps = time_days(field["time"]), time_stamps(field["time"])
         values = self._anomaly(field, name).reshape(len(field), -1)[:, inside] / sd
-        noise = np.zeros(values.shape)
-        error = error_of(observations, name)
-        if error is not None:
-            at = np.broadcast_to(canonical(error).values, field.shape).reshape(len(field), -1)[:, inside]
-            if (np.nan_to_num(at) < 0).any():
-                raise DataError(f"{name}_error holds negative numbers: expected standard deviations. Correct the file.")
-            noise = np.nan_to_num(at / sd) ** 2
+        errors = stated_errors(observations, name, field.shape).reshape(len(field), -1)[:, inside]
+        noise = (errors / sd) ** 2
         if name in self.past:
             # a date that the file has is known from the file alone
             older = np.array([np.abs(days - day).min(initial=np.inf) > 1e-4 for day in self.past_days])

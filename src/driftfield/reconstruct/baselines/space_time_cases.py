@@ -16,8 +16,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.data.masks import parse_pattern
+from driftfield.data.splits import spread_over
 from driftfield.reconstruct.baselines.gappy_mean import RunningSums, smooth_mean_and_sd
-from driftfield.reconstruct.baselines.gaps import spread_over
+from driftfield.reconstruct.baselines.gaps import usual_patterns
 from driftfield.reconstruct.baselines.local_kriging import Scattered
 from driftfield.reconstruct.baselines.neighbours import leaves
 from driftfield.reconstruct.baselines.space_time_covariance import Places
@@ -32,9 +33,7 @@ def usual_gaps(sums: RunningSums, domain: xr.DataArray, times: int) -> tuple[str
     # a share of gaps that is no accident
     if sums.count[domain.values].mean() < 0.95 * times:
         return (OWN_GAPS,)
-    return (
-        ("profiles:0.9", "profiles:0.95") if "depth" in domain.dims else ("random:0.75", "random:0.95", "clouds:0.75")
-    )
+    return usual_patterns([domain])
 
 
 @dataclass(frozen=True)

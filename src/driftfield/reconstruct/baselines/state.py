@@ -15,15 +15,16 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
-from driftfield.conventions import error_of
 from driftfield.data.masks import parse_pattern
+from driftfield.data.splits import spread_over
+from driftfield.errors import DataError
 from driftfield.interfaces import TrainingData
-from driftfield.reconstruct.baselines.base import Background, Peer, canonical, observed_domain
+from driftfield.reconstruct.baselines.base import Background, Peer, observed_domain
 from driftfield.reconstruct.baselines.climatology import anomaly_sd
 from driftfield.reconstruct.baselines.conditioning import Seen
 from driftfield.reconstruct.baselines.covariance import Grid
-from driftfield.reconstruct.baselines.gaps import spread_over, usual_patterns
-from driftfield.reconstruct.baselines.tuning import Case
+from driftfield.reconstruct.baselines.gaps import tuning_split, usual_patterns
+from driftfield.reconstruct.baselines.tuning import Calibration, Case
 from driftfield.reconstruct.output import Estimate
 
 
@@ -39,6 +40,7 @@ class StatePeer(Peer):
     covariate_pattern: str
     _sd: np.ndarray
     """s of all rows: (row, cell)."""
+    _tuned_spread: Calibration
 
     def __init__(self, patterns: Sequence[str] | None, covariate_pattern: str) -> None:
         self.patterns = None if patterns is None else tuple(patterns)
@@ -61,6 +63,19 @@ class StatePeer(Peer):
         return self._stack({n: d.values[None] for n, d in self.background.domains.items()})[0]
 
     # From fields to rows
+
+    def _begin(self, data: TrainingData, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Learns the background of the training times; gives them, and the times to choose constants on.
+
+        Raises:
+            DataError: the archive lacks a variable or a time axis, or has fewer than eight training times.
+        """
+        self.seed = seed
+        train, validation = tuning_split(data)
+        if len(train) < 8:
+            raise DataError(f"{len(train)} training times are too few for a covariance: expected 8 or more.")
+        self._learn_background(data, train)
+        return train, validation
 
     def _learn_background(self, data: TrainingData, times: np.ndarray) -> None:
         self.background = Background.fit(data, times, covariates=True)
@@ -91,19 +106,9 @@ class StatePeer(Peer):
 
     def _standardised(self, observations: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Standardised observations, NaN where not seen, and the variance of their errors: (time, row, cell) each."""
-        values, errors = {}, {}
-        n_times = observations[self.background.targets[0]].sizes["time"]
-        for name in self.background.variables:
-            shape = (n_times, *self.background.domains[name].shape)
-            error = error_of(observations, name)
-            values[name] = (
-                np.full(shape, np.nan)
-                if name not in observations
-                else self.background.anomaly(observations[name], name)
-            )
-            errors[name] = np.zeros(shape) if error is None else np.broadcast_to(canonical(error).values, shape)
-        noise = np.nan_to_num(self._stack(errors) / self._sd) ** 2
-        return (self._stack(values) / self._sd).astype(np.float32), noise.astype(np.float32)
+        anomalies, errors = self.background.departures(observations)
+        noise = (self._stack(errors) / self._sd) ** 2
+        return (self._stack(anomalies) / self._sd).astype(np.float32), noise.astype(np.float32)
 
     def _wanted(self, observations: xr.Dataset) -> np.ndarray:
         """Cells in which any target exists."""
@@ -112,6 +117,13 @@ class StatePeer(Peer):
         return np.any([d.reshape(-1, d.shape[-2] * d.shape[-1]).any(axis=0) for d in domains], axis=0)
 
     # And back
+
+    def _inflation(self, seen: Seen, sd: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """Factor on the standardised spread (row, cell); what was measured keeps its own."""
+        factor = self._tuned_spread.apply(sd, prior) / np.maximum(sd, 1e-6)
+        own = seen.rows < len(sd)
+        factor[seen.rows[own], seen.cells[own]] = 1.0
+        return factor
 
     def _per_variable(self, result: np.ndarray, times: xr.DataArray) -> dict[str, Estimate]:
         """Splits rows into variables, adds the season: (mean, sd, members) each."""
@@ -130,7 +142,7 @@ class StatePeer(Peer):
 
     def _cases(self, data: TrainingData, validation: np.ndarray, seed: int) -> list[Case]:
         """Validation times under every pattern; a few tiles of each are enough."""
-        patterns = self.patterns or usual_patterns(self.background)
+        patterns = self.patterns or usual_patterns(self.background.target_domains)
         # a small grid says little at one time
         count = int(np.clip(2000 // self._sd.shape[1], 4, 12))
         known = self._known(data, spread_over(validation, count))

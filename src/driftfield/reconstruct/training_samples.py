@@ -1,0 +1,113 @@
+"""What a network learns from, and who teaches it.
+
+training      sample = f(seed, index), so that a resume goes on where it was: those of index start, start + 1, ...
+validation    the same few samples every time
+first guess   samples come from a pool, whose guesses were computed beforehand
+"""
+
+__all__ = ["Trainer", "TrainingSamples"]
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from torch import nn
+
+from driftfield.data.codec import FieldCodec
+from driftfield.data.dataset import ObservingSystem, TwinDataset
+from driftfield.data.patches import Window
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import TrainingData
+from driftfield.reconstruct.first_guess import FirstGuess
+from driftfield.reconstruct.first_guess_pool import first_guess_pool
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Trainer(Protocol):
+    """What fits the weights; `driftfield.training` has the real one and hands it over from above."""
+
+    steps: int
+    batch_size: int
+
+    def fit(
+        self,
+        model: nn.Module,
+        samples: Callable[[int], "torch.utils.data.Dataset[FieldBatch]"],
+        validation: Sequence[FieldBatch],
+        *,
+        folder: Path,
+        seed: int,
+        resume: bool = False,
+        wrap: bool = False,
+        diagnose: Callable[[], dict[str, float]] | None = None,
+    ) -> list[dict[str, float]]:
+        """Trains `model` in place."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingSamples:
+    """Draws the samples of both splits.
+
+    Arguments:
+        data: Archive and splits.
+        codec: To network units.
+        observing: What is seen.
+        augment: Further arguments of `TwinDataset`.
+        guess: Whose residual is learnt.
+        pool: Training samples whose first guess is computed beforehand.
+        folder: Where these are kept.
+        seed: Of every draw.
+    """
+
+    data: TrainingData
+    codec: FieldCodec
+    observing: ObservingSystem
+    augment: Mapping[str, Any]
+    guess: FirstGuess | None
+    pool: int
+    folder: Path
+    seed: int
+
+    @property
+    def wraps(self) -> bool:
+        """Whether every window goes round the globe."""
+        windows = (*self._windows("train"), *self._windows("validation"))
+        return self.codec.grid.periodic and all(window.width == self.codec.grid.lon.size for window in windows)
+
+    def training(self, count: int) -> Callable[[int], TwinDataset]:
+        """From the index of its first sample, a data set of what is left of `count`."""
+        train = self._draw("train", self.data.train, count, self.seed, self.pool)
+
+        def rest(start: int) -> TwinDataset:
+            train.start = start
+            return train
+
+        return rest
+
+    def validation(self, count: int, batch_size: int) -> list[FieldBatch]:
+        """Fixed batches of `count` samples together."""
+        checked = self._draw("validation", self.data.validation, count, self.seed + 1_000_003, count)
+        size = min(batch_size, count)
+        return [
+            FieldBatch.stack([checked[i] for i in range(start, min(start + size, count))])
+            for start in range(0, count, size)
+        ]
+
+    def _windows(self, part: str) -> tuple[Window, ...]:
+        whole = Window(0, 0, self.codec.grid.lat.size, self.codec.grid.lon.size)
+        return getattr(self.data, f"{part}_windows") or (whole,)
+
+    def _draw(self, part: str, times: np.ndarray, count: int, seed: int, pool: int) -> TwinDataset:
+        archive: Any = self.data.archive
+        options: dict[str, Any] = {"times": times, "windows": self._windows(part), "samples": count}
+        options |= {"seed": seed, "training": part == "train"}
+        drawn = TwinDataset(archive, self.codec, self.observing, **(options | dict(self.augment)))
+        if self.guess is None:
+            return drawn
+        kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}")
+        return TwinDataset(archive, self.codec, self.observing, **options, pool=kept)
