@@ -10,6 +10,7 @@ from scipy import integrate
 import driftfield.diffusion  # noqa: F401
 from driftfield.diffusion.beta_schedules import BetaSchedule, LinearBetaSchedule
 from driftfield.diffusion.schedule import noise_level
+from driftfield.diffusion.tabulated_schedules import PredefinedSchedule
 from driftfield.errors import ConfigurationError
 from driftfield.registry import lookup, names
 
@@ -85,3 +86,22 @@ def test_it_goes_on_beyond_its_end() -> None:
 def test_impossible_rates_are_refused(rates: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="b0"):
         LinearBetaSchedule(**rates)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("LinearBetaSchedule", "linear"),
+        ("QuadraticBetaSchedule", "scaled_linear"),
+        ("SigmoidBetaSchedule", "sigmoid"),
+        ("CosineBetaSchedule", "squaredcos_cap_v2"),
+    ],
+)
+def test_the_discrete_form_is_that_of_diffusers(name: str, theirs: str) -> None:
+    """Their table of alpha^2 after each of a thousand steps, in single precision; and the schedule that is made of it."""
+    diffusers = pytest.importorskip("diffusers")
+    kept = diffusers.DDPMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule=theirs).alphas_cumprod.double()
+    betas = lookup("schedule", name)().betas(1000)
+    torch.testing.assert_close(torch.cumprod(1 - betas, 0), kept, rtol=2e-4, atol=1e-9)
+    alpha, _ = PredefinedSchedule.from_betas(betas).alpha_sigma(torch.linspace(0, 1, 1000, dtype=torch.float64))
+    torch.testing.assert_close(alpha**2, kept, rtol=2e-4, atol=1e-9)

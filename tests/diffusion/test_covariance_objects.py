@@ -10,6 +10,7 @@ from driftfield.diffusion.covariance import (
     DenseCovariance,
     DiagonalCovariance,
     LowRankCovariance,
+    along_track,
 )
 from driftfield.errors import ConfigurationError
 
@@ -39,7 +40,25 @@ def members() -> dict[str, tuple[Covariance, Tensor]]:
             BlockCovariance([DenseCovariance(part), low]),
             torch.block_diag(part, factors[:7] @ factors[:7].mT + torch.diag(noise[:7])),
         ),
+        "block in another order": (
+            BlockCovariance([DenseCovariance(part), low], torch.arange(N).flip(0)),
+            torch.block_diag(part, factors[:7] @ factors[:7].mT + torch.diag(noise[:7])).flip(0, 1),
+        ),
+        "along track": (along_track(noise, TRACK, ALONG, length=2.0, share=0.7), track_matrix(noise)),
     }
+
+
+TRACK = torch.tensor([3, 1, 3, 1, 1, 7, 3, 1, 3, 3, 9, 3])
+ALONG = normal(N, seed=6)
+
+
+def track_matrix(std: Tensor) -> Tensor:
+    matrix = torch.diag(std**2)
+    for i in range(N):
+        for j in range(N):
+            if i != j and TRACK[i] == TRACK[j]:
+                matrix[i, j] = 0.7 * std[i] * std[j] * torch.exp(-(ALONG[i] - ALONG[j]).abs() / 2.0)
+    return matrix
 
 
 @pytest.fixture(params=list(members()))
@@ -93,3 +112,21 @@ def test_what_is_no_covariance_is_refused() -> None:
         DiagonalCovariance(torch.tensor([1.0, -0.1]))
     with pytest.raises(ConfigurationError, match="none"):
         BlockCovariance([])
+    with pytest.raises(ConfigurationError, match="order"):
+        BlockCovariance([DiagonalCovariance(torch.ones(2))], torch.tensor([0, 0]))
+    one = torch.ones(3)
+    for options in ({"length": 0.0}, {"length": 1.0, "share": 1.0}, {"length": 1.0, "longest": 0}):
+        with pytest.raises(ConfigurationError, match="length"):
+            along_track(one, one.long(), one, **options)
+    with pytest.raises(ConfigurationError, match="positive"):
+        along_track(0 * one, one.long(), one, length=1.0)
+
+
+def test_long_tracks_are_cut_into_independent_pieces() -> None:
+    std, track, along = torch.ones(7), torch.zeros(7, dtype=torch.long), torch.arange(7.0)
+    matrix = along_track(std, track, along, length=10.0, share=0.5, longest=3).dense()
+    sizes = [int(row.count_nonzero()) for row in matrix]
+    assert max(sizes) <= 3
+    assert sum(sizes) == sum(n**2 for n in (3, 3, 1))
+    whole = along_track(std, track, along, length=10.0, share=0.5).dense()
+    torch.testing.assert_close(torch.where(matrix == 0, 0, whole), matrix)

@@ -1,10 +1,12 @@
 """The exact denoiser is the conditional mean, and its probability flow is the one in closed form."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from driftfield.diffusion.covariance import LowRankCovariance
 from driftfield.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser
@@ -68,6 +70,29 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 TIMES = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
 
 
+def test_the_other_exact_denoisers_keep_the_laws_too() -> None:
+    """Also of single-precision fields, of scalar variances beside matrices, and inside a mask."""
+    schedule, means = LogLinearSchedule(), normal(3, 6, seed=1)
+    scalar, matrix = torch.tensor(0.2, dtype=torch.float64), torch.diag(normal(6).exp())
+    for one, other in ((means, means), (means.float(), means)):
+        mixture = MixtureDenoiser(schedule, torch.ones(3), one, [scalar, matrix, other[0].exp()])
+        check_denoiser(mixture, (4, 1, 2, 3))
+    mask = torch.tensor([[True, False, True], [True, True, False]])[None]
+    for portion in (4, 4096):
+        check_denoiser(EmpiricalDenoiser(schedule, normal(9, 1, 2, 3), mask, portion=portion), (4, 1, 2, 3))
+
+
+def test_a_scalar_variance_is_that_of_every_cell() -> None:
+    variance = torch.tensor(0.3, dtype=torch.float64)
+    scalar, mean = GaussianDenoiser(LogLinearSchedule(), normal(5), variance), normal(5)
+    whole = GaussianDenoiser(LogLinearSchedule(), mean, variance * torch.eye(5, dtype=torch.float64))
+    x_t, s = normal(3, 5, seed=1), torch.tensor([[0.1], [1.0], [7.0]], dtype=torch.float64)
+    torch.testing.assert_close(scalar(x_t, TIMES), whole(x_t, TIMES))
+    torch.testing.assert_close(scalar.log_density(x_t, s), whole.log_density(x_t, s))
+    normals = torch.distributions.Normal(mean, torch.sqrt(variance + s**2))
+    torch.testing.assert_close(scalar.log_density(x_t, s), normals.log_prob(x_t).sum(-1))
+
+
 def test_any_covariance_object_is_taken() -> None:
     factors, noise, mean = normal(6, 2), normal(6, seed=1).exp(), normal(6, seed=2)
     low = GaussianDenoiser(LogLinearSchedule(), mean, LowRankCovariance(factors, noise))
@@ -119,6 +144,31 @@ def test_the_portions_of_an_empirical_denoiser_do_not_matter() -> None:
         torch.testing.assert_close(EmpiricalDenoiser(LogLinearSchedule(), data, portion=portion)(x_t, TIMES), whole)
     near = EmpiricalDenoiser(LogLinearSchedule(), data)(data[4:5], torch.zeros(1, dtype=torch.float64))
     torch.testing.assert_close(near, data[4:5])
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the size of the largest tensor that is made."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        # a view of the data takes no memory
+        if isinstance(made, Tensor) and not func.is_view:
+            self.size = max(self.size, made.numel())
+        return made
+
+
+def test_memory_grows_with_the_portion_and_not_with_the_data() -> None:
+    cells, batch, portion = 12, 40, 50
+    x_t, t = normal(batch, cells), torch.full((batch,), 0.5, dtype=torch.float64)
+    sizes = []
+    for count in (500, 5000):
+        denoiser = EmpiricalDenoiser(LogLinearSchedule(), normal(count, cells), portion=portion)
+        with Largest() as seen:
+            denoiser(x_t, t)
+        sizes.append(seen.size)
+    assert sizes[0] == sizes[1] == batch * portion
 
 
 def test_what_lies_under_the_mask_does_not_count() -> None:

@@ -4,12 +4,22 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 
 import driftfield.diffusion  # noqa: F401
-from driftfield.diffusion.loss import diffusion_loss, loss_mask, masked_mean
-from driftfield.diffusion.noise_levels import ScheduleLevels
+from driftfield.diffusion.loss import diffusion_loss, level_errors, loss_mask, masked_mean
+from driftfield.diffusion.noise_levels import LogNormalLevels, ScheduleLevels
 from driftfield.diffusion.schedule import LogLinearSchedule, noise_level
-from driftfield.diffusion.weighting import EDMWeighting, ELBOWeighting, MinSNRWeighting, SigmoidWeighting, Weighting
+from driftfield.diffusion.weighting import (
+    EDMWeighting,
+    ELBOWeighting,
+    ExponentialWeighting,
+    GaussianEDMWeighting,
+    IntegralWeighting,
+    MinSNRWeighting,
+    SigmoidWeighting,
+    Weighting,
+)
 from driftfield.errors import ConfigurationError
 from driftfield.registry import lookup, names
 from driftfield.testing import exact_problems
@@ -64,22 +74,52 @@ def test_weightings_are_the_published_ones() -> None:
         ELBOWeighting(): 1 / p,
         SigmoidWeighting(2.0): torch.sigmoid(2 - gamma) / p,
         MinSNRWeighting(5.0): torch.minimum(torch.ones_like(p), 5 * (-gamma).exp()),
+        ExponentialWeighting(0.5): torch.exp(-gamma / 2 - 0.5) / p,
+        GaussianEDMWeighting(sd=0.5): torch.from_numpy(stats.norm.pdf(gamma, 2.4, 2.4)) * (s**2 + 0.25) / 0.25 / p,
     }
-    assert {type(member).__name__ for member in expected} == set(names("weighting"))
+    assert {type(member).__name__ for member in expected} == set(names("weighting")) - {"LearnedWeighting"}
     for member, factor in expected.items():
         torch.testing.assert_close(member.factor(gamma, p), factor)
 
 
-def test_a_loss_does_not_depend_on_the_density_of_its_draws() -> None:
-    """E over p of w / p is the integral of w: two densities, one bound."""
-    weighting = SigmoidWeighting()
-    found = []
-    for name in names("noise_levels"):
-        levels = lookup("noise_levels", name)()
+INTEGRALS = [name for name in names("weighting") if issubclass(lookup("weighting", name), IntegralWeighting)]
+
+
+@pytest.mark.parametrize("name", INTEGRALS)
+def test_a_loss_does_not_depend_on_the_density_of_its_draws(name: str) -> None:
+    """E over p of w / p is the integral of w: any density, one bound."""
+    weighting = lookup("weighting", name)()
+    grid = torch.linspace(SCHEDULE.gamma_min, SCHEDULE.gamma_max, 20_001, dtype=torch.float64)
+    expected = float(torch.trapezoid(weighting.w(grid), grid))
+    for levels in (lookup("noise_levels", levels)() for levels in names("noise_levels")):
         u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
         gamma = levels.gamma(u, SCHEDULE)
-        found.append(float(weighting.factor(gamma, levels.density(gamma, SCHEDULE)).mean()))
-    assert max(found) / min(found) < 1.01
+        found = float(weighting.factor(gamma, levels.density(gamma, SCHEDULE)).mean())
+        assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_the_gaussian_edm_weighting_is_the_edm_weighting_on_its_own_levels() -> None:
+    levels = LogNormalLevels(mean=-1.2, std=1.2)
+    gamma = levels.gamma(torch.linspace(0.01, 0.99, 33, dtype=torch.float64), SCHEDULE)
+    p = levels.density(gamma, SCHEDULE)
+    ratio = GaussianEDMWeighting(2.4, 2.4, 0.5).factor(gamma, p) / EDMWeighting(0.5).factor(gamma, p)
+    # what is cut off at the ends of the schedule
+    kept = stats.norm.cdf(math.log(80), -1.2, 1.2) - stats.norm.cdf(math.log(0.01), -1.2, 1.2)
+    torch.testing.assert_close(ratio, torch.full_like(ratio, kept))
+
+
+def test_a_weighting_whose_density_is_cancelled_has_no_w() -> None:
+    for name in sorted(set(names("weighting")) - set(INTEGRALS)):
+        with pytest.raises(ConfigurationError, match=r"no w\(gamma\)"):
+            lookup("weighting", name)().w(torch.zeros(1))
+
+
+def test_level_errors_are_those_of_every_sample() -> None:
+    gamma = torch.tensor([-2.0, 0.0, 3.0])
+    mask = torch.tensor([[True, True, False], [True, False, False], [False, False, False]])[:, None]
+    x_hat = torch.tensor([[1.0, 3.0, torch.nan], [2.0, torch.inf, 0.0], [1.0, 1.0, 1.0]])[:, None]
+    found = level_errors(x_hat, torch.zeros(3, 1, 3), gamma, mask)
+    torch.testing.assert_close(found, torch.tensor([5.0 * math.exp(-2), 4.0, torch.nan]), equal_nan=True)
 
 
 def test_the_exact_denoiser_has_the_least_loss() -> None:

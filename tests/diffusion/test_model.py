@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import driftfield.diffusion
-import driftfield.networks  # noqa: F401
 from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_residual, to_residual
 from driftfield.diffusion.noise_levels import LogNormalLevels
 from driftfield.diffusion.parameterization import EDMParameterization
@@ -15,10 +13,11 @@ from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.diffusion.weighting import EDMWeighting
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser
-from driftfield.registry import build, names
+from driftfield.networks.unet import UNet
+from driftfield.registry import build, lookup, names
 from driftfield.testing import check_denoiser, tiny_batch
 
-NETWORKS = names("network")
+NETWORKS = [name for name in names("network") if issubclass(lookup("network", name), UNet)]
 SMALL = {"widths": [8, 16], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 16, "attention": True}
 
 

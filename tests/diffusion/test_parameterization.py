@@ -7,7 +7,7 @@ import torch
 
 import driftfield.diffusion  # noqa: F401
 from driftfield.diffusion.parameterization import EDMParameterization, Parameterization
-from driftfield.diffusion.schedule import Convention, KarrasSchedule, LogLinearSchedule, noise_level
+from driftfield.diffusion.schedule import Convention, KarrasSchedule, LogLinearSchedule, Schedule, noise_level
 from driftfield.diffusion.weighting import EDMWeighting
 from driftfield.registry import build, lookup, names
 
@@ -20,21 +20,23 @@ def parameterization(request: pytest.FixtureRequest) -> Parameterization:
     return lookup("parameterization", request.param)()
 
 
-def fields(convention: Convention, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+def fields(schedule: Schedule, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
     """x, eps, alpha, sigma, s at noise levels from end to end, one per row."""
-    schedule = LogLinearSchedule(s_min=0.002, convention=convention)
     t = torch.linspace(0, 1, LEVELS, dtype=dtype)
     alpha, sigma = (part[:, None] for part in schedule.alpha_sigma(t))
     x, eps = torch.randn(2, LEVELS, 200, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
     return x, eps, alpha, sigma, noise_level(schedule.gamma(t))[:, None]
 
 
+@pytest.mark.parametrize("name", names("schedule"))
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 def test_there_and_back_is_the_identity(
-    parameterization: Parameterization, convention: Convention, dtype: torch.dtype, tolerance: float
+    parameterization: Parameterization, name: str, convention: Convention, dtype: torch.dtype, tolerance: float
 ) -> None:
-    x, eps, alpha, sigma, s = fields(convention, dtype)
+    """On the clean field, within the tolerance times max(1, s), over the truncated range of every schedule."""
+    schedule = lookup("schedule", name)(convention=convention)
+    x, eps, alpha, sigma, s = fields(schedule, dtype)
     prediction = parameterization.target(x, eps, alpha, sigma)
     clean = parameterization.clean(prediction, alpha * x + sigma * eps, alpha, sigma)
     assert clean.dtype == dtype
@@ -43,7 +45,7 @@ def test_there_and_back_is_the_identity(
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_error_scale_is_the_derivative(parameterization: Parameterization, convention: Convention) -> None:
-    x, eps, alpha, sigma, _ = fields(convention, torch.float64)
+    x, eps, alpha, sigma, _ = fields(LogLinearSchedule(s_min=0.002, convention=convention), torch.float64)
     prediction = parameterization.target(x, eps, alpha, sigma).clone().requires_grad_()
     clean = parameterization.clean(prediction, alpha * x + sigma * eps, alpha, sigma)
     slope = torch.autograd.grad(clean.sum(), prediction)[0].abs()

@@ -5,9 +5,18 @@ from typing import get_args
 
 import pytest
 import torch
+from scipy import stats
 
 import driftfield.diffusion  # noqa: F401
-from driftfield.diffusion.schedule import Convention, FlowSchedule, KarrasSchedule, Schedule, noise_level
+from driftfield.diffusion.noise_levels import LogNormalLevels
+from driftfield.diffusion.schedule import (
+    Convention,
+    FlowSchedule,
+    KarrasSchedule,
+    LogNormalSchedule,
+    Schedule,
+    noise_level,
+)
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Schedule as ScheduleProtocol
 from driftfield.registry import build, lookup, names
@@ -74,6 +83,24 @@ def test_the_conventions_agree(name: str) -> None:
             "flow": alpha + sigma,
         }[convention]
         torch.testing.assert_close(expected, torch.ones_like(t))
+
+
+def test_the_log_normal_schedule_and_the_log_normal_levels_are_the_same() -> None:
+    """One formula: t is the cumulative probability of ln s, whichever schedule the levels are drawn beside."""
+    schedule = LogNormalSchedule(s_min=0.01, s_max=80.0, mean=0.3, std=1.4)
+    beside, levels = FlowSchedule(s_min=0.01, s_max=80.0), LogNormalLevels(mean=0.3, std=1.4)
+    for dtype in (torch.float32, torch.float64):
+        t = times(301, dtype)
+        gamma = schedule.gamma(t)
+        assert torch.equal(levels.gamma(t, beside), gamma)
+        assert torch.equal(levels.density(gamma, beside), schedule.density(gamma))
+    exact = stats.truncnorm((math.log(0.01) - 0.3) / 1.4, (math.log(80) - 0.3) / 1.4, loc=0.3, scale=1.4)
+    log_s = -schedule.gamma(times(301)) / 2
+    torch.testing.assert_close(torch.from_numpy(exact.cdf(log_s.numpy())), times(301), rtol=0, atol=1e-9)
+    density = torch.from_numpy(exact.pdf(log_s.numpy())) / 2
+    torch.testing.assert_close(schedule.density(-2 * log_s), density, rtol=1e-9, atol=0)
+    with pytest.raises(ConfigurationError, match="nothing of it lies"):
+        LogNormalSchedule(mean=90.0, std=0.5)
 
 
 def test_karras_levels_are_the_published_ones() -> None:

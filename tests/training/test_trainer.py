@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 import driftfield.networks  # noqa: F401
 from driftfield.checkpoint import read_run, write_run
+from driftfield.diffusion.learned_weighting import LearnedWeighting
 from driftfield.diffusion.model import DiffusionModel
-from driftfield.diffusion.noise_levels import LogNormalLevels
+from driftfield.diffusion.noise_levels import LogNormalLevels, ScheduleLevels
 from driftfield.diffusion.parameterization import EDMParameterization
-from driftfield.diffusion.schedule import LogLinearSchedule
+from driftfield.diffusion.schedule import LogLinearSchedule, Schedule
+from driftfield.diffusion.tabulated_schedules import AdaptiveSchedule
 from driftfield.diffusion.weighting import EDMWeighting
 from driftfield.errors import ConfigurationError, DivergenceError, FileFormatError
 from driftfield.fields import FieldBatch
@@ -24,6 +26,7 @@ pytest.importorskip("lightning")
 
 from driftfield.training import LightningTrainer
 from driftfield.training.lightning_trainer import take_weights
+from driftfield.training.snapshots import list_snapshots, read_snapshot
 
 SHAPE = (8, 8)
 VALIDATION = [tiny_batch(4, shape=SHAPE, seed=100), tiny_batch(4, shape=SHAPE, seed=101)]
@@ -44,12 +47,20 @@ class Samples(torch.utils.data.Dataset[FieldBatch]):
         return tiny_batch(1, shape=SHAPE, seed=self.start + index)
 
 
-def make_model(*, seed: int = 0, dropout: float = 0.1) -> DiffusionModel:
+def make_model(
+    *, seed: int = 0, dropout: float = 0.1, schedule: Schedule | None = None, **parts: object
+) -> DiffusionModel:
     torch.manual_seed(seed)
     spec = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
-    parts = {"parameterization": EDMParameterization(), "noise_levels": LogNormalLevels(), "weighting": EDMWeighting()}
+    usual = {"parameterization": EDMParameterization(), "noise_levels": LogNormalLevels(), "weighting": EDMWeighting()}
     network = build("network", {**spec, "channels": 2, "covariates": 1, "dropout": dropout})
-    return DiffusionModel(network, LogLinearSchedule(), **parts)
+    return DiffusionModel(network, schedule or LogLinearSchedule(), **(usual | parts))  # type: ignore[arg-type]
+
+
+def make_learning_model(*, seed: int = 0) -> DiffusionModel:
+    """All that is learned beside the network: where to draw, and how to weigh."""
+    weighting = LearnedWeighting({"class": "GaussianEDMWeighting", "mean": 0.0, "std": 3.4}, features=8)
+    return make_model(seed=seed, schedule=AdaptiveSchedule(bins=10), noise_levels=ScheduleLevels(), weighting=weighting)
 
 
 def make_trainer(**options: object) -> LightningTrainer:
@@ -105,14 +116,17 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("learning", [False, True], ids=["", "learned levels"])
+@pytest.mark.parametrize("ema", [0.9, {"class": "PowerEMA", "widths": [0.2, 0.1], "snapshots": 6}], ids=["", "power"])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, learning: bool, ema: object) -> None:
     """Six steps, and six steps killed after the third: the same weights, averages, moments and history, bit by bit."""
-    whole = fit(make_model(), tmp_path / "whole")
+    make, trainer = make_learning_model if learning else make_model, make_trainer(ema=ema)
+    whole = fit(make(), tmp_path / "whole", trainer=trainer)
     with pytest.raises(RuntimeError, match="killed"):
-        fit(make_model(), tmp_path / "parts", until=7)
+        fit(make(), tmp_path / "parts", until=9, trainer=trainer)
     assert read_run(tmp_path / "parts" / "checkpoints" / "last").extra["state"]["step"] == 3
-    other = make_model(seed=9)
-    parts = fit(other, tmp_path / "parts", resume=True)
+    other = make(seed=9)
+    parts = fit(other, tmp_path / "parts", resume=True, trainer=trainer)
     for part in ("last", "best"):
         assert same(weights(tmp_path / "whole", part), weights(tmp_path / "parts", part))
     changing = ("samples_per_second",)
@@ -120,6 +134,27 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path) -> None:
         assert {k: v for k, v in one.items() if k not in changing} == {
             k: v for k, v in two.items() if k not in changing
         }
+    kept = [list_snapshots(tmp_path / name / "snapshots") for name in ("whole", "parts")]
+    assert len(kept[0]) == len(kept[1]) == (0 if isinstance(ema, float) else 12)
+    for one, two in zip(*kept, strict=True):
+        assert same(dict(read_snapshot(one).weights), dict(read_snapshot(two).weights))
+
+
+def test_what_is_learned_about_noise_levels_is_kept(tmp_path: Path) -> None:
+    """The density and the weights move; the run ends with what belongs to its best weights."""
+    model = make_learning_model()
+    gamma = torch.linspace(model.schedule.gamma_min + 0.1, model.schedule.gamma_max - 0.1, 50)
+    assert float(model.schedule.density(gamma).diff().abs().max()) < 1e-6
+    fit(model, tmp_path, trainer=make_trainer(steps=30, validate_every=10))
+    density = model.schedule.density(gamma)
+    assert float(density.max()) > 2 * float(density.min())
+    assert float(model.weighting.weight.detach().abs().max()) > 0.01  # type: ignore[arg-type]
+    history = read_run(tmp_path / "checkpoints" / "last").extra["state"]["history"]
+    assert history[-1]["training_log_s_std"] != history[0]["training_log_s_std"]
+    best, last = weights(tmp_path, "best"), weights(tmp_path, "last")
+    for name in ("schedule.errors", "schedule.doubt", "weighting.weight", "weighting.frequencies"):
+        assert torch.equal(dict(model.named_parameters())[name].detach(), best[name])
+        assert {f"weights.{name}", f"ema.{name}"} <= set(last)
 
 
 def test_equal_seeds_train_equal_weights_and_validate_alike(tmp_path: Path) -> None:
@@ -228,6 +263,45 @@ def test_resuming_another_network_is_refused(tmp_path: Path) -> None:
     other.further = nn.Linear(2, 2)
     with pytest.raises(ConfigurationError, match="another network"):
         fit(other, tmp_path, resume=True)
+
+
+def test_resuming_with_another_kind_of_average_is_refused(tmp_path: Path) -> None:
+    fit(make_model(), tmp_path)
+    for ema in ({"class": "PowerEMA"}, {"class": "PowerEMA", "widths": [0.07]}):
+        with pytest.raises(ConfigurationError, match="kind of average"):
+            fit(make_model(), tmp_path, resume=True, trainer=make_trainer(ema=ema, steps=9))
+
+
+def test_a_new_training_forgets_the_snapshots_of_an_older_one(tmp_path: Path) -> None:
+    fit(make_model(), tmp_path, trainer=make_trainer(ema={"class": "PowerEMA", "snapshots": 2}))
+    assert [path.name for path in list_snapshots(tmp_path / "snapshots")] == [
+        "00000003-0.05",
+        "00000003-0.1",
+        "00000006-0.05",
+        "00000006-0.1",
+    ]
+    fit(make_model(), tmp_path)
+    assert list_snapshots(tmp_path / "snapshots") == []
+
+
+@pytest.mark.parametrize(
+    ("ema", "message"),
+    [
+        (1.5, "ema=1.5"),
+        ("fast", "ema='fast'"),
+        ({"class": "EMA", "decay": True}, "ema=True"),
+        ({"widths": [0.1]}, "'class'"),
+        ({"class": "SlowEMA"}, "PowerEMA"),
+        ({"class": "PowerEMA", "widths": []}, "widths"),
+        ({"class": "PowerEMA", "widths": [0.1, 0.1]}, "different"),
+        ({"class": "PowerEMA", "widths": [0.5]}, "0.28"),
+        ({"class": "PowerEMA", "snapshots": -1}, "snapshots"),
+        ({"class": "PowerEMA", "width": 0.1}, "widths"),
+    ],
+)
+def test_impossible_averages_are_refused(ema: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make_trainer(ema=ema)
 
 
 def test_resuming_nothing_is_refused(tmp_path: Path) -> None:

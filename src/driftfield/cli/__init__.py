@@ -1,5 +1,5 @@
-"""The command line: `driftfield simulate | gather | mask | train | calibrate | reconstruct | evaluate |
-compare | diagnose | demo`, one file each.
+"""The command line: `driftfield simulate | gather | mask | train | ema | calibrate | reconstruct | assimilate | sample |
+forecast | evaluate | compare | diagnose | demo`, one file each.
 
 Bad input ends with exit code 2 and one readable message; an error of our own ends with 1, and keeps its traceback in a log
 file. Heavy libraries are imported inside the commands, so that `--help` answers at once.
@@ -19,14 +19,18 @@ from pathlib import Path
 
 from driftfield import __version__
 from driftfield.cli import (  # noqa: F401 - register themselves
+    assimilate,
     calibrate,
     compare,
     demo,
     diagnose,
+    ema,
     evaluate,
+    forecast,
     gather,
     mask,
     reconstruct,
+    sample,
     simulate,
     simulate_lorenz,
     train,

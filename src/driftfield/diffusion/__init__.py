@@ -2,6 +2,7 @@
 
 from driftfield.diffusion import (
     beta_schedules,
+    learned_weighting,
     noise_levels,
     parameterization,
     schedule,
@@ -9,4 +10,12 @@ from driftfield.diffusion import (
     weighting,
 )
 
-__all__ = ["beta_schedules", "noise_levels", "parameterization", "schedule", "tabulated_schedules", "weighting"]
+__all__ = [
+    "beta_schedules",
+    "learned_weighting",
+    "noise_levels",
+    "parameterization",
+    "schedule",
+    "tabulated_schedules",
+    "weighting",
+]

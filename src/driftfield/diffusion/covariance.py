@@ -4,6 +4,7 @@
     dense         C = B diag(v) B'            by its eigenvectors
     low rank      C = U U' + diag(d)          solved with Woodbury's identity, in the rank and not in the cells
     block         C = diag(C_1, C_2, ...)     one small dense matrix per block, such as one satellite pass
+    along track   C_ij = share r_i r_j exp(-|a_i - a_j| / length) + (1 - share) r_i^2 [i = j]    a block per track
 
 All of them act on the last axis of a tensor (..., n), with an optional multiple of the identity added: C + shift I.
 """
@@ -14,13 +15,14 @@ __all__ = [
     "DenseCovariance",
     "DiagonalCovariance",
     "LowRankCovariance",
+    "along_track",
 ]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
@@ -198,21 +200,29 @@ class BlockCovariance(Covariance):
 
     Arguments:
         blocks: Covariances of consecutive parts.
+        order: (n,) which entry lies at each place of these parts; None where they follow each other already.
     """
 
-    def __init__(self, blocks: Sequence[Covariance]) -> None:
+    def __init__(self, blocks: Sequence[Covariance], order: Int[Tensor, " n"] | None = None) -> None:
         if not blocks:
             raise ConfigurationError("A BlockCovariance needs one block or more, found none.")
         self.blocks = list(blocks)
         self._sizes = [block.size for block in self.blocks]
+        if order is not None and not torch.equal(order.sort().values.cpu(), torch.arange(self.size)):
+            raise ConfigurationError(
+                f"Found an order of {len(order)} entries: expected each of 0 to {self.size - 1} once."
+            )
+        self._order = order
+        self._back = None if order is None else order.argsort()
 
     @property
     def size(self) -> int:
         return sum(self._sizes)
 
     def _each(self, x: Tensor, apply: Callable[[Covariance, Tensor], Tensor]) -> Tensor:
-        parts = torch.split(x, self._sizes, dim=-1)
-        return torch.cat([apply(block, part) for block, part in zip(self.blocks, parts, strict=True)], dim=-1)
+        parts = torch.split(x if self._order is None else x[..., self._order], self._sizes, dim=-1)
+        joined = torch.cat([apply(block, part) for block, part in zip(self.blocks, parts, strict=True)], dim=-1)
+        return joined if self._back is None else joined[..., self._back]
 
     def matmul(self, x: Tensor) -> Tensor:
         return self._each(x, lambda block, part: block.matmul(part))
@@ -225,3 +235,67 @@ class BlockCovariance(Covariance):
 
     def log_determinant(self, shift: Shift = 0.0) -> Tensor:
         return sum((block.log_determinant(shift) for block in self.blocks), start=torch.zeros(()))
+
+
+def along_track(
+    error_std: Float[Tensor, " n"],
+    track: Int[Tensor, " n"],
+    along: Float[Tensor, " n"],
+    *,
+    length: float,
+    share: float = 0.5,
+    longest: int = 500,
+) -> Covariance:
+    """Errors that hang together along each track, such as those of an orbit or of the atmosphere above it.
+
+    Arguments:
+        error_std: Standard deviation r of each error, positive.
+        track: Which track each belongs to, in any order; different tracks are independent.
+        along: Where it lies on its track, in the units of `length`.
+        length: Over which the correlation falls by e.
+        share: Of the variance that is correlated, in [0, 1); the rest is white, so that C can be inverted.
+        longest: A track with more observations is cut into pieces of at most so many, which are taken as independent: the
+            price of a piece is the cube of its size.
+
+    Raises:
+        ConfigurationError: shapes that differ, or numbers that give no covariance.
+    """
+    if not error_std.shape == track.shape == along.shape or error_std.ndim != 1 or not (error_std > 0).all():
+        raise ConfigurationError(
+            f"Found errors {tuple(error_std.shape)}, tracks {tuple(track.shape)} and places {tuple(along.shape)}: expected "
+            "(n,) of each, the errors positive."
+        )
+    if not (length > 0 and 0 <= share < 1 and longest >= 1):
+        raise ConfigurationError(
+            f"Found length={length}, share={share}, longest={longest}: expected a length above 0, a share from 0 to below 1, "
+            "and pieces of 1 or more."
+        )
+    by_place = torch.argsort(along, stable=True)
+    order = by_place[torch.argsort(track[by_place], stable=True)]
+    _, sizes = torch.unique_consecutive(track[order], return_counts=True)
+    pieces = [
+        piece for part in torch.split(order, sizes.tolist()) for piece in torch.chunk(part, -(-len(part) // longest))
+    ]
+    of_size: dict[int, list[Tensor]] = {}
+    for piece in pieces:
+        of_size.setdefault(len(piece), []).append(piece)
+    blocks: list[Covariance] = []
+    for equal in of_size.values():  # one batch of matrices, or there would be as many products as pieces
+        at = torch.stack(equal)
+        r, a = error_std[at].double(), along[at].double()
+        correlation = share * torch.exp(-(a[:, :, None] - a[:, None]).abs() / length)
+        correlation += (1 - share) * torch.eye(at.shape[1], dtype=r.dtype, device=r.device)
+        blocks.append(_dense_pieces((r[:, :, None] * correlation * r[:, None]), error_std.dtype))
+    return BlockCovariance(blocks, torch.cat([torch.cat(equal) for equal in of_size.values()]))
+
+
+def _dense_pieces(matrices: Float[Tensor, "piece m m"], dtype: torch.dtype) -> Covariance:
+    """Matrices of one size behind each other, by their eigenvectors in one batch."""
+    values, vectors = torch.linalg.eigh(matrices)
+    vectors = vectors.to(dtype)
+
+    def turned(x: Tensor, by: Tensor) -> Tensor:
+        return torch.einsum("...pm,pmk->...pk", x.unflatten(-1, by.shape[:2]), by.to(x)).flatten(-2)
+
+    basis = (lambda x: turned(x, vectors), lambda x: turned(x, vectors.mT))
+    return DiagonalCovariance(values.clamp(min=0).flatten().to(dtype), basis)

@@ -65,9 +65,13 @@ class NetworkDenoiser:
     ) -> None:
         self.schedule = preconditioning.schedule
         self.preconditioning, self.network, self.domain, self.visible = preconditioning, network, domain, visible
+        # where the field exists everywhere there is nothing to keep out
+        self._everywhere = visible is None and bool(domain.all())
 
     def __call__(
         self, x_t: Float[Tensor, "batch channel *space"], t: Float[Tensor, " batch"]
     ) -> Float[Tensor, "batch channel *space"]:
+        if self._everywhere:
+            return self.preconditioning.denoise(self.network, x_t, t)
         x_t = torch.where(self.domain if self.visible is None else self.visible, x_t, 0)
         return torch.where(self.domain, self.preconditioning.denoise(self.network, x_t, t, self.visible), 0)

@@ -36,23 +36,19 @@ class GaussianDenoiser:
 
     def __call__(self, x_t: Float[Tensor, "batch *cells"], t: Float[Tensor, " batch"]) -> Float[Tensor, "batch *cells"]:
         z, s = _scaled(self.schedule, x_t, t)
-        departure = z - self.mean
-        if isinstance(self.covariance, Covariance):
-            departure = self.covariance.shrink(departure, s**2)
-        else:
-            departure = departure * self.covariance / (self.covariance + s**2)
-        return (self.mean + departure).view(x_t.shape)
+        return (self.mean + self._covariance(z).shrink(z - self.mean, s**2)).view(x_t.shape)
 
     def log_density(self, z: Float[Tensor, "batch cells"], s: Float[Tensor, "batch 1"]) -> Float[Tensor, " batch"]:
         """ln N(z; mean, C + s^2 I)."""
-        if not isinstance(self.covariance, Covariance):
-            variance = (self.covariance + s**2).expand_as(z)
-            square, log_determinant = ((z - self.mean) ** 2 / variance).sum(-1), torch.log(variance).sum(-1)
-        else:
-            departure = z - self.mean
-            square = (departure * self.covariance.solve(departure, s**2)).sum(-1)
-            log_determinant = self.covariance.log_determinant(s**2)
-        return -(square + log_determinant + z.shape[-1] * math.log(2 * math.pi)) / 2
+        departure, covariance = z - self.mean, self._covariance(z)
+        square = (departure * covariance.solve(departure, s**2)).sum(-1)
+        return -(square + covariance.log_determinant(s**2) + z.shape[-1] * math.log(2 * math.pi)) / 2
+
+    def _covariance(self, z: Float[Tensor, "batch cells"]) -> Covariance:
+        """A scalar variance learns here how many cells there are."""
+        if isinstance(self.covariance, Covariance):
+            return self.covariance
+        return DiagonalCovariance(self.covariance.expand(z.shape[-1]))
 
 
 class MixtureDenoiser:
@@ -84,7 +80,7 @@ class MixtureDenoiser:
         flat = x_t.flatten(1)
         weights = self.responsibilities(flat, t)
         means = torch.stack([mode(flat, t) for mode in self.modes])
-        return torch.einsum("bk,kbc->bc", weights, means).view(x_t.shape)
+        return torch.einsum("bk,kbc->bc", weights.to(means), means).view(x_t.shape)
 
     def responsibilities(
         self, x_t: Float[Tensor, "batch *cells"], t: Float[Tensor, " batch"]
@@ -103,8 +99,7 @@ class EmpiricalDenoiser:
     Arguments:
         schedule: The schedule that x_t follows.
         data: (sample, *cells).
-        mask: (*cells) or (sample-independent, batch-independent) True where cells count; elsewhere anything may lie, also
-            NaN, and the answer is 0.
+        mask: (*cells), one for all samples: True where cells count. Elsewhere anything may lie, also NaN, and the answer is 0.
         portion: Data at a time.
     """
 
@@ -141,7 +136,7 @@ class EmpiricalDenoiser:
 
 
 def _covariance(given: Tensor | Covariance) -> Tensor | Covariance:
-    """A `Covariance`; a scalar variance stays a number, since it does not know how many cells there are."""
+    """A `Covariance`; a scalar variance stays one until a field comes."""
     if isinstance(given, Covariance) or given.ndim == 0:
         return given
     return DenseCovariance(given) if given.ndim == 2 else DiagonalCovariance(given)

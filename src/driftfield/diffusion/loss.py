@@ -1,6 +1,6 @@
 """The one loss of every diffusion model: a masked weighted mean of the squared error of the clean field.
 
-loss = sum_cells m f(gamma) ((x_hat - x) / s)^2 / sum_cells m
+loss = sum_cells m f(gamma) ((x_hat - x) / s)^2 / sum_cells m          (+ the mean of u(gamma), where the weight is learned)
 
 No complete field is needed (Daras et al. 2023, arXiv 2305.19256). Let the clean field be known in A only. What the network sees
 of it, y in O and x_t in B, is a further drop: O, B within A; the loss is over A. Where the gaps do not depend on the values of
@@ -13,7 +13,7 @@ mask says so: a zero taken for data is what goes wrong where that mask is forgot
 level is in effect infinite, and its squared error has the weight 1 / sd^2, the limit of Karras's weighting.
 """
 
-__all__ = ["masked_mean", "diffusion_loss", "loss_mask"]
+__all__ = ["masked_mean", "diffusion_loss", "level_errors", "loss_mask"]
 
 from typing import Literal
 
@@ -73,4 +73,20 @@ def diffusion_loss(
     factor = factor.view(-1, *[1] * (x.ndim - 1))
     if visible is not None:
         factor = torch.where(visible, factor, sd**-2)
-    return masked_mean(factor * (x_hat - x) ** 2, mask)
+    loss = masked_mean(factor * (x_hat - x) ** 2, mask)
+    offset = weighting.offset(gamma)
+    if offset is None:
+        return loss
+    everywhere = offset.view(-1, *[1] * (x.ndim - 1)).expand_as(x)
+    return loss + masked_mean(everywhere if visible is None else torch.where(visible, everywhere, 0), mask)
+
+
+def level_errors(
+    x_hat: Float[Tensor, "batch channel *space"],
+    x: Float[Tensor, "batch channel *space"],
+    gamma: Float[Tensor, " batch"],
+    mask: Bool[Tensor, "batch channel *space"],
+) -> Float[Tensor, " batch"]:
+    """Mean eps-equivalent squared error of every sample, ((x_hat - x) / s)^2; NaN where its mask is empty."""
+    errors = torch.where(mask, (x_hat - x) ** 2, 0).flatten(1).sum(1) / mask.flatten(1).sum(1)
+    return errors / noise_level(gamma) ** 2

@@ -17,10 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from driftfield.diffusion.denoiser import NetworkDenoiser, Preconditioning
-from driftfield.diffusion.loss import Where, diffusion_loss, loss_mask, masked_mean
-from driftfield.diffusion.noise_levels import NoiseLevels, stratified
+from driftfield.diffusion.loss import Where, diffusion_loss, level_errors, loss_mask, masked_mean
+from driftfield.diffusion.noise_levels import NoiseLevels, UniformLevels, stratified
 from driftfield.diffusion.parameterization import Parameterization
 from driftfield.diffusion.schedule import Schedule
+from driftfield.diffusion.tabulated_schedules import AdaptiveSchedule
 from driftfield.diffusion.weighting import Weighting
 from driftfield.fields import FieldBatch
 
@@ -50,6 +51,9 @@ class DiffusionModel(nn.Module):
         weighting: Of the noise levels in the loss.
         sd: Standard deviation of the (normalised) data.
         loss_over: Cells that teach: "domain" or "unobserved".
+
+    Raises:
+        ConfigurationError: an adaptive schedule with a weighting that has no w(gamma).
     """
 
     def __init__(
@@ -68,13 +72,21 @@ class DiffusionModel(nn.Module):
         self.schedule, self.noise_levels, self.weighting = schedule, noise_levels, weighting
         self.preconditioning = Preconditioning(schedule, parameterization, sd)
         self.loss_over = loss_over
+        self.adaptive = isinstance(schedule, AdaptiveSchedule)
+        if self.adaptive:
+            weighting.w(torch.zeros(1))
 
     def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Float[Tensor, ""]:
-        """The masked weighted loss at random noise levels; `generator` is on the CPU, so that devices agree."""
+        """The masked weighted loss at random noise levels; `generator` is on the CPU, so that devices agree.
+
+        While training, an adaptive schedule learns from it where the error is.
+        """
         x = to_residual(batch, batch.target)
         u = stratified(len(batch), generator).to(x.device)
         eps = torch.randn(x.shape, generator=generator).to(x.device)
-        gamma = self.noise_levels.gamma(u, self.schedule)
+        # a validation is compared with the one before: its levels may not move with an adaptive schedule
+        levels = UniformLevels() if self.adaptive and not self.training else self.noise_levels
+        gamma = levels.gamma(u, self.schedule)
         t = self.schedule.t(gamma).clamp(0, 1)
         alpha, sigma = (part.view(-1, 1, 1, 1) for part in self.schedule.alpha_sigma(t))
         encoded = self.network.encode(batch, wrap=wrap)
@@ -85,17 +97,36 @@ class DiffusionModel(nn.Module):
             batch.visible,
         )
         known = batch.observed | batch.held_out
-        return diffusion_loss(
-            denoiser(alpha * x + sigma * eps, t),
+        mask = loss_mask(batch.domain & known, batch.observed, self.loss_over)
+        x_hat = denoiser(alpha * x + sigma * eps, t)
+        loss = diffusion_loss(
+            x_hat,
             x,
             gamma,
-            mask=loss_mask(batch.domain & known, batch.observed, self.loss_over),
+            mask=mask,
             schedule=self.schedule,
-            noise_levels=self.noise_levels,
+            noise_levels=levels,
             weighting=self.weighting,
             visible=batch.visible,
             sd=self.preconditioning.sd,
         )
+        # last: the loss is weighted by the density that its levels were drawn from
+        if self.adaptive and self.training:
+            self._learn_levels(x_hat, x, gamma, mask if batch.visible is None else mask & batch.visible)
+        return loss
+
+    @torch.no_grad()
+    def _learn_levels(self, x_hat: Tensor, x: Tensor, gamma: Tensor, mask: Tensor) -> None:
+        assert isinstance(self.schedule, AdaptiveSchedule)
+        self.schedule.update(gamma, self.weighting.w(gamma) * level_errors(x_hat, x, gamma, mask))
+
+    @torch.no_grad()
+    def watch(self) -> dict[str, float]:
+        """What an adaptive schedule has learned, for the log: mean and standard deviation of ln s in training."""
+        if not self.adaptive:
+            return {}
+        levels = self.noise_levels.gamma((torch.arange(1000, dtype=torch.float64) + 0.5) / 1000, self.schedule) / -2
+        return {"training_log_s_mean": float(levels.mean()), "training_log_s_std": float(levels.std())}
 
     def denoiser(self, batch: FieldBatch, *, members: int = 1, wrap: bool = False) -> NetworkDenoiser:
         """The denoiser of every sample `members` times in a row; the condition is encoded once per sample, here."""

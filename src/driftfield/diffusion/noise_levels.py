@@ -3,15 +3,15 @@
 Stratified draws (one per batch-th of the probability) lower the variance of the loss at no cost (Kingma et al. 2021).
 """
 
-__all__ = ["LogNormalLevels", "NoiseLevels", "ScheduleLevels", "stratified"]
+__all__ = ["LogNormalLevels", "NoiseLevels", "ScheduleLevels", "UniformLevels", "stratified"]
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
-from driftfield.diffusion.schedule import Schedule
+from driftfield.diffusion.schedule import LogLinearSchedule, LogNormalSchedule, Schedule
+from driftfield.errors import ConfigurationError
 from driftfield.registry import register
 
 
@@ -46,31 +46,38 @@ class ScheduleLevels(NoiseLevels):
 
 
 @register("noise_levels")
+class UniformLevels(NoiseLevels):
+    """gamma uniform between the ends of the schedule, whatever its own density."""
+
+    def gamma(self, u: Tensor, schedule: Schedule) -> Tensor:
+        return _uniform(schedule).gamma(u)
+
+    def density(self, gamma: Tensor, schedule: Schedule) -> Tensor:
+        return _uniform(schedule).density(gamma)
+
+
+@register("noise_levels")
 class LogNormalLevels(NoiseLevels):
     """ln s ~ N(mean, std^2) (Karras et al. 2022); their mean -1.2 and std 1.2 are for images.
 
-    Fields have long tails: the density must still cover s_max, where the largest structures are decided.
+    The same as `ScheduleLevels` on a `LogNormalSchedule`, beside any other schedule. Fields have long tails: the density must
+    still cover s_max, where the largest structures are decided.
     """
 
     def __init__(self, mean: float = 0.0, std: float = 1.7) -> None:
+        if not std > 0:
+            raise ConfigurationError(f"Found std {std}: expected a positive number.")
         self.mean, self.std = mean, std
 
-    def _limits(self, schedule: Schedule) -> tuple[float, float]:
-        low, high = ((math.log(s) - self.mean) / self.std for s in (schedule.s_min, schedule.s_max))
-        return _normal_cdf(low), _normal_cdf(high)
+    def _on(self, schedule: Schedule) -> LogNormalSchedule:
+        return LogNormalSchedule(schedule.s_min, schedule.s_max, self.mean, self.std)
 
     def gamma(self, u: Tensor, schedule: Schedule) -> Tensor:
-        low, high = self._limits(schedule)
-        log_s = self.mean + self.std * torch.special.ndtri(low + (high - low) * u.double())
-        return (-2 * log_s).clamp(schedule.gamma_min, schedule.gamma_max).to(u.dtype)
+        return self._on(schedule).gamma(u)
 
     def density(self, gamma: Tensor, schedule: Schedule) -> Tensor:
-        low, high = self._limits(schedule)
-        z = (-gamma / 2 - self.mean) / self.std
-        inside = (gamma >= schedule.gamma_min) & (gamma <= schedule.gamma_max)
-        # d ln s / d gamma = 1/2
-        return inside * torch.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.std * 2 * (high - low))
+        return self._on(schedule).density(gamma)
 
 
-def _normal_cdf(x: float) -> float:
-    return 0.5 * (1 + math.erf(x / math.sqrt(2)))
+def _uniform(schedule: Schedule) -> LogLinearSchedule:
+    return LogLinearSchedule(schedule.s_min, schedule.s_max)

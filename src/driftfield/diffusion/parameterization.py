@@ -133,7 +133,8 @@ class EDMParameterization(Parameterization):
     def clean(self, prediction: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         s = sigma / alpha
         total = s**2 + self.sd**2
-        return self.sd**2 / total * x_t / alpha + s * self.sd / torch.sqrt(total) * prediction
+        # in place: a new field costs three times a pass over an old one
+        return (self.sd**2 / (total * alpha) * x_t).addcmul_(s * self.sd / torch.sqrt(total), prediction)
 
     def clean_error_scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         s = sigma / alpha

@@ -203,7 +203,7 @@ class FlowSchedule(Transformed):
 
 
 @register("schedule")
-class LogNormalSchedule(Transformed):
+class LogNormalSchedule(Schedule):
     """ln s normally distributed in t: the training levels of EDM as a schedule, gamma ~ N(2.4, 2.4^2) for their images.
 
     Arguments:
@@ -221,15 +221,29 @@ class LogNormalSchedule(Transformed):
     ) -> None:
         if not std > 0:
             raise ConfigurationError(f"Found std {std}: expected a positive number.")
-        self.mean, self.std = mean, std
         super().__init__(s_min, s_max, convention)
+        self.mean, self.std = mean, std
+        # double precision throughout: the cumulative probability is flat in the tails
+        self._low, self._high = (_normal_cdf((math.log(s) - mean) / std) for s in (s_min, s_max))
+        if not self._low < self._high:
+            raise ConfigurationError(
+                f"Found mean {mean} and std {std} of ln s: nothing of it lies between s_min {s_min} and s_max {s_max}."
+            )
 
-    def _s(self, u: Tensor) -> Tensor:
-        return torch.exp(self.mean + self.std * torch.special.ndtri(u.double())).to(u.dtype)
+    def gamma(self, t: Tensor) -> Tensor:
+        log_s = self.mean + self.std * torch.special.ndtri(self._low + (self._high - self._low) * t.double())
+        return (-2 * log_s).clamp(self.gamma_min, self.gamma_max).to(t.dtype)
 
-    def _u(self, s: Tensor) -> Tensor:
-        return torch.special.ndtr((torch.log(s.double()) - self.mean) / self.std).to(s.dtype)
+    def t(self, gamma: Tensor) -> Tensor:
+        passed = torch.special.ndtr((-gamma.double() / 2 - self.mean) / self.std)
+        return ((passed - self._low) / (self._high - self._low)).to(gamma.dtype)
 
-    def _du_dlog_s(self, s: Tensor) -> Tensor:
-        z = (torch.log(s) - self.mean) / self.std
-        return torch.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.std)
+    def density(self, gamma: Tensor) -> Tensor:
+        z = (-gamma / 2 - self.mean) / self.std
+        inside = (gamma >= self.gamma_min) & (gamma <= self.gamma_max)
+        # d ln s / d gamma = 1/2
+        return inside * torch.exp(-(z**2) / 2) / (math.sqrt(2 * math.pi) * self.std * 2 * (self._high - self._low))
+
+
+def _normal_cdf(x: float) -> float:
+    return 0.5 * (1 + math.erf(x / math.sqrt(2)))

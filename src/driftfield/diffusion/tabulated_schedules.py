@@ -67,12 +67,14 @@ class PredefinedSchedule(Transformed):
 
 @register("schedule")
 class AdaptiveSchedule(Schedule, nn.Module):
-    """A density of noise levels that is learned while training; give it to training as `ScheduleLevels`.
+    """A density of noise levels that is learned while training, from a `DiffusionModel`'s own loss.
+
+    It wants `ScheduleLevels`, which draw from it, and a weighting that has a w(gamma) (`IntegralWeighting`).
 
     Arguments:
         s_min, s_max, convention: See `Schedule`.
         bins: Number of bins of equal width in gamma.
-        decay: Of the average of the error in each bin, per update.
+        decay: Of the average of the error in each bin, per draw; until 1 / (1 - decay) draws it is their plain mean.
         floor: Smallest share of a bin, in units of an equal one: a level that is never drawn cannot be learned about.
     """
 
@@ -93,8 +95,10 @@ class AdaptiveSchedule(Schedule, nn.Module):
             )
         Schedule.__init__(self, s_min, s_max, convention)
         self.decay, self.floor = decay, floor
-        # a parameter without a gradient: it is kept, resumed and shipped with the weights
+        # parameters without a gradient: kept, resumed and shipped with the weights
         self.errors = nn.Parameter(torch.ones(bins), requires_grad=False)
+        # 1 / (1 + draws): the share of the mean over all bins in what a bin is taken for; unlike the draws it fits half precision
+        self.doubt = nn.Parameter(torch.ones(bins), requires_grad=False)
 
     @torch.no_grad()
     def update(self, gamma: Float[Tensor, " batch"], error: Float[Tensor, " batch"]) -> None:
@@ -102,22 +106,27 @@ class AdaptiveSchedule(Schedule, nn.Module):
 
         Arguments:
             gamma: Log SNR of the samples.
-            error: w(gamma) times the eps-equivalent squared error: not divided by the density.
+            error: w(gamma) times the eps-equivalent squared error, not divided by the density; NaN teaches nothing.
         """
         bins = len(self.errors)
         place = ((gamma - self.gamma_min) / (self.gamma_max - self.gamma_min) * bins).long().clamp(0, bins - 1)
-        count = torch.zeros_like(self.errors).index_add_(0, place, torch.ones_like(error, dtype=self.errors.dtype))
-        total = torch.zeros_like(self.errors).index_add_(0, place, error.to(self.errors))
-        seen = (count > 0) & torch.isfinite(total)
-        mean = total / count.clamp(min=1)
-        # a bin that is drawn n times in expectation as often learns n times as fast: decay per draw, not per batch
-        kept = self.decay**count
-        self.errors.copy_(torch.where(seen, kept * self.errors + (1 - kept) * mean, self.errors))
+        usable = torch.isfinite(error)
+        count = torch.zeros_like(self.errors).index_add_(0, place, usable.to(self.errors))
+        total = torch.zeros_like(self.errors).index_add_(0, place, torch.where(usable, error, 0).to(self.errors))
+        before = 1 / self.doubt - 1
+        # a bin that is drawn n times as often learns n times as fast: decay per draw, not per batch
+        kept = torch.minimum(self.decay**count, before / (before + count).clamp(min=1))
+        self.errors.copy_(torch.where(count > 0, kept * self.errors + (1 - kept) * total / count, self.errors))
+        self.doubt.div_(1 + self.doubt * count)
 
     def _shares(self) -> Tensor:
         """Probability of each bin, rising gamma, float64."""
-        errors = self.errors.detach().double().clamp(min=0)
-        shares = errors / errors.sum().clamp(min=torch.finfo(torch.float64).tiny)
+        errors, doubt = self.errors.detach().double().clamp(min=0), self.doubt.detach().double().clamp(0, 1)
+        known = 1 - doubt
+        tiny = torch.finfo(torch.float64).tiny
+        usual = torch.where(known.sum() > 0, (known * errors).sum() / known.sum().clamp(min=tiny), 1.0)
+        errors = known * errors + doubt * usual
+        shares = errors / errors.sum().clamp(min=tiny)
         shares = shares.clamp(min=self.floor / len(shares))
         return shares / shares.sum()
 

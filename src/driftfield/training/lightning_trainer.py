@@ -2,6 +2,7 @@
 
 folder/checkpoints/last     everything that a resume needs (training.state)
 folder/checkpoints/best     the averaged weights with the lowest validation loss
+folder/snapshots            averaged weights on the way, where the average keeps some
 folder/logs                 CSV and TensorBoard
 """
 
@@ -9,31 +10,30 @@ __all__ = ["LightningTrainer"]
 
 import logging
 import math
-import os
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from driftfield.checkpoint import read_run, write_run
-from driftfield.errors import ConfigurationError, DivergenceError, MissingExtraError, suggest
+from driftfield.checkpoint import read_run
+from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraError, suggest
 from driftfield.fields import FieldBatch
+from driftfield.networks.weights import copy_weights
 from driftfield.registry import build, register
-from driftfield.training.ema import EMA
-from driftfield.training.learning_rate import LearningRate
-from driftfield.training.state import TrainingState, read_state, write_state
+from driftfield.training.ema import make_average
+from driftfield.training.state import read_state
 
 try:
     import lightning as L
-    from lightning.pytorch.callbacks import Callback, TQDMProgressBar
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    from driftfield.training.lightning_module import Keeper, Progress, TrainingModule
 except ImportError as error:  # pragma: no cover - needs an environment without the extra
     raise MissingExtraError("Training needs Lightning. Install it with: pip install 'driftfield[train]'.") from error
 
@@ -62,7 +62,8 @@ class LightningTrainer:
         learning_rate: Arguments of `LearningRate`.
         weight_decay: Of AdamW.
         clip: Largest gradient norm.
-        ema: Decay of the averaged weights.
+        ema: Decay of the averaged weights, or class and arguments of another average: {class: PowerEMA, widths: [0.05, 0.1],
+            snapshots: 16} lets the width be chosen afterwards (`training.post_hoc`).
         precision: "bfloat16" (autocast), "float32", or "auto": bfloat16 where the device computes it natively.
         compile: Whether torch.compile builds the network.
         validate_every: Steps between validations.
@@ -81,7 +82,7 @@ class LightningTrainer:
     learning_rate: dict[str, Any] = field(default_factory=dict)
     weight_decay: float = 1e-4
     clip: float = 1.0
-    ema: float = 0.999
+    ema: float | dict[str, Any] = 0.999
     precision: Precision = "auto"
     compile: bool = False
     validate_every: int = 500
@@ -101,7 +102,7 @@ class LightningTrainer:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
-        for name, most in (("weight_decay", math.inf), ("clip", math.inf), ("ema", 1.0)):
+        for name, most in (("weight_decay", math.inf), ("clip", math.inf)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a number from 0 to {most:g}.")
@@ -119,6 +120,7 @@ class LightningTrainer:
             raise ConfigurationError(f"Unknown monitor {self.monitor!r}: {suggest(str(self.monitor), MONITORS)}")
         # a wrong key is found before hours of work, not after
         build("learning_rate", {"class": "LearningRate", **self.learning_rate})
+        make_average(nn.Module(), self.ema)
 
     def fit(
         self,
@@ -152,7 +154,7 @@ class LightningTrainer:
         """
         if self.initial is not None and not resume:
             take_weights(model, Path(self.initial))
-        module = _Module(self, model, validation, Path(folder), seed, wrap, diagnose)
+        module = TrainingModule(self, model, validation, Path(folder), seed, wrap, diagnose)
         last = Path(folder) / "checkpoints" / "last"
         if resume:
             module.state = read_state(last, model, module.ema, module.optimizer)
@@ -162,10 +164,8 @@ class LightningTrainer:
             dataset = samples(module.state.step * self.batch_size) if callable(samples) else samples
             self._run(module, dataset, Path(folder))
         best = Path(folder) / "checkpoints" / "best"
-        weights = read_run(best).arrays
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(torch.from_numpy(weights[name]))
+        if missing := copy_weights(model, read_run(best).arrays, prefix=""):
+            raise FileFormatError(f"{best} has no weights {missing[0]}. Start again without --resume.")
         return module.state.history
 
     def _check_same(self, before: Mapping[str, str], folder: Path) -> None:
@@ -176,7 +176,7 @@ class LightningTrainer:
                     "or start again with --overwrite and without --resume."
                 )
 
-    def _run(self, module: "_Module", dataset: "torch.utils.data.Dataset[FieldBatch]", folder: Path) -> None:
+    def _run(self, module: "TrainingModule", dataset: "torch.utils.data.Dataset[FieldBatch]", folder: Path) -> None:
         loader = torch.utils.data.DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -189,7 +189,8 @@ class LightningTrainer:
             warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
             trainer = self._trainer(self.steps - module.state.step, folder)
             if module.state.step == 0:  # what an older training left would be resumed in place of this one
-                shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+                for part in ("checkpoints", "snapshots"):
+                    shutil.rmtree(folder / part, ignore_errors=True)
             trainer.fit(module, loader)
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -208,7 +209,7 @@ class LightningTrainer:
                 enable_model_summary=False,
                 logger=loggers,
                 log_every_n_steps=50,
-                callbacks=[_Progress(), _Keeper()],
+                callbacks=[Progress(), Keeper()],
                 num_sanity_val_steps=0,
             )
         except (MisconfigurationException, ValueError, TypeError) as error:
@@ -253,20 +254,13 @@ def take_weights(model: nn.Module, folder: Path) -> int:
     Raises:
         ConfigurationError: none fits.
     """
-    stored = read_run(folder).arrays
-    taken = 0
-    named = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, parameter in named.items():
-            array = stored.get(f"weights.{name}")
-            if array is not None and array.shape == tuple(parameter.shape):
-                parameter.copy_(torch.from_numpy(array.astype("float32")))
-                taken += 1
+    count = len(list(model.parameters()))
+    taken = count - len(copy_weights(model, read_run(folder).arrays))
     if not taken:
         raise ConfigurationError(
             f"No weights of {folder} fit this network: name a run of the same class of network, or leave out 'initial'."
         )
-    log.info("%d of %d arrays of weights start as in %s", taken, len(named), folder)
+    log.info("%d of %d arrays of weights start as in %s", taken, count, folder)
     return taken
 
 
@@ -279,119 +273,3 @@ def has_fast_bfloat16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-class _Module(L.LightningModule):
-    """The seam to Lightning: one training step, one optimizer, our own learning-rate plan."""
-
-    def __init__(
-        self,
-        trainer: LightningTrainer,
-        model: nn.Module,
-        validation: Sequence[FieldBatch],
-        folder: Path,
-        seed: int,
-        wrap: bool,
-        diagnose: Callable[[], dict[str, float]] | None,
-    ) -> None:
-        super().__init__()
-        self.model: Any = model
-        self.options, self.fixed = trainer, list(validation)
-        self.folder, self.seed, self.wrap, self.diagnose = folder, seed, wrap, diagnose
-        self.ema = EMA(model, trainer.ema)
-        self.plan = LearningRate(**trainer.learning_rate)
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=self.plan.peak, weight_decay=trainer.weight_decay)
-        self.state = TrainingState()
-        self.built: Any = torch.compile(cast(Any, self.model.loss)) if trainer.compile else self.model.loss
-        self.began, self.began_step = time.monotonic(), 0
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.optimizer
-
-    def on_fit_start(self) -> None:
-        self.ema.average = {name: value.to(self.device) for name, value in self.ema.average.items()}
-        self.began, self.began_step = time.monotonic(), self.state.step
-
-    def transfer_batch_to_device(self, batch: FieldBatch, device: torch.device, dataloader_idx: int) -> FieldBatch:
-        return batch.to(device)
-
-    def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
-        step = self.state.step
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.at(step, self.options.steps, self.state.losses)
-        # dropout draws from the global generator: tie it to the step, so that a resume repeats it
-        torch.manual_seed(_mix(self.seed, step))
-        generator = torch.Generator().manual_seed(_mix(self.seed + 1, step))
-        loss = self.built(batch, generator, wrap=self.wrap)
-        if not torch.isfinite(loss):
-            raise DivergenceError(
-                f"The loss is {loss.item()} at step {step}. Lower learning_rate.peak, or raise warm_up; "
-                f"the last good state is in {self.folder / 'checkpoints' / 'last'}."
-            )
-        self.log("loss", loss, prog_bar=True)
-        self.log("learning_rate", self.optimizer.param_groups[0]["lr"])
-        return loss
-
-    def after_step(self) -> None:
-        """Average, validate and keep, on our own count of steps."""
-        self.ema.update(self.state.step)
-        self.state.step += 1
-        if self.state.step % self.options.validate_every == 0 or self.state.step == self.options.steps:
-            self.validate()
-
-    @torch.no_grad()
-    def validate(self) -> None:
-        """Fixed batches, levels and noise, with the averaged weights."""
-        state = self.state
-        with self.ema.applied():
-            self.model.eval()
-            losses = [
-                float(
-                    self.built(batch.to(self.device), torch.Generator().manual_seed(_mix(17, number)), wrap=self.wrap)
-                )
-                for number, batch in enumerate(self.fixed)
-            ]
-            figures = self.diagnose() if self.diagnose is not None else {}
-            self.model.train()
-        loss = math.fsum(losses) / max(len(losses), 1)
-        state.losses.append(loss)
-        rate = (state.step - self.began_step) * self.options.batch_size / max(time.monotonic() - self.began, 1e-9)
-        record = {"step": float(state.step), "validation_loss": loss, "samples_per_second": rate, **figures}
-        state.history.append(record)
-        self.log_dict({key: value for key, value in record.items() if key != "step"})
-        log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in record.items()))
-        score = record.get(self.options.monitor, loss)
-        if state.best is None or score <= state.best:
-            state.best = score
-            arrays = {name: value.cpu().numpy() for name, value in self.ema.average.items()}
-            write_run(self.folder / "checkpoints" / "best", "Weights", {}, arrays, {"step": state.step, "loss": loss})
-        write_state(self.folder / "checkpoints" / "last", state, self.model, self.ema, self.optimizer)
-
-    def finished(self) -> bool:
-        """Whether early stopping asks to end."""
-        patience, losses = self.options.early_stopping, self.state.losses
-        return patience is not None and len(losses) > patience and min(losses[-patience:]) > min(losses[:-patience])
-
-
-class _Keeper(Callback):
-    """Averages, validates and checkpoints after each optimizer step."""
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        assert isinstance(pl_module, _Module)
-        pl_module.after_step()
-        if pl_module.finished():
-            trainer.should_stop = True
-
-
-class _Progress(TQDMProgressBar):
-    """Steps, time left and loss on one line; quiet where nobody watches."""
-
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=10 if os.isatty(2) else 500)
-
-
-def _mix(seed: int, step: int) -> int:
-    """One seed of 63 bits for (seed, step)."""
-    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) % 2**63

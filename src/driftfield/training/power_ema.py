@@ -7,16 +7,17 @@ weights at any length. Snapshots of two averages span, nearly, those of every ot
 least-squares combination of the profiles that were kept (Karras et al. 2024, arXiv 2312.02696, section 3 and appendix C).
 """
 
-__all__ = ["PowerEMA", "Snapshot", "combine", "exponent"]
+__all__ = ["PowerEMA", "blend", "combine", "exponent", "profile_coefficients", "profile_error"]
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from driftfield.errors import ConfigurationError
+from driftfield.registry import register
+from driftfield.training.ema import WeightAverage
+from driftfield.training.snapshots import Snapshot
 
 WIDEST = 0.28
 """A flat profile (g = 0) has the width 1 / sqrt(12) = .289; wider ones would weigh the first weights most."""
@@ -38,43 +39,34 @@ def exponent(width: float) -> float:
     return float(roots[np.isreal(roots)].real.max())
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """An average as it was at some step.
-
-    Arguments:
-        step: Optimizer steps done.
-        width: Of the average.
-        weights: By name.
-    """
-
-    step: int
-    width: float
-    weights: Mapping[str, Tensor]
-
-
-class PowerEMA:
+@register("ema")
+class PowerEMA(WeightAverage):
     """Averages of a module's parameters, one per width.
 
     Arguments:
         module: Whose parameters are averaged.
-        widths: Of the profiles; two are enough to make all others.
+        widths: Of the profiles, the one that validates first; two are enough to make all others.
+        snapshots: How many are kept, evenly over the training.
     """
 
-    def __init__(self, module: nn.Module, widths: Sequence[float] = (0.05, 0.1)) -> None:
-        self.module, self.widths = module, tuple(widths)
+    def __init__(self, module: nn.Module, widths: Sequence[float] = (0.05, 0.1), snapshots: int = 16) -> None:
+        if not widths or len(set(widths)) < len(widths):
+            raise ConfigurationError(f"Found the EMA widths {list(widths)}: expected one or more, all different.")
+        if isinstance(snapshots, bool) or not isinstance(snapshots, int) or snapshots < 0:
+            raise ConfigurationError(f"Found snapshots={snapshots!r}: expected a whole number, 0 or more.")
+        self.widths, self.count = tuple(widths), snapshots
         self.exponents = [exponent(width) for width in self.widths]
-        start = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
-        self.averages = [{name: value.clone() for name, value in start.items()} for _ in self.widths]
+        super().__init__(module, len(self.widths))
 
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """After the optimizer's step number `step` (from 0)."""
-        names, parameters = zip(*self.module.named_parameters(), strict=True)
-        weights = [parameter.detach() for parameter in parameters]
-        for average, g in zip(self.averages, self.exponents, strict=True):
-            kept = (1 - 1 / (step + 1)) ** (g + 1)
-            torch._foreach_lerp_([average[name] for name in names], weights, 1 - kept)
+    def shares(self, step: int) -> list[float]:
+        return [1 - (1 - 1 / (step + 1)) ** (g + 1) for g in self.exponents]
+
+    def tensors(self) -> dict[str, Tensor]:
+        pairs = zip(self.widths, self.averages, strict=True)
+        return {f"{width:g}/{name}": value for width, average in pairs for name, value in average.items()}
+
+    def due(self, step: int, steps: int) -> list[Snapshot]:
+        return self.snapshots(step) if step * self.count // steps > (step - 1) * self.count // steps else []
 
     def snapshots(self, step: int) -> list[Snapshot]:
         """Copies of all averages after `step` steps."""
@@ -100,14 +92,18 @@ def combine(snapshots: Sequence[Snapshot], width: float, step: int | None = None
     if not used:
         raise ConfigurationError(f"Found no snapshot of the weights up to step {last}. Keep some while training.")
     coefficients = profile_coefficients([(one.step, one.width) for one in used], width, last)
-    names = used[0].weights.keys()
-    return {
-        name: sum(
-            (c * one.weights[name].double() for c, one in zip(coefficients, used, strict=True)),
-            start=torch.zeros((), dtype=torch.float64),
-        ).to(used[0].weights[name].dtype)
-        for name in names
-    }
+    found = blend(zip(coefficients, (one.weights for one in used), strict=True))
+    return {name: value.to(used[0].weights[name].dtype) for name, value in found.items()}
+
+
+def blend(parts: Iterable[tuple[float, Mapping[str, Tensor]]]) -> dict[str, Tensor]:
+    """Linear combination of weights, one after the other; float64."""
+    total: dict[str, Tensor] = {}
+    for coefficient, weights in parts:
+        for name, value in weights.items():
+            scaled = coefficient * value.double()
+            total[name] = total[name] + scaled if name in total else scaled
+    return total
 
 
 def profile_coefficients(kept: Sequence[tuple[int, float]], width: float, step: int) -> np.ndarray:
@@ -119,6 +115,15 @@ def profile_coefficients(kept: Sequence[tuple[int, float]], width: float, step: 
     # profiles of neighbouring snapshots are nearly parallel: the smallest singular values carry nothing but rounding
     found = np.linalg.lstsq(gram * step, wanted * step, rcond=1e-12)[0]
     return found / found.sum()
+
+
+def profile_error(kept: Sequence[tuple[int, float]], coefficients: np.ndarray, width: float, step: int) -> float:
+    """How far the combination is from the profile that was wanted: norm of the difference, as a share of the profile's."""
+    t = np.array([float(one) for one, _ in kept] + [float(step)])
+    g = np.array([exponent(one) for _, one in kept] + [exponent(width)])
+    signed = np.append(coefficients, -1.0)
+    gram = _inner(t, g, t, g)
+    return float(np.sqrt(max(signed @ gram @ signed, 0.0) / gram[-1, -1]))
 
 
 def _inner(t_a: np.ndarray, g_a: np.ndarray, t_b: np.ndarray, g_b: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from driftfield.checkpoint import read_run, write_run
 from driftfield.errors import ConfigurationError, FileFormatError
-from driftfield.training.ema import EMA
+from driftfield.training.ema import WeightAverage
 
 
 @dataclass
@@ -37,11 +37,11 @@ class TrainingState:
 
 
 def write_state(
-    folder: Path, state: TrainingState, model: nn.Module, ema: EMA, optimizer: torch.optim.Optimizer
+    folder: Path, state: TrainingState, model: nn.Module, ema: WeightAverage, optimizer: torch.optim.Optimizer
 ) -> None:
     """Writes the folder; weights and step belong together, wherever the process is killed (see `checkpoint`)."""
     tensors: dict[str, Tensor] = {f"weights.{name}": value for name, value in model.named_parameters()}
-    tensors |= {f"ema.{name}": value for name, value in ema.average.items()}
+    tensors |= {f"ema.{name}": value for name, value in ema.tensors().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer.{key}.{name}"] = value
@@ -49,7 +49,7 @@ def write_state(
     write_run(folder, "TrainingState", {}, arrays, {"state": vars(state)})
 
 
-def read_state(folder: Path, model: nn.Module, ema: EMA, optimizer: torch.optim.Optimizer) -> TrainingState:
+def read_state(folder: Path, model: nn.Module, ema: WeightAverage, optimizer: torch.optim.Optimizer) -> TrainingState:
     """Puts weights, averages and moments back in place.
 
     Raises:
@@ -72,7 +72,6 @@ def read_state(folder: Path, model: nn.Module, ema: EMA, optimizer: torch.optim.
                     "Resume with the recipe that it was started with."
                 )
             parameter.copy_(weights)
-            ema.average[name].copy_(found[f"ema.{name}"])
             moments = {
                 key.split(".", 2)[1]: value
                 for key, value in found.items()
@@ -82,4 +81,11 @@ def read_state(folder: Path, model: nn.Module, ema: EMA, optimizer: torch.optim.
                 optimizer.state[parameter] = {
                     key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
                 }
+        for name, average in ema.tensors().items():
+            if f"ema.{name}" not in found:
+                raise ConfigurationError(
+                    f"{folder} was begun with another network or another kind of average: it has no 'ema.{name}'. "
+                    "Resume with the recipe that it was started with."
+                )
+            average.copy_(found[f"ema.{name}"])
     return TrainingState(**state)

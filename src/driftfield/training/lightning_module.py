@@ -1,0 +1,146 @@
+"""One training as Lightning sees it: a step, a validation with the averaged weights, and what is kept after them."""
+
+__all__ = ["Keeper", "Progress", "TrainingModule"]
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from torch import Tensor, nn
+
+from driftfield.checkpoint import write_run
+from driftfield.errors import DivergenceError
+from driftfield.fields import FieldBatch
+from driftfield.training.ema import make_average
+from driftfield.training.learning_rate import LearningRate
+from driftfield.training.snapshots import write_snapshot
+from driftfield.training.state import TrainingState, write_state
+
+if TYPE_CHECKING:
+    from driftfield.training.lightning_trainer import LightningTrainer
+
+log = logging.getLogger(__name__)
+
+
+class TrainingModule(L.LightningModule):
+    """The seam to Lightning: one training step, one optimizer, our own learning-rate plan."""
+
+    def __init__(
+        self,
+        options: "LightningTrainer",
+        model: nn.Module,
+        validation: Sequence[FieldBatch],
+        folder: Path,
+        seed: int,
+        wrap: bool,
+        diagnose: Callable[[], dict[str, float]] | None,
+    ) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.options, self.fixed = options, list(validation)
+        self.folder, self.seed, self.wrap, self.diagnose = folder, seed, wrap, diagnose
+        self.ema = make_average(model, options.ema)
+        self.plan = LearningRate(**options.learning_rate)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=self.plan.peak, weight_decay=options.weight_decay)
+        self.state = TrainingState()
+        self.built: Any = torch.compile(cast(Any, self.model.loss)) if options.compile else self.model.loss
+        self.began, self.began_step = time.monotonic(), 0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimizer
+
+    def on_fit_start(self) -> None:
+        self.ema.to(self.device)
+        self.began, self.began_step = time.monotonic(), self.state.step
+
+    def transfer_batch_to_device(self, batch: FieldBatch, device: torch.device, dataloader_idx: int) -> FieldBatch:
+        return batch.to(device)
+
+    def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
+        step = self.state.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.at(step, self.options.steps, self.state.losses)
+        # dropout draws from the global generator: tie it to the step, so that a resume repeats it
+        torch.manual_seed(mix(self.seed, step))
+        generator = torch.Generator().manual_seed(mix(self.seed + 1, step))
+        loss = self.built(batch, generator, wrap=self.wrap)
+        if not torch.isfinite(loss):
+            raise DivergenceError(
+                f"The loss is {loss.item()} at step {step}. Lower learning_rate.peak, or raise warm_up; "
+                f"the last good state is in {self.folder / 'checkpoints' / 'last'}."
+            )
+        self.log("loss", loss, prog_bar=True)
+        self.log("learning_rate", self.optimizer.param_groups[0]["lr"])
+        return loss
+
+    def after_step(self) -> None:
+        """Average, validate and keep, on our own count of steps."""
+        self.ema.update(self.state.step)
+        self.state.step += 1
+        for snapshot in self.ema.due(self.state.step, self.options.steps):
+            write_snapshot(self.folder / "snapshots", snapshot)
+        if self.state.step % self.options.validate_every == 0 or self.state.step == self.options.steps:
+            self.validate()
+
+    @torch.no_grad()
+    def validate(self) -> None:
+        """Fixed batches, levels and noise, with the averaged weights."""
+        state = self.state
+        with self.ema.applied():
+            self.model.eval()
+            losses = [
+                float(self.built(batch.to(self.device), torch.Generator().manual_seed(mix(17, number)), wrap=self.wrap))
+                for number, batch in enumerate(self.fixed)
+            ]
+            figures = self.diagnose() if self.diagnose is not None else {}
+            figures |= self.model.watch() if hasattr(self.model, "watch") else {}
+            self.model.train()
+        loss = math.fsum(losses) / max(len(losses), 1)
+        state.losses.append(loss)
+        rate = (state.step - self.began_step) * self.options.batch_size / max(time.monotonic() - self.began, 1e-9)
+        record = {"step": float(state.step), "validation_loss": loss, "samples_per_second": rate, **figures}
+        state.history.append(record)
+        self.log_dict({key: value for key, value in record.items() if key != "step"})
+        log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in record.items()))
+        score = record.get(self.options.monitor, loss)
+        if state.best is None or score <= state.best:
+            state.best = score
+            arrays = {name: value.cpu().numpy() for name, value in self.ema.average.items()}
+            write_run(self.folder / "checkpoints" / "best", "Weights", {}, arrays, {"step": state.step, "loss": loss})
+        write_state(self.folder / "checkpoints" / "last", state, self.model, self.ema, self.optimizer)
+
+    def finished(self) -> bool:
+        """Whether early stopping asks to end."""
+        patience, losses = self.options.early_stopping, self.state.losses
+        return patience is not None and len(losses) > patience and min(losses[-patience:]) > min(losses[:-patience])
+
+
+class Keeper(Callback):
+    """Averages, validates and checkpoints after each optimizer step."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        pl_module.after_step()
+        if pl_module.finished():
+            trainer.should_stop = True
+
+
+class Progress(TQDMProgressBar):
+    """Steps, time left and loss on one line; quiet where nobody watches."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=10 if os.isatty(2) else 500)
+
+
+def mix(seed: int, step: int) -> int:
+    """One seed of 63 bits for (seed, step)."""
+    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) % 2**63
