@@ -1,7 +1,7 @@
 """FieldBatch, the one thing that travels from data to networks.
 
 Tensors are (batch, channel, lat, lon); one-dimensional worlds have lat = 1. NaN lives in files, masks live in batches: every
-tensor here is finite, and a cell outside its mask holds 0 and a False beside it.
+tensor here is finite but `lower` and `upper`, and a cell outside its mask holds 0 and a False beside it.
 """
 
 __all__ = ["Channel", "FieldBatch"]
@@ -52,6 +52,7 @@ class FieldBatch:
         first_guess: A first guess of the target, where a model draws the residual; 0 outside the domain.
         first_guess_scale: Its error's standard deviation, positive everywhere.
         visible: Where the noisy field exists, where that is not all of the domain: the clean one is known nowhere else.
+        lower, upper: Bounds of the target, where any of it has bounds: the only tensors that may be infinite.
     """
 
     target: Float[Tensor, "batch channel lat lon"]
@@ -69,6 +70,8 @@ class FieldBatch:
     first_guess: Float[Tensor, "batch channel lat lon"] | None = None
     first_guess_scale: Float[Tensor, "batch channel lat lon"] | None = None
     visible: Bool[Tensor, "batch channel lat lon"] | None = None
+    lower: Float[Tensor, "batch channel lat lon"] | None = None
+    upper: Float[Tensor, "batch channel lat lon"] | None = None
 
     def __len__(self) -> int:
         return self.target.shape[0]

@@ -5,7 +5,7 @@
 It knows the grid that a run was made on, so that a reconstruction of a part of the grid finds its own climatology and noise.
 """
 
-__all__ = ["FieldCodec", "Grid", "locate", "with_levels"]
+__all__ = ["FieldCodec", "Grid", "bounds_from_json", "bounds_to_json", "locate", "with_levels"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,12 @@ from driftfield.data.context import check_offsets, time_step
 from driftfield.data.encodings import date_fraction, is_monthly, time_days
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import DataError, FileFormatError
+from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.fields import Channel
 from driftfield.registry import build
+
+BOUND_WIDTH = np.float32(1e-5)
+"""Network units from a bound within which a value lies on it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class FieldCodec:
         vector_pairs: (eastward, northward) names of the components of vectors.
         context: Time offsets, in steps, of the neighbouring frames that are given too (`driftfield.data.context`).
         step_days: The time step of the archive, days.
+        bounds: (lower, upper) of targets that have bounds, physical units, infinite where there is none.
+
+    Raises:
+        ConfigurationError: a bound of a component of a vector, which turns with its partner.
     """
 
     def __init__(
@@ -77,11 +84,17 @@ class FieldCodec:
         vector_pairs: Sequence[tuple[str, str]] = (),
         context: Sequence[int] = (),
         step_days: float = 1.0,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         self.context, self.step_days = check_offsets(context), float(step_days)
         self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
         self.normalizers, self.domains = dict(normalizers), dict(domains)
         self.vector_pairs = [(u, v) for u, v in vector_pairs]
+        self.bounds = {name: (float(low), float(high)) for name, (low, high) in (bounds or {}).items()}
+        if turning := sorted({name for pair in self.vector_pairs for name in pair} & set(self.bounds)):
+            raise ConfigurationError(
+                f"{turning[0]!r} is part of a vector pair and has bounds: expected one of both. Drop one."
+            )
 
     @classmethod
     def fit(
@@ -93,6 +106,7 @@ class FieldCodec:
         normalizer: Mapping[str, Any],
         vector_pairs: Sequence[tuple[str, str]] = (),
         context: Sequence[int] = (),
+        bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> "FieldCodec":
         """Fits one normaliser per variable to the training times."""
         variables = [*targets, *covariates]
@@ -109,7 +123,7 @@ class FieldCodec:
         }
         domains = {name: _with_levels(archive.domain(name).values) for name in variables}
         step = time_step(time_days(archive.times))
-        return cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step)
+        return cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step, bounds)
 
     def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
         """The channel table: every level of every variable (default: of the targets)."""
@@ -133,10 +147,39 @@ class FieldCodec:
         normalizer = self.normalizers[name]
         return normalizer.encode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
 
-    def decode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Network units (time, level, lat, lon) -> physical units."""
+    def decode(
+        self,
+        name: str,
+        values: np.ndarray,
+        times: Any,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        *,
+        bounded: bool = True,
+    ) -> np.ndarray:
+        """Network units (time, level, lat, lon) -> physical units.
+
+        Arguments:
+            name, values, times, rows, columns: As of `encode`.
+            bounded: Clamp to the bounds of the variable, and put on them what lies on them but for rounding; an observation may
+                lie beyond them by its error, a field may not.
+        """
         normalizer = self.normalizers[name]
-        return normalizer.decode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
+        field = normalizer.decode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
+        if not bounded or name not in self.bounds:
+            return field
+        (low, high), room = self.bounds[name], 2 * BOUND_WIDTH * normalizer.std
+        return np.where(field < low + room, low, np.where(field > high - room, high, field)).astype(np.float32)
+
+    def bounds_at(self, name: str, times: Any, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bound of a variable in network units, (time, level, lat, lon); infinite where there is none."""
+        mean = self.normalizers[name].mean_at(times, rows, columns)
+        low, high = (
+            self.normalizers[name].encode(np.full(mean.shape, end, np.float32), mean).astype(np.float32)
+            for end in self.bounds.get(name, (-np.inf, np.inf))
+        )
+        # a little inwards: packing and rounding leave what is meant to lie on a bound beside it
+        return low + BOUND_WIDTH, high - BOUND_WIDTH
 
     def dates(self, times: Any) -> np.ndarray:
         """(time, 2) fractions of the year and of the day."""
@@ -155,6 +198,8 @@ class FieldCodec:
             "step_days": self.step_days,
             "normalizers": {name: normalizer.describe() for name, normalizer in self.normalizers.items()},
         }
+        if self.bounds:
+            description["bounds"] = bounds_to_json(self.bounds)
         arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
         for name, normalizer in self.normalizers.items():
             arrays |= {f"normalizer.{name}.{key}": array for key, array in normalizer.to_arrays().items()}
@@ -193,7 +238,20 @@ class FieldCodec:
         domains = {name: arrays[f"domain.{name}"].astype(bool) for name in names}
         pairs = [(u, v) for u, v in description.get("vector_pairs", [])]
         around = description.get("context", []), description.get("step_days", 1.0)
-        return cls(grid, description["targets"], description["covariates"], normalizers, domains, pairs, *around)
+        bounds = bounds_from_json(description.get("bounds", {}))
+        return cls(
+            grid, description["targets"], description["covariates"], normalizers, domains, pairs, *around, bounds
+        )
+
+
+def bounds_to_json(bounds: Mapping[str, tuple[float, float]]) -> dict[str, list[float | None]]:
+    """(lower, upper) by variable, None for infinity, which JSON does not know."""
+    return {name: [end if np.isfinite(end) else None for end in ends] for name, ends in bounds.items()}
+
+
+def bounds_from_json(written: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[float, float]]:
+    """The inverse of `bounds_to_json`."""
+    return {n: (-np.inf if low is None else low, np.inf if up is None else up) for n, (low, up) in written.items()}
 
 
 def with_levels(array: xr.DataArray) -> np.ndarray:

@@ -1,5 +1,17 @@
 """Tensors in, tensors out; importing the room makes its networks known to recipes."""
 
+from driftfield.networks.circle import CircleCondition, CircleUNet
+from driftfield.networks.diffusers_unet import DiffusersUNet
+from driftfield.networks.gated import GatedCircleNet
 from driftfield.networks.unet import ConvNeXtUNet, Encoded, ResidualUNet, UNet
 
-__all__ = ["ConvNeXtUNet", "Encoded", "ResidualUNet", "UNet"]
+__all__ = [
+    "CircleCondition",
+    "CircleUNet",
+    "ConvNeXtUNet",
+    "DiffusersUNet",
+    "Encoded",
+    "GatedCircleNet",
+    "ResidualUNet",
+    "UNet",
+]

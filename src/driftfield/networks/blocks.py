@@ -29,12 +29,22 @@ from torch.nn import functional as F
 class Conv(nn.Conv2d):
     """A convolution that keeps the size; longitude wraps where `wrap` is set, other borders are padded with zeros."""
 
-    def __init__(self, inputs: int, outputs: int, size: int = 3, *, groups: int = 1, stride: int = 1) -> None:
-        super().__init__(inputs, outputs, size, padding=size // 2, groups=groups, stride=stride)
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int | tuple[int, int] = 3,
+        *,
+        groups: int = 1,
+        stride: int | tuple[int, int] = 1,
+    ) -> None:
+        rows, columns = size if isinstance(size, tuple) else (size, size)
+        padding = (rows // 2, columns // 2)
+        super().__init__(inputs, outputs, (rows, columns), padding=padding, groups=groups, stride=stride)
         self.wrap = False
 
     def forward(self, x: Float[Tensor, "batch inputs lat lon"]) -> Float[Tensor, "batch outputs lat2 lon2"]:
-        if not self.wrap or self.kernel_size[0] == 1:
+        if not self.wrap or self.kernel_size[1] == 1:
             return super().forward(x)
         x = wrap_longitude(x, self.kernel_size[1] // 2, self.kernel_size[1] // 2)
         return F.conv2d(x, self.weight, self.bias, self.stride, (self.kernel_size[0] // 2, 0), 1, self.groups)
@@ -90,11 +100,18 @@ class DenseBlock(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise 7x7, then two 1x1 convolutions over four times the channels."""
+    """Depthwise 7x7 (or another size), then two 1x1 convolutions over four times the channels."""
 
-    def __init__(self, channels: int, embedding: int, dropout: float = 0.0, expansion: int = 4) -> None:
+    def __init__(
+        self,
+        channels: int,
+        embedding: int,
+        dropout: float = 0.0,
+        expansion: int = 4,
+        size: int | tuple[int, int] = 7,
+    ) -> None:
         super().__init__()
-        self.depthwise = Conv(channels, channels, 7, groups=channels)
+        self.depthwise = Conv(channels, channels, size, groups=channels)
         self.norm = CellNorm(channels)
         self.film = FiLM(embedding, channels)
         self.widen = Conv(channels, expansion * channels, 1)

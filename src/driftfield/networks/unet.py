@@ -30,8 +30,8 @@ from driftfield.networks.blocks import (
     DomainLinearAttention,
     Downsample,
     Upsample,
-    wrap_longitude,
 )
+from driftfield.networks.canvas import condition_channels, halo, pad, set_wrap, stack_condition
 from driftfield.networks.embeddings import ContextEmbedding, NoiseEmbedding
 from driftfield.registry import register
 
@@ -146,14 +146,13 @@ class UNet(nn.Module, ABC):
             if not values or any(type(value) is not int or value < least for value in values):
                 raise ConfigurationError(f"Found {name}={list(values)}: expected whole numbers, {least} or more.")
         block = self.block()
-        self.channels, self.levels = channels, len(widths)
+        self.channels, self.multiple = channels, 2 ** (len(widths) - 1)
         self.context = ContextEmbedding(embedding, covariates, position)
         self.noise = NoiseEmbedding(embedding)
         self.stem = Conv(channels, widths[0])
-        # per field channel: value, seen?, error, exists?, first guess, its scale, noisy?; per covariate: value, seen?, error
         self.first_guess, self.visible = first_guess, visible
-        own = 4 + 2 * first_guess + visible
-        self.condition_stem = Conv(own * channels + 3 * covariates, widths[0])
+        known = condition_channels(channels, covariates, first_guess=first_guess, visible=visible)
+        self.condition_stem = Conv(known, widths[0])
         self.encoder = _Pyramid(block, widths, condition_depths, embedding, dropout=dropout)
         self.to_trunk = nn.ModuleList(Conv(width, width, 1) for width in widths)
         self.trunk = _Pyramid(block, widths, depths, embedding, dropout=dropout, attention=attention)
@@ -170,19 +169,11 @@ class UNet(nn.Module, ABC):
 
     def encode(self, batch: FieldBatch, *, wrap: bool = False) -> Encoded:
         """What is known, as features of every resolution; does not see `batch.target`."""
-        self._set_wrap(self._halo(batch.domain.shape[-1], wrap)[2])
-        domain = batch.domain.float()
-        condition = [batch.observations, batch.observed.float(), batch.error_std, domain]
-        condition += [batch.covariates, batch.covariates_observed.float(), batch.covariates_error_std]
-        if self.first_guess:
-            if batch.first_guess is None or batch.first_guess_scale is None:
-                raise ConfigurationError("This network was built with first_guess=True, but the batch holds none.")
-            condition += [batch.first_guess, batch.first_guess_scale]
-        if self.visible:
-            condition.append(domain if batch.visible is None else batch.visible.float())
+        set_wrap(self, halo(batch.domain.shape[-1], self.multiple, wrap)[2])
+        condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible)
         context = self.context(batch.position, batch.date, batch.presence)
-        anywhere = self._pad(domain.amax(dim=1, keepdim=True), wrap)
-        h = self.condition_stem(self._channels_last(self._pad(torch.cat(condition, dim=1), wrap)))
+        anywhere = pad(batch.domain.float().amax(dim=1, keepdim=True), self.multiple, wrap)
+        h = self.condition_stem(self._channels_last(pad(condition, self.multiple, wrap)))
         features = self.encoder(h, context, anywhere, None)
         features = [project(feature) for project, feature in zip(self.to_trunk, features, strict=True)]
         return Encoded([*features, h], context, anywhere, wrap)
@@ -192,41 +183,13 @@ class UNet(nn.Module, ABC):
     ) -> Float[Tensor, "batch channel lat lon"]:
         """The prediction for the scaled noisy field x (0 outside the domain)."""
         height, width = x.shape[-2:]
-        west, _, inner_wrap = self._halo(width, encoded.wrap)
-        self._set_wrap(inner_wrap)
-        stem = self.stem(self._channels_last(self._pad(x, encoded.wrap)))
+        west, _, inner_wrap = halo(width, self.multiple, encoded.wrap)
+        set_wrap(self, inner_wrap)
+        stem = self.stem(self._channels_last(pad(x, self.multiple, encoded.wrap)))
         embedding = F.silu(self.noise(c_noise)) + encoded.context
         h = self.trunk(stem, embedding, encoded.domain, encoded.features[:-1])[0]
         h = F.silu(self.mix(torch.cat([h, stem, encoded.features[-1]], dim=1)))
         return self.head(h)[..., :height, west : west + width]
-
-    def _halo(self, width: int, wrap: bool) -> tuple[int, int, bool]:
-        """Cells to add west and east, and whether the convolutions themselves wrap.
-
-        A global grid that can be halved often enough needs nothing; another one is continued round the globe on both sides
-        by a halo that is cropped at the end.
-        """
-        multiple = 2 ** (self.levels - 1)
-        if not wrap:
-            return 0, -width % multiple, False
-        if width % multiple == 0:
-            return 0, 0, True
-        halo = 2 * multiple
-        return halo, halo + -width % multiple, False
-
-    def _pad(self, x: Tensor, wrap: bool) -> Tensor:
-        north = -x.shape[-2] % 2 ** (self.levels - 1)
-        west, east, _ = self._halo(x.shape[-1], wrap)
-        if wrap and (west or east):
-            x = wrap_longitude(x, west, east)
-        elif east:
-            x = F.pad(x, (0, east, 0, 0))
-        return F.pad(x, (0, 0, 0, north)) if north else x
-
-    def _set_wrap(self, wrap: bool) -> None:
-        for module in self.modules():
-            if isinstance(module, Conv):
-                module.wrap = wrap
 
     @staticmethod
     def _channels_last(x: Tensor) -> Tensor:
