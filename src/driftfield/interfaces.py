@@ -1,12 +1,23 @@
-"""The seven nouns of the design as protocols: what a room may expect of another without importing it.
+"""The eight nouns of the design as protocols: what a room may expect of another without importing it.
 
 Notation as in docs/notation.md: t = 0 is clean, t = 1 is noise; x_t = alpha_t x + sigma_t eps;
 gamma = log(alpha_t^2 / sigma_t^2).
 """
 
-__all__ = ["Archive", "Codec", "Denoiser", "Observation", "Reconstructor", "Sampler", "Schedule", "TrainingData"]
+__all__ = [
+    "Archive",
+    "Codec",
+    "Denoiser",
+    "Dynamics",
+    "ErrorCovariance",
+    "Observation",
+    "Reconstructor",
+    "Sampler",
+    "Schedule",
+    "TrainingData",
+]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -62,17 +73,67 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
-class Observation(Protocol):
-    """y = H(x) + noise with covariance R."""
+class ErrorCovariance(Protocol):
+    """R, acting on the last axis of (..., n): any `diffusion.covariance.Covariance` is one."""
 
-    y: "Tensor"
-
-    def apply(self, x: "Tensor") -> "Tensor":
-        """H(x)."""
+    @property
+    def size(self) -> int:
+        """n."""
         ...
 
-    def adjoint(self, y: "Tensor") -> "Tensor":
-        """H' y, so that <Hx, y> = <x, H'y>."""
+    def matmul(self, x: "Tensor") -> "Tensor":
+        """R x."""
+        ...
+
+    def solve(self, x: "Tensor", shift: "float | Tensor" = 0.0) -> "Tensor":
+        """(R + shift I)^-1 x; the shift is a number, or one per row (..., 1)."""
+        ...
+
+    def sample(self, noise: "Tensor") -> "Tensor":
+        """A draw of N(0, R) from independent standard normals."""
+        ...
+
+    def log_determinant(self, shift: "float | Tensor" = 0.0) -> "Tensor":
+        """ln det (R + shift I)."""
+        ...
+
+
+@runtime_checkable
+class Observation(Protocol):
+    """y = H(x) + e with e ~ N(0, R); x is a clean field in network units, whatever the units of y.
+
+    The samples of a batch share y: they are members of one ensemble. R is in the units of y.
+    """
+
+    y: "Tensor"
+    """Observed values (n,)."""
+
+    covariance: ErrorCovariance
+    """R, of size n."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether H(a x + b z) = a H(x) + b H(z), so that the adjoint is the same at every x."""
+        ...
+
+    def apply(self, x: "Tensor") -> "Tensor":
+        """H(x), differentiable: (batch, channel, *space) -> (batch, n)."""
+        ...
+
+    def adjoint(self, y: "Tensor", x: "Tensor | None" = None) -> "Tensor":
+        """H' y, so that <Hx, y> = <x, H'y>: (batch, n) -> (batch, channel, *space).
+
+        Of a nonlinear H it is the transpose of its derivative at `x`, which must then be given.
+        """
+        ...
+
+
+@runtime_checkable
+class Dynamics(Protocol):
+    """A forward model of states: what a filter steps with, and a prior never sees."""
+
+    def advance(self, state: "np.ndarray", steps: int = 1) -> "np.ndarray":
+        """States (..., variable) of any number of members -> the same, `steps` time steps later; a new array."""
         ...
 
 
@@ -121,6 +182,7 @@ class TrainingData:
         test: Time indices that nobody may learn from.
         train_windows, validation_windows: Windows of the grid (`data.patches.Window`); none means the whole grid.
         vector_pairs: (eastward, northward) components of vectors, which turn together.
+        bounds: (lower, upper) of targets that have bounds, physical units, infinite where there is none.
     """
 
     archive: Archive
@@ -132,6 +194,7 @@ class TrainingData:
     train_windows: "tuple[Any, ...]" = ()
     validation_windows: "tuple[Any, ...]" = ()
     vector_pairs: tuple[tuple[str, str], ...] = ()
+    bounds: "dict[str, tuple[float, float]]" = field(default_factory=dict)
 
 
 @runtime_checkable

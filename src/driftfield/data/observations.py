@@ -12,7 +12,7 @@ import xarray as xr
 from driftfield.conventions import domain_of, error_of, state_variables
 from driftfield.data.codec import FieldCodec, locate, with_levels
 from driftfield.data.context import neighbours
-from driftfield.data.dataset import make_batch
+from driftfield.data.dataset import bound_parts, make_batch
 from driftfield.data.encodings import time_days
 from driftfield.data.units import check_plausible
 from driftfield.errors import DataError
@@ -73,6 +73,7 @@ def observation_batch(
         add("covariates_error_std", np.where(seen, error, 0))
         # a covariate that was asked for and saw nothing is as missing as one that is not in the file
         add("presence", np.full(levels, float(seen.any())))
+    parts |= bound_parts(codec, stamp, rows, columns)
     return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess)
 
 

@@ -6,11 +6,13 @@ import pytest
 from driftfield.data.synthetic.lorenz import (
     Lorenz63,
     Lorenz96,
+    LorenzWorld,
     TwoScaleLorenz96,
     runge_kutta,
     simulate_lorenz,
 )
 from driftfield.errors import ConfigurationError
+from driftfield.interfaces import Dynamics
 
 
 def test_the_steps_are_of_fourth_order() -> None:
@@ -27,6 +29,18 @@ def test_the_steps_are_of_fourth_order() -> None:
     errors = [np.abs(after(n) - exact).max() for n in (8, 16, 32)]
     assert np.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.35)
     assert np.log2(errors[1] / errors[2]) == pytest.approx(4, abs=0.35)
+
+
+@pytest.mark.parametrize("world", [Lorenz63(), Lorenz96(), TwoScaleLorenz96(substeps=4)])
+def test_a_world_is_a_dynamics(world: LorenzWorld) -> None:
+    """Members step on their own, one step after the other, and leave what they are given alone."""
+    assert isinstance(world, Dynamics)
+    states = world.start(3, np.random.default_rng(0))
+    before = states.copy()
+    stepped = world.advance(states, 3)
+    assert np.array_equal(states, before)
+    assert np.allclose(stepped, world.advance(world.advance(world.advance(states)), 1), rtol=1e-12)
+    assert np.allclose(stepped[1], world.advance(states[1], 3), rtol=1e-12)
 
 
 def test_rest_is_a_fixed_point() -> None:

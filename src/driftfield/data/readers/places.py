@@ -3,7 +3,7 @@
 |----c0----|----c1----|--------c2--------|        cells meet half way between their centres; -1 is outside
 """
 
-__all__ = ["nearest_cell", "nearest_date"]
+__all__ = ["days_like", "nearest_cell", "nearest_date"]
 
 import cftime
 import numpy as np
@@ -41,7 +41,7 @@ def nearest_date(found: np.ndarray, times: xr.DataArray) -> np.ndarray:
         times: (time,) dates, ascending; in another calendar, times are taken as the same year, month and day of it.
     """
     days = time_days(times)
-    x = _days_like(found, times)
+    x = days_like(found, times)
     if _stand_for_months(times):
         month = 12 * times.dt.year.values + times.dt.month.values
         stamps = xr.DataArray(found.astype("datetime64[us]"), dims="time").dt
@@ -70,7 +70,7 @@ def _stand_for_months(times: xr.DataArray) -> bool:
     )
 
 
-def _days_like(found: np.ndarray, times: xr.DataArray) -> np.ndarray:
+def days_like(found: np.ndarray, times: xr.DataArray) -> np.ndarray:
     """Days since 1970 in the calendar of `times`."""
     stamps = xr.DataArray(found.astype("datetime64[us]"), dims="time")
     if np.issubdtype(times.dtype, np.datetime64):

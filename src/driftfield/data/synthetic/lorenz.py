@@ -10,11 +10,11 @@ Lorenz-96 stands for five days: a step of .05 for six hours. In the two-scale wo
 the transition is truly stochastic.
 """
 
-__all__ = ["Dynamics", "Lorenz63", "Lorenz96", "TwoScaleLorenz96", "runge_kutta", "simulate_lorenz"]
+__all__ = ["Lorenz63", "Lorenz96", "LorenzWorld", "TwoScaleLorenz96", "runge_kutta", "simulate_lorenz"]
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
 
 import numpy as np
 import xarray as xr
@@ -23,20 +23,6 @@ from driftfield.errors import ConfigurationError
 
 STEP_HOURS = 6
 """What a time step of .05 stands for."""
-
-
-class Dynamics(Protocol):
-    """A forward model: what a filter needs and a prior never sees."""
-
-    step: float
-
-    def advance(self, state: np.ndarray, steps: int = 1) -> np.ndarray:
-        """(..., variable) -> (..., variable), `steps` time steps later."""
-        ...
-
-    def start(self, members: int, rng: np.random.Generator) -> np.ndarray:
-        """(member, variable) states near the attractor's rest, to be spun up."""
-        ...
 
 
 def runge_kutta(tendency: Callable[[np.ndarray], np.ndarray], x: np.ndarray, step: float) -> np.ndarray:
@@ -48,8 +34,39 @@ def runge_kutta(tendency: Callable[[np.ndarray], np.ndarray], x: np.ndarray, ste
     return x + step / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
+class LorenzWorld(ABC):
+    """A system dx/dt = f(x) with its time step; an `interfaces.Dynamics`."""
+
+    step: float
+    """Time step that is written."""
+
+    @property
+    @abstractmethod
+    def visible(self) -> int:
+        """How many variables are written, the first ones of the state."""
+
+    @property
+    def substeps(self) -> int:
+        """How many Runge-Kutta steps are made of one time step."""
+        return 1
+
+    @abstractmethod
+    def tendency(self, state: np.ndarray) -> np.ndarray:
+        """dx/dt (..., variable)."""
+
+    @abstractmethod
+    def start(self, members: int, rng: np.random.Generator) -> np.ndarray:
+        """(member, variable) states near rest, to be spun up."""
+
+    def advance(self, state: np.ndarray, steps: int = 1) -> np.ndarray:
+        """(..., variable) -> (..., variable), `steps` time steps later."""
+        for _ in range(steps * self.substeps):
+            state = runge_kutta(self.tendency, state, self.step / self.substeps)
+        return state
+
+
 @dataclass(frozen=True)
-class Lorenz63:
+class Lorenz63(LorenzWorld):
     """Three variables: the butterfly.
 
     Arguments:
@@ -61,24 +78,21 @@ class Lorenz63:
     rho: float = 28.0
     beta: float = 8.0 / 3.0
     step: float = 0.01
-    visible: ClassVar[int] = 3
+
+    @property
+    def visible(self) -> int:
+        return 3
 
     def tendency(self, state: np.ndarray) -> np.ndarray:
-        """dx/dt (..., 3)."""
         x, y, z = np.moveaxis(state, -1, 0)
         return np.stack([self.sigma * (y - x), x * (self.rho - z) - y, x * y - self.beta * z], axis=-1)
-
-    def advance(self, state: np.ndarray, steps: int = 1) -> np.ndarray:
-        for _ in range(steps):
-            state = runge_kutta(self.tendency, state, self.step)
-        return state
 
     def start(self, members: int, rng: np.random.Generator) -> np.ndarray:
         return np.array([1.0, 1.0, 25.0]) + rng.standard_normal((members, 3))
 
 
 @dataclass(frozen=True)
-class Lorenz96:
+class Lorenz96(LorenzWorld):
     """Variables on a circle of latitude.
 
     Arguments:
@@ -97,24 +111,18 @@ class Lorenz96:
 
     @property
     def visible(self) -> int:
-        """How many variables are written."""
         return self.variables
 
-    def tendency(self, x: np.ndarray) -> np.ndarray:
-        """dx/dt (..., variable)."""
+    def tendency(self, state: np.ndarray) -> np.ndarray:
+        x = state
         return (np.roll(x, -1, -1) - np.roll(x, 2, -1)) * np.roll(x, 1, -1) - x + self.forcing
-
-    def advance(self, state: np.ndarray, steps: int = 1) -> np.ndarray:
-        for _ in range(steps):
-            state = runge_kutta(self.tendency, state, self.step)
-        return state
 
     def start(self, members: int, rng: np.random.Generator) -> np.ndarray:
         return self.forcing + rng.standard_normal((members, self.variables))
 
 
 @dataclass(frozen=True)
-class TwoScaleLorenz96:
+class TwoScaleLorenz96(LorenzWorld):
     """Slow variables, each coupled to some fast ones that nobody sees.
 
     Arguments:
@@ -137,7 +145,6 @@ class TwoScaleLorenz96:
 
     @property
     def visible(self) -> int:
-        """How many variables are written: the slow ones."""
         return self.variables
 
     def tendency(self, state: np.ndarray) -> np.ndarray:
@@ -150,25 +157,13 @@ class TwoScaleLorenz96:
         quick = -c * b * np.roll(y, -1, -1) * (np.roll(y, -2, -1) - np.roll(y, 1, -1)) - c * y
         return np.concatenate([slow, quick + pull * np.repeat(x, self.fast, axis=-1)], axis=-1)
 
-    def advance(self, state: np.ndarray, steps: int = 1) -> np.ndarray:
-        for _ in range(steps * self.substeps):
-            state = runge_kutta(self.tendency, state, self.step / self.substeps)
-        return state
-
     def start(self, members: int, rng: np.random.Generator) -> np.ndarray:
         slow = self.forcing + rng.standard_normal((members, self.variables))
         return np.concatenate([slow, 0.1 * rng.standard_normal((members, self.variables * self.fast))], axis=-1)
 
 
-WORLDS: dict[str, Callable[[], Lorenz63 | Lorenz96 | TwoScaleLorenz96]] = {
-    "lorenz63": Lorenz63,
-    "lorenz96": Lorenz96,
-    "lorenz96_two_scale": TwoScaleLorenz96,
-}
-
-
 def simulate_lorenz(
-    world: Lorenz63 | Lorenz96 | TwoScaleLorenz96,
+    world: LorenzWorld,
     *,
     steps: int,
     every: int = 1,
