@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.interfaces import Sampler as SamplerProtocol
@@ -21,7 +22,14 @@ from driftfield.sampling import (
     PredictorCorrector,
     Sampler,
 )
-from driftfield.testing import CountingDenoiser, GaussianProblem, check_sampler, exact_problems, numbered_noise
+from driftfield.testing import (
+    CountingDenoiser,
+    GaussianProblem,
+    check_sampler,
+    drawn_sd,
+    exact_problems,
+    numbered_noise,
+)
 
 PROBLEMS = exact_problems()
 ORDERS = {"EulerSampler": 1, "DDIMSampler": 1, "HeunSampler": 2, "DPMSolverPP2M": 2}
@@ -54,8 +62,8 @@ def spread_error(sampler: Sampler, problem: GaussianProblem) -> float:
 def test_keeps_the_laws_of_the_family(name: str) -> None:
     sampler = lookup("sampler", name)()
     assert isinstance(sampler, SamplerProtocol)
-    # the first-order ones are 11 and 5 % short of spread at their default cost
-    check_sampler(sampler, spread={"EulerSampler": 0.12, "DDIMSampler": 0.05}.get(name, 0.02))
+    # the first-order ones are 8 and 4 % short of spread at their default cost; spread itself is held by exact answers below
+    check_sampler(sampler, draws=1024, spread={"EulerSampler": 0.1, "DDIMSampler": 0.05}.get(name, 0.02))
 
 
 @pytest.mark.parametrize("name", DETERMINISTIC)
@@ -95,8 +103,12 @@ def test_ships_the_grid_with_the_least_spread_error(name: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", STOCHASTIC.values(), ids=STOCHASTIC)
-def test_stochastic_samplers_find_the_gaussian(sampler: Sampler) -> None:
-    check_sampler(sampler, spread=0.01)
+@pytest.mark.parametrize("variance", [0.04, 1.0, 9.0])
+def test_stochastic_samplers_find_the_gaussian(sampler: Sampler, variance: float) -> None:
+    """Without Monte-Carlo error; ancestral walks of 400 steps are 1 % short."""
+    moments = (torch.tensor(value, dtype=torch.float64) for value in (0.0, variance))
+    found = drawn_sd(sampler, GaussianDenoiser(LogLinearSchedule(), *moments))
+    assert abs(found / math.sqrt(variance) - 1) < 0.015
 
 
 def test_churn_repairs_what_a_deterministic_walk_keeps() -> None:
@@ -171,7 +183,18 @@ def test_the_watcher_may_end_the_walk(name: str) -> None:
     assert torch.equal(drawn, seen[-1])
 
 
-@pytest.mark.parametrize("make", [DDPMSampler, DPMSolverPP2MSDE, lambda n: DDIMSampler(n, eta=0.7)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        DDPMSampler,
+        DPMSolverPP2MSDE,
+        lambda n: DDIMSampler(n, eta=0.7),
+        lambda n: HeunSampler(2 * n, churn=20.0),
+        lambda n: PredictorCorrector(2 * n),
+        lambda n: PredictorCorrector(3 * n, corrections=2, refresh=0.8),
+    ],
+    ids=["DDPM", "SDE", "DDIM", "Heun with churn", "predictor-corrector", "two corrections"],
+)
 def test_a_member_stays_itself_at_another_number_of_steps(make: Callable[[int], Sampler]) -> None:
     """One Brownian path, coarser or finer: the draws differ by what the steps leave out, not as two members do."""
     problem = PROBLEMS["correlated"]

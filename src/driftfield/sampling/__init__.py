@@ -2,6 +2,7 @@
 
 from driftfield.sampling.ancestral import DDIMSampler, DDPMSampler
 from driftfield.sampling.base import Sampler
+from driftfield.sampling.diffusers_schedulers import DiffusersSampler
 from driftfield.sampling.ode import DPMSolverPP2M, EulerSampler, HeunSampler
 from driftfield.sampling.sde import DPMSolverPP2MSDE, PredictorCorrector
 
@@ -10,6 +11,7 @@ __all__ = [
     "DDPMSampler",
     "DPMSolverPP2M",
     "DPMSolverPP2MSDE",
+    "DiffusersSampler",
     "EulerSampler",
     "HeunSampler",
     "PredictorCorrector",

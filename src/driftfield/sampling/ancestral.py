@@ -11,12 +11,13 @@ __all__ = ["DDIMSampler", "DDPMSampler"]
 
 import math
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.registry import register
-from driftfield.sampling.base import Noise, Sampler, _Walk
+from driftfield.sampling.base import FIRST_ORDER_GRID, Noise, Sampler, _Walk, keep
 from driftfield.sampling.brownian import BrownianPath
 
 
@@ -27,6 +28,8 @@ class DDIMSampler(Sampler):
     Arguments:
         eta: Share of new noise, 0 (deterministic) to 1 (DDPM).
     """
+
+    default_grid: ClassVar[dict[str, object]] = FIRST_ORDER_GRID
 
     def __init__(self, evaluations: int = 50, grid: dict[str, object] | None = None, eta: float = 0.0) -> None:
         super().__init__(evaluations, grid)
@@ -39,7 +42,7 @@ class DDIMSampler(Sampler):
         for step, (s, lower) in enumerate(pairwise(walk.levels)):
             clean = walk.denoise(z, s, step)
             variance = self.eta**2 * lower**2 * (1 - lower**2 / s**2)
-            z = clean + math.sqrt(lower**2 - variance) / s * (z - clean)
+            z = keep(clean, z, math.sqrt(lower**2 - variance) / s)
             if variance > 0:
                 z = z + math.sqrt(variance) * path.increment(s, lower).to(z)
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)

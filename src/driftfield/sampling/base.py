@@ -9,10 +9,13 @@ The last evaluation is at the smallest noise level and returns the clean estimat
 least N evaluations.
 """
 
-__all__ = ["Noise", "Sampler", "Watcher", "conditional_mean"]
+__all__ = ["FIRST_ORDER_GRID", "Noise", "Sampler", "Watcher", "conditional_mean", "keep"]
 
+import json
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -28,6 +31,10 @@ Noise = Callable[[int], Tensor]
 
 Watcher = Callable[[Tensor, float, Tensor], bool | None]
 """Sees (x_t, t, clean estimate) after every evaluation on the grid; True ends the walk with that estimate."""
+
+
+FIRST_ORDER_GRID: dict[str, object] = {"class": "LogNormalSchedule", "mean": -1.0, "std": 3.0}
+"""Steps crowd around the noise level of the data; see docs/decisions/0004-sampler-and-grid.md."""
 
 
 class Sampler(ABC):
@@ -60,9 +67,8 @@ class Sampler(ABC):
         if not 0 < start <= 1:
             raise ConfigurationError(f"Found start={start}: expected a time above 0 (clean) and up to 1 (noise).")
         ends = torch.exp(-schedule.gamma(torch.tensor([0.0, start], dtype=torch.float64)) / 2)
-        spacing = build("schedule", self.grid, s_min=float(ends[0]), s_max=float(ends[1]))
-        t = torch.linspace(1, 0, self.points, dtype=torch.float64)
-        return torch.exp(-spacing.gamma(t) / 2)
+        grid = json.dumps(self.grid, sort_keys=True)
+        return torch.tensor(_levels(grid, float(ends[0]), float(ends[1]), self.points), dtype=torch.float64)
 
     def sample(
         self,
@@ -110,25 +116,44 @@ def conditional_mean(
     return denoiser(denoiser.schedule.alpha_sigma(t)[1].view(-1, *[1] * (eps.ndim - 1)) * eps, t)
 
 
+@lru_cache(maxsize=64)
+def _levels(grid: str, s_min: float, s_max: float, points: int) -> tuple[float, ...]:
+    """Falling noise levels; kept, since some schedules are slow to invert and every draw asks for the same."""
+    spacing = build("schedule", json.loads(grid), s_min=s_min, s_max=s_max)
+    return tuple(torch.exp(-spacing.gamma(torch.linspace(1, 0, points, dtype=torch.float64)) / 2).tolist())
+
+
+def keep(clean: Tensor, z: Tensor, share: float) -> Tensor:
+    """D + share (z - D): what is left of the noise. One pass over memory, which is what a step costs."""
+    return torch.lerp(clean, z.to(clean), share)
+
+
 class _Walk:
     """The levels of one draw and the denoiser seen as D(z, s)."""
 
     def __init__(self, denoiser: Denoiser, levels: Tensor, watcher: Watcher | None, name: str) -> None:
         self.denoiser, self.watcher, self.name = denoiser, watcher, name
         self.levels = [float(s) for s in levels]
+        # all at once and as plain numbers: between two network calls there is little else to wait for
+        self._known = dict(zip(self.levels, self._times(self.levels), strict=True))
+
+    def _times(self, levels: Sequence[float]) -> list[tuple[float, float]]:
+        """(t, alpha) at noise levels."""
+        schedule = self.denoiser.schedule
+        t = schedule.t(-2 * torch.log(torch.tensor(levels, dtype=torch.float64))).clamp(0, 1)
+        return list(zip(t.tolist(), schedule.alpha_sigma(t)[0].tolist(), strict=True))
 
     def denoise(self, z: Tensor, s: float, step: int) -> Tensor:
-        schedule = self.denoiser.schedule
-        gamma = torch.full((z.shape[0],), -2 * torch.tensor(s, dtype=torch.float64).log().item(), device=z.device)
-        t = schedule.t(gamma).clamp(0, 1)
-        alpha = schedule.alpha_sigma(t)[0].view(-1, *[1] * (z.ndim - 1))
-        clean = self.denoiser(alpha * z, t)
-        if not torch.isfinite(clean).all():
+        t, alpha = self._known.get(s) or self._times([s])[0]
+        x_t = z if alpha == 1 else alpha * z
+        clean = self.denoiser(x_t, torch.full((z.shape[0],), t, device=z.device))
+        # one number that is not finite makes the sum so
+        if not math.isfinite(float(clean.sum())) and not torch.isfinite(clean).all():
             raise DivergenceError(
                 f"{self.name} met numbers that are not finite at step {step + 1} of {len(self.levels)} "
                 f"(noise level {s:.3g}). Use more evaluations, or check the checkpoint and the units of the observations."
             )
-        if self.watcher is not None and self.watcher(alpha * z, float(t[0]), clean):
+        if self.watcher is not None and self.watcher(x_t, t, clean):
             raise _Enough(clean)
         return clean
 

@@ -3,6 +3,10 @@
 Euler           z' = D + (s'/s)(z - D)                                       one evaluation a step, order 1
 Heun            the mean of the slopes at both ends (Karras et al. 2022, algorithm 2)    two a step, order 2
 DPM-Solver++ 2M D extrapolated from two levels in lambda = -ln s (Lu et al. 2022)        one a step, order 2
+
+With z_E what Euler makes of z, and D' = D(z_E, s'), the mean of Heun's slopes (z - D) / s and (z_E - D') / s' leads to
+
+                z' = z_E + (s - s') / (2 s') (D' - D)
 """
 
 __all__ = ["DPMSolverPP2M", "EulerSampler", "HeunSampler"]
@@ -11,21 +15,30 @@ import math
 from itertools import pairwise
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from driftfield.registry import register
-from driftfield.sampling.base import Noise, Sampler, _Walk
+from driftfield.sampling.base import FIRST_ORDER_GRID, Noise, Sampler, _Walk, keep
+from driftfield.sampling.brownian import BrownianPath
 
 
 @register("sampler")
 class EulerSampler(Sampler):
     """First order; equal to DDIM with eta = 0."""
 
+    default_grid: ClassVar[dict[str, object]] = FIRST_ORDER_GRID
+
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
         for step, (s, lower) in enumerate(pairwise(walk.levels)):
-            clean = walk.denoise(z, s, step)
-            z = clean + lower / s * (z - clean)
+            z = keep(walk.denoise(z, s, step), z, lower / s)
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+
+
+def heun(guess: Tensor, clean: Tensor, clean_below: Tensor, s: float, lower: float) -> Tensor:
+    """What Heun's rule makes of Euler's guess, once the clean estimate at the lower level is known."""
+    share = (s - lower) / (2 * lower)
+    return torch.add(guess, clean_below, alpha=share).sub_(clean, alpha=share)
 
 
 @register("sampler")
@@ -52,16 +65,17 @@ class HeunSampler(Sampler):
         self.churn, self.churn_range = churn, churn_range
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
+        path = BrownianPath(noise, walk.levels)
         for step, (s, lower) in enumerate(pairwise(walk.levels)):
             if self.churn > 0 and self.churn_range[0] <= s <= self.churn_range[1]:
                 raised = s * (1 + min(self.churn / len(walk.levels), math.sqrt(2) - 1))
                 # the level may not leave the range that the network was trained on
                 raised = min(raised, walk.levels[0])
-                z, s = z + math.sqrt(max(raised**2 - s**2, 0)) * noise(step + 1), raised
-            slope = (z - walk.denoise(z, s, step)) / s
-            guess = z + (lower - s) * slope
-            slope_below = (guess - walk.denoise(guess, lower, step)) / lower
-            z = z + (lower - s) * (slope + slope_below) / 2
+                if raised > s:
+                    z, s = z + math.sqrt(raised**2 - s**2) * path.increment(s, lower).to(z), raised
+            clean = walk.denoise(z, s, step)
+            guess = keep(clean, z, lower / s)
+            z = heun(guess, clean, walk.denoise(guess, lower, step), s, lower)
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
 
 
@@ -75,7 +89,7 @@ class DPMSolverPP2M(Sampler):
         for step, (s, lower) in enumerate(pairwise(walk.levels)):
             clean = walk.denoise(z, s, step)
             h = math.log(s / lower)
-            ahead = clean if before is None else clean + h / (2 * before_step) * (clean - before)
-            z = ahead + lower / s * (z - ahead)
+            ahead = clean if before is None else torch.lerp(before, clean, 1 + h / (2 * before_step))
+            z = keep(ahead, z, lower / s)
             before, before_step = clean, h
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)

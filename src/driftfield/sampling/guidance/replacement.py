@@ -33,7 +33,8 @@ class ReplacementDenoiser:
         y: Observed values in network units, anything where not observed.
         observed: Where.
         error_std: Standard deviation r of the observation error, network units.
-        eps: The walk's own starting noise, so that a member keeps its stream.
+        eps: The walk's own starting noise, so that a member keeps its stream. None shows the prior z itself, c = z: for
+            `RePaintSampler`, whose observed cells carry noise of the right level that is drawn anew in every pass.
         sd: Standard deviation of a cell of the prior.
     """
 
@@ -43,7 +44,7 @@ class ReplacementDenoiser:
         y: Float[Tensor, "batch channel *space"],
         observed: Bool[Tensor, "batch channel *space"],
         error_std: Float[Tensor, "batch channel *space"],
-        eps: Float[Tensor, "batch channel *space"],
+        eps: Float[Tensor, "batch channel *space"] | None,
         sd: float = 1.0,
     ) -> None:
         self.schedule = denoiser.schedule
@@ -58,7 +59,9 @@ class ReplacementDenoiser:
         z, s = x_t / alpha, sigma / alpha
         excess = s**2 - self.error_std**2
         active = self.observed & (excess >= 0)
-        c = torch.where(active, self.y + torch.sqrt(excess.clamp(min=0)) * self.eps, z)
+        c = z
+        if self.eps is not None:
+            c = torch.where(active, self.y + torch.sqrt(excess.clamp(min=0)) * self.eps, z)
         clean = self.denoiser(alpha * c, t)
         exact = self.error_std == 0
         precision = torch.where(exact, 1, self.error_std) ** -2
