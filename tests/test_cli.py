@@ -16,40 +16,11 @@ import yaml
 import driftfield
 from driftfield.cli import main
 from driftfield.data.sources import write_dataset
-from driftfield.testing import tiny_ocean
+from driftfield.testing import tiny_ocean, tiny_recipe
 
 Command = Callable[..., tuple[int, str]]
 
-PEER = {
-    "data": {"archive": "truth.nc", "targets": ["thetao"], "split": {"class": "TimeSplit", "validation": 0.2}},
-    "reconstructor": {"class": "Climatology"},
-}
-MODEL = {
-    "seed": 1,
-    "data": PEER["data"] | {"covariates": ["sst"]},
-    "reconstructor": {
-        "class": "DiffusionReconstructor",
-        "network": {
-            "class": "ResidualUNet",
-            "widths": [4, 8],
-            "depths": [1, 1],
-            "condition_depths": [1, 1],
-            "embedding": 8,
-        },
-        "observing": {"observe": {"thetao": "profiles:0.5-0.9", "sst": "clouds:0.5"}, "error": 0.05},
-        "sampler": {"class": "DPMSolverPP2M", "evaluations": 3},
-        "validation_samples": 2,
-    },
-    "trainer": {
-        "class": "LightningTrainer",
-        "steps": 3,
-        "batch_size": 2,
-        "validate_every": 3,
-        "loggers": ["csv"],
-        "precision": "float32",
-        "accelerator": "cpu",
-    },
-}
+PEER, MODEL = tiny_recipe(method="Climatology"), tiny_recipe()
 
 
 @pytest.fixture
@@ -157,6 +128,11 @@ def test_the_model_from_recipe_to_report(command: Command, folder: Path) -> None
     assert command(*draw, "--out", "c.nc", "--sampler", "HeunSampler:5")[0] == 0
     c = xr.load_dataset("c.nc")
     assert (c.attrs["sampler"], c.attrs["network_evaluations"]) == ("HeunSampler", 6)
+    assert command(*draw, "--out", "d.nc", "--precision", "bfloat16")[0] == 0
+    d = xr.load_dataset("d.nc")
+    assert d.attrs["precision"] == "bfloat16"
+    moved, spread = float(abs(d.thetao_member - a.thetao_member).mean()), float(a.thetao_sd.mean())
+    assert 0 < moved < 0.05 * spread
     assert command("evaluate", "truth.nc", "a.nc", "--observations", "obs.nc", "--out", "report")[0] == 0
 
 

@@ -71,6 +71,7 @@ BAD_INPUT: dict[str, tuple[list[str], list[str]]] = {
     "no dates": (["reconstruct", "peer", "undated.nc", "--out", "new.nc"], ["undated.nc", "time"]),
     "no members": ([*RECONSTRUCT, "--members", "0"], ["--members 0", "1 or more"]),
     "empty batches": ([*RECONSTRUCT, "--batch-size", "0"], ["--batch-size 0"]),
+    "precision for a peer": ([*RECONSTRUCT, "--precision", "bfloat16"], ["Climatology", "--precision"]),
     "sampler for a peer": ([*RECONSTRUCT, "--sampler", "HeunSampler"], ["Climatology", "--sampler"]),
     "no domain in the file": ([*RECONSTRUCT, "--domain", "truth.nc"], ["truth.nc", "'domain'"]),
     "output beside a file": (["reconstruct", "peer", "obs.nc", "--out", "peer.yaml/new.nc"], ["peer.yaml"]),

@@ -29,12 +29,13 @@ def test_there_are_recipes() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_names_what_exists(path: Path) -> None:
     recipe = read_recipe(path)
-    reconstructor = build("reconstructor", recipe.reconstructor)
+    kind, spec = ("emulator", recipe.emulator) if recipe.emulator else ("reconstructor", recipe.reconstructor)
+    learner = build(kind, spec)
     assert build("split", recipe.data.get("split", {"class": "TimeSplit"})) is not None
-    assert bool(recipe.trainer) == getattr(reconstructor, "trained", False)
+    assert bool(recipe.trainer) == getattr(learner, "trained", False)
     if recipe.trainer:
         assert build("trainer", recipe.trainer).steps > 0
-        _check_network(recipe.reconstructor, [*recipe.data["targets"], *recipe.data.get("covariates", [])])
+        _check_network(spec, [*recipe.data["targets"], *recipe.data.get("covariates", [])])
 
 
 def _check_network(spec: dict[str, Any], variables: list[str]) -> None:
@@ -42,11 +43,13 @@ def _check_network(spec: dict[str, Any], variables: list[str]) -> None:
     # expectation-maximisation has what it trains inside
     spec = spec.get("reconstructor", spec)
     build("normalizer", spec.get("normalizer", {"class": "ClimatologicalAnomaly"}))
-    build("observing", {"class": "ObservingSystem", **spec["observing"]}).check(variables)
     build("network", spec["network"], channels=2, covariates=1, first_guess="first_guess" in spec)
     for kind in ("schedule", "parameterization", "noise_levels", "weighting"):
         if kind in spec.get("diffusion", {}):
             build(kind, spec["diffusion"][kind])
+    if "observing" not in spec:  # an emulator is shown the whole state
+        return
+    build("observing", {"class": "ObservingSystem", **spec["observing"]}).check(variables)
     for patterns in spec["observing"]["observe"].values():
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             parse_pattern(pattern)

@@ -13,11 +13,14 @@ __all__ = [
     "MissingExtraError",
     "OverlapError",
     "UserError",
+    "need",
     "suggest",
 ]
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
 
 
 class UserError(ValueError):
@@ -50,6 +53,25 @@ class DivergenceError(UserError):
 
 class MissingExtraError(UserError, ImportError):
     """An optional library is not installed."""
+
+
+def need(library: str, extra: str, purpose: str) -> ModuleType:
+    """An optional library, imported now.
+
+    Arguments:
+        library: Name of the module.
+        extra: Extra of this package that installs it.
+        purpose: What it is needed for, as the beginning of a sentence.
+
+    Raises:
+        MissingExtraError: it is not installed; says how to install it.
+    """
+    try:
+        return import_module(library)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{purpose} needs {library}. Install it with: pip install 'driftfield[{extra}]'."
+        ) from error
 
 
 def suggest(found: str, allowed: Iterable[str]) -> str:

@@ -2,8 +2,9 @@
 
     driftfield_format: 1
     seed: 0
-    data:           {archive, targets, covariates, split, windows, levels, region, time, domain}
-    reconstructor:  {class: ..., arguments of its constructor}
+    data:           {archive, targets, covariates, split, windows, levels, region, time, domain,
+                    vector_pairs, bounds}
+    reconstructor:  {class: ..., arguments of its constructor}    or   emulator: {...}   for what steps in time
     trainer:        {class: LightningTrainer, arguments}          only where weights are trained
 
 `$NAME` and `${NAME}` in paths are environment variables. `--set data.archive=x.nc` replaces one value. An unknown key is an
@@ -26,7 +27,7 @@ from driftfield.conventions import FORMAT
 from driftfield.errors import ConfigurationError, FileFormatError, suggest
 
 _KEYS = {
-    "": ("driftfield_format", "description", "seed", "data", "reconstructor", "trainer"),
+    "": ("driftfield_format", "description", "seed", "data", "reconstructor", "emulator", "trainer"),
     "data": (
         "archive",
         "targets",
@@ -38,6 +39,7 @@ _KEYS = {
         "time",
         "domain",
         "vector_pairs",
+        "bounds",
     ),
     "data.windows": ("size", "stride", "max_nodata_fraction"),
 }
@@ -50,9 +52,10 @@ class Recipe:
     Arguments:
         seed: Of everything random in the training.
         data: Arguments of `driftfield.data.prepare`.
-        reconstructor: Class and arguments.
+        reconstructor: Class and arguments, empty where an emulator is trained.
         trainer: Class and arguments, empty where nothing is trained.
         content: The whole recipe as it was resolved, for the run folder.
+        emulator: Class and arguments, empty where a reconstructor is fitted.
     """
 
     seed: int
@@ -60,6 +63,7 @@ class Recipe:
     reconstructor: dict[str, Any]
     trainer: dict[str, Any]
     content: dict[str, Any] = field(repr=False, default_factory=dict)
+    emulator: dict[str, Any] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -120,9 +124,10 @@ def as_recipe(content: dict[str, Any], source: Path) -> Recipe:
     return Recipe(
         seed=content.get("seed", 0),
         data=expanded(content["data"], "data"),
-        reconstructor=expanded(content["reconstructor"], "reconstructor"),
+        reconstructor=expanded(content.get("reconstructor") or {}, "reconstructor"),
         trainer=dict(content.get("trainer") or {}),
         content=content,
+        emulator=expanded(content.get("emulator") or {}, "emulator"),
     )
 
 
@@ -160,11 +165,14 @@ def _check(content: Mapping[str, Any], path: Path) -> None:
             if key not in allowed:
                 where = f"under '{section}'" if section else "at the top"
                 raise ConfigurationError(f"Unknown key {key!r} {where} of {path}: {suggest(str(key), allowed)}")
-    for section, needed in (("", "data"), ("", "reconstructor"), ("data", "archive"), ("data", "targets")):
+    if content.get("reconstructor") is not None and content.get("emulator") is not None:
+        raise ConfigurationError(f"{path} has a 'reconstructor' and an 'emulator': a recipe trains one. Leave one out.")
+    learner = "reconstructor" if content.get("emulator") is None else "emulator"
+    for section, needed in (("", "data"), ("", learner), ("data", "archive"), ("data", "targets")):
         if (content[section] if section else content).get(needed) is None:
             raise ConfigurationError(f"{path} lacks {needed!r}{f' under {section!r}' if section else ''}. Add it.")
     _check_kinds(content["data"], path)
-    for section in ("reconstructor", "trainer"):
+    for section in ("reconstructor", "emulator", "trainer"):
         if not isinstance(content.get(section) or {}, Mapping):
             raise ConfigurationError(f"{section!r} in {path} must be a mapping with the key 'class'.")
     if type(content.get("seed", 0)) is not int or content.get("seed", 0) < 0:
@@ -198,7 +206,7 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         paths = value if isinstance(value, list) and key == "archive" else [value]
         if not all(isinstance(one, str) for one in paths):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a path.")
-    for key in ("split", "region"):
+    for key in ("split", "region", "bounds"):
         if not isinstance(data.get(key) or {}, Mapping):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a mapping.")
     for axis, limits in (data.get("region") or {}).items():

@@ -31,6 +31,10 @@ def reconstruct(
     seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 16,
     sampler: SamplerName = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Of the network while sampling: float32, or bfloat16 (faster where it is native)."),
+    ] = None,
     domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
     smooth: Annotated[float, typer.Option(help="Smooth every member: Gaussian sigma in cells.")] = 0.0,
     replacement: Annotated[
@@ -46,6 +50,7 @@ def reconstruct(
     from driftfield.conventions import FORMAT
     from driftfield.data.sources import is_periodic
     from driftfield.reconstruct import load_reconstructor
+    from driftfield.reconstruct.diffusion import PRECISIONS
     from driftfield.reconstruct.postprocess import smoothed
     from driftfield.reconstruct.writer import Work, write_reconstruction
 
@@ -68,6 +73,12 @@ def reconstruct(
             reconstructor.sampler = read_sampler(sampler)
     elif sampler:
         raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
+    if precision:
+        if not hasattr(reconstructor, "precision"):
+            raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --precision.")
+        if precision not in PRECISIONS:
+            raise ConfigurationError(f"Found --precision {precision}: expected one of {PRECISIONS}.")
+        reconstructor.precision = precision
     if replacement:
         if not hasattr(reconstructor, "replacement"):
             raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --replacement.")
@@ -78,6 +89,7 @@ def reconstruct(
         return part.assign_attrs(left_out, run=run.name, observations=obs.name, driftfield_format=FORMAT)
 
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
+    depends_on |= {"precision": precision or ""}
     depends_on |= {"version of driftfield": __version__, "raw": raw}
     work = Work(reconstructor, observations, members, seed, given, finish, depends_on)
     if sys.stderr.isatty():

@@ -3,11 +3,14 @@
 __all__: list[str] = []
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from driftfield.cli.shared import Overwrite, check_output, simulate_app, whole
+
+if TYPE_CHECKING:
+    from driftfield.data.synthetic.lorenz import LorenzWorld
 
 Out = Annotated[Path, typer.Argument(help="OUT.zarr or OUT.nc")]
 Steps = Annotated[int, typer.Option(help="States to write.")]
@@ -46,15 +49,13 @@ def _lorenz63(out: Out, steps: Steps = 20_000, every: Every = 5, seed: Seed = 0,
     _write(Lorenz63(), out, steps, every, seed, overwrite)
 
 
-def _write(world: object, out: Path, steps: int, every: int, seed: int, overwrite: bool) -> None:
-    from typing import Any, cast
-
+def _write(world: "LorenzWorld", out: Path, steps: int, every: int, seed: int, overwrite: bool) -> None:
     from driftfield.data.sources import write_dataset
     from driftfield.data.synthetic.lorenz import simulate_lorenz
 
     check_output(out, overwrite=overwrite)
     for value, option, least in ((steps, "--steps", 1), (every, "--every", 1), (seed, "--seed", 0)):
         whole(value, option, least=least)
-    dataset = simulate_lorenz(cast(Any, world), steps=steps, every=every, seed=seed)
+    dataset = simulate_lorenz(world, steps=steps, every=every, seed=seed)
     write_dataset(dataset, out, overwrite=overwrite)
     print(f"{out}: {dict(dataset.sizes)}")

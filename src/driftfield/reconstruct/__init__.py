@@ -9,16 +9,23 @@ from driftfield.errors import ConfigurationError, FileFormatError, UserError, su
 from driftfield.interfaces import Reconstructor
 from driftfield.reconstruct import baselines
 from driftfield.reconstruct.diffusion import DiffusionReconstructor
+from driftfield.reconstruct.emulator import load_emulator
+from driftfield.reconstruct.emulators import DeterministicEmulator, DiffusionEmulator
 from driftfield.reconstruct.expectation_maximisation import ExpectationMaximisation
 from driftfield.reconstruct.regression import RegressionReconstructor
+from driftfield.reconstruct.trajectory import TrajectoryReconstructor
 from driftfield.registry import lookup
 
 __all__ = [
+    "DeterministicEmulator",
+    "DiffusionEmulator",
     "DiffusionReconstructor",
     "ExpectationMaximisation",
     "RegressionReconstructor",
+    "TrajectoryReconstructor",
     "baselines",
     "diffusion",
+    "load_emulator",
     "load_reconstructor",
     "networks",
     "sampling",

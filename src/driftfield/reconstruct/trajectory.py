@@ -1,0 +1,381 @@
+"""Trajectories: one prior of short windows, and observations at any time that constrain the whole course.
+
+    archive --> windows of 2k+1 states --train--> D(window)          nothing is observed: a prior, and no model equations
+    D(window) --WindowedDenoiser--> D(trajectory) --MMPSDenoiser, y = H x + e--> members of p(trajectory | all observations)
+
+(Rozet and Louppe 2023, "Score-based data assimilation"; moment matching of Rozet et al. 2024.) A member is one course in time,
+not a row of fields drawn date by date. The last state has seen the past alone, as that of a filter; the others are smoothed.
+"""
+
+__all__ = ["TrajectoryReconstructor", "state_numbers"]
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from driftfield.checkpoint import read_run, write_run
+from driftfield.data.codec import FieldCodec
+from driftfield.data.encodings import time_days
+from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.observations import observation_batch
+from driftfield.data.observing_operators.operators import Observed, SparseOperator
+from driftfield.diffusion.covariance import DiagonalCovariance
+from driftfield.diffusion.model import DiffusionModel
+from driftfield.diffusion.noise import CellNoise
+from driftfield.diffusion.trajectory import WindowedDenoiser
+from driftfield.errors import ConfigurationError, DataError, FileFormatError
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import Denoiser, Observation, TrainingData
+from driftfield.networks.weights import copy_weights
+from driftfield.reconstruct.diffusion import diffusion_model
+from driftfield.reconstruct.networked import Trainer
+from driftfield.reconstruct.output import assemble
+from driftfield.reconstruct.state_windows import StateWindows, blank_batch, runs
+from driftfield.reconstruct.transitions import encoded_states
+from driftfield.registry import build, register
+from driftfield.sampling.base import Sampler, conditional_mean
+from driftfield.sampling.guidance.mmps import MMPSDenoiser
+from driftfield.sampling.guidance.solvers import ConjugateGradients
+
+log = logging.getLogger(__name__)
+
+LEAST_ERROR = 1e-3
+"""Network units: what an observation that states no error is taken to be off by, so that its equations can be solved."""
+
+
+@register("reconstructor")
+class TrajectoryReconstructor:
+    """A smoother whose prior never saw the model equations; fields with depth or without, on the whole grid or a part.
+
+    Arguments:
+        network: Class and arguments of the backbone; channels are filled in.
+        states: Length 2k+1 of a window, odd.
+        normalizer: Class and arguments of the normaliser of every variable.
+        diffusion: As of `DiffusionReconstructor`.
+        sampler: Class and arguments.
+        iterations: Of the solver, at each evaluation of the sampler; each costs two evaluations of the network.
+        damping: Of `MMPSDenoiser`, against what the network's Jacobian lacks to be a covariance.
+        validation_samples: Fixed windows for validation.
+    """
+
+    method: ClassVar[str] = "trajectory"
+    trained = True
+    uses_other_times = True
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        states: int = 5,
+        normalizer: Mapping[str, Any] | None = None,
+        diffusion: Mapping[str, Any] | None = None,
+        sampler: Mapping[str, Any] | None = None,
+        iterations: int = 3,
+        damping: float = 0.3,
+        validation_samples: int = 256,
+    ) -> None:
+        for name, value in (("states", states), ("iterations", iterations), ("validation_samples", validation_samples)):
+            if type(value) is not int or value < 1:
+                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+        if states % 2 == 0:
+            raise ConfigurationError(f"Found states={states}: expected an odd number, so that a window has a middle.")
+        if isinstance(damping, bool) or not isinstance(damping, int | float) or not 0 <= damping < np.inf:
+            raise ConfigurationError(f"Found damping={damping!r}: expected a number, 0 or more.")
+        self.network_spec, self.states = dict(network), states
+        self.iterations, self.damping = iterations, float(damping)
+        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
+        self.diffusion = dict(diffusion or {})
+        self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 24})
+        self.sampler: Sampler = build("sampler", self.sampler_spec)
+        self.validation_samples = validation_samples
+        self.extra: dict[str, Any] = {}
+        self._codec: FieldCodec | None = None
+        self._model: DiffusionModel | None = None
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: TrainingData,
+        *,
+        seed: int = 0,
+        trainer: Trainer | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Trains on windows of the training split; the best weights are chosen on windows of the validation split.
+
+        Arguments:
+            data: Archive and splits; covariates are not looked at.
+            seed: Of weights, samples and noise.
+            trainer: Fits the weights.
+            folder: Where checkpoints and logs go.
+            resume: Go on from the last checkpoint in `folder`.
+
+        Raises:
+            ConfigurationError: windows in space, which belong to another method.
+            DataError: a split without `states` consecutive dates.
+        """
+        if trainer is None or folder is None:
+            raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
+        archive: Any = data.archive
+        _check_data(data)
+        warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
+        self._codec = FieldCodec.fit(archive, data.train, data.targets, (), self.normalizer, data.vector_pairs)
+        fields, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
+
+        def windows(times: np.ndarray, samples: int, first_seed: int) -> StateWindows:
+            found = runs(archive, times, self.states)
+            return StateWindows(fields, found, self.codec, dates=dates, samples=samples, seed=first_seed)
+
+        train = windows(data.train, trainer.steps * trainer.batch_size, seed)
+        checked = windows(data.validation, self.validation_samples, seed + 1_000_003)
+        torch.manual_seed(seed)
+        self._model = self._build_model()
+
+        def rest(start: int) -> StateWindows:
+            train.start = start
+            return train
+
+        fixed = checked.__getitems__(range(self.validation_samples))
+        wrap = self._codec.grid.periodic
+        history = trainer.fit(self._model, rest, fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
+        self.extra |= {"history": history, "seed": seed}
+        self._model.eval()
+
+    def _build_model(self) -> DiffusionModel:
+        channels = self.states * len(self.codec.channels())
+        network = build("network", self.network_spec, channels=channels, covariates=0)
+        return diffusion_model(network.to(memory_format=torch.channels_last), self.diffusion)
+
+    # -- reconstructing ------------------------------------------------------------------------------------------------
+
+    def reconstruct(
+        self, observations: xr.Dataset, *, members: int, seed: int = 0, batch_size: int = 512
+    ) -> xr.Dataset:
+        """Draws courses through all dates of an observation file; see `interfaces.Reconstructor`.
+
+        Arguments:
+            observations: Dates on the time steps of the run; steps that are left out are drawn too, and not returned.
+            members: Size of the ensemble.
+            seed: Of the members.
+            batch_size: Windows that the network sees at a time; does not change the members.
+
+        Raises:
+            DataError: dates between the steps of the run.
+        """
+        codec = self.codec
+        if members < 1:
+            raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        rows = codec.grid.rows(observations["lat"].values)
+        columns = codec.grid.columns(observations["lon"].values)
+        numbers = state_numbers(observations["time"], codec.step_days)
+        seen = [observation_batch(codec, observations, time) for time in range(len(numbers))]
+        length = max(int(numbers.max()) + 1, self.states)
+        dates = codec.dates(observations["time"])[_nearest(numbers, length)]
+        fields = self.draw(
+            cells(seen, numbers, length),
+            torch.cat([batch.domain for batch in seen]).any(0),
+            dates,
+            members=range(members),
+            seed=seed,
+            rows=rows,
+            columns=columns,
+            batch_size=batch_size,
+        ).numpy()[:, numbers]
+        estimates, first = {}, 0
+        stamps = observations["time"].values
+        for name in codec.targets:
+            levels = len(codec.grid.levels[name])
+            part = fields[:, :, first : first + levels]
+            decoded = [codec.decode(name, part[:, t], stamps[[t]], rows, columns) for t in range(len(stamps))]
+            stacked = np.stack(decoded, axis=1)
+            estimates[name] = (None, None, stacked if "depth" in observations[name].dims else stacked[:, :, 0])
+            first += levels
+        return assemble(
+            observations,
+            estimates,
+            method=self.method,
+            seed=seed,
+            members=members,
+            attrs=self._provenance(),
+            domains=self._domains(observations, rows, columns),
+        )
+
+    def draw(
+        self,
+        observation: Observation,
+        domain: Tensor,
+        dates: np.ndarray,
+        *,
+        members: Sequence[int],
+        seed: int,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        batch_size: int = 512,
+    ) -> Tensor:
+        """(member, state, channel, lat, lon) in network units, 0 outside the domain; member m depends on (seed, m).
+
+        Arguments:
+            observation: Of fields (state channel, lat, lon), network units.
+            domain: (channel, lat, lon).
+            dates: (state, 2) fractions of the year and of the day; as many states as the trajectory has.
+            members: Their numbers.
+            seed: Of their noise.
+            rows, columns: Indices on the grid of the run.
+            batch_size: Windows at a time.
+        """
+        length, channels = len(dates), len(self.codec.channels())
+        names = [f"{c.variable}@{c.level} {state}" for state in range(length) for c in self.codec.channels()]
+        some = max(1, batch_size // (length - self.states + 1))
+        numbers, parts = list(members), []
+        for start in range(0, len(numbers), some):
+            chosen = numbers[start : start + some]
+            noise = CellNoise(seed, chosen, ["trajectory"] * len(chosen), names, rows, columns)
+            prior = self.denoiser(domain, dates, len(chosen), rows, columns)
+            guided = MMPSDenoiser(prior, observation, solver=ConjugateGradients(self.iterations), damping=self.damping)
+            with torch.no_grad():
+                mean = conditional_mean(guided, noise(0))
+                z = self.sampler.sample(guided, noise, initial=mean)
+            whole = z.view(len(chosen), length, channels, *z.shape[2:])
+            parts.append(torch.where(domain, whole, 0))
+        return torch.cat(parts)
+
+    def denoiser(
+        self, domain: Tensor, dates: np.ndarray, members: int, rows: np.ndarray, columns: np.ndarray
+    ) -> Denoiser:
+        """The prior of whole trajectories, for a number of members drawn side by side; see `draw`."""
+        half, count = self.states // 2, len(dates) - self.states + 1
+        windows = np.tile(domain.numpy(), (members * count, self.states, 1, 1))
+        middles = np.tile(dates[half : half + count], (members, 1))
+        batch: FieldBatch = blank_batch(self.codec, windows, middles, rows, columns)
+        wrap = self.codec.grid.periodic and len(columns) == self.codec.grid.lon.size
+        return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "run_class": type(self).__name__,
+            "recipe_hash": self.extra.get("recipe_hash", ""),
+            "sampler": type(self.sampler).__name__,
+            "network_evaluations": (self.sampler.evaluations + 1) * (1 + 2 * self.iterations),
+            "window_states": self.states,
+        }
+
+    def _domains(self, observations: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> dict[str, xr.DataArray]:
+        """The run's own domain, for observations that state none."""
+        found = {}
+        for name in self.codec.targets:
+            dims = [dim for dim in ("depth", "lat", "lon") if dim in observations[name].dims]
+            mask = self.codec.domains[name][:, rows][:, :, columns]
+            found[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
+        return found
+
+    # -- keeping -------------------------------------------------------------------------------------------------------
+
+    @property
+    def codec(self) -> FieldCodec:
+        """Between physical and network units."""
+        if self._codec is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self._codec
+
+    @property
+    def model(self) -> DiffusionModel:
+        """The prior of a window."""
+        if self._model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self._model
+
+    def save(self, folder: Path) -> None:
+        """Writes the run."""
+        description, arrays = self.codec.to_arrays()
+        arrays |= {f"weights.{n}": p.detach().cpu().numpy() for n, p in self.model.named_parameters()}
+        arguments = {
+            "network": self.network_spec,
+            "states": self.states,
+            "normalizer": self.normalizer,
+            "diffusion": self.diffusion,
+            "sampler": self.sampler_spec,
+            "iterations": self.iterations,
+            "damping": self.damping,
+            "validation_samples": self.validation_samples,
+        }
+        write_run(folder, type(self).__name__, arguments, arrays, self.extra | {"codec": description})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: no run of this class, or its weights do not fit its network.
+        """
+        run = read_run(Path(folder))
+        if run.class_name != cls.__name__:
+            raise FileFormatError(
+                f"{folder} holds a {run.class_name}, expected a {cls.__name__}. Load it as what it is."
+            )
+        loaded = cls(**run.arguments)
+        loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
+        loaded._model = loaded._build_model()
+        if missing := copy_weights(loaded._model, run.arrays):
+            raise FileFormatError(f"{folder} has no weights {missing[0]}: damaged run.")
+        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
+        loaded._model.eval()
+        return loaded
+
+
+def state_numbers(times: xr.DataArray, step_days: float) -> np.ndarray:
+    """How many steps of the run each date (time,) lies after the earliest.
+
+    Raises:
+        DataError: two dates are not a whole number of steps apart.
+    """
+    days = time_days(times)
+    order = np.argsort(days, kind="stable")
+    # from date to date: months have different lengths, and small differences must not add up
+    steps = np.diff(days[order]) / step_days
+    whole = np.round(steps)
+    if (whole < 1).any() or (np.abs(steps - whole) > 0.25).any():
+        raise DataError(
+            f"The dates of the observations are {np.unique(np.round(steps * step_days, 4))[:4]} days apart: expected multiples "
+            f"of the run's step of {step_days:g} days. Bring them to the steps of the run."
+        )
+    numbers = np.empty(len(days), int)
+    numbers[order] = np.concatenate([[0], np.cumsum(whole)]).astype(int)
+    return numbers
+
+
+def cells(seen: Sequence[FieldBatch], numbers: np.ndarray, length: int) -> Observed:
+    """What was seen at some states (batches of one sample each) as observations of the cells of a trajectory."""
+    shape = (length, *seen[0].target.shape[1:])
+    observed, y, error = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape), torch.zeros(shape)
+    for number, batch in zip(numbers, seen, strict=True):
+        observed[number], y[number] = batch.observed[0], batch.observations[0]
+        error[number] = batch.error_std[0]
+    chosen = np.flatnonzero(observed.numpy())
+    count, flat = len(chosen), (length * shape[1], *shape[2:])
+    operator = SparseOperator(np.arange(count), chosen, np.ones(count), size=count, shape=flat)
+    variance = error.flatten()[chosen].double().clamp(min=LEAST_ERROR) ** 2
+    return Observed(operator, y.flatten()[chosen], DiagonalCovariance(variance))
+
+
+def _nearest(numbers: np.ndarray, length: int) -> np.ndarray:
+    """For each state the date of the file that is nearest to it."""
+    return np.abs(np.arange(length)[:, None] - numbers[None]).argmin(1)
+
+
+def _check_data(data: TrainingData) -> None:
+    if data.covariates:
+        log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
+    sizes: Any = data.archive.dataset.sizes
+    for window in (*data.train_windows, *data.validation_windows):
+        if (window.height, window.width) != (sizes["lat"], sizes["lon"]):
+            raise ConfigurationError(
+                f"Found windows of {window.height} x {window.width} cells: a prior of trajectories learns from the whole grid. "
+                "Leave out 'windows', and take a split in time."
+            )

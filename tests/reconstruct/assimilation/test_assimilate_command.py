@@ -1,0 +1,154 @@
+"""`driftfield assimilate` as a user types it."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from driftfield.checkpoint import read_run
+from driftfield.cli import main
+from driftfield.data.observing_operators.table import ObservationTable
+from driftfield.data.sources import open_fields, write_dataset
+from driftfield.reconstruct import DiffusionReconstructor
+from driftfield.testing import tiny_ocean
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    untrained_run: DiffusionReconstructor,
+) -> Command:
+    """Runs `driftfield assimilate ARGUMENTS` beside a run, a table and a gridded file: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    untrained_run.save(Path("run"))
+    rng = np.random.default_rng(0)
+    ocean = tiny_ocean().isel(time=[5, 6])
+    rows = ObservationTable.of(
+        longitude=rng.uniform(-39.5, -36.5, 24),
+        latitude=rng.uniform(32.0, 33.4, 24),
+        depth=rng.uniform(10, 40, 24),
+        time=ocean["time"].values[np.arange(24) % 2],
+        variable="thetao",
+        value=rng.normal(14, 1, 24),
+        error=np.where(np.arange(24) < 20, 0.3, np.nan),
+        platform=[f"float {i // 4}" for i in range(24)],
+        attrs={"thetao": {"units": "degC"}},
+    )
+    rows.to_frame().assign(units="degC").to_csv("points.csv", index=False)
+    rows.to_dataset().to_netcdf("points.nc")
+    seen = np.zeros(ocean["thetao"].shape, dtype=bool)
+    seen[:, :, 3::2, 4::3] = True
+    gridded = ocean.assign(thetao=ocean["thetao"].where(seen))
+    gridded = gridded.assign(thetao_error=xr.where(gridded["thetao"].notnull(), 0.1, np.nan))
+    write_dataset(gridded, Path("gridded.nc"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["driftfield", "assimilate", *arguments])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        said = capsys.readouterr()
+        return code, said.out, said.err.strip()
+
+    return run
+
+
+@pytest.mark.parametrize("table", ["points.csv", "points.nc"])
+def test_a_table_constrains_the_prior(command: Command, table: str) -> None:
+    options = ("--members", "2", "--set", "method.iterations=2")
+    code, told, error = command("run", table, "--out", "a.nc", *options)
+    assert code == 0, error
+    assert "24 values read, 20 kept, 4 dropped (4 no error)" in told
+    assert "20 observations guide 2 date(s)" in told
+    found = open_fields(Path("a.nc"))
+    assert found["thetao_member"].dims == ("member", "time", "depth", "lat", "lon")
+    assert found["thetao"].attrs["units"] == "degC"
+    assert found.attrs["method"] == "assimilation_mmps"
+    assert json.loads(found.attrs["guidance_options"])["iterations"] == 2
+    assert json.loads(found.attrs["observations_dropped"]) == {"no error": 4}
+    assert found.attrs["observations_used"] == 20
+    code, told, error = command("run", table, "--out", "a.nc", *options)
+    assert code == 2
+    assert "a.nc" in error
+    assert "\n" not in error
+    assert command("run", table, "--out", "a.nc", "--overwrite", "--error", "0.4", *options)[1].count("24 kept") == 1
+
+
+def test_a_gridded_file_guides_or_is_the_condition(command: Command) -> None:
+    options = ("--members", "2", "--method", "dps", "--time", "2001-03-01:2001-03-05")
+    code, _, error = command("run", "gridded.nc", "--out", "a.nc", *options)
+    assert code == 0, error
+    alone = open_fields(Path("a.nc"))
+    assert alone.sizes["time"] == 1
+    code, _told, error = command("run", "gridded.nc", "--points", "points.csv", "--out", "b.zarr", *options)
+    assert code == 0, error
+    both = open_fields(Path("b.zarr"))
+    assert both.attrs["points"] == "points.csv"
+    assert alone.attrs["observations_read"] > both.attrs["observations_read"] == 24
+    assert not np.allclose(alone["thetao"], both["thetao"], equal_nan=True)
+
+
+def test_what_is_withheld_is_scored_and_calibrates_the_run(command: Command) -> None:
+    options = ("--members", "3", "--method", "dps", "--withhold", "0.3")
+    code, told, error = command("run", "points.csv", "--out", "a.nc", *options, "--buffer-km", "1")
+    assert code == 0, error
+    assert "spread_skill" in told
+    scores = json.loads(open_fields(Path("a.nc")).attrs["withheld_scores"])
+    assert scores["thetao"]["count"] == open_fields(Path("a.nc")).attrs["observations_withheld"] > 0
+    code, told, error = command("run", "points.csv", "--out", "b.nc", *options, "--calibrate")
+    assert code == 0, error
+    chosen = read_run(Path("run")).extra["assimilation"]["dps"]
+    assert len(chosen["tried"]) == 7
+    best = min(chosen["tried"], key=lambda one: abs(np.log(one["spread_skill"])))
+    assert best["inflation"] == chosen["inflation"] == open_fields(Path("b.nc")).attrs["error_inflation"]
+    code, told, error = command("run", "points.csv", "--out", "c.nc", *options)
+    xr.testing.assert_equal(open_fields(Path("b.nc")), open_fields(Path("c.nc")))
+    code, told, error = command("run", "points.csv", "--out", "d.nc", *options, "--calibrate")
+    assert code == 2
+    assert "--overwrite" in error
+
+
+REFUSED = {
+    "table as condition": ("points.csv --points points.csv", "has no grid"),
+    "method": ("points.csv --method kalman", "Unknown guidance method"),
+    "option": ("points.csv --set method.zeta=1", "no option 'zeta'"),
+    "set": ("points.csv --set iterations=1", "expected method.OPTION=VALUE"),
+    "share": ("points.csv --withhold 1.5", "share"),
+    "calibrate": ("points.csv --calibrate", "--withhold"),
+    "window": ("points.csv --window-days -1", "window_days"),
+    "inflation": ("points.csv --inflate-error 0", "inflation=0"),
+    "missing": ("nowhere.csv", "nowhere.csv"),
+    "period": ("points.csv --time 2001", "FIRST:LAST"),
+    "dates": ("points.csv --time 1999:2000", "None of the dates"),
+    "no dates": ("points.csv --time soon:later", "Cannot take the dates"),
+    "cells": ("points.csv --method repaint", "lie between cells"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_line_and_code_2(command: Command, case: str) -> None:
+    arguments, message = REFUSED[case]
+    code, _, error = command("run", *arguments.split(), "--out", "never.nc", "--members", "1")
+    assert code == 2, error
+    assert message in error.splitlines()[-1]
+    assert not Path("never.nc").exists()
+
+
+def test_what_is_no_diffusion_run_is_refused(command: Command) -> None:
+    code, _, error = command("shipped:ocean_oi", "points.csv", "--out", "never.nc")
+    assert code == 2
+    assert "cannot be guided" in error
+    shutil.rmtree("run")
+    assert command("run", "points.csv", "--out", "never.nc")[0] == 2

@@ -1,0 +1,101 @@
+"""The commands of learnt worlds as a user types them: a world is simulated, learnt, sampled and forecast."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+
+from driftfield.cli import main
+
+Command = Callable[..., tuple[int, str]]
+
+NETWORK = {"class": "CircleUNet", "widths": [4, 8], "depths": [1, 1], "embedding": 8}
+TRAINER = {
+    "class": "LightningTrainer",
+    "steps": 2,
+    "batch_size": 4,
+    "validate_every": 2,
+    "loggers": [],
+    "accelerator": "cpu",
+}
+DATA = {"archive": "world.nc", "targets": ["x"], "split": {"class": "TimeSplit", "validation": 0.2}}
+SAMPLER = {"class": "DPMSolverPP2M", "evaluations": 3}
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+    """Runs `driftfield ARGUMENTS` in this process and a folder of its own: exit code and what it says on stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["driftfield", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+        except SystemExit as end:
+            return (end.code if isinstance(end.code, int) else 1), capsys.readouterr().err.strip()
+        return 0, capsys.readouterr().err.strip()
+
+    return run
+
+
+def recipe(name: str, **learner: Any) -> None:
+    content = {"seed": 0, "data": DATA, **learner, "trainer": TRAINER}
+    Path(f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def test_a_world_is_learnt_and_forecast(command: Command) -> None:
+    pytest.importorskip("lightning")
+    assert command("simulate", "lorenz96", "world.nc", "--steps", "40")[0] == 0
+    shared = {"network": NETWORK, "normalizer": {"class": "ZScore"}, "validation_samples": 4}
+    recipe("emulator", emulator={"class": "DiffusionEmulator", **shared, "sampler": SAMPLER})
+    seen = {"observing": {"observe": {"x": "none"}}, "sampler": SAMPLER}
+    recipe("prior", reconstructor={"class": "DiffusionReconstructor", **shared, **seen})
+    for name in ("emulator", "prior"):
+        assert command("train", f"{name}.yaml", "--out", name)[0] == 0
+
+    assert command("sample", "prior", "--members", "5", "--out", "drawn.nc")[0] == 0
+    with xr.open_dataset("drawn.nc") as drawn:
+        assert drawn["x_member"].shape == (5, 1, 1, 40)
+        assert drawn.attrs["run"] == "prior"
+        assert np.isfinite(drawn["x_member"]).all()
+    assert command("sample", "prior", "--out", "drawn.nc")[0] == 2
+
+    forecast = ["forecast", "emulator", "world.nc", "--steps", "3", "--out", "f.nc"]
+    begun = ["--start", "2000-01-05T00", "--members", "4", "--perturb", "0.5"]
+    assert command(*forecast, *begun)[0] == 0
+    with xr.open_dataset("f.nc", decode_timedelta=False) as found:
+        assert found["x_member"].shape == (4, 3, 1, 40)
+        assert found.attrs["initial"] == "world.nc"
+        assert found.attrs["network_evaluations"] == 4
+    # an ensemble of states goes on from the file of another forecast
+    assert command("forecast", "emulator", "f.nc", "--start", "2000-01-05T18", "--steps", "2", "--out", "g.nc")[0] == 0
+    with xr.open_dataset("g.nc") as found:
+        assert found.sizes["member"] == 4
+
+    for arguments, message in (
+        ([*forecast, "--overwrite"], "40 dates"),
+        ([*forecast, *begun], "exists"),
+        ([*forecast, *begun, "--overwrite", "--perturb", "z=1"], "twice|0.5"),
+        ([*forecast, *begun, "--overwrite", "--sampler", "Euler"], "Unknown sampler"),
+        (["forecast", "prior", *forecast[2:], "--overwrite"], "does not step in time"),
+        (["sample", "emulator", "--out", "x.nc"], "Unknown reconstructor"),
+        (["forecast", "emulator", "missing.nc", *forecast[3:], "--overwrite"], "missing.nc"),
+        (["sample", "prior", "--members", "0", "--out", "x.nc"], "--members 0"),
+        (["sample", "prior", "--date", "soon", "--out", "x.nc"], "Cannot read the date"),
+    ):
+        code, said = command(*arguments)
+        assert code == 2, said
+        assert any(part in said for part in message.split("|")), said
+
+
+def test_a_recipe_trains_one_thing(command: Command) -> None:
+    recipe("both", emulator={"class": "DiffusionEmulator"}, reconstructor={"class": "Climatology"})
+    code, said = command("train", "both.yaml", "--out", "run")
+    assert code == 2
+    assert "a recipe trains one" in said
