@@ -138,12 +138,10 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=41, help="steps of a stretch")
     parser.add_argument("--members", type=int, default=8, help="of the smoother")
     parser.add_argument("--evaluations", type=int, help="of the smoother's sampler; the run's own by default")
-    parser.add_argument("--iterations", type=int, help="of the smoother's solver; the run's own by default")
     parser.add_argument("--no-peers", action="store_true")
     arguments = parser.parse_args()
     model = load_reconstructor(arguments.run) if (arguments.run / "run.json").exists() else None
     if isinstance(model, TrajectoryReconstructor):
-        model.iterations = arguments.iterations or model.iterations
         if arguments.evaluations:
             model.sampler = build("sampler", model.sampler_spec | {"evaluations": arguments.evaluations})
     else:

@@ -20,7 +20,13 @@ OBSERVING = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error"
 TRAINED: dict[str, dict[str, Any]] = {
     "DiffusionReconstructor": {"network": NETWORK, "observing": OBSERVING, "validation_samples": 4},
     "RegressionReconstructor": {"network": NETWORK, "observing": OBSERVING, "validation_samples": 4},
-    "TrajectoryReconstructor": {"network": NETWORK, "states": 3, "validation_samples": 4},
+    "TrajectoryReconstructor": {
+        "network": NETWORK,
+        "states": 3,
+        "validation_samples": 4,
+        "sampler": {"class": "DPMSolverPP2M", "evaluations": 16},
+        "guidance": {"method": "mmps", "iterations": 2},
+    },
     "ExpectationMaximisation": {
         "reconstructor": {
             "class": "DiffusionReconstructor",

@@ -1,10 +1,10 @@
 """Trajectories: one prior of short windows, and observations at any time that constrain the whole course.
 
     archive --> windows of 2k+1 states --train--> D(window)          nothing is observed: a prior, and no model equations
-    D(window) --WindowedDenoiser--> D(trajectory) --MMPSDenoiser, y = H x + e--> members of p(trajectory | all observations)
+    D(window) --WindowedDenoiser--> D(trajectory) --guidance, y = H x + e--> members of p(trajectory | all observations)
 
-(Rozet and Louppe 2023, "Score-based data assimilation"; moment matching of Rozet et al. 2024.) A member is one course in time,
-not a row of fields drawn date by date. The last state has seen the past alone, as that of a filter; the others are smoothed.
+(Rozet and Louppe 2023, "Score-based data assimilation".) A member is one course in time, not a row of fields drawn date by date.
+The last state has seen the past alone, as that of a filter; the others are smoothed.
 """
 
 __all__ = ["TrajectoryReconstructor", "state_numbers"]
@@ -31,8 +31,9 @@ from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import Denoiser, Observation, TrainingData
+from driftfield.interfaces import Denoiser, TrainingData
 from driftfield.networks.weights import copy_weights
+from driftfield.reconstruct.assimilation.methods import guidance_method
 from driftfield.reconstruct.diffusion import diffusion_model
 from driftfield.reconstruct.networked import Trainer
 from driftfield.reconstruct.output import assemble
@@ -40,8 +41,6 @@ from driftfield.reconstruct.state_windows import StateWindows, blank_batch, runs
 from driftfield.reconstruct.transitions import encoded_states
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler, conditional_mean
-from driftfield.sampling.guidance.mmps import MMPSDenoiser
-from driftfield.sampling.guidance.solvers import ConjugateGradients
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +57,8 @@ class TrajectoryReconstructor:
         states: Length 2k+1 of a window, odd.
         normalizer: Class and arguments of the normaliser of every variable.
         diffusion: As of `DiffusionReconstructor`.
-        sampler: Class and arguments.
-        iterations: Of the solver, at each evaluation of the sampler; each costs two evaluations of the network.
-        damping: Of `MMPSDenoiser`, against what the network's Jacobian lacks to be a covariance.
+        sampler: Class and arguments. New noise at every step mends what a window cannot know of states further off.
+        guidance: {method: NAME, options}: how observations enter (`reconstruct.assimilation.methods`).
         validation_samples: Fixed windows for validation.
     """
 
@@ -75,23 +73,26 @@ class TrajectoryReconstructor:
         normalizer: Mapping[str, Any] | None = None,
         diffusion: Mapping[str, Any] | None = None,
         sampler: Mapping[str, Any] | None = None,
-        iterations: int = 3,
-        damping: float = 0.3,
+        guidance: Mapping[str, Any] | None = None,
         validation_samples: int = 256,
     ) -> None:
-        for name, value in (("states", states), ("iterations", iterations), ("validation_samples", validation_samples)):
+        for name, value in (("states", states), ("validation_samples", validation_samples)):
             if type(value) is not int or value < 1:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
         if states % 2 == 0:
             raise ConfigurationError(f"Found states={states}: expected an odd number, so that a window has a middle.")
-        if isinstance(damping, bool) or not isinstance(damping, int | float) or not 0 <= damping < np.inf:
-            raise ConfigurationError(f"Found damping={damping!r}: expected a number, 0 or more.")
         self.network_spec, self.states = dict(network), states
-        self.iterations, self.damping = iterations, float(damping)
         self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
         self.diffusion = dict(diffusion or {})
-        self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 24})
+        self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2MSDE", "evaluations": 128})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
+        self.guidance_spec = dict(guidance or {"method": "sda", "sda_scale": 0.05})
+        if not isinstance(self.guidance_spec.get("method"), str):
+            raise ConfigurationError(
+                f"Found guidance={guidance!r}: expected a mapping with a method, such as {{method: sda}}."
+            )
+        options = {key: value for key, value in self.guidance_spec.items() if key != "method"}
+        self.guidance = guidance_method(self.guidance_spec["method"], options)
         self.validation_samples = validation_samples
         self.extra: dict[str, Any] = {}
         self._codec: FieldCodec | None = None
@@ -209,7 +210,7 @@ class TrajectoryReconstructor:
 
     def draw(
         self,
-        observation: Observation,
+        observed: Observed,
         domain: Tensor,
         dates: np.ndarray,
         *,
@@ -222,7 +223,7 @@ class TrajectoryReconstructor:
         """(member, state, channel, lat, lon) in network units, 0 outside the domain; member m depends on (seed, m).
 
         Arguments:
-            observation: Of fields (state channel, lat, lon), network units.
+            observed: Of fields (state channel, lat, lon), network units.
             domain: (channel, lat, lon).
             dates: (state, 2) fractions of the year and of the day; as many states as the trajectory has.
             members: Their numbers.
@@ -233,15 +234,21 @@ class TrajectoryReconstructor:
         length, channels = len(dates), len(self.codec.channels())
         names = [f"{c.variable}@{c.level} {state}" for state in range(length) for c in self.codec.channels()]
         some = max(1, batch_size // (length - self.states + 1))
+
+        def prior(count: int) -> Tensor:
+            noise = CellNoise(seed, range(count), ["prior"] * count, names, rows, columns)
+            with torch.no_grad():
+                return self.sampler.sample(self.denoiser(domain, dates, count, rows, columns), noise)
+
         numbers, parts = list(members), []
         for start in range(0, len(numbers), some):
             chosen = numbers[start : start + some]
             noise = CellNoise(seed, chosen, ["trajectory"] * len(chosen), names, rows, columns)
-            prior = self.denoiser(domain, dates, len(chosen), rows, columns)
-            guided = MMPSDenoiser(prior, observation, solver=ConjugateGradients(self.iterations), damping=self.damping)
+            denoiser = self.denoiser(domain, dates, len(chosen), rows, columns)
+            guided = self.guidance.guide(denoiser, observed, noise(0), prior)
             with torch.no_grad():
-                mean = conditional_mean(guided, noise(0))
-                z = self.sampler.sample(guided, noise, initial=mean)
+                mean = conditional_mean(guided, noise(0)) if self.guidance.starts_at_posterior else None
+                z = self.guidance.sampler(self.sampler).sample(guided, noise, initial=mean)
             whole = z.view(len(chosen), length, channels, *z.shape[2:])
             parts.append(torch.where(domain, whole, 0))
         return torch.cat(parts)
@@ -262,7 +269,8 @@ class TrajectoryReconstructor:
             "run_class": type(self).__name__,
             "recipe_hash": self.extra.get("recipe_hash", ""),
             "sampler": type(self.sampler).__name__,
-            "network_evaluations": (self.sampler.evaluations + 1) * (1 + 2 * self.iterations),
+            "guidance": self.guidance_spec["method"],
+            "network_evaluations": self.guidance.sampler(self.sampler).evaluations * (1 + 2 * self.guidance.products),
             "window_states": self.states,
         }
 
@@ -301,8 +309,7 @@ class TrajectoryReconstructor:
             "normalizer": self.normalizer,
             "diffusion": self.diffusion,
             "sampler": self.sampler_spec,
-            "iterations": self.iterations,
-            "damping": self.damping,
+            "guidance": self.guidance_spec,
             "validation_samples": self.validation_samples,
         }
         write_run(folder, type(self).__name__, arguments, arrays, self.extra | {"codec": description})
