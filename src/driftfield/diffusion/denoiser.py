@@ -37,11 +37,11 @@ class Preconditioning:
         visible: Bool[Tensor, "batch channel *space"] | None = None,
     ) -> Float[Tensor, "batch channel *space"]:
         """E[x | x_t] from `network(scaled x_t, c_noise)`; x_t is 0 where it is not `visible`."""
-        alpha, sigma = (part.view(-1, *[1] * (x_t.ndim - 1)) for part in self.schedule.alpha_sigma(t))
-        c_in = torch.rsqrt(alpha**2 * self.sd**2 + sigma**2)
-        c_noise = torch.log(sigma / alpha).flatten() / 4
+        alpha, sigma = self.schedule.alpha_sigma(t)
+        c_noise = torch.log(sigma / alpha) / 4
+        alpha, sigma = (part.view(-1, *[1] * (x_t.ndim - 1)) for part in (alpha, sigma))
         # fp32: the error is divided by s below, which a half-precision prediction would not survive
-        prediction = network(c_in * x_t, c_noise).float()
+        prediction = network(x_t / torch.hypot(self.sd * alpha, sigma), c_noise).float()
         clean = self.parameterization.clean(prediction, x_t, alpha, sigma)
         return clean if visible is None else torch.where(visible, clean, self.sd * prediction)
 

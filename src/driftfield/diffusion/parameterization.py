@@ -131,10 +131,11 @@ class EDMParameterization(Parameterization):
         return (s * x - self.sd**2 * eps) / (self.sd * torch.sqrt(s**2 + self.sd**2))
 
     def clean(self, prediction: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-        s = sigma / alpha
-        total = s**2 + self.sd**2
-        # in place: a new field costs three times a pass over an old one
-        return (self.sd**2 / (total * alpha) * x_t).addcmul_(s * self.sd / torch.sqrt(total), prediction)
+        signal = self.sd * alpha
+        total = torch.hypot(signal, sigma)
+        # in place, since a new field costs three passes over an old one; the prediction first, whose layout in memory the walk
+        # then keeps
+        return (self.sd * sigma / total * prediction).addcmul_(self.sd * signal / total**2, x_t)
 
     def clean_error_scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         s = sigma / alpha
