@@ -40,7 +40,7 @@ Convention = Literal["variance_preserving", "edm", "flow"]
 
 def noise_level(gamma: Tensor) -> Tensor:
     """s = exp(-gamma / 2), the noise standard deviation relative to the signal."""
-    return torch.exp(-gamma / 2)
+    return torch.exp(-0.5 * gamma)
 
 
 class Schedule(ABC):
