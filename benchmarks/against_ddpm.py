@@ -69,10 +69,10 @@ def their_model(wanted: int, device: str) -> nn.Module:
             down_block_types=("DownBlock2D", "DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
             up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D", "UpBlock2D"),
             layers_per_block=1,
-            norm_num_groups=8,
+            norm_num_groups=4,
         )
 
-    width = min(range(8, 128, 8), key=lambda width: abs(parameters(make(width)) - wanted))
+    width = min(range(8, 128, 4), key=lambda width: abs(parameters(make(width)) - wanted))
     return make(width).to(device, memory_format=torch.channels_last)
 
 
