@@ -92,7 +92,7 @@ def test_our_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError("no engine")
 
     monkeypatch.setattr(pd, "read_parquet", missing)
-    with pytest.raises(MissingExtraError, match="pyarrow"):
+    with pytest.raises(MissingExtraError, match="parquet"):
         read_observations(tmp_path / "three.parquet")
 
 

@@ -152,7 +152,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except ImportError as error:
         raise MissingExtraError(
-            f"Reading {path} needs a library for Parquet: install pyarrow, or write the table as .csv or .nc."
+            f"Reading {path} needs a library for Parquet: pip install 'driftfield[parquet]', or write the table as .csv or .nc."
         ) from error
     except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
         raise FileFormatError(f"Cannot read {path} as Parquet: {error}. Check that the file is complete.") from error
