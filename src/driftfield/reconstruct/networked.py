@@ -8,6 +8,7 @@ __all__ = ["NetworkReconstructor", "Trainer"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,16 +24,15 @@ from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observations import observation_batch
 from driftfield.data.observing import ObservingSystem
 from driftfield.errors import ConfigurationError, FileFormatError, suggest
-from driftfield.evaluate.ensembles import crps_fair
-from driftfield.evaluate.scores import mae, psnr, rmse, ssim
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.networks.weights import copy_weights
 from driftfield.reconstruct.bounds import clipped
 from driftfield.reconstruct.calibration import Calibration
 from driftfield.reconstruct.first_guess import FirstGuess, check_keys
-from driftfield.reconstruct.output import Estimate, assemble
+from driftfield.reconstruct.output import Estimate, assemble, joined
 from driftfield.reconstruct.training_samples import Trainer, TrainingSamples
+from driftfield.reconstruct.validation_scores import validation_scores
 from driftfield.registry import build
 
 
@@ -201,29 +201,9 @@ class NetworkReconstructor(ABC):
         return network.to(memory_format=torch.channels_last)
 
     def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
-        """Scores of a small ensemble over the held-out cells of fixed samples, physical units up to the mean."""
-        scale = self._scale()
-        rows, columns = np.arange(batch.target.shape[-2]), np.arange(batch.target.shape[-1])
+        """Scores of a small ensemble of fixed samples."""
         members = range(4 if self.spreads else 1)
-        means, _, parts = zip(
-            *(
-                self.estimate(batch[i : i + 1], members=members, seed=seed, stamp=str(i), rows=rows, columns=columns)
-                for i in range(len(batch))
-            ),
-            strict=True,
-        )
-        drawn = torch.stack(parts, dim=1)
-        dims = ("time", "channel", "lat", "lon")
-        truth = xr.DataArray(batch.target.cpu().numpy() * scale, dims=dims)
-        mask = xr.DataArray(batch.held_out.cpu().numpy(), dims=dims)
-        ensemble = xr.DataArray(drawn.cpu().numpy() * scale, dims=("member", *dims))
-        stated = [mean for mean in means if mean is not None]
-        mean = xr.DataArray(torch.stack(stated).cpu().numpy() * scale, dims=dims) if stated else ensemble.mean("member")
-        scores = {"rmse": rmse, "mae": mae, "psnr": psnr, "ssim": ssim}
-        figures = {f"validation_{name}": float(score(mean, truth, mask=mask)) for name, score in scores.items()}
-        figures["validation_crps"] = float(crps_fair(ensemble, truth, mask=mask))
-        # a gappy archive can leave nothing to hide in these samples
-        return {name: value for name, value in figures.items() if np.isfinite(value)}
+        return validation_scores(partial(self.estimate, members=members, seed=seed), batch, self._scale())
 
     def _scale(self) -> np.ndarray:
         """(channel, 1, 1): standard deviation of a network unit in physical units."""
@@ -283,7 +263,7 @@ class NetworkReconstructor(ABC):
             found.append(self._decoded(estimate, stamps[[time]], rows, columns))
         result = assemble(
             observations if times is None else observations.isel(time=chosen),
-            {n: _joined([one[n] for one in found], "depth" in observations[n].dims) for n in codec.targets},
+            {n: joined([one[n] for one in found], "depth" in observations[n].dims) for n in codec.targets},
             method=self.method,
             seed=seed,
             members=members,
@@ -387,16 +367,6 @@ class NetworkReconstructor(ABC):
         if self.codec is None:
             raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
         return self.codec
-
-
-def _joined(estimates: Sequence[Estimate], depth: bool) -> Estimate:
-    """The estimates of all dates of one variable, with a time axis, and a depth axis only where the variable has one."""
-    joined: list[np.ndarray | None] = []
-    for part, axis in zip(zip(*estimates, strict=True), (0, 0, 1), strict=True):
-        given = [one for one in part if one is not None]
-        stacked = np.stack(given, axis=axis) if given else None
-        joined.append(stacked if stacked is None or depth else stacked[..., 0, :, :])
-    return joined[0], joined[1], joined[2]
 
 
 def _stamp(time: Any) -> str:

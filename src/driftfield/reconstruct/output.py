@@ -8,9 +8,9 @@ float32, NaN outside the domain and nowhere else; coordinates, names and units a
 attributes say who made it: method, seed, members, version, date.
 """
 
-__all__ = ["Estimate", "assemble"]
+__all__ = ["Estimate", "assemble", "joined"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -138,3 +138,18 @@ def _provenance(method: str, seed: int, members: int) -> dict[str, Any]:
         "members": int(members),
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+
+def joined(estimates: Sequence[Estimate], depth: bool) -> Estimate:
+    """The estimates of all dates of one variable, with a time axis, and a depth axis only where the variable has one.
+
+    Arguments:
+        estimates: Per date ([member,] level, lat, lon).
+        depth: Whether the variable has a depth axis.
+    """
+    parts: list[np.ndarray | None] = []
+    for part, axis in zip(zip(*estimates, strict=True), (0, 0, 1), strict=True):
+        given = [one for one in part if one is not None]
+        stacked = np.stack(given, axis=axis) if given else None
+        parts.append(stacked if stacked is None or depth else stacked[..., 0, :, :])
+    return parts[0], parts[1], parts[2]
