@@ -4,23 +4,28 @@
 
 40 variables, F = 8, steps of .05, observation error 1; all variables every step, every second variable every step, and all
 variables every fourth step. Numbers are time-mean RMSE at the observation times, and spread / RMSE in brackets. Each peer's
-inflation is the best of a few on a series of its own. The smoother is scored over independent stretches of `--length` steps; its
-last state has seen past observations only, as a filter has, but no more of them than the stretch holds.
+inflation is the best of a few on a series of its own. A filter on a learned step (`--emulators`) stands beside the same filter on
+the equations, on the very same series. The smoother is scored over independent stretches of `--length` steps; its last state has
+seen past observations only, as a filter has, but no more of them than the stretch holds. The stretches have another seed than
+those that its constants were chosen on (`--tuning`).
 """
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from driftfield.data.synthetic.lorenz import Lorenz96, simulate_lorenz
-from driftfield.reconstruct import load_reconstructor
+from driftfield.interfaces import Dynamics
+from driftfield.reconstruct import DiffusionEmulator, load_emulator, load_reconstructor
 from driftfield.reconstruct.assimilation import (
     ETKF,
+    EmulatorDynamics,
     EnsembleFilter,
     Localisation,
     Observing,
@@ -32,6 +37,10 @@ from driftfield.registry import build
 
 ERROR = 1.0
 WORLD = Lorenz96()
+START = np.datetime64("2000-01-01", "s")
+"""Date of the first states of a series; that of the archive which an emulator learned from, but nothing asks for it."""
+TUNING, SCORING = 987_654, 123_456
+"""Seeds of the stretches."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,10 @@ PEERS: dict[str, tuple[int, Callable[[float], EnsembleFilter], Sequence[float]]]
 }
 
 
+LEARNED_INFLATIONS = (1.01, 1.02, 1.04, 1.07)
+"""Of a filter whose step has an error of its own."""
+
+
 def twin(
     setting: Setting, cycles: int, members: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Observing]:
@@ -72,25 +85,59 @@ def twin(
     return truth, observing.draw(truth, rng), ensemble, observing
 
 
-def scored(method: EnsembleFilter, setting: Setting, cycles: int, members: int, seed: int) -> list[tuple[float, float]]:
-    """(RMSE, spread / RMSE) per lag."""
+def scored(
+    method: EnsembleFilter, setting: Setting, cycles: int, members: int, seed: int, dynamics: Dynamics = WORLD
+) -> list[tuple[float, float]]:
+    """(RMSE, spread / RMSE) per lag; the truth follows the equations, the ensemble the dynamics."""
     truth, y, ensemble, observing = twin(setting, cycles, members, seed)
-    found = assimilate(WORLD, method, ensemble, y, observing, steps=setting.steps, lags=setting.lags, seed=seed)
-    return found.scores(truth, spin_up=200)
+    found = assimilate(dynamics, method, ensemble, y, observing, steps=setting.steps, lags=setting.lags, seed=seed)
+    return found.scores(truth, spin_up=min(200, cycles // 4))
+
+
+def learned_rows(runs: Sequence[Path], setting: Setting, cycles: int, evaluations: int) -> Iterator[str]:
+    """The square-root filter on the equations and on every learned step, on one series; each with an inflation of its own."""
+    label = "ETKF, 40 members"
+    members, make, inflations = PEERS[label]
+
+    def equations() -> tuple[Dynamics, str]:
+        return WORLD, "the equations"
+
+    for step in (equations, *(partial(learned_step, run, evaluations) for run in runs)):
+        # a tuning costs as much as it steps
+        trial, tried = (1500, inflations) if step is equations else (300 // setting.steps, LEARNED_INFLATIONS)
+        inflation = tuned(make, tried, setting, members, trial, step)
+        dynamics, name = step()
+        begun = time.process_time()
+        scores = scored(make(inflation), setting, cycles, members, 2, dynamics)
+        seconds = time.process_time() - begun
+        yield line(f"{label}, {name}, inflation {inflation:g}, {1e3 * seconds / cycles:.0f} ms a cycle", scores)
+
+
+def learned_step(run: Path, evaluations: int) -> tuple[Dynamics, str]:
+    """An emulator as dynamics, and what to call it; a stochastic one draws with `evaluations`, and one more for its mean."""
+    emulator = load_emulator(run)
+    if isinstance(emulator, DiffusionEmulator):
+        emulator.sampler = build("sampler", emulator.sampler_spec | {"evaluations": evaluations})
+    return EmulatorDynamics(emulator, START), emulator.method
 
 
 def tuned(
-    make: Callable[[float], EnsembleFilter], inflations: Sequence[float], setting: Setting, members: int
+    make: Callable[[float], EnsembleFilter],
+    inflations: Sequence[float],
+    setting: Setting,
+    members: int,
+    cycles: int = 1500,
+    step: Callable[[], tuple[Dynamics, str]] = lambda: (WORLD, ""),
 ) -> float:
-    """The inflation with the least filter error on a series that is not scored."""
+    """The inflation with the least filter error on a series that is not scored; a learned step starts anew for each."""
     filtering = Setting(setting.label, setting.variables, setting.steps, (0,))
-    errors = {factor: scored(make(factor), filtering, 1500, members, seed=1)[0][0] for factor in inflations}
+    errors = {factor: scored(make(factor), filtering, cycles, members, 1, step()[0])[0][0] for factor in inflations}
     return min(errors, key=lambda factor: errors[factor])
 
 
-def stretches(setting: Setting, cases: int, length: int) -> list[tuple[np.ndarray, xr.Dataset]]:
+def stretches(setting: Setting, cases: int, length: int, seed: int) -> list[tuple[np.ndarray, xr.Dataset]]:
     """(truth (time, variable), observation file) of independent stretches, 100 steps between them; none was trained on."""
-    record = simulate_lorenz(WORLD, steps=cases * (length + 100), seed=987_654)
+    record = simulate_lorenz(WORLD, steps=cases * (length + 100), seed=seed)
     rng = np.random.default_rng(3)
     found = []
     for case in range(cases):
@@ -106,12 +153,12 @@ def stretches(setting: Setting, cases: int, length: int) -> list[tuple[np.ndarra
 
 
 def smoothed(
-    model: TrajectoryReconstructor, setting: Setting, cases: int, length: int, members: int
+    model: TrajectoryReconstructor, setting: Setting, cases: int, length: int, members: int, seed: int
 ) -> tuple[list[tuple[float, float]], float]:
     """(RMSE, spread / RMSE) per lag, and seconds per stretch."""
     errors, spreads = [], []
     start = time.perf_counter()
-    for truth, observations in stretches(setting, cases, length):
+    for truth, observations in stretches(setting, cases, length, seed):
         drawn = model.reconstruct(observations, members=members, seed=0)["x_member"].values[:, :, 0]
         errors.append((drawn.mean(0) - truth) ** 2)
         # the mean of a finite ensemble is itself off by its spread over the root of the members
@@ -139,7 +186,17 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=8, help="of the smoother")
     parser.add_argument("--evaluations", type=int, help="of the smoother's sampler; the run's own by default")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument(
+        "--tuning", action="store_true", help="score the smoother on the stretches its constants were chosen on"
+    )
+    emulators = [Path("runs/lorenz96_deterministic"), Path("runs/lorenz96_emulator")]
+    parser.add_argument("--emulators", type=Path, nargs="*", default=emulators, help="runs whose step filters take")
+    parser.add_argument(
+        "--learned-cycles", type=int, default=1000, help="observation times of filters on a learned step"
+    )
+    parser.add_argument("--learned-evaluations", type=int, default=3, help="of the sampler of a stochastic emulator")
     arguments = parser.parse_args()
+    emulators = [run for run in arguments.emulators if (run / "run.json").exists()]
     model = load_reconstructor(arguments.run) if (arguments.run / "run.json").exists() else None
     if isinstance(model, TrajectoryReconstructor):
         if arguments.evaluations:
@@ -155,8 +212,13 @@ def main() -> None:
             inflation = tuned(make, inflations, setting, members)
             scores = scored(make(inflation), setting, arguments.cycles, members, seed=2)
             print(line(f"{label}, inflation {inflation:g}", scores), flush=True)
+        # a cycle of four steps is four times the work
+        cycles = arguments.learned_cycles if setting.steps == 1 else arguments.learned_cycles // 2
+        for row in learned_rows(emulators, setting, cycles, arguments.learned_evaluations) if emulators else ():
+            print(row, flush=True)
         if isinstance(model, TrajectoryReconstructor):
-            scores, seconds = smoothed(model, setting, arguments.cases, arguments.length, arguments.members)
+            seed = TUNING if arguments.tuning else SCORING
+            scores, seconds = smoothed(model, setting, arguments.cases, arguments.length, arguments.members, seed)
             print(line(f"learned prior, {arguments.members} members, {seconds:.0f} s a stretch", scores), flush=True)
 
 

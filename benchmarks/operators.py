@@ -1,12 +1,18 @@
-"""What does it cost to observe a field at points? Time and memory of H and H' from 10^3 to 10^5 observations on 128 x 128 cells.
+"""What does it cost to observe a field at points? Time and memory of H and H' from 10^3 to 10^5 observations on 128 x 128 cells,
+and of an analysis that uses them: moment matching with 5 products with the Jacobian in every evaluation.
 
-Cost must grow at most linearly in the observations and linearly in the members. The peer is the product with the same matrix
+Cost must grow at most linearly in the observations and linearly in the members. The peer of H is the product with the same matrix
 written out in full, as far as it fits (10^4 observations: 1.3 GB in double precision, .66 GB in single).
 
     python benchmarks/operators.py [--out docs/operators-benchmark.md]
+
+The network of the analyses is tiny and untrained, so that what the observations cost is seen beside it; its walk is short. Each
+analysis is a process of its own, and its peak of resident memory counts from where it began.
 """
 
 import argparse
+import multiprocessing
+import resource
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -18,13 +24,23 @@ import xarray as xr
 
 from driftfield.data.observing_operators.checks import check
 from driftfield.data.observing_operators.grid import StateGrid
-from driftfield.data.observing_operators.operators import SparseOperator
+from driftfield.data.observing_operators.operators import Observed, SparseOperator
 from driftfield.data.observing_operators.table import ObservationTable
 from driftfield.data.observing_operators.tracks import tracks
 from driftfield.diffusion.covariance import DiagonalCovariance, along_track
+from driftfield.diffusion.denoiser import NetworkDenoiser, Preconditioning
+from driftfield.diffusion.parameterization import EDMParameterization
+from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.fields import Channel
+from driftfield.networks import ResidualUNet
+from driftfield.sampling import DPMSolverPP2M
+from driftfield.sampling.guidance.mmps import MMPSDenoiser
+from driftfield.sampling.guidance.solvers import ConjugateGradients
+from driftfield.testing import tiny_batch
 
 SIZE, MEMBERS = 128, 16
+EVALUATIONS, ITERATIONS = 4, 5
+ANALYSES = (1_000, 10_000, 100_000)
 COUNTS = (1_000, 3_000, 10_000, 30_000, 100_000)
 DENSE_LIMIT = 3_000
 DATES = xr.DataArray(np.array(["2020-01-05"], dtype="datetime64[us]"), dims="time")
@@ -120,11 +136,66 @@ def full_matrix(grid: StateGrid) -> tuple[float, float]:
     return milliseconds(lambda: x.flatten(1) @ matrix.mT), matrix.numel() * 4 / 2**20
 
 
+def analysis(n: int, members: int) -> tuple[float, float]:
+    """Seconds of a walk that n observations guide, and its peak MB, the building of H included."""
+    before, grid = _peak(), world()
+    _, operator, _ = check(table(n), grid, DATES)
+    torch.manual_seed(0)
+    shape = (members, *grid.shape)
+    network = ResidualUNet(grid.shape[0], widths=(8, 16), depths=(1, 1), condition_depths=(1, 1), embedding=8).eval()
+    known = tiny_batch(members, channels=grid.shape[0], covariates=0, shape=(SIZE, SIZE))
+    with torch.no_grad():
+        encoded = network.encode(known)
+        y = operator(torch.randn(1, *grid.shape))[0] + 0.1 * torch.randn(operator.size)
+    prior = NetworkDenoiser(
+        Preconditioning(LogLinearSchedule(), EDMParameterization()),
+        lambda x, c_noise: network(x, c_noise, encoded),
+        torch.from_numpy(np.broadcast_to(grid.domain, shape).copy()),
+    )
+    observed = Observed(operator, y, DiagonalCovariance(torch.full((operator.size,), 0.01)))
+    # no tolerance: all iterations are made
+    guided = MMPSDenoiser(prior, observed, solver=ConjugateGradients(ITERATIONS, tolerance=0.0))
+    eps = torch.randn(shape)
+    start = time.process_time()
+    with torch.no_grad():
+        DPMSolverPP2M(EVALUATIONS).sample(guided, lambda number: eps)
+    return time.process_time() - start, _peak() - before
+
+
+def _peak() -> float:
+    """MB, the most that was resident so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def analyses() -> list[str]:
+    """The table of analyses, and how it grows."""
+    lines = ["| observations | members | s | s per evaluation and member | peak MB |", "|" + "---:|" * 5]
+    took: dict[tuple[int, int], float] = {}
+    for members in (4, 16):
+        for n in ANALYSES:
+            with multiprocessing.get_context("fork").Pool(1) as alone:
+                took[n, members], peak = alone.apply(analysis, (n, members))
+            each = took[n, members] / (EVALUATIONS * members)
+            lines.append(f"| {n:,} | {members} | {took[n, members]:.1f} | {each:.3f} | {peak:,.0f} |")
+    few, many = ANALYSES[0], ANALYSES[-1]
+    return [
+        *lines,
+        "",
+        f"A walk of {EVALUATIONS} evaluations, {ITERATIONS} products with the Jacobian in each; a tiny untrained network. "
+        f"From 10³ to 10⁵ observations {took[many, 16] / took[few, 16]:.2f} times as long with 16 members; from 4 to 16 members "
+        f"{took[many, 16] / took[many, 4]:.1f} times at 10⁵ observations.",
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="Write the table as Markdown.")
     out = parser.parse_args().out
     torch.manual_seed(0)
+    # one core, and no pool of threads that the processes of the analyses would inherit
+    torch.set_num_threads(1)
+    # before anything else, so that they inherit little memory
+    analysed = analyses()
     grid = world()
     head = "| observations | used | build s | peak MB | H ms | H' ms | held MB | R⁻¹ ms | tracks: prepare s | R⁻¹ ms |"
     lines = [head, "|" + "---:|" * 10]
@@ -144,6 +215,10 @@ def main() -> None:
         f"H grows {growth:.1f}-fold; from 4 to 64 members, at 10⁵ observations, {per_member[1] / per_member[0]:.1f}-fold.",
         f"The full matrix of {DENSE_LIMIT:,} observations takes {took:.1f} ms and {size:,.0f} MB; the sparse one "
         f"{rows[1][3]:.2f} ms and {rows[1][5]:.2f} MB.",
+        "",
+        "## An analysis",
+        "",
+        *analysed,
     ]
     text = "\n".join(lines)
     print(text)

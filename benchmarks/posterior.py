@@ -167,7 +167,9 @@ def cliff() -> list[str]:
         "## The cliff of SDA\n",
         "CRPS by `sda_scale`; in brackets what the walk would have ended with, had the guard not stopped it (32 members, 1 "
         "truth). A correction overshoots when (1 - s'/s) / sda_scale > 2, at the levels where the observations' error is "
-        "small against the noise; `limit` is the constant at which that begins. Above it SDA holds, and is too wide.\n",
+        "small against the noise; `limit` is the constant at which that begins. Above it SDA holds, and is too wide. The "
+        "guard errs on the safe side: near the limit it also stops walks that would have ended well (numbers in brackets that "
+        "are no larger than those beside them).\n",
     ]
     scales = (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 1.0)
     lines.append(f"| field | error | steps | limit | {' | '.join(f'{scale:g}' for scale in scales)} |")

@@ -1,8 +1,10 @@
 """Spread error of every sampler on exact Gaussians, and agreement of all samplers on one trained checkpoint.
 
     python benchmarks/samplers.py [--run shipped:ocean_diffusion] [--members 12] [--cases 3]
+    python benchmarks/samplers.py --climate runs/lorenz96_unconditional [--draws 2000]
 
-The peer is DPM-Solver++ 2M at 256 evaluations: ratios of RMSE, CRPS and spread to it over the hidden cells.
+The peer is DPM-Solver++ 2M at 256 evaluations: ratios of RMSE, CRPS and spread to it over the hidden cells; of a run that draws
+a climate, differences of mean and standard deviation with their standard errors over pairs of draws from the same first noise.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from driftfield.data.synthetic.ocean import simulate_ocean
@@ -19,6 +22,7 @@ from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.evaluate.ensembles import crps_fair
 from driftfield.evaluate.scores import rmse
 from driftfield.reconstruct import load_reconstructor, shipped_run
+from driftfield.reconstruct.unconditional import draw_unconditionally
 from driftfield.registry import build
 
 EXACT = ("EulerSampler", "HeunSampler", "DPMSolverPP2M", "DDIMSampler")
@@ -29,6 +33,7 @@ TRAINED = [
     ("DDPMSampler", 256),
     ("DPMSolverPP2M", 20),
 ]
+CLIMATE = [*TRAINED[:4], ("DDIMSampler", 512), ("DDPMSampler", 512), TRAINED[4]]
 
 
 def exact() -> None:
@@ -70,12 +75,47 @@ def trained(run: str, members: int, cases: int) -> None:
         print(f"| {name} | {evaluations} | {ratios} | {seconds:.0f} |", flush=True)
 
 
+def influence(x: np.ndarray) -> np.ndarray:
+    """(2, draw) what each draw adds to the mean and to the standard deviation of all numbers of x (draw, ...).
+
+    Its mean over draws are these two; its scatter is their sampling error, and that of a difference of two samplers in pairs.
+    """
+    flat = x.reshape(len(x), -1).astype(float)
+    sd = flat.std()
+    return np.stack([flat.mean(1), sd + (((flat - flat.mean()) ** 2).mean(1) - sd**2) / (2 * sd)])
+
+
+def with_error(parts: np.ndarray) -> str:
+    """Mean of parts (draw,) and its standard error."""
+    return f"{parts.mean():.4f} ± {parts.std(ddof=1) / math.sqrt(len(parts)):.4f}"
+
+
+def climate(run: Path, draws: int) -> None:
+    """Mean and standard deviation of what every sampler makes of no observations."""
+    model = load_reconstructor(run)
+    peer: np.ndarray | None = None
+    print("| sampler | evaluations | mean | standard deviation | mean - peer's | standard deviation - peer's |")
+    print("|---|---|---|---|---|---|")
+    for name, evaluations in CLIMATE:
+        model.sampler = build("sampler", {"class": name, "evaluations": evaluations})  # type: ignore[attr-defined]
+        drawn = draw_unconditionally(model, members=draws, seed=0, batch_size=256)  # type: ignore[arg-type]
+        found = influence(np.concatenate([drawn[f"{target}_member"].values for target in model.codec.targets]))  # type: ignore[attr-defined]
+        peer = found if peer is None else peer
+        parts = [*found, *(found - peer)]
+        print(f"| {name} | {evaluations} | {' | '.join(map(with_error, parts))} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default="shipped:ocean_diffusion")
     parser.add_argument("--members", type=int, default=12)
     parser.add_argument("--cases", type=int, default=3)
+    parser.add_argument("--climate", type=Path, help="a run that draws states from nothing")
+    parser.add_argument("--draws", type=int, default=2000)
     arguments = parser.parse_args()
+    if arguments.climate is not None:
+        climate(arguments.climate, arguments.draws)
+        return
     exact()
     trained(arguments.run, arguments.members, arguments.cases)
 

@@ -65,6 +65,12 @@ def test_a_world_is_learnt_and_forecast(command: Command) -> None:
         assert drawn.attrs["run"] == "prior"
         assert np.isfinite(drawn["x_member"]).all()
     assert command("sample", "prior", "--out", "drawn.nc")[0] == 2
+    around = ["sample", "prior", "--around", "world.nc", "--date", "2000-01-05T00", "--members", "3"]
+    assert command(*around, "--start-level", "0.02", "--out", "around.nc")[0] == 0
+    with xr.open_dataset("around.nc") as drawn, xr.open_dataset("world.nc") as world:
+        assert drawn["x_member"].shape == (3, 1, 1, 40)
+        assert (drawn.attrs["around"], drawn.attrs["network_evaluations"]) == ("world.nc", 3)
+        assert float(abs(drawn["x_member"] - world["x"].sel(time=drawn["time"])).max()) < 1
 
     forecast = ["forecast", "emulator", "world.nc", "--steps", "3", "--out", "f.nc"]
     begun = ["--start", "2000-01-05T00", "--members", "4", "--perturb", "0.5"]
@@ -84,7 +90,9 @@ def test_a_world_is_learnt_and_forecast(command: Command) -> None:
         ([*forecast, *begun, "--overwrite", "--perturb", "z=1"], "twice|0.5"),
         ([*forecast, *begun, "--overwrite", "--sampler", "Euler"], "Unknown sampler"),
         (["forecast", "prior", *forecast[2:], "--overwrite"], "does not step in time"),
-        (["sample", "emulator", "--out", "x.nc"], "Unknown reconstructor"),
+        (["sample", "emulator", "--out", "x.nc"], "Use `driftfield forecast`"),
+        (["sample", "prior", "--around", "world.nc", "--out", "x.nc"], "--start-level S together"),
+        (["sample", "prior", "--states", "7", "--out", "x.nc"], "leave out --states"),
         (["forecast", "emulator", "missing.nc", *forecast[3:], "--overwrite"], "missing.nc"),
         (["sample", "prior", "--members", "0", "--out", "x.nc"], "--members 0"),
         (["sample", "prior", "--date", "soon", "--out", "x.nc"], "Cannot read the date"),

@@ -18,9 +18,11 @@ from driftfield.compare.settings import content_hash
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError, DataError, ExistsError
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.recipe import as_recipe
 from driftfield.reconstruct import load_reconstructor
 from driftfield.reconstruct.baselines.linear import LinearInterpolation
 from driftfield.reconstruct.calibration import Calibration, LevelMap
+from driftfield.reconstruct.fitting import fit_recipe
 from driftfield.registry import build
 from driftfield.testing import tiny_ocean
 
@@ -166,6 +168,46 @@ def test_methods_may_learn_from_what_a_setting_shows_and_from_nothing_else(make:
     np.testing.assert_array_equal(spoiled["sst"].values, seen["sst"].values)
 
 
+def test_a_method_may_not_start_from_a_run_that_saw_hidden_cells(make: Make, tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    from driftfield.cli.shared import register
+
+    register(training=True)
+    data = {"archive": "truth.nc", "targets": ["sst"], "split": {"class": "TimeSplit", "validation": 0.2}}
+    network = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1]}
+    reconstructor = {"class": "RegressionReconstructor", "network": network, "observing": {"observe": {"sst": "all"}}}
+    trainer = {"class": "LightningTrainer", "steps": 2, "initial": "runs/start"}
+    own = {"data": data, "reconstructor": reconstructor, "trainer": trainer}
+    (tmp_path / "unet.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    start = tmp_path / "runs" / "start"
+
+    def note(**parts: Any) -> str:
+        spec = {"recipe": "unet.yaml", "run": "runs/unet"} | parts
+        comparison = make(
+            data=data, truth={}, learn_from="transplanted",
+            settings={"transplanted": {"transplant": {"lag": 3, "most": 1.0}}},
+            methods={"climatology": {"class": "Climatology"}, "unet": spec, "start": {"run": "runs/start"}},
+        )  # fmt: skip
+        return " ".join(run_comparison(comparison).notes)
+
+    assert "unet is made from runs/start, which holds no run" in note()
+    content = {"data": data | {"archive": str(tmp_path / "truth.nc")}, "reconstructor": {"class": "Climatology"}}
+    fit_recipe(as_recipe(content, start), start, source="a test")
+    assert "unet is made from runs/start, which has learnt from cells that are held out here" in note()
+    assert "start is made from runs/start, which has learnt" in note()  # nor may it stand in the table itself
+    # one that this comparison has fitted carries the mark of the visible cells
+    mended = note(set={"trainer.initial": "runs/tiny_climatology"})
+    assert "unet: its network is not trained yet" in mended
+    # simulated before, another archive is fine; a run behind a run is followed
+    write_dataset(tiny_ocean(times=20, seed=1), tmp_path / "other.nc")
+    content["data"] = data | {"archive": "other.nc"}
+    fit_recipe(as_recipe(content, start), start, source="a test")
+    assert "unet: its network is not trained yet" in note()
+    content["reconstructor"] = {"class": "Climatology", "run": "runs/behind"}
+    (start / "recipe.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert "made from runs/behind, which holds no run" in note()
+
+
 def test_a_calibrated_run_has_a_raw_row_beside_it(make: Make, tmp_path: Path) -> None:
     methods = {"climatology": {"class": "Climatology"}}
     run_comparison(make(methods=methods))
@@ -231,6 +273,7 @@ def test_published_figures_take_part_and_land_in_the_page(make: Make, tmp_path: 
         ({"methods": {"a": {"class": "LinearInterpolator"}}}, "Did you mean 'LinearInterpolation'"),
         ({"methods": {"a": {"clas": "Linear"}}}, "expected {class"),
         ({"methods": {"a": {"class": "Climatology", "trainer": {"class": "x"}}}}, "leave out 'trainer'"),
+        ({"methods": {"a": {"class": "Climatology", "set": {"a": 1}}}}, "has 'set' and no recipe"),
         ({"model": "lnear"}, "Did you mean 'linear'"),
         ({"learn_from": "hal"}, "Did you mean 'half'"),
         ({"data": {"archive": "truth.nc"}}, "lacks 'targets'"),

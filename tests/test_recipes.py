@@ -70,8 +70,6 @@ def test_a_model_learns_from_the_split_of_its_peers(path: Path) -> None:
     for peer in RECIPES:
         if peer.stem.partition("_")[0] == path.stem.partition("_")[0]:
             other = read_recipe(peer).data
-            assert (other["archive"], other["targets"], other["split"]) == (
-                own["archive"],
-                own["targets"],
-                own["split"],
-            )
+            assert (other["archive"], other["split"]) == (own["archive"], own["split"])
+            # a prior draws more than its peers are asked for
+            assert other["targets"] == own["targets"] or "prior" in peer.stem

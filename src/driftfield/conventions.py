@@ -5,8 +5,9 @@ order, latitude ascending, depth in metres positive downwards. Three kinds of fi
 
 observations      `<variable>` with NaN where not seen, `<variable>_error` (standard deviation of the observation error, same
                   units), `domain`, and in twin experiments `held_out`
-reconstruction    `<variable>` (the ensemble mean), `<variable>_sd`, `<variable>_member` (member, ...), and from a run that was
-                  calibrated so, the interval `<variable>_lower`, `<variable>_upper`: float32, NaN outside the domain
+reconstruction    `<variable>` (the ensemble mean), `<variable>_sd`, `<variable>_member` (member, ...), where asked for
+                  `<variable>_quantile` (quantile, ...), and from a run that was calibrated so, the interval
+                  `<variable>_lower`, `<variable>_upper`: float32, NaN outside the domain
 truth             any gridded archive
 
 `domain` and `held_out` belong to the first variable; a variable whose cells differ has its own `<variable>_domain` and
@@ -41,7 +42,7 @@ DIMS = ("time", "depth", "lat", "lon")
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"}
 LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"}
 
-_SUFFIXES = ("_error", "_domain", "_held_out", "_sd", "_member", "_lower", "_upper")
+_SUFFIXES = ("_error", "_domain", "_held_out", "_sd", "_member", "_quantile", "_lower", "_upper")
 
 
 def state_variables(dataset: xr.Dataset) -> list[str]:

@@ -24,12 +24,14 @@ class Channel:
         level: Depth in metres, None for a surface field.
         offset: Time offset in steps of the archive.
         partner: The other component, where the variable is one of a vector pair (u, v).
+        northward: Whether it is the second, v.
     """
 
     variable: str
     level: float | None = None
     offset: int = 0
     partner: str | None = None
+    northward: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A first guess in training comes from a peer that has not seen the answer; in use from the peer that has seen all."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from driftfield.reconstruct import load_reconstructor
 from driftfield.reconstruct.diffusion import DiffusionReconstructor
 from driftfield.reconstruct.first_guess import FirstGuess
 from driftfield.reconstruct.first_guess_pool import first_guess_pool
+from driftfield.reconstruct.training_samples import TrainingSamples
 from driftfield.registry import build
 from driftfield.testing import tiny_ocean, tiny_training_data
 
@@ -135,3 +137,46 @@ def test_residuals_covariates_and_context_together(tmp_path: Path, peer: str) ->
     again = load_reconstructor(tmp_path / "run").reconstruct(seen, members=2)
     assert np.allclose(found["thetao_member"], again["thetao_member"], equal_nan=True, atol=1e-4)
     assert bool(np.isfinite(found["thetao"]).any())
+
+
+def test_bounds_of_a_pool_are_those_of_its_fields(tmp_path: Path) -> None:
+    data = replace(tiny_training_data(), bounds={"thetao": (-2.0, 40.0)})
+    spec = {"class": "ClimatologicalAnomaly"}
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, spec, bounds=data.bounds)
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path / "peer")), "folds": 2}, data)
+    drawn = {}
+    for name, augment in {"plain": {}, "mix": {"mix": True}, "out_of_fold": {"out_of_fold": True}}.items():
+        samples = TrainingSamples(
+            data, codec, ObservingSystem(**SYSTEM), augment=augment, guess=guess, pool=3, folder=tmp_path / name, seed=0
+        )  # type: ignore[arg-type]
+        drawn[name] = samples.training(4)(0)[0]
+        assert samples.validation(2, 2)[0].upper is not None
+    assert drawn["mix"].upper is None  # a mix of two fields has no bounds
+    plain, scaled = drawn["plain"].upper, drawn["out_of_fold"].upper
+    assert plain is not None
+    assert scaled is not None
+    sea = drawn["plain"].domain & (drawn["plain"].target.abs() > 0.1)
+    factor = (drawn["out_of_fold"].target / drawn["plain"].target)[sea]
+    assert float(factor.min()) > 1.01
+    np.testing.assert_allclose((scaled / plain)[sea], factor, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [
+        ({"augment": {"symmetries": {"flip_longitude": True}}}, "augment.symmetries"),
+        ({"observing": SYSTEM | {"visible": {"thetao": ["all", "clouds:0.5"]}}}, "observing.visible"),
+    ],
+)
+def test_what_a_pool_does_not_have_is_refused(tmp_path: Path, part: dict[str, Any], what: str) -> None:
+    class Never:
+        steps, batch_size = 1, 1
+
+        def fit(self, *_: Any, **__: Any) -> list[dict[str, float]]:
+            raise AssertionError("it must not come this far")
+
+    network = {"class": "ResidualUNet", "widths": [4], "depths": [1], "condition_depths": [1]}
+    spec = {"network": network, "observing": SYSTEM, "first_guess": {"run": str(tmp_path / "none")}} | part
+    model = DiffusionReconstructor(**spec)
+    with pytest.raises(ConfigurationError, match=f"first_guess together with {what}"):
+        model.fit(tiny_training_data(), trainer=Never(), folder=tmp_path)

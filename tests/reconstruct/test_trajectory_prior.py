@@ -12,8 +12,10 @@ from driftfield.data.synthetic.lorenz import Lorenz96, simulate_lorenz
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
+from driftfield.reconstruct.courses import cells, course, state_numbers
+from driftfield.reconstruct.prior_courses import draw_courses
 from driftfield.reconstruct.state_windows import runs
-from driftfield.reconstruct.trajectory import TrajectoryReconstructor, cells, state_numbers
+from driftfield.reconstruct.trajectory import TrajectoryReconstructor
 from driftfield.registry import build
 
 SAMPLER = {"class": "DPMSolverPP2M", "evaluations": 8}
@@ -72,6 +74,20 @@ def test_dates_become_numbers_of_steps() -> None:
     np.testing.assert_array_equal(state_numbers(months, 31.0), np.arange(144))
     with pytest.raises(DataError, match="multiples of the run's step of 1 days"):
         state_numbers(dates, 1.0)
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+def test_a_course_holds_its_dates_and_the_steps_between_them(calendar: str) -> None:
+    """Also across months of different length, and past the last date if a window needs it."""
+    cftime = calendar != "standard"
+    for frequency, step, monthly in (("12h", 0.5, False), ("MS", 30.4, True)):
+        whole = xr.DataArray(
+            xr.date_range("2000-11-01", periods=7, freq=frequency, calendar=calendar, use_cftime=cftime), dims="time"
+        )
+        found = course(whole[[4, 0, 3]], step, states=7, monthly=monthly)
+        np.testing.assert_array_equal(found.dates.values, whole.values)
+        np.testing.assert_array_equal(found.numbers, [4, 0, 3])
+        assert len(course(whole[[4, 0, 3]], step, monthly=monthly)) == 5
 
 
 def test_dates_that_are_left_out_are_as_dates_without_observations(
@@ -153,3 +169,20 @@ def test_messages(world: xr.Dataset, tmp_path: Path) -> None:
         TrajectoryReconstructor(NETWORK, guidance={"method": "enkf"})
     with pytest.raises(ConfigurationError, match="needs a trainer"):
         TrajectoryReconstructor(NETWORK).fit(training_data(world))
+
+
+def test_a_prior_of_windows_draws_courses_without_observations(smoother: TrajectoryReconstructor) -> None:
+    found = draw_courses(smoother, members=4, states=5, seed=2, date="2000-03-01")
+    assert found["x_member"].shape == (4, 5, 1, 12)
+    assert np.isfinite(found["x_member"]).all()
+    assert (found.attrs["observations"], found.attrs["guidance"], found.attrs["network_evaluations"]) == (
+        "none",
+        "none",
+        8,
+    )
+    np.testing.assert_allclose(np.diff(found["time"].values) / np.timedelta64(1, "D"), smoother.codec.step_days)
+    again = draw_courses(smoother, members=2, states=5, seed=2, date="2000-03-01", batch_size=1)
+    xr.testing.assert_allclose(again["x_member"], found["x_member"][:2], atol=1e-5)
+    assert draw_courses(smoother, members=1).sizes["time"] == smoother.states
+    with pytest.raises(ConfigurationError, match="expected 3 or more"):
+        draw_courses(smoother, members=1, states=2)

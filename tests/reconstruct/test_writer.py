@@ -16,6 +16,7 @@ from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.reconstruct import DiffusionReconstructor
 from driftfield.reconstruct.baselines import Climatology
 from driftfield.reconstruct.journal import hash_dataset, partial_of
+from driftfield.reconstruct.output import with_quantiles
 from driftfield.reconstruct.writer import Work, write_reconstruction
 from driftfield.testing import tiny_ocean, tiny_training_data
 
@@ -125,6 +126,24 @@ def test_stopped_anywhere_it_goes_on_to_the_same_file(method: Any, observations:
     write_reconstruction(work(method, observations), out, resume=True)
     xr.testing.assert_identical(read(out).drop_attrs(), read(whole).drop_attrs())
     assert not partial_of(out).exists()
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".nc"])
+def test_quantiles_are_written_date_by_date(
+    data: TrainingData, observations: xr.Dataset, tmp_path: Path, suffix: str
+) -> None:
+    peer, levels, out = Climatology(), (0.25, 0.5, 0.75), tmp_path / f"out{suffix}"
+    peer.fit(data)
+
+    def made() -> Work:
+        return work(peer, observations, finish=lambda part: with_quantiles(part, levels))
+
+    with pytest.raises(Stopped):
+        write_reconstruction(made(), out, progress=stopping(MEMBERS + 2))
+    write_reconstruction(made(), out, resume=True)
+    expected = with_quantiles(peer.reconstruct(observations, members=MEMBERS, seed=3), levels)
+    xr.testing.assert_identical(read(out).drop_attrs(), expected.drop_attrs())
+    assert read(out)["thetao_quantile"].dims[0] == "quantile"
 
 
 def test_what_is_done_is_not_done_again(data: TrainingData, observations: xr.Dataset, tmp_path: Path) -> None:

@@ -24,15 +24,39 @@ def test_increments_are_independent_standard_normals() -> None:
 
 
 def test_the_path_does_not_depend_on_the_steps_nor_on_their_order() -> None:
+    """At dyadic times, which have numbers of their own; a time that was passed already is found again."""
     noise = numbered_noise((5,))
-    coarse, fine = BrownianPath(noise, LEVELS), BrownianPath(noise, [80.0 * 2 ** (-k / 10) for k in range(131)])
-    total = math.log(LEVELS[0] / LEVELS[-1])
-    for time in (0.25, 0.5, 0.75, 1.0):
-        other = BrownianPath(noise, LEVELS)
-        assert torch.equal(coarse.at(time), other.at(time))
-    # the last level of the fine steps is not that of the coarse ones: compare at equal dyadic times
-    assert torch.equal(coarse.at(0.5), fine.at(0.5))
-    assert total > 0
+    coarse, fine = BrownianPath(noise, LEVELS), BrownianPath(noise, [80.0 * 2 ** (-k / 20) for k in range(261)])
+    assert fine.depth > coarse.depth
+    times = (0.25, 0.5, 0.75, 1.0)
+    found = [coarse.at(time) for time in times]
+    assert all(torch.equal(fine.at(time), w) for time, w in zip(times, found, strict=True))
+    assert all(torch.equal(fine.at(time), w) for time, w in zip(times[::-1], found[::-1], strict=True))
+    for time, w in zip(times, found, strict=True):
+        assert torch.equal(BrownianPath(noise, LEVELS).at(time), w)
+
+
+def test_between_dyadic_times_too_the_order_does_not_matter() -> None:
+    noise, times = numbered_noise((5,)), (0.1, 0.33, 0.5, 0.9)
+    forward, backward = BrownianPath(noise, LEVELS), BrownianPath(noise, LEVELS)
+    found = [forward.at(time) for time in times]
+    assert all(torch.equal(backward.at(time), w) for time, w in zip(times[::-1], found[::-1], strict=True))
+
+
+def test_a_walk_keeps_one_field_per_level_and_draws_none_twice() -> None:
+    drawn: list[int] = []
+    zeros = torch.zeros(1)
+
+    def noise(number: int) -> Tensor:
+        drawn.append(number)
+        return zeros
+
+    levels = [80.0 * 2 ** (-k / 20) for k in range(256)]
+    path = BrownianPath(noise, levels)
+    for s, lower in pairwise(levels):
+        path.increment(s, lower)
+        assert path.kept <= path.depth + 3
+    assert len(drawn) == len(set(drawn))
 
 
 def test_finer_steps_sum_to_coarse_ones() -> None:

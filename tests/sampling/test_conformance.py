@@ -32,8 +32,8 @@ ALLOWED = {
     "Heun": (0.006, 0.0005, 2),
     "Heun, churn 10": (0.02, 0.0015, 2),
     "DDIM, eta 0": (0.03, 0.008, 1),
-    "DDIM, eta 1": (0.057, 0.015, 1),
-    "DDPM": (0.057, 0.015, 1),
+    "DDIM, eta 1": (0.001, 0.0003, None),
+    "DDPM": (0.001, 0.0003, None),
     "DPM-Solver++ 2M": (0.002, 0.0002, 2),
     "DPM-Solver++ 2M SDE": (0.005, 0.0005, 2),
     "predictor-corrector": (0.004, 0.002, None),
@@ -73,13 +73,35 @@ def test_corrections_do_not_bias_the_limit(corrections: int) -> None:
     assert abs(many) < 0.001
 
 
-@pytest.mark.parametrize("name", ["Heun", "DPM-Solver++ 2M", "DPM-Solver++ 2M SDE", "predictor-corrector"])
+@pytest.mark.parametrize("variance", [0.01, 1.0, 9.0])
+@pytest.mark.parametrize(("bound", "order"), [(0.0, 1), (0.5, 2), (1.0, 1)])
+def test_new_noise_half_way_between_its_bounds_leaves_no_error_of_first_order(
+    variance: float, bound: float, order: int
+) -> None:
+    """Whatever the variance of the data, on equal steps in ln s; either bound alone is a first-order method."""
+    spec = {"class": "DDPMSampler", "bound": bound, "grid": {"class": "LogLinearSchedule"}}
+    assert conformance.order(spec, 64, variance) == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("variance", [0.01, 0.09, 1.0])
+@pytest.mark.parametrize("evaluations", [16, 32, 64, 256])
+def test_ancestral_walks_are_nearer_than_with_the_lower_bound(variance: float, evaluations: int) -> None:
+    own, lower = (
+        abs(conformance.spread_error({"class": "DDPMSampler", **bound}, evaluations, variance))
+        for bound in ({}, {"bound": 0.0})
+    )
+    assert own < 0.3 * lower
+
+
+@pytest.mark.parametrize("name", conformance.SAMPLERS)
 def test_modes_of_a_mixture_are_visited_as_often_as_they_should(name: str) -> None:
     """chi2 / degrees of freedom at 64 evaluations, mean of 20 fixed seeds, which is 1 within .06 if all is right."""
     world = conformance.mixture()
     drawn = conformance.draws(world, conformance.sampler(conformance.SAMPLERS[name], 64), 20, 256)
     assert 0.85 < conformance.occupancy(world, drawn) < 1.15
-    assert abs(conformance.pooled_sd(drawn) - 1) < 0.01 + 3 / math.sqrt(2 * drawn.numel())
+    # the deterministic ones of first order are 1.7 % short
+    allowed = 0.02 if name in ("Euler", "DDIM, eta 0") else 0.01
+    assert abs(conformance.pooled_sd(drawn) - 1) < allowed + 3 / math.sqrt(2 * drawn.numel())
 
 
 def test_a_wrong_noise_is_found() -> None:
@@ -97,7 +119,7 @@ def test_a_wrong_noise_is_found() -> None:
     assert conformance.occupancy(world, drawn) > 10
 
 
-@pytest.mark.parametrize("name", ["DPM-Solver++ 2M", "predictor-corrector"])
+@pytest.mark.parametrize("name", ["DDPM", "DPM-Solver++ 2M", "predictor-corrector"])
 def test_a_finite_data_set_is_drawn_from_evenly(name: str) -> None:
     world = conformance.empirical()
     drawn = conformance.draws(world, conformance.sampler(conformance.SAMPLERS[name], 64), 20, 256)
@@ -109,7 +131,7 @@ def test_a_finite_data_set_is_drawn_from_evenly(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", conformance.SAMPLERS)
 def test_every_sampler_visits_every_mode(name: str) -> None:
-    """At 256 evaluations the ancestral ones have caught up."""
+    """At 256 evaluations, too."""
     world = conformance.mixture()
     drawn = conformance.draws(world, conformance.sampler(conformance.SAMPLERS[name], 256), 20, 256)
     assert 0.85 < conformance.occupancy(world, drawn) < 1.15

@@ -105,7 +105,7 @@ def test_ships_the_grid_with_the_least_spread_error(name: str) -> None:
 @pytest.mark.parametrize("sampler", STOCHASTIC.values(), ids=STOCHASTIC)
 @pytest.mark.parametrize("variance", [0.04, 1.0, 9.0])
 def test_stochastic_samplers_find_the_gaussian(sampler: Sampler, variance: float) -> None:
-    """Without Monte-Carlo error; ancestral walks of 400 steps are 1 % short."""
+    """Without Monte-Carlo error."""
     moments = (torch.tensor(value, dtype=torch.float64) for value in (0.0, variance))
     found = drawn_sd(sampler, GaussianDenoiser(LogLinearSchedule(), *moments))
     assert abs(found / math.sqrt(variance) - 1) < 0.015
@@ -274,7 +274,8 @@ def test_impossible_arguments_are_refused(name: str, arguments: dict[str, object
         build("sampler", {"class": name, **arguments})
 
 
-@pytest.mark.parametrize("eta", [-0.1, 1.1])
-def test_eta_is_a_share(eta: float) -> None:
-    with pytest.raises(ConfigurationError, match="eta"):
-        DDIMSampler(eta=eta)
+@pytest.mark.parametrize("name", ["eta", "bound"])
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_eta_and_bound_are_shares(name: str, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        DDIMSampler(**{name: value})  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -255,6 +256,48 @@ def test_early_stopping(tmp_path: Path) -> None:
     )
     history = fit(Worsening(), tmp_path, trainer=trainer)
     assert len(history) == 4
+
+
+class Improving(nn.Module):
+    """Its loss falls for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:
+        return self.weight.sum()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_early_stopping_looks_at_what_is_monitored(tmp_path: Path, killed: bool) -> None:
+    # the third has none, and its loss, below every score here, must not stand in for it
+    crps = iter([3.0, 2.0, None, 4.0, 5.0, 1.0, 0.0])
+    options: dict[str, Any] = {"steps": 50, "batch_size": 1, "validate_every": 1, "early_stopping": 3}
+    trainer = make_trainer(**options, monitor="validation_crps", learning_rate={"peak": 0.1, "plan": "constant"})
+
+    def diagnose() -> dict[str, float]:
+        score = next(crps)
+        return {} if score is None else {"validation_crps": score}
+
+    def run(until: int | None = None, *, resume: bool = False) -> list[dict[str, float]]:
+        samples = lambda start: Samples(start, 50, until)  # noqa: E731
+        given: dict[str, Any] = {"folder": tmp_path, "seed": 5, "resume": resume, "diagnose": diagnose}
+        return trainer.fit(Improving(), samples, VALIDATION, **given)
+
+    if killed:
+        with pytest.raises(RuntimeError, match="killed"):
+            run(3)
+    history = run(resume=killed)
+    assert [record.get("validation_crps") for record in history] == [3.0, 2.0, None, 4.0, 5.0]
+    assert history[-1]["validation_loss"] < history[0]["validation_loss"]
+    assert read_run(tmp_path / "checkpoints" / "best").extra["step"] == 2
+
+
+def test_the_loss_decides_where_no_score_was_ever_found(tmp_path: Path) -> None:
+    trainer = make_trainer(steps=3, batch_size=1, validate_every=1, monitor="validation_crps")
+    fit(Improving(), tmp_path, trainer=trainer)
+    assert read_run(tmp_path / "checkpoints" / "best").extra["step"] == 3
 
 
 def test_resuming_another_network_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 __all__ = ["assimilate"]
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,7 +29,9 @@ from driftfield.errors import ConfigurationError, DataError, ExistsError
 
 @app.command()
 def assimilate(
-    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion model, or shipped:NAME.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a diffusion model or a prior of trajectories, or shipped:NAME.")
+    ],
     obs: Annotated[
         Path, typer.Argument(help="A table of observations, files of profiles or tracks, or a gridded file.")
     ],
@@ -41,7 +45,7 @@ def assimilate(
     ] = None,
     members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the members, and of what is withheld.")] = 0,
-    method: Annotated[str, typer.Option(help="Guidance method.")] = "mmps",
+    method: Annotated[str | None, typer.Option(help="Guidance method: mmps, or that of the run, by default.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="method.OPTION=VALUE, such as method.iterations=5.")
     ] = None,
@@ -54,6 +58,10 @@ def assimilate(
     correlated_km: Annotated[
         float | None, typer.Option(help="Errors along one track or profile hang together over so many km.")
     ] = None,
+    footprint_km: Annotated[
+        list[str] | None,
+        typer.Option(help="Observations are means over discs of this radius: NUMBER, or VARIABLE=NUMBER (repeat)."),
+    ] = None,
     time: Annotated[str | None, typer.Option(help="FIRST:LAST dates to analyse; all by default.")] = None,
     window_days: Annotated[
         float, typer.Option(help="Observations count for dates so many days away; 0: the day itself.")
@@ -62,17 +70,28 @@ def assimilate(
         float | None, typer.Option(help="Share of the observations to keep back and score, e.g. 0.1.")
     ] = None,
     by: Annotated[Literal["platform", "region"], typer.Option(help="What is withheld as a whole.")] = "platform",
+    of: Annotated[
+        list[str] | None, typer.Option(help="Variables that may be withheld (repeat); all by default.")
+    ] = None,
     buffer_km: Annotated[
         float, typer.Option(help="Observations nearer than this to a withheld one are not used.")
     ] = 0.0,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Choose the factor on the errors by what is withheld; keep it in RUN.")
     ] = False,
+    try_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--try",
+            help="method.OPTION=VALUE,VALUE,... for --calibrate to choose from, such as method.sda_scale=0.1,0.3,1.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 16,
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Constrain a trained prior by observations of any kind: an ensemble of fields that agrees with them."""
+    """Constrain a trained prior by points, footprints, means over depth, profiles, tracks or cells: an ensemble that agrees."""
+    from driftfield.data.observing_operators.stated import as_stated
     from driftfield.data.observing_operators.withholding import withhold as choose
     from driftfield.data.sources import write_dataset
     from driftfield.reconstruct import load_reconstructor
@@ -83,33 +102,48 @@ def assimilate(
         whole(value, option, least=least)
     register()
     folder = find_run(run)
-    if calibrate:
-        _check_calibrate(run, method, withhold, members, inflate_error, overwrite=overwrite)
     reconstructor: Any = load_reconstructor(folder)
     if sampler:
         if not hasattr(reconstructor, "sampler"):
             raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
         reconstructor.sampler = read_sampler(sampler)
-    options = _options(set_ or [])
+    options, choices = _options(set_ or []), _choices(try_ or [])
+    if both := sorted(set(options) & set(choices)):
+        raise ConfigurationError(f"Found --set and --try of {both[0]!r}: expected one of them. Leave one out.")
 
-    def assimilation(inflation: float | None) -> Assimilation:
+    def assimilation(inflation: float | None, constants: Mapping[str, Any] | None = None) -> Assimilation:
         return Assimilation(
             reconstructor,
             method,
-            options,
+            options | dict(constants or {}),
             inflation=inflation,
             default_error=read_errors(error) if error else None,
             correlation_km=correlated_km,
             window_days=window_days,
+            place=partial(as_stated, radius_km=read_errors(footprint_km, "--footprint-km"))
+            if footprint_km
+            else as_stated,
         )
 
-    assimilation(inflate_error)  # refuses what makes no sense before files are read
+    # what makes no sense is refused before files are read
+    method = assimilation(inflate_error).method
+    for name, values in choices.items():
+        for value in values:
+            assimilation(inflate_error, {name: value})
+    if calibrate:
+        _check_calibrate(run, method, withhold, members, inflate_error, overwrite=overwrite)
+    elif choices:
+        raise ConfigurationError("--try says what --calibrate chooses from: add it, or leave it out.")
     observations, condition = _sources(obs, points, read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES"))
-    kept = None if withhold is None else partial(choose, fraction=withhold, by=by, buffer_km=buffer_km, seed=seed)
+    kept = None
+    if withhold is not None:
+        kept = partial(choose, fraction=withhold, by=by, variables=of, buffer_km=buffer_km, seed=seed)
+    elif of or buffer_km:
+        raise ConfigurationError("--of and --buffer-km say what --withhold keeps back: add it, or leave them out.")
     period = slice(*read_period(time)) if time else None
 
-    def analyse(inflation: float | None) -> Any:
-        return assimilation(inflation).analyse(
+    def analyse(inflation: float | None, constants: Mapping[str, Any] | None = None) -> Any:
+        return assimilation(inflation, constants).analyse(
             observations,
             condition=condition,
             times=period,
@@ -119,7 +153,7 @@ def assimilate(
             withhold=kept,
         )
 
-    analysis = _calibrated(folder, method, options, analyse) if calibrate else analyse(inflate_error)
+    analysis = _calibrated(folder, method, options, choices, analyse) if calibrate else analyse(inflate_error)
     told = {"run": run.name, "observations": obs.name, **({"points": points.name} if points else {})}
     write_dataset(analysis.fields.assign_attrs(told), out, overwrite=overwrite)
     print(analysis.account)
@@ -129,7 +163,11 @@ def assimilate(
         f"{fields.attrs['observations_far_from_dates']} are far from them; errors x {fields.attrs['error_inflation']:g}"
     )
     if analysis.withheld:
+        held = [fields.attrs[f"observations_{part}"] for part in ("withheld", "in_margin")]
+        print(f"{held[0]} are withheld, {held[1]} lie in the margin around them")
         print(_table(analysis.withheld))
+        if chosen := fields.attrs.get("chosen_on_withheld"):
+            print(f"{chosen} chosen on these very observations: for scores on others, withhold with another --seed")
     print(f"wrote {out}: {', '.join(sorted(map(str, fields.data_vars)))}")
 
 
@@ -162,18 +200,36 @@ def _is_gridded(path: Path) -> bool:
 
 
 def _options(texts: list[str]) -> dict[str, Any]:
+    """Of --set: option -> value."""
+    pairs = read_pairs(texts, "--set", "method.OPTION=VALUE").items()
+    return {
+        _option_name(name, f"--set {name}={value}"): _value(value, f"--set {name}={value}") for name, value in pairs
+    }
+
+
+def _choices(texts: list[str]) -> dict[str, list[Any]]:
+    """Of --try: option -> values."""
+    choices: dict[str, list[Any]] = {}
+    for name, values in read_pairs(texts, "--try", "method.OPTION=VALUE,VALUE,...").items():
+        said = f"--try {name}={values}"
+        choices[_option_name(name, said)] = [_value(value, said) for value in values.split(",")]
+    return choices
+
+
+def _option_name(name: str, said: str) -> str:
+    room, dot, option = name.partition(".")
+    if room != "method" or not dot or not option:
+        raise ConfigurationError(f"Cannot read {said}: expected method.OPTION=VALUE.")
+    return option
+
+
+def _value(text: str, said: str) -> Any:
     import yaml
 
-    options: dict[str, Any] = {}
-    for name, value in read_pairs(texts, "--set", "method.OPTION=VALUE").items():
-        room, dot, option = name.partition(".")
-        if room != "method" or not dot or not option:
-            raise ConfigurationError(f"Cannot read --set {name}={value}: expected method.OPTION=VALUE.")
-        try:
-            options[option] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"Cannot read --set {name}={value}: expected a number or a word.") from error
-    return options
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"Cannot read {said}: expected a number or a word.") from error
 
 
 def _check_calibrate(
@@ -195,20 +251,33 @@ def _check_calibrate(
         raise ExistsError(f"{run} knows the inflation for {method} already. Pass --overwrite to find it again.")
 
 
-def _calibrated(folder: Path, method: str, options: dict[str, Any], analyse: Any) -> Any:
+def _calibrated(folder: Path, method: str, options: dict[str, Any], choices: dict[str, list[Any]], analyse: Any) -> Any:
     """The best analysis; what was found is written into the run."""
     from driftfield.checkpoint import amend_run, read_run
+    from driftfield.reconstruct.assimilation.constants import choose_constants
     from driftfield.reconstruct.assimilation.inflation import choose_inflation
 
-    chosen = choose_inflation(analyse)
+    constants, found = {}, {}
+    if choices:
+        best = choose_constants(lambda some: analyse(1.0, some), choices)
+        constants, found = dict(best.options), {"constants_tried": best.to_json()}
+        for tried, crps in best.tried:
+            told = " ".join(f"{name}={value}" for name, value in tried.items())
+            print(f"{told:>24}  CRPS {crps:.4g}{'  <-' if tried == best.options else ''}")
+    chosen = choose_inflation(lambda factor: analyse(factor, constants))
     known = read_run(folder).extra.get("assimilation", {})
-    amend_run(folder, {"assimilation": known | {method: chosen.to_json() | {"options": options}}})
+    before = known.get(method, {}).get("options", {})
+    found |= chosen.to_json() | {"options": before | options | constants}
+    amend_run(folder, {"assimilation": known | {method: found}})
     print(f"{'errors x':>10}{'spread-skill':>14}")
     for one in chosen.to_json()["tried"]:
         mark = "  <-" if one["inflation"] == chosen.inflation else ""
         print(f"{one['inflation']:>10g}{one['spread_skill']:>14.3f}{mark}")
-    print(f"wrote the inflation into {folder / 'run.json'}")
-    return chosen.analysis
+    if chosen.remark:
+        print(chosen.remark)
+    print(f"wrote {', '.join(['the inflation', *constants])} into {folder / 'run.json'}")
+    fields = chosen.analysis.fields.assign_attrs(chosen_on_withheld=", ".join(["the inflation", *constants]))
+    return replace(chosen.analysis, fields=fields)
 
 
 def _table(scores: Any) -> str:

@@ -19,7 +19,9 @@ from driftfield.cli.shared import (
     register,
     whole,
 )
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, suggest
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @app.command()
@@ -35,11 +37,17 @@ def reconstruct(
         str | None,
         typer.Option(help="Of the network while sampling: float32, or bfloat16 (faster where it is native)."),
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where the network computes: cpu, cuda (a GPU), or auto: a GPU where there is one.")
+    ] = "cpu",
     domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
     smooth: Annotated[float, typer.Option(help="Smooth every member: Gaussian sigma in cells.")] = 0.0,
     replacement: Annotated[
         bool, typer.Option("--replacement", help="Impose the observations without error while sampling.")
     ] = False,
+    quantiles: Annotated[
+        str, typer.Option(help="Also write quantiles of the members, e.g. 0.05,0.5,0.95: <variable>_quantile.")
+    ] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
     overwrite: Overwrite = False,
@@ -51,6 +59,7 @@ def reconstruct(
     from driftfield.data.sources import is_periodic
     from driftfield.reconstruct import load_reconstructor
     from driftfield.reconstruct.diffusion import PRECISIONS
+    from driftfield.reconstruct.output import with_quantiles
     from driftfield.reconstruct.postprocess import smoothed
     from driftfield.reconstruct.writer import Work, write_reconstruction
 
@@ -59,6 +68,7 @@ def reconstruct(
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
         whole(value, option, least=least)
+    levels = _levels(quantiles, members) if quantiles else ()
     register()
     folder = find_run(run)
     reconstructor: Any = load_reconstructor(folder)
@@ -79,6 +89,7 @@ def reconstruct(
         if precision not in PRECISIONS:
             raise ConfigurationError(f"Found --precision {precision}: expected one of {PRECISIONS}.")
         reconstructor.precision = precision
+    place = _place(reconstructor, device)
     if replacement:
         if not hasattr(reconstructor, "replacement"):
             raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --replacement.")
@@ -86,10 +97,13 @@ def reconstruct(
 
     def finish(part: Any) -> Any:
         part = smoothed(part, smooth, is_periodic(part["lon"])) if smooth else part
+        part = with_quantiles(part, levels) if levels else part
         return part.assign_attrs(left_out, run=run.name, observations=obs.name, driftfield_format=FORMAT)
 
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
     depends_on |= {"precision": precision or ""}
+    depends_on |= {"quantiles": list(levels)} if levels else {}
+    depends_on |= {} if place == "cpu" else {"device": place}
     depends_on |= {"version of driftfield": __version__, "raw": raw}
     work = Work(reconstructor, observations, members, seed, given, finish, depends_on)
     if sys.stderr.isatty():
@@ -98,6 +112,34 @@ def reconstruct(
     else:
         write_reconstruction(work, out, resume=resume, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(_variables(out))}")
+
+
+def _levels(quantiles: str, members: int) -> tuple[float, ...]:
+    from driftfield.reconstruct.output import check_quantiles
+
+    try:
+        return check_quantiles([float(part) for part in quantiles.split(",")], members)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"Found --quantiles {quantiles}: expected numbers between 0 and 1, such as 0.05,0.5,0.95."
+        ) from error
+
+
+def _place(reconstructor: Any, device: str) -> str:
+    """Moves a network to the device that was asked for, and says which it is; a method without one has no other place."""
+    import torch
+
+    if device not in DEVICES:
+        raise ConfigurationError(f"Found --device {device}: {suggest(device, DEVICES)}")
+    found = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    movable = hasattr(reconstructor, "to")
+    if device == "cuda" and not (movable and found == "cuda"):
+        why = "PyTorch finds no GPU here" if movable else f"{type(reconstructor).__name__} computes on the processor"
+        raise ConfigurationError(f"Found --device cuda, but {why}: expected auto or cpu. Leave out --device.")
+    if not movable:
+        return "cpu"
+    reconstructor.to(found)
+    return found
 
 
 def _variables(out: Path) -> list[str]:

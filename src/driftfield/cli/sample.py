@@ -17,36 +17,89 @@ from driftfield.cli.shared import (
     register,
     whole,
 )
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, DataError
+
+FIRST_DATE = "2000-01-01"
 
 
 @app.command()
 def sample(
     run: Annotated[
-        Path, typer.Argument(help="Run folder of a diffusion model that was trained with the pattern none.")
+        Path,
+        typer.Argument(
+            help="Run folder of a diffusion model trained with the pattern none, or of a prior of trajectories."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
     members: Annotated[int, typer.Option(help="How many fields.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
-    date: Annotated[str, typer.Option(help="Date of the fields; matters where there are seasons.")] = "2000-01-01",
+    date: Annotated[
+        str | None,
+        typer.Option(
+            help="Date of the fields, 2000-01-01 by default; with --around which of its dates, all by default."
+        ),
+    ] = None,
+    around: Annotated[
+        Path | None, typer.Option(help="Complete fields, such as a reconstruction: members around this first guess.")
+    ] = None,
+    start_level: Annotated[
+        float | None,
+        typer.Option(
+            help="With --around: noise level to start from; 1 is the standard deviation of normalised fields."
+        ),
+    ] = None,
+    states: Annotated[
+        int | None, typer.Option(help="Steps of a course, for a prior of trajectories; its window by default.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 64,
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw fields from a model without any observation: what it has learnt to be possible."""
+    """Draw fields from a model without any observation: what it has learnt to be possible, anywhere or around a first guess."""
     from driftfield.data.sources import write_dataset
-    from driftfield.reconstruct import load_reconstructor
+    from driftfield.reconstruct import TrajectoryReconstructor, load_reconstructor
+    from driftfield.reconstruct.around import draw_around
+    from driftfield.reconstruct.prior_courses import draw_courses
     from driftfield.reconstruct.unconditional import draw_unconditionally
 
     check_output(out, overwrite=overwrite)
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
         whole(value, option, least=least)
+    if (around is None) != (start_level is None):
+        raise ConfigurationError(
+            "Expected --around FILE and --start-level S together. Add the other one, or leave out both."
+        )
     register()
     reconstructor: Any = load_reconstructor(find_run(run))
     if sampler:
         if not hasattr(reconstructor, "sampler"):
             raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
         reconstructor.sampler = read_sampler(sampler)
-    drawn = draw_unconditionally(reconstructor, members=members, seed=seed, date=date, batch_size=batch_size)
+    given: dict[str, Any] = {"members": members, "seed": seed, "batch_size": batch_size}
+    courses = isinstance(reconstructor, TrajectoryReconstructor)
+    if states is not None and not courses:
+        raise ConfigurationError(f"{type(reconstructor).__name__} draws single dates: leave out --states.")
+    if around is not None and start_level is not None:
+        fields = _first_guess(around, date)
+        drawn = draw_around(reconstructor, fields, level=start_level, **given).assign_attrs(around=around.name)
+    elif courses:
+        drawn = draw_courses(reconstructor, states=states, date=date or FIRST_DATE, **given)
+    else:
+        drawn = draw_unconditionally(reconstructor, date=date or FIRST_DATE, **given)
     write_dataset(drawn.assign_attrs(run=run.name), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, drawn.data_vars)))}")
+
+
+def _first_guess(path: Path, date: str | None) -> Any:
+    """The fields of all dates of a file, or of those that begin with `date`."""
+    from driftfield.data.encodings import date_text
+    from driftfield.data.sources import open_fields
+
+    fields = open_fields(path)
+    if "time" not in fields.dims:
+        raise DataError(f"{path} has no time axis: a first guess needs its date. Add one.")
+    texts = [date_text(one) for one in fields["time"].values]
+    chosen = [index for index, text in enumerate(texts) if date is None or text.startswith(date)]
+    if not chosen:
+        raise ConfigurationError(f"No date in {path} begins with {date!r}: it holds {texts[0]} ... {texts[-1]}.")
+    return fields.isel(time=chosen).load()

@@ -175,14 +175,12 @@ def read_period(text: str) -> list[str | None]:
     return [first or None, last or None]
 
 
-def read_errors(texts: list[str]) -> float | dict[str, float]:
+def read_errors(texts: list[str], option: str = "--error") -> float | dict[str, float]:
     if not texts:
         return 0.0
     if len(texts) == 1 and "=" not in texts[0]:
-        return read_number(texts[0], "--error")
-    return {
-        name: read_number(value, "--error") for name, value in read_pairs(texts, "--error", "VARIABLE=NUMBER").items()
-    }
+        return read_number(texts[0], option)
+    return {name: read_number(value, option) for name, value in read_pairs(texts, option, "VARIABLE=NUMBER").items()}
 
 
 def read_number(text: str, option: str) -> float:

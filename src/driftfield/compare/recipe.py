@@ -7,13 +7,15 @@ truth:     {archive, times: [first, last]}      what they are scored on; the tes
 learn_from: SETTING                             learn from what this setting shows instead of from the truth
 settings:  {name: {observe | reference_mask | held_out | transplant, error, times, segment_km, north_first, published}}
 methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` where weights are trained, `data` to change it
-            label: {recipe: FILE}               fitted as a training recipe says, beside this file
+            label: {recipe: FILE, set: {...}}   fitted as a training recipe says, beside this file; `set` replaces values of it,
+                                                such as {trainer.initial: FOLDER}
             label: {run: FOLDER}}               fitted already; shipped:NAME comes with the package
 model:     LABEL                                set against the best of the others
 """
 
 __all__ = ["Comparison", "Method", "Setting", "read_comparison"]
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -236,16 +238,26 @@ def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: 
     forms = "{class: ...}, {recipe: FILE} or {run: FOLDER}"
     if not re.fullmatch(r"[\w .+-]+", label) or not isinstance(spec, Mapping):
         raise ConfigurationError(f"The method {label!r} in {path} is {spec!r}: expected {forms}, and a plain label.")
-    rest = {key: value for key, value in spec.items() if key not in ("run", "recipe", "trainer", "data")}
+    rest = {key: value for key, value in spec.items() if key not in ("run", "recipe", "set", "trainer", "data")}
     folder = str(spec.get("run", str(run).replace(" ", "_")))
     source = Path(f"{path}, methods.{label}")
     if "recipe" in spec:
         if rest or "trainer" in spec or "data" in spec:
             raise ConfigurationError(
-                f"The method {label!r} in {path} names a recipe: expected nothing but 'run' beside it."
+                f"The method {label!r} in {path} names a recipe: expected nothing but 'run' and 'set' beside it."
             )
-        recipe = read_recipe(path.parent / str(spec["recipe"]))
+        replaced = spec.get("set") or {}
+        if not isinstance(replaced, Mapping):
+            raise ConfigurationError(
+                f"'set' of the method {label!r} in {path} is {replaced!r}: expected {{key.of.the.recipe: value}}."
+            )
+        overrides = [f"{key}={json.dumps(value)}" for key, value in replaced.items()]
+        recipe = read_recipe(path.parent / str(spec["recipe"]), overrides)
         _check_same_task(recipe, content, source)
+    elif "set" in spec:
+        raise ConfigurationError(
+            f"The method {label!r} in {path} has 'set' and no recipe: write the values themselves."
+        )
     elif "class" in spec:
         data = {**content["data"], **(spec.get("data") or {})}
         recipe = as_recipe(_training(content, data, rest, spec.get("trainer") or {}), source)

@@ -23,7 +23,7 @@ import xarray as xr
 
 from driftfield import __version__
 from driftfield.compare.recipe import Comparison, Method, Setting
-from driftfield.compare.runs import fitted_run, is_calibrated, run_hash, write_visible
+from driftfield.compare.runs import Learning, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import content_hash, open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
 from driftfield.data.sources import GriddedArchive, write_dataset
@@ -131,8 +131,9 @@ def run_comparison(
     facts = {name: _facts(seen, archive, comparison.targets) for name, seen in observations.items()}
     learnt = None
     if comparison.learn_from is not None:
-        learnt = facts[comparison.learn_from].observations
-        write_visible(observations[comparison.learn_from], runs / f"{comparison.name}_visible.nc", learnt)
+        cells = facts[comparison.learn_from].observations
+        write_visible(observations[comparison.learn_from], runs / f"{comparison.name}_visible.nc", cells)
+        learnt = Learning(cells, (str(comparison.data["archive"]), comparison.truth[0]))
     units = {name: str(archive.dataset[name].attrs.get("units", "1")) for name in comparison.targets}
     results = Results(comparison, count, facts, units, rows={}, notes=[])
     bench = _Bench(comparison, archive, observations, results, runs / "compare" / comparison.name, afresh, keep)

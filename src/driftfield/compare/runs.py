@@ -1,9 +1,15 @@
-"""The runs of a comparison: found, or fitted as the recipe says, and never those of another recipe."""
+"""The runs of a comparison: found, or fitted as the recipe says, and never those of another recipe.
 
-__all__ = ["fitted_run", "is_calibrated", "run_hash", "write_visible"]
+Where the methods learn from what a setting shows (`learn_from`), no run inside a method may know more: one that starts it, gives
+its first guess or its first weights has another archive, or carries the mark of the same visible cells.
+"""
+
+__all__ = ["Learning", "fitted_run", "is_calibrated", "run_hash", "write_visible"]
 
 import hashlib
 import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +20,75 @@ from driftfield.checkpoint import read_run
 from driftfield.compare.recipe import Method
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError
-from driftfield.recipe import as_recipe
+from driftfield.recipe import as_recipe, expanded
 from driftfield.reconstruct import shipped_run
 from driftfield.reconstruct.fitting import fit_recipe
 
 log = logging.getLogger(__name__)
+
+_MARK = "learns from the cells "
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What methods may learn from, where that is not all of the archive.
+
+    Arguments:
+        cells: Hash of the visible cells.
+        archives: Files that hold the hidden cells too.
+    """
+
+    cells: str
+    archives: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        """The description of a recipe whose run has learnt from these cells and no others."""
+        return _MARK + self.cells
+
+    def check(self, content: Mapping[str, Any], label: str) -> None:
+        """Follows every run that a recipe names to what that has learnt from.
+
+        Raises:
+            ConfigurationError: one of them has seen hidden cells, or nobody can tell.
+        """
+        for name in _named_runs({key: content.get(key) for key in ("reconstructor", "trainer")}):
+            self.check_run(Path(expanded(name, "run")), label)
+
+    def check_run(self, folder: Path, label: str) -> None:
+        """As `check`, of a run and of those that it was made from."""
+        if not (folder / "run.json").exists():
+            raise ConfigurationError(
+                f"{label} is made from {folder}, which holds no run. Fit it first, with nothing but the visible cells."
+            )
+        path = folder / "recipe.yaml"
+        made = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not isinstance(made, dict):
+            raise ConfigurationError(
+                f"{label} is made from {folder}, which has no recipe.yaml to tell what it has learnt from. Fit it anew."
+            )
+        archive, mark = (made.get("data") or {}).get("archive", ""), str(made.get("description", ""))
+        other = mark.startswith(_MARK) and mark != self.mark
+        if other or (mark != self.mark and _file(archive) in {_file(hidden) for hidden in self.archives}):
+            raise ConfigurationError(
+                f"{label} is made from {folder}, which has learnt from cells that are held out here. Name a run that this "
+                "comparison fits: 'set' beside 'recipe' replaces values of the recipe."
+            )
+        self.check(made, label)
+
+
+def _named_runs(part: Any) -> Iterator[str]:
+    """Folders under `run` and `initial`, at any depth of a recipe."""
+    for key, value in part.items() if isinstance(part, Mapping) else ():
+        if key in ("run", "initial") and isinstance(value, str):
+            yield value
+        yield from _named_runs(value)
+
+
+def _file(archive: Any) -> str:
+    """One name per file, however it is written."""
+    text = str(expanded(archive, "data.archive"))
+    return text if "://" in text else str(Path(text).resolve())
 
 
 def write_visible(seen: xr.Dataset, path: Path, content: str) -> None:
@@ -36,29 +106,30 @@ def write_visible(seen: xr.Dataset, path: Path, content: str) -> None:
     log.info("wrote %s: what the setting %r shows", path, seen.attrs["setting"])
 
 
-def fitted_run(method: Method, learnt: str | None, *, train: bool, afresh: bool) -> Path:
+def fitted_run(method: Method, learnt: Learning | None, *, train: bool, afresh: bool) -> Path:
     """The run folder of a method, fitted if it is missing.
 
     Arguments:
         method: From the recipe.
-        learnt: Hash of what it may learn from, where that is not the archive of the recipe.
+        learnt: What it may learn from, where that is not the archive of the recipe.
         train: Train networks too; an unfinished training goes on.
         afresh: Fit again what is there; networks only with `train`.
 
     Raises:
-        ConfigurationError: the run is missing and may not be fitted, or another recipe made it.
+        ConfigurationError: the run is missing and may not be fitted, another recipe made it, or it has seen what is hidden.
     """
-    if method.run.startswith("shipped:"):
-        return shipped_run(method.run.removeprefix("shipped:"))
-    folder = Path(method.run)
-    recipe = method.recipe
-    if recipe is not None and learnt is not None:
-        recipe = as_recipe({**recipe.content, "description": f"learns from the cells {learnt}"}, folder)
-    exists = (folder / "run.json").exists()
+    shipped = method.run.startswith("shipped:")
+    folder = shipped_run(method.run.removeprefix("shipped:")) if shipped else Path(method.run)
+    recipe, exists = method.recipe, (folder / "run.json").exists()
     if recipe is None:
         if not exists:
             raise ConfigurationError(f"{folder} holds no run. Train it, or name another folder.")
+        if learnt is not None:
+            learnt.check_run(folder, method.label)
         return folder
+    if learnt is not None:
+        learnt.check(recipe.content, method.label)
+        recipe = as_recipe({**recipe.content, "description": learnt.mark}, folder)
     again = afresh and (train or not method.trained)
     if exists and not again:
         _check_same_recipe(folder, recipe.content)
@@ -82,7 +153,7 @@ def _check_same_recipe(folder: Path, content: dict[str, Any]) -> None:
     made = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     own = {"seed": 0, "trainer": None, **content}
     keys = ["seed", "data", "reconstructor", "trainer"]
-    keys += ["description"] if str(content.get("description", "")).startswith("learns from the cells") else []
+    keys += ["description"] if str(content.get("description", "")).startswith(_MARK) else []
     if other := [key for key in keys if {"seed": 0, "trainer": None, **made}.get(key) != own.get(key)]:
         raise ConfigurationError(
             f"{folder} was fitted by another recipe (its {', '.join(other)} differ). Pass --afresh to fit it again "

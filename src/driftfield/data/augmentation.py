@@ -4,6 +4,9 @@
     mirror north-south    v -> -v
     quarter turn          (u, v) -> (-v, u), counter-clockwise; square windows only
 
+A symmetry acts on network units, and is the same one in physical units because both components of a vector share one scale
+there and have no uniform offset (`FieldCodec.fit`); a frame of the time context turns with the components of its own time.
+
 Off by default: physics forbids most of them (rotation of the Earth, the place of a coast), and a window that is always the
 same place learns nothing from them.
 """
@@ -53,7 +56,7 @@ class Augmentation:
 
         Arguments:
             batch: Samples without a first guess.
-            channels: Of the field; `partner` names the other component of a vector, u first.
+            channels: Of the field; `partner` names the other component of a vector, `northward` says which one is v.
             covariates: Of the covariates.
             rng: Decides.
 
@@ -103,11 +106,11 @@ def _unsigned(turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], u: Tensor
 
 
 def _pairs(table: Sequence[Channel]) -> list[tuple[int, int]]:
-    found = []
-    for i, channel in enumerate(table):
-        if channel.partner is None:
-            continue
-        for j, other in enumerate(table):
-            if j > i and other.variable == channel.partner and other.level == channel.level:
-                found.append((i, j))
-    return found
+    """Places of the eastward and the northward component of every vector: one level at one time."""
+    place = {(channel.variable, channel.level, channel.offset): number for number, channel in enumerate(table)}
+    partners = [
+        (number, place.get((channel.partner or "", channel.level, channel.offset)))
+        for number, channel in enumerate(table)
+        if channel.partner is not None and not channel.northward
+    ]
+    return [(u, v) for u, v in partners if v is not None]

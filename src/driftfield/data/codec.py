@@ -18,7 +18,7 @@ from driftfield.data.context import check_offsets, time_step
 from driftfield.data.encodings import date_fraction, is_monthly, time_days
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import ConfigurationError, DataError, FileFormatError
+from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
 from driftfield.registry import build
 
@@ -108,8 +108,17 @@ class FieldCodec:
         context: Sequence[int] = (),
         bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> "FieldCodec":
-        """Fits one normaliser per variable to the training times."""
+        """Fits one normaliser per variable to the training times; the two of a vector get one scale and no uniform offset.
+
+        `normalizer` is class and arguments of that of all variables, or one such mapping for each of them.
+
+        Raises:
+            ConfigurationError: a component of a vector without its partner beside it, or a variable without a normaliser.
+        """
         variables = [*targets, *covariates]
+        specs = _normalizer_specs(normalizer, variables)
+        pairs = _whole_pairs(archive, vector_pairs, targets, covariates)
+        turning = {name for pair in pairs for name in pair}
         grid = Grid(
             lat=archive.dataset["lat"].values.astype(np.float64),
             lon=archive.dataset["lon"].values.astype(np.float64),
@@ -118,9 +127,17 @@ class FieldCodec:
             monthly=bool(is_monthly(archive.times)),
         )
         fitted = {
-            name: build("normalizer", normalizer).fit(archive.dataset[name], archive.domain(name), train)
+            name: build("normalizer", specs[name]).fit(
+                archive.dataset[name], archive.domain(name), train, vector=name in turning
+            )
             for name in variables
         }
+        for u, v in pairs:
+            if specs[u] != specs[v]:
+                raise ConfigurationError(
+                    f"The vector pair {[u, v]} has two normalisers: expected the same one, or it cannot turn. Name it for both."
+                )
+            fitted[u].share_scale(fitted[v])
         domains = {name: _with_levels(archive.domain(name).values) for name in variables}
         step = time_step(time_days(archive.times))
         return cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step, bounds)
@@ -129,7 +146,12 @@ class FieldCodec:
         """The channel table: every level of every variable (default: of the targets)."""
         names = self.targets if variables is None else variables
         partners = dict(self.vector_pairs) | {v: u for u, v in self.vector_pairs}
-        return [Channel(name, level, partner=partners.get(name)) for name in names for level in self.grid.levels[name]]
+        northward = {v for _, v in self.vector_pairs}
+        return [
+            Channel(name, level, partner=partners.get(name), northward=name in northward)
+            for name in names
+            for level in self.grid.levels[name]
+        ]
 
     def given(self) -> list[Channel]:
         """The channel table of what is given and not reconstructed: covariates, then the frames of the time context."""
@@ -168,14 +190,54 @@ class FieldCodec:
         field = normalizer.decode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
         if not bounded or name not in self.bounds:
             return field
-        (low, high), room = self.bounds[name], 2 * BOUND_WIDTH * normalizer.std
-        return np.where(field < low + room, low, np.where(field > high - room, high, field)).astype(np.float32)
+        low, high = self.bounds[name]
+        # an end that is infinite has no room beside it
+        over, under = (
+            2 * BOUND_WIDTH * normalizer.slope(np.full((1, 1, 1), end if np.isfinite(end) else 0.0, np.float32))
+            for end in (low, high)
+        )
+        return np.where(field < low + over, low, np.where(field > high - under, high, field)).astype(np.float32)
+
+    def disturbed(
+        self,
+        name: str,
+        field: np.ndarray,
+        errors: Sequence[tuple[float, np.ndarray | float]],
+        times: Any,
+        rows: np.ndarray,
+        columns: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A field as instruments see it, and the standard deviation of the first error, all in network units.
+
+        Arguments:
+            name: Variable.
+            field: (level, lat, lon), network units.
+            errors: Standard deviations in physical units, each with its standard normal draws.
+            times: Date (1,).
+            rows, columns: Place on the grid.
+        """
+        normalizer, stated = self.normalizers[name], errors[0][0]
+        if normalizer.affine:
+            std = normalizer.std
+            return sum((size / std * draw for size, draw in errors), field), stated / std
+        mean = normalizer.mean_at(times, rows, columns)[0]
+        off = sum(size * draw for size, draw in errors)
+        seen = normalizer.decode(field, mean) + off
+        return np.where(off == 0, field, normalizer.encode(seen, mean)), stated / normalizer.slope(seen)
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """(lower, upper) that no reconstruction leaves: the bounds, and the ends of what a normaliser can decode to."""
+        ends = {name: self.bounds.get(name, (-np.inf, np.inf)) for name in self.targets}
+        found = {name: (max(low, self.normalizers[name].lowest), high) for name, (low, high) in ends.items()}
+        return {name: pair for name, pair in found.items() if np.isfinite(pair).any()}
 
     def bounds_at(self, name: str, times: Any, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bound of a variable in network units, (time, level, lat, lon); infinite where there is none."""
         mean = self.normalizers[name].mean_at(times, rows, columns)
         low, high = (
             self.normalizers[name].encode(np.full(mean.shape, end, np.float32), mean).astype(np.float32)
+            if np.isfinite(end)
+            else np.full(mean.shape, end, np.float32)
             for end in self.bounds.get(name, (-np.inf, np.inf))
         )
         # a little inwards: packing and rounding leave what is meant to lie on a bound beside it
@@ -252,6 +314,48 @@ def bounds_to_json(bounds: Mapping[str, tuple[float, float]]) -> dict[str, list[
 def bounds_from_json(written: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[float, float]]:
     """The inverse of `bounds_to_json`."""
     return {n: (-np.inf if low is None else low, np.inf if up is None else up) for n, (low, up) in written.items()}
+
+
+def _normalizer_specs(normalizer: Mapping[str, Any], variables: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Class and arguments of the normaliser of every variable."""
+    if "class" in normalizer:
+        return dict.fromkeys(variables, normalizer)
+    for name in normalizer:
+        if name not in variables:
+            raise ConfigurationError(f"normalizer names {name!r}: {suggest(name, ('class', *variables))}")
+    if missing := [name for name in variables if name not in normalizer]:
+        raise ConfigurationError(
+            f"normalizer lacks {missing}: expected a class for every variable, or one class for all. Add them."
+        )
+    return dict(normalizer)
+
+
+def _whole_pairs(
+    archive: GriddedArchive,
+    pairs: Sequence[tuple[str, str]],
+    targets: Sequence[str],
+    covariates: Sequence[str],
+) -> list[tuple[str, str]]:
+    """The vectors among targets and covariates, whose components can turn with each other."""
+    found: list[tuple[str, str]] = []
+    for pair in pairs:
+        for kind, names in (("targets", targets), ("covariates", covariates)):
+            inside = [name for name in pair if name in names]
+            if len(inside) == 1:
+                alone = next(name for name in pair if name not in names)
+                raise ConfigurationError(
+                    f"The vector pair {list(pair)} is broken: {alone!r} is not among the {kind}, where {inside[0]!r} is. "
+                    "Name both there, or drop the pair."
+                )
+            if inside:
+                found.append(pair)
+    names = [name for pair in found for name in pair]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigurationError(f"{twice!r} is part of two vector pairs: expected one. Drop the other.")
+    for u, v in found:
+        if archive.levels(u) != archive.levels(v):
+            raise ConfigurationError(f"The vector pair {[u, v]} lies on different levels: expected the same of both.")
+    return found
 
 
 def with_levels(array: xr.DataArray) -> np.ndarray:

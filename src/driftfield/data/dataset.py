@@ -163,12 +163,12 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         seen = self.observing.draw(name, domain, rng, periodic=wrap, record=record) & known
         present = not (given and self.training and rng.random() < self.observing.covariate_dropout)
         seen = seen & present
-        std = self.codec.normalizers[name].std
-        error = self.observing.error_of(name, rng) / std
-        y = x + error * rng.standard_normal(x.shape)
+        errors: list[tuple[float, np.ndarray | float]]
+        errors = [(self.observing.error_of(name, rng), rng.standard_normal(x.shape))]
         if given and self.training:
-            y = y + self.observing.degrade_offset / std * rng.standard_normal()
-            y = y + self.observing.degrade_speckle / std * rng.standard_normal(x.shape)
+            errors.append((self.observing.degrade_offset, rng.standard_normal()))
+            errors.append((self.observing.degrade_speckle, rng.standard_normal(x.shape)))
+        y, error = self.codec.disturbed(name, x, errors, self.stamps[[time]], rows, columns)
         shown = None if given else self.observing.draw_visible(name, domain, rng, periodic=wrap, record=record)
         return {
             "target": np.where(known, x, 0),
@@ -230,9 +230,6 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         of_given = ("covariates", "covariates_observed", "covariates_error_std")
         parts = {name: [cut(getattr(pool, name))] for name in (*of_targets, *of_given)}
         parts |= {"domain": [domain], "presence": [pool.presence[sample]]}
-        if self.observing.shown:
-            # a pool keeps no drop: all that is known is visible
-            parts["visible"] = [cut(pool.observed) | cut(pool.held_out)]
         if not self.mix:
             parts |= self._bounds(int(pool.time[sample]), rows, columns)
         guess = (cut(pool.guess), cut(pool.scale))

@@ -5,16 +5,22 @@
     ZScore                    mean_at = mean of the level
     ClimatologicalAnomaly     mean_at = monthly climatology of the cell (or of the domain)
     Bounded                   mean_at, std = middle and half of the range of the level, so that z lies in [-1, 1]
+    LogTransform              one of these, of ln(x + floor), for what is positive: decode(z) = e^(z std + mean_at) - floor
+
+The two components of a vector have no offset that is the same in every cell, and one scale (of both together), so that a
+symmetry of the flow is the same one in network units: (u, v) -> (-v, u) commutes with the coding.
 
 Fitted on training times and domain cells only, area-weighted (cos lat), block by block. The mean is an array and std a
-constant per channel: encoding and decoding are plain arithmetic, the same for numpy and torch and inside guidance.
+constant per channel: encoding and decoding are plain arithmetic, the same for numpy and torch and inside guidance. An error e
+of a value x is e / slope(x) in network units, slope = dx / dz: std where the coding is affine, (x + floor) std of a logarithm.
 """
 
-__all__ = ["Bounded", "ClimatologicalAnomaly", "Normalizer", "ZScore", "normalizer_from_arrays"]
+__all__ = ["Bounded", "ClimatologicalAnomaly", "LogTransform", "Normalizer", "ZScore", "normalizer_from_arrays"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import xarray as xr
@@ -36,9 +42,13 @@ class Normalizer(ABC):
             (water under ice) is not blown up.
     """
 
+    affine: ClassVar[bool] = True
+    """Whether physical units are std times network units and an offset, so that means and spreads decode as fields do."""
+    lowest: ClassVar[float] = -np.inf
+    """What no decoded value falls below."""
     std_floor: float
     std: np.ndarray
-    """(channel, 1, 1), float32."""
+    """(channel, 1, 1), float32; of a logarithm in its units."""
     shape: tuple[int, int]
     """Rows and columns of the fitted grid."""
 
@@ -47,13 +57,21 @@ class Normalizer(ABC):
             raise ConfigurationError(f"std_floor is {std_floor}: expected a part from 0 to 1, such as 0.001.")
         self.std_floor = float(std_floor)
 
-    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: np.ndarray | Sequence[int]) -> Self:
+    def fit(
+        self,
+        array: xr.DataArray,
+        domain: xr.DataArray,
+        time_indices: np.ndarray | Sequence[int],
+        *,
+        vector: bool = False,
+    ) -> Self:
         """Learns offset and scale; returns itself.
 
         Arguments:
             array: (time, [depth,] lat, lon).
             domain: Where the variable exists: boolean ([depth,] lat, lon).
             time_indices: Times of the training split.
+            vector: Whether it is a component of a vector; `share_scale` then joins it with the other.
 
         Raises:
             DataError: a level without a finite value in the training split.
@@ -62,13 +80,26 @@ class Normalizer(ABC):
         array = array.transpose("time", ..., "lat", "lon")
         self.shape = (array.sizes["lat"], array.sizes["lon"])
         self._fit_mean(array)
+        if vector:
+            self._drop_uniform_offset()
         scale = self._fit_scale(array)
         floor = max(self.std_floor * float(scale.max(initial=0.0)), 1e-6)
         self.std = np.maximum(scale, floor).astype(np.float32)[:, None, None]
         return self
 
+    def share_scale(self, other: Self) -> None:
+        """Gives two fitted components of a vector the scale of both together."""
+        self.std = other.std = self._joint(self.std, other.std)
+
     @abstractmethod
     def _fit_mean(self, array: xr.DataArray) -> None: ...
+
+    def _drop_uniform_offset(self) -> None:
+        """Sets what is the same in every cell to 0; where each cell has an offset of its own, the departure from it turns."""
+        return
+
+    def _joint(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.sqrt(0.5 * (one**2 + other**2))
 
     def _fit_scale(self, array: xr.DataArray) -> np.ndarray:
         """Standard deviation (channel,) about the mean."""
@@ -98,6 +129,10 @@ class Normalizer(ABC):
         """Network -> physical units; the inverse of `encode` for the same `mean`."""
         return values * self._std_like(values) + mean
 
+    def slope(self, values: Any) -> Any:
+        """Physical units in a network unit at given physical values, (..., channel, lat, lon) or broadcast to it."""
+        return self._std_like(values)
+
     def describe(self) -> dict[str, Any]:
         """Class and arguments, as a recipe names them."""
         return {"class": type(self).__name__, "std_floor": self.std_floor}
@@ -121,6 +156,9 @@ class _Constant(Normalizer):
     """Offset is one number per level."""
 
     level_mean: np.ndarray
+
+    def _drop_uniform_offset(self) -> None:
+        self.level_mean = np.zeros_like(self.level_mean)
 
     def mean_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
         """The offset of the level, everywhere and at any time (a view, not to be written to)."""
@@ -151,10 +189,17 @@ class Bounded(_Constant):
 
     def _fit_mean(self, array: xr.DataArray) -> None:
         self._low, self._high = _extremes(array)
-        self.level_mean = (0.5 * (self._low + self._high)).astype(np.float32)
+        self.level_mean = self._middle()
+
+    def _middle(self) -> np.ndarray:
+        return np.asarray(0.5 * (self._low + self._high), dtype=np.float32)
 
     def _fit_scale(self, array: xr.DataArray) -> np.ndarray:
-        return 0.5 * (self._high - self._low)
+        # of a component of a vector, whose middle is 0, the range about it
+        return 0.5 * (self._high - self._low) + np.abs(self._middle() - self.level_mean)
+
+    def _joint(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.maximum(one, other)
 
 
 @register("normalizer")
@@ -184,6 +229,10 @@ class ClimatologicalAnomaly(Normalizer):
             climatology = MonthlyClimatology(mean=mean, stepwise=climatology.stepwise)
         self.climatology = climatology
 
+    def _drop_uniform_offset(self) -> None:
+        if self.per == "domain":
+            self.climatology = replace(self.climatology, mean=xr.zeros_like(self.climatology.mean))
+
     def mean_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
         mean = self.climatology.mean
         if isinstance(rows, slice) and isinstance(cols, slice):
@@ -206,6 +255,101 @@ class ClimatologicalAnomaly(Normalizer):
         super()._restore(arrays)
         own = {key.partition(".")[2]: value for key, value in arrays.items() if key.startswith("climatology.")}
         self.climatology = MonthlyClimatology.from_arrays(own)
+
+
+@register("normalizer")
+class LogTransform(Normalizer):
+    """Logarithm of a positive variable, such as chlorophyll or precipitation, around another normaliser.
+
+    ln(x + floor) is a logarithm well above the floor and linear well below it, so that 0 has a place of its own. Its inverse is
+    not affine: the mean of a decoded ensemble is not the decoded mean.
+
+    Arguments:
+        floor: Where the logarithm ends, units of the variable: about the smallest value that can be told from 0.
+        of: Class and arguments of what normalises the logarithm; `ClimatologicalAnomaly` by default.
+    """
+
+    affine = False
+    lowest = 0.0
+
+    def __init__(self, floor: float, of: Mapping[str, Any] | None = None) -> None:
+        if isinstance(floor, bool) or not isinstance(floor, int | float) or not 0 < floor < np.inf:
+            raise ConfigurationError(f"Found floor={floor!r}: expected a number above 0, in units of the variable.")
+        inner: Normalizer = build("normalizer", of or {"class": "ClimatologicalAnomaly"})
+        if not inner.affine:
+            raise ConfigurationError(
+                f"LogTransform of {type(inner).__name__}: expected one logarithm. Drop the inner one."
+            )
+        super().__init__(inner.std_floor)
+        self.floor, self.of = float(floor), inner
+
+    def fit(
+        self,
+        array: xr.DataArray,
+        domain: xr.DataArray,
+        time_indices: np.ndarray | Sequence[int],
+        *,
+        vector: bool = False,
+    ) -> Self:
+        """Learns offset and scale of the logarithm; returns itself.
+
+        Raises:
+            ConfigurationError: a component of a vector, which has two signs.
+            DataError: values further below 0 than the floor is above it, or a level without a finite value.
+        """
+        if vector:
+            raise ConfigurationError(f"{array.name!r} is part of a vector pair: it has two signs, and no logarithm.")
+        super().fit(array, domain, time_indices)
+        self.of.std = self.std
+        return self
+
+    def _fit_mean(self, array: xr.DataArray) -> None:
+        # packing leaves a little less than 0 of a 0
+        if (low := float(_extremes(array)[0].min())) < -self.floor:
+            raise DataError(
+                f"{array.name!r} falls to {low:g} in the training split: a logarithm needs 0 and above. Normalise it by "
+                "ZScore or ClimatologicalAnomaly, or correct the archive."
+            )
+        self.of.shape = self.shape
+        self.of._fit_mean(self._logarithm_of(array))
+
+    def _fit_scale(self, array: xr.DataArray) -> np.ndarray:
+        return self.of._fit_scale(self._logarithm_of(array))
+
+    def _logarithm_of(self, array: xr.DataArray) -> xr.DataArray:
+        return array.copy(data=np.log((array.clip(min=0.0) + self.floor).data))
+
+    def mean_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
+        """The offset of the logarithm."""
+        return self.of.mean_at(times, rows, cols)
+
+    def encode(self, values: Any, mean: Any) -> Any:
+        """Physical -> network units; what errors have brought below 0 counts as 0."""
+        lifted = values.clip(min=0.0) + self.floor
+        return super().encode(np.log(lifted) if isinstance(lifted, np.ndarray) else lifted.log(), mean)
+
+    def decode(self, values: Any, mean: Any) -> Any:
+        """Network -> physical units, 0 or above; the inverse of `encode` for the same `mean`."""
+        # fp32: the exponential of an untrained network's answer overflows beyond 88
+        logarithm = super().decode(values, mean).clip(max=80.0)
+        lifted = np.exp(logarithm) if isinstance(logarithm, np.ndarray) else logarithm.exp()
+        return (lifted - self.floor).clip(min=0.0)
+
+    def slope(self, values: Any) -> Any:
+        """Physical units in a network unit at given physical values (the delta method)."""
+        return (values.clip(min=0.0) + self.floor) * self._std_like(values)
+
+    def describe(self) -> dict[str, Any]:
+        """Class and arguments, as a recipe names them."""
+        return {"class": type(self).__name__, "floor": self.floor, "of": self.of.describe()}
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain numbers for safetensors."""
+        return self.of.to_arrays()
+
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super()._restore(arrays)
+        self.of._restore(arrays)
 
 
 def normalizer_from_arrays(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Normalizer:

@@ -49,7 +49,7 @@ def prepare(
         bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
 
     Raises:
-        ConfigurationError: a variable is both target and covariate, or a window size makes no sense.
+        ConfigurationError: a variable is both target and covariate, a vector pair names another, or a window size makes no sense.
         DataError: a variable is missing, or a split has no sample.
         OverlapError: two splits share cells or times.
     """
@@ -57,6 +57,12 @@ def prepare(
         raise ConfigurationError(
             f"{sorted(twice)} are targets and covariates: a field is given or reconstructed, not both."
         )
+    for name in (name for pair in vector_pairs for name in pair):
+        if name not in (*targets, *covariates):
+            raise ConfigurationError(
+                f"data.vector_pairs names {name!r}, which is neither target nor covariate: "
+                f"{suggest(str(name), (*targets, *covariates))}"
+            )
     opened = open_archive(archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time)
     require(opened.dataset, [*targets, *covariates], str(archive))
     chosen = _windows(opened, targets, dict(windows or {}))

@@ -2,7 +2,7 @@
 
 So a member is the same at any batch size, on any device, for any subset of times, and two tiles that share a cell share its
 noise. Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns counter and key into 128 random
-bits; Box-Muller turns these into normals.
+bits; Box-Muller turns two of its words into a normal.
 """
 
 __all__ = ["CellNoise", "philox", "standard_normal"]
@@ -21,7 +21,8 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 
 def philox(counter: Sequence[np.ndarray | np.uint64], key: tuple[int, int]) -> list[np.ndarray]:
     """Philox 4x32-10: four counter words (uint64 arrays below 2^32, broadcast) and two key words -> four random words."""
-    c0, c1, c2, c3 = np.broadcast_arrays(*(np.asarray(word, dtype=np.uint64) for word in counter))
+    # not broadcast yet: in the first rounds rows, columns and channels have not met
+    c0, c1, c2, c3 = (np.asarray(word, dtype=np.uint64) for word in counter)
     k0, k1 = key
     for _ in range(10):
         product0, product1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
@@ -35,12 +36,11 @@ def philox(counter: Sequence[np.ndarray | np.uint64], key: tuple[int, int]) -> l
     return [c0, c1, c2, c3]
 
 
-def standard_normal(words: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Box-Muller: two random 32-bit words -> two independent normals (float32)."""
+def standard_normal(words: Sequence[np.ndarray]) -> np.ndarray:
+    """Box-Muller: two random 32-bit words -> a normal (float32); the second one, by the sine, is not made."""
     # + 1/2 keeps the logarithm finite
     u1, u2 = ((word.astype(np.float64) + 0.5) / 2**32 for word in words[:2])
-    radius, angle = np.sqrt(-2 * np.log(u1)), 2 * np.pi * u2
-    return (radius * np.cos(angle)).astype(np.float32), (radius * np.sin(angle)).astype(np.float32)
+    return (np.sqrt(-2 * np.log(u1)) * np.cos(2 * np.pi * u2)).astype(np.float32)
 
 
 class CellNoise:
@@ -74,8 +74,7 @@ class CellNoise:
     def __call__(self, draw: int) -> Tensor:
         """(batch, channel, lat, lon) standard normals, the same for the same `draw`."""
         fields = [
-            standard_normal(philox((self.columns, self.rows, self.channels, np.uint64(draw)), key))[0]
-            for key in self.keys
+            standard_normal(philox((self.columns, self.rows, self.channels, np.uint64(draw)), key)) for key in self.keys
         ]
         return torch.from_numpy(np.stack(fields)).to(self.device)
 

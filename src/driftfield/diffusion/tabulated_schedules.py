@@ -159,6 +159,8 @@ def levels_of_betas(betas: Float[Tensor, " steps"]) -> Float[Tensor, " steps"]:
 
 def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Piecewise linear interpolation, continued beyond its ends, and its slope."""
+    # the table moves with the network, and a sampler asks on the processor
+    knots, values = knots.to(x.device), values.to(x.device)
     left = (torch.searchsorted(knots, x.detach().contiguous(), right=True) - 1).clamp(0, len(knots) - 2)
     slope = (values[left + 1] - values[left]) / (knots[left + 1] - knots[left])
     return values[left] + slope * (x - knots[left]), slope

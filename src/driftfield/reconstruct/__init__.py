@@ -14,7 +14,7 @@ from driftfield.reconstruct.emulators import DeterministicEmulator, DiffusionEmu
 from driftfield.reconstruct.expectation_maximisation import ExpectationMaximisation
 from driftfield.reconstruct.regression import RegressionReconstructor
 from driftfield.reconstruct.trajectory import TrajectoryReconstructor
-from driftfield.registry import lookup
+from driftfield.registry import lookup, names
 
 __all__ = [
     "DeterministicEmulator",
@@ -40,7 +40,12 @@ def load_reconstructor(folder: Path) -> Reconstructor:
         FileFormatError: the folder is no run.
         ConfigurationError: it is of a class that is not registered.
     """
-    run_class: type[Reconstructor] = lookup("reconstructor", read_run(Path(folder)).class_name)
+    name = read_run(Path(folder)).class_name
+    if name in names("emulator"):
+        raise ConfigurationError(
+            f"{folder} is a run of {name}, an emulator: it steps states and completes no fields. Use `driftfield forecast`."
+        )
+    run_class: type[Reconstructor] = lookup("reconstructor", name)
     try:
         return run_class.load(Path(folder))
     except UserError:

@@ -39,6 +39,17 @@ class Keeper(Protocol):
         ...
 
 
+class _InBfloat16:
+    """A denoiser whose network computes in bfloat16; the walk around it, and operators of observations, do not."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.schedule, self.denoiser = denoiser.schedule, denoiser
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        with torch.autocast(x_t.device.type, torch.bfloat16):
+            return self.denoiser(x_t, t)
+
+
 def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionModel:
     """A network as the diffusion model that the section `diffusion` of a recipe describes.
 
@@ -149,14 +160,15 @@ class DiffusionReconstructor(NetworkReconstructor):
             # guidance asks for derivatives, which tensors of inference mode have not
             with nullcontext() if guide is None else torch.inference_mode(False), torch.no_grad():
                 denoiser: Denoiser = self.model.denoiser(batch, members=len(some), wrap=wrap)
+                if self.precision == "bfloat16":
+                    denoiser = _InBfloat16(denoiser)
                 if self.replacement:
                     denoiser = self._replaced(denoiser, batch, noise(0))
-                with torch.autocast(batch.target.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                    if guide is None:
-                        mean = conditional_mean(denoiser, noise(0))
-                    else:
-                        denoiser, mean = guide(denoiser, batch, noise(0))
-                    r = self.sampler.sample(denoiser, noise, initial=mean, watcher=watcher)
+                if guide is None:
+                    mean = conditional_mean(denoiser, noise(0))
+                else:
+                    denoiser, mean = guide(denoiser, batch, noise(0))
+                r = self.sampler.sample(denoiser, noise, initial=mean, watcher=watcher)
             parts.append(from_residual(batch.repeat(len(some)), torch.where(batch.domain, r, 0)))
             if keeper is not None:
                 keeper.keep(some, parts[-1])

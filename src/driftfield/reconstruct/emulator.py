@@ -146,6 +146,9 @@ class Emulator(ABC):
 
     def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
         """Error of one step, in standard deviations of the increments."""
+        assert self.model is not None
+        # a trainer has moved the network
+        batch = batch.to(next(self.model.parameters()).device)
         rows, columns = (np.arange(size) for size in batch.target.shape[-2:])
         names = [f"{channel.variable}@{channel.level}" for channel in self.codec.channels()]
         noise = CellNoise(seed, [0] * len(batch), range(len(batch)), names, rows, columns, batch.target.device)

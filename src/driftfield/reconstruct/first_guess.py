@@ -124,7 +124,7 @@ class FirstGuess:
         self.peer.save(folder)
 
     def estimate(self, observations: xr.Dataset, *, training: int | None = None) -> Mapping[str, Estimate]:
-        """Mean and standard deviation in physical units.
+        """Mean and standard deviation in physical units, on the longitudes of the peer's own grid and in their order.
 
         Arguments:
             observations: An observation data set.
@@ -152,18 +152,17 @@ class FirstGuess:
             guesses.append(np.where(inside, codec.encode(name, mean, times, rows, columns), 0))
             part = slice(first, first + mean.shape[1])
             first = part.stop
-            scales.append(np.where(inside, np.maximum(self._error(sd, codec, name, mean.shape, part), FLOOR), 1))
+            scales.append(np.where(inside, np.maximum(self._error(sd, codec, name, mean, part), FLOOR), 1))
         return np.concatenate(guesses, axis=1).astype(np.float32), np.concatenate(scales, axis=1).astype(np.float32)
 
-    def _error(
-        self, sd: np.ndarray | None, codec: FieldCodec, name: str, shape: tuple[int, ...], part: slice
-    ) -> np.ndarray:
+    def _error(self, sd: np.ndarray | None, codec: FieldCodec, name: str, mean: np.ndarray, part: slice) -> np.ndarray:
         """The peer's error in network units: its own, or the one of its residuals, or 1 while that is being found."""
         if sd is not None and np.isfinite(sd).any():
             sd = sd if sd.ndim == 4 else sd[:, None]
-            return np.where(np.isfinite(sd), sd, 0) / codec.normalizers[name].std
-        scale = np.ones((shape[1], 1, 1)) if self.scale is None else self.scale[part, None, None]
-        return np.broadcast_to(scale, shape)
+            error: np.ndarray = np.where(np.isfinite(sd), sd, 0) / codec.normalizers[name].slope(mean)
+            return error
+        scale = np.ones((mean.shape[1], 1, 1)) if self.scale is None else self.scale[part, None, None]
+        return np.broadcast_to(scale, mean.shape)
 
     def states_error(self, estimate: Mapping[str, Estimate]) -> bool:
         """Whether the peer gives a standard deviation."""
@@ -182,5 +181,6 @@ def _ask(peer: Any, observations: xr.Dataset, leave_out_days: float | None) -> M
     if hasattr(peer, "mean_and_sd"):
         found = peer.mean_and_sd(observations, leave_out_days=leave_out_days)
         return {name: (mean, sd, None) for name, (mean, sd) in found.items()}
+    observations = peer.background.on_own_grid(observations)
     peer.background.check(observations)
     return peer.estimate(observations, members=1, seed=0)

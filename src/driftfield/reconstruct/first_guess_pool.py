@@ -133,4 +133,4 @@ def _frame(
     y, seen, error = (tensor[0, part].numpy() for tensor in tensors)
     rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
     value = codec.decode(name, y[None], stamp, rows, columns, bounded=False)[0]
-    return np.where(seen, value, np.nan), np.where(seen, error * codec.normalizers[name].std, np.nan)
+    return np.where(seen, value, np.nan), np.where(seen, error * codec.normalizers[name].slope(value), np.nan)

@@ -31,6 +31,7 @@ from driftfield.reconstruct.bounds import clipped
 from driftfield.reconstruct.calibration import Calibration
 from driftfield.reconstruct.first_guess import FirstGuess, check_keys
 from driftfield.reconstruct.output import Estimate, assemble, joined
+from driftfield.reconstruct.preview import write_preview
 from driftfield.reconstruct.training_samples import Trainer, TrainingSamples
 from driftfield.reconstruct.validation_scores import validation_scores
 from driftfield.registry import build
@@ -42,8 +43,8 @@ class NetworkReconstructor(ABC):
     Arguments:
         network: Class and arguments of the backbone; channels and covariates are filled in.
         observing: Arguments of `ObservingSystem`: what is seen in training.
-        normalizer: Class and arguments of the normaliser of every variable.
-        augment: `mix` and `out_of_fold` of `TwinDataset`, `symmetries`: arguments of `Augmentation`.
+        normalizer: Class and arguments of the normaliser of every variable, or such a mapping for each variable.
+        augment: `mix` and `out_of_fold` of `TwinDataset`, `symmetries`: arguments of `Augmentation` (not with a first guess).
         first_guess: {run: FOLDER, pool: N, folds: K or leave_out_days: D}: a fitted peer whose residual is learnt, in N samples
             computed beforehand, out of fold.
         context: Time offsets, in steps of the archive, of the neighbouring frames that are seen too, such as [-1, 1].
@@ -121,6 +122,24 @@ class NetworkReconstructor(ABC):
         """
         return None, None, self.draw(batch, **options)
 
+    def _estimate(self, batch: FieldBatch, **options: Any) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """`estimate` where the weights are: batches are made on the processor, and a trainer has moved the network."""
+        return self.estimate(batch.to(self.device), **options)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are: after a training or `load`, on the processor."""
+        if self.model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return next(self.model.parameters()).device
+
+    def to(self, device: str | torch.device) -> Self:
+        """Moves the weights, as `torch.nn.Module.to` does; what is reconstructed comes back to the processor."""
+        if self.model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        self.model.to(device)
+        return self
+
     # -- learning ------------------------------------------------------------------------------------------------------
 
     def fit(
@@ -140,9 +159,13 @@ class NetworkReconstructor(ABC):
             trainer: Fits the weights.
             folder: Where checkpoints and logs go.
             resume: Go on from the last checkpoint in `folder`.
+
+        Raises:
+            ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
         if trainer is None or folder is None:
             raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
+        self._check_first_guess()
         archive: Any = data.archive
         self.codec = FieldCodec.fit(
             archive,
@@ -182,11 +205,22 @@ class NetworkReconstructor(ABC):
             resume=resume,
             wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
+            preview=partial(self._preview, fixed[0][:1], seed),
         )
         self.extra |= {"history": history, "seed": seed}
         if self.guess is not None and self.guess.scale is not None:
             self.extra["first_guess_scale"] = self.guess.scale.tolist()
         self.model.eval()
+
+    def _check_first_guess(self) -> None:
+        # here and not in __init__: runs that were trained so before are still loaded
+        turned = any((self.augment.get("symmetries") or {}).values())
+        for asked, what in ((turned, "augment.symmetries"), (self.observing.shown, "observing.visible")):
+            if self.first_guess_spec and asked:
+                raise ConfigurationError(
+                    f"Found a first_guess together with {what}, which the samples of a first guess do not have: expected one "
+                    "of both. Leave out the other."
+                )
 
     def _build_network(self) -> nn.Module:
         codec = self._codec
@@ -203,10 +237,16 @@ class NetworkReconstructor(ABC):
     def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
         """Scores of a small ensemble of fixed samples."""
         members = range(4 if self.spreads else 1)
-        return validation_scores(partial(self.estimate, members=members, seed=seed), batch, self._scale())
+        return validation_scores(partial(self._estimate, members=members, seed=seed), batch, self._scale())
+
+    def _preview(self, batch: FieldBatch, seed: int, path: Path, title: str) -> None:
+        """A picture of one fixed sample."""
+        estimate = partial(self._estimate, members=range(8 if self.spreads else 1), seed=seed)
+        channels, scale = self._codec.channels(), self._scale()
+        write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path)
 
     def _scale(self) -> np.ndarray:
-        """(channel, 1, 1): standard deviation of a network unit in physical units."""
+        """(channel, 1, 1): standard deviation of a network unit in physical units, or those of a logarithm."""
         codec = self._codec
         return np.concatenate(
             [np.broadcast_to(codec.normalizers[n].std, (len(codec.grid.levels[n]), 1, 1)) for n in codec.targets]
@@ -249,9 +289,10 @@ class NetworkReconstructor(ABC):
         found: list[dict[str, Estimate]] = []
         for time in chosen:
             guess = guesses.get(time)
-            batch = observation_batch(codec, observations, time, guess=guess)
+            # moved here: guidance asks for derivatives, which tensors made in inference mode have not
+            batch = observation_batch(codec, observations, time, guess=guess).to(self.device)
             with torch.inference_mode():
-                estimate = self.estimate(
+                estimate = self._estimate(
                     batch,
                     members=range(members),
                     seed=seed,
@@ -270,7 +311,7 @@ class NetworkReconstructor(ABC):
             attrs=self._provenance(),
             domains=self._domains(observations, rows, columns),
         )
-        return result if self.calibration is None else clipped(self.calibration.apply(result), codec.bounds)
+        return result if self.calibration is None else clipped(self.calibration.apply(result), codec.limits())
 
     def _decoded(
         self,
@@ -287,9 +328,12 @@ class NetworkReconstructor(ABC):
         for name in codec.targets:
             part = slice(first, first + len(codec.grid.levels[name]))
             first = part.stop
+            affine = codec.normalizers[name].affine
+            # what is stated of a logarithm decodes to no mean and no spread: the members have them
+            stated = affine or len(members) == 1
             decoded[name] = (
-                None if mean is None else codec.decode(name, mean[None, part], date, rows, columns)[0],
-                None if sd is None else sd[part] * codec.normalizers[name].std,
+                None if mean is None or not stated else codec.decode(name, mean[None, part], date, rows, columns)[0],
+                None if sd is None or not affine else sd[part] * codec.normalizers[name].std,
                 codec.decode(name, members[:, part], date, rows, columns),
             )
         return decoded
@@ -307,7 +351,8 @@ class NetworkReconstructor(ABC):
     def _encoded_guess(self, observations: xr.Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
         assert self.guess is not None
         guess, scale = self.guess.encode(self.guess.estimate(observations), self._codec, observations["time"].values)
-        return list(zip(guess, scale, strict=True))
+        columns = self._codec.grid.columns(observations["lon"].values)
+        return list(zip(guess[..., columns], scale[..., columns], strict=True))
 
     def _provenance(self) -> dict[str, Any]:
         return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}

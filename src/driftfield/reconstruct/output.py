@@ -3,13 +3,16 @@
     <variable>         (time, [depth,] lat, lon)            ensemble mean, cell_methods: realization: mean
     <variable>_sd      (time, [depth,] lat, lon)            its spread, cell_methods: realization: standard_deviation
     <variable>_member  (member, time, [depth,] lat, lon)    the ensemble
+    <variable>_quantile  (quantile, time, [depth,] lat, lon)    where asked for, cell_methods: realization: quantile
 
 float32, NaN outside the domain and nowhere else; coordinates, names and units are those of the observations. The
 attributes say who made it: method, seed, members, version, date.
 """
 
-__all__ = ["Estimate", "assemble", "joined"]
+__all__ = ["Estimate", "assemble", "check_quantiles", "joined", "with_quantiles"]
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,8 +21,10 @@ import numpy as np
 import xarray as xr
 
 from driftfield import __version__
-from driftfield.conventions import DIMS, FORMAT, domain_of
-from driftfield.errors import DataError
+from driftfield.conventions import DIMS, FORMAT, domain_of, state_variables
+from driftfield.errors import ConfigurationError, DataError
+
+log = logging.getLogger(__name__)
 
 Estimate = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 """Mean, standard deviation and members (first axis) of one variable; at least the mean or the members are given."""
@@ -153,3 +158,68 @@ def joined(estimates: Sequence[Estimate], depth: bool) -> Estimate:
         stacked = np.stack(given, axis=axis) if given else None
         parts.append(stacked if stacked is None or depth else stacked[..., 0, :, :])
     return parts[0], parts[1], parts[2]
+
+
+def check_quantiles(probabilities: Sequence[float], members: int) -> tuple[float, ...]:
+    """The probabilities in rising order; those beyond the reach of an ensemble are logged.
+
+    Raises:
+        ConfigurationError: not between 0 and 1, twice the same, or fewer than two members.
+    """
+    found = _rising(probabilities, members)
+    for p in found:
+        if (needed := math.ceil(round(1 / min(p, 1 - p), 9)) - 1) > members:
+            log.warning("The quantile %g needs %d members: of %d it is the outermost", p, needed, members)
+    return found
+
+
+def _rising(probabilities: Sequence[float], members: int) -> tuple[float, ...]:
+    found = tuple(sorted(float(p) for p in probabilities))
+    if not found or not all(0 < p < 1 for p in found) or len(set(found)) < len(found):
+        raise ConfigurationError(
+            f"Found the quantiles {list(probabilities)}: expected different numbers between 0 and 1, such as 0.05,0.5,0.95."
+        )
+    if members < 2:
+        raise ConfigurationError(f"Found quantiles of {members} member(s): expected 2 or more. Ask for more members.")
+    return found
+
+
+def with_quantiles(result: xr.Dataset, probabilities: Sequence[float]) -> xr.Dataset:
+    """A reconstruction with the quantiles of its members beside them.
+
+    Place k = p (M + 1) among M sorted members, in between on a straight line (Hyndman and Fan 1996, definition 6): a truth that
+    is like one more member then lies below with probability p. Beyond the outermost members there is nothing to say but those.
+
+    Arguments:
+        result: As `assemble` made it, also calibrated or smoothed.
+        probabilities: Between 0 and 1.
+
+    Raises:
+        ConfigurationError: probabilities that make no sense, or a variable without members.
+    """
+    output = result.copy()
+    for name in state_variables(result):
+        members = result.get(f"{name}_member")
+        count = 0 if members is None else members.sizes["member"]
+        levels = _rising(probabilities, count)
+        assert members is not None
+        place = np.clip(np.array(levels) * (count + 1) - 1, 0, count - 1)
+        below = np.minimum(place.astype(int), count - 2)
+        share = (place - below).reshape(-1, *[1] * (members.ndim - 1))
+        ordered = np.sort(members.transpose("member", ...).values, axis=0)
+        values = (1 - share) * ordered[below] + share * ordered[below + 1]
+        dims = [str(d) for d in members.dims if d != "member"]
+        field = xr.DataArray(values.astype(np.float32), dims=("quantile", *dims))
+        described = {key: result[name].attrs[key] for key in _KEPT if key in result[name].attrs}
+        output[f"{name}_quantile"] = field.assign_attrs(
+            _described_as(described, "quantiles of the ensemble of"), cell_methods="realization: quantile"
+        )
+        chunks = tuple(1 if d in ("quantile", "time") else field.sizes[d] for d in field.dims)
+        output[f"{name}_quantile"].encoding = {"chunksizes": chunks}
+        beside = f"{result[name].attrs.get('ancillary_variables', '')} {name}_quantile".strip()
+        output[name] = output[name].assign_attrs(ancillary_variables=beside)
+        output[name].encoding = dict(result[name].encoding)
+        output = output.assign_coords(
+            quantile=("quantile", np.array(levels), {"long_name": "probability of a value below", "units": "1"})
+        )
+    return output

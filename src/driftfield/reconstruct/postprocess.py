@@ -39,7 +39,7 @@ def smoothed(result: xr.Dataset, sigma: float, periodic: bool) -> xr.Dataset:
     for name in state_variables(result):
         spread, ensemble = f"{name}_sd", f"{name}_member"
         # a smoothed field errs otherwise than the one that the interval was found for
-        output = output.drop_vars([f"{name}_lower", f"{name}_upper"], errors="ignore")
+        output = output.drop_vars([f"{name}_lower", f"{name}_upper", f"{name}_quantile"], errors="ignore")
         count = result[ensemble].sizes["member"] if ensemble in result else 0
         if spread in result and count < 2:
             raise ConfigurationError(

@@ -6,9 +6,10 @@ The states of a window lie one after the other along the channels, and nothing o
 course is, not what follows from observations. A sample is a function of (seed, index) alone.
 """
 
-__all__ = ["StateWindows", "blank_batch", "runs"]
+__all__ = ["StateWindows", "blank_batch", "check_whole_grid", "runs"]
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from driftfield.data.context import time_step
 from driftfield.data.encodings import time_days
 from driftfield.data.patches import centre
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import DataError
+from driftfield.errors import ConfigurationError, DataError
 from driftfield.fields import FieldBatch
+from driftfield.interfaces import TrainingData
 
 
 def runs(archive: GriddedArchive, times: np.ndarray, states: int) -> np.ndarray:
@@ -127,3 +129,19 @@ def blank_batch(
         position=torch.tensor([place], dtype=torch.float32).repeat(len(domain), 1),
         date=torch.from_numpy(dates).float(),
     )
+
+
+def check_whole_grid(data: TrainingData) -> None:
+    """Refuses windows in space.
+
+    Raises:
+        ConfigurationError: a window that is not the whole grid.
+    """
+    archive: Any = data.archive
+    sizes = archive.dataset.sizes
+    for window in (*data.train_windows, *data.validation_windows):
+        if (window.height, window.width) != (sizes["lat"], sizes["lon"]):
+            raise ConfigurationError(
+                f"Found windows of {window.height} x {window.width} cells: a prior of trajectories learns from the whole grid. "
+                "Leave out 'windows', and take a split in time."
+            )

@@ -44,6 +44,7 @@ class Trainer(Protocol):
         resume: bool = False,
         wrap: bool = False,
         diagnose: Callable[[], dict[str, float]] | None = None,
+        preview: Callable[[Path, str], None] | None = None,
     ) -> list[dict[str, float]]:
         """Trains `model` in place."""
         ...
@@ -110,4 +111,6 @@ class TrainingSamples:
         if self.guess is None:
             return drawn
         kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}")
+        # bounds are those of the pool's fields: none of a mix, scaled where the fields are
+        options |= {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
         return TwinDataset(archive, self.codec, self.observing, **options, pool=kept)

@@ -7,10 +7,10 @@
 The last state has seen the past alone, as that of a filter; the others are smoothed.
 """
 
-__all__ = ["TrajectoryReconstructor", "state_numbers"]
+__all__ = ["TrajectoryReconstructor"]
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,31 +21,27 @@ from torch import Tensor
 
 from driftfield.checkpoint import read_run, write_run
 from driftfield.data.codec import FieldCodec
-from driftfield.data.encodings import time_days
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observations import observation_batch
-from driftfield.data.observing_operators.operators import Observed, SparseOperator
-from driftfield.diffusion.covariance import DiagonalCovariance
+from driftfield.data.observing_operators.operators import Observed
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
-from driftfield.errors import ConfigurationError, DataError, FileFormatError
+from driftfield.errors import ConfigurationError, FileFormatError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser, TrainingData
 from driftfield.networks.weights import copy_weights
 from driftfield.reconstruct.assimilation.methods import guidance_method
+from driftfield.reconstruct.courses import cells, course
 from driftfield.reconstruct.diffusion import diffusion_model
 from driftfield.reconstruct.networked import Trainer
 from driftfield.reconstruct.output import assemble
-from driftfield.reconstruct.state_windows import StateWindows, blank_batch, runs
+from driftfield.reconstruct.state_windows import StateWindows, blank_batch, check_whole_grid, runs
 from driftfield.reconstruct.transitions import encoded_states
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler, conditional_mean
 
 log = logging.getLogger(__name__)
-
-LEAST_ERROR = 1e-3
-"""Network units: what an observation that states no error is taken to be off by, so that its equations can be solved."""
 
 
 @register("reconstructor")
@@ -125,7 +121,9 @@ class TrajectoryReconstructor:
         if trainer is None or folder is None:
             raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
         archive: Any = data.archive
-        _check_data(data)
+        if data.covariates:
+            log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
+        check_whole_grid(data)
         warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         self._codec = FieldCodec.fit(archive, data.train, data.targets, (), self.normalizer, data.vector_pairs)
         fields, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
@@ -175,37 +173,47 @@ class TrajectoryReconstructor:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         rows = codec.grid.rows(observations["lat"].values)
         columns = codec.grid.columns(observations["lon"].values)
-        numbers = state_numbers(observations["time"], codec.step_days)
-        seen = [observation_batch(codec, observations, time) for time in range(len(numbers))]
-        length = max(int(numbers.max()) + 1, self.states)
-        dates = codec.dates(observations["time"])[_nearest(numbers, length)]
-        fields = self.draw(
-            cells(seen, numbers, length),
+        whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
+        seen = [observation_batch(codec, observations, time) for time in range(observations.sizes["time"])]
+        drawn = self.draw(
+            cells(seen, whole.numbers, len(whole)),
             torch.cat([batch.domain for batch in seen]).any(0),
-            dates,
+            codec.dates(whole.dates),
             members=range(members),
             seed=seed,
             rows=rows,
             columns=columns,
             batch_size=batch_size,
-        ).numpy()[:, numbers]
-        estimates, first = {}, 0
-        stamps = observations["time"].values
+        )
+        return self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
+
+    def assembled(self, drawn: Tensor, template: xr.Dataset, *, seed: int) -> xr.Dataset:
+        """A reconstruction data set.
+
+        Arguments:
+            drawn: (member, time, channel, lat, lon) in network units.
+            template: Gives dates, cells, attributes and, where it says so, the domain.
+            seed: Of the members.
+        """
+        codec, estimates, first = self.codec, {}, 0
+        rows = codec.grid.rows(template["lat"].values)
+        columns = codec.grid.columns(template["lon"].values)
+        fields, stamps = drawn.numpy(), template["time"].values
         for name in codec.targets:
             levels = len(codec.grid.levels[name])
             part = fields[:, :, first : first + levels]
             decoded = [codec.decode(name, part[:, t], stamps[[t]], rows, columns) for t in range(len(stamps))]
             stacked = np.stack(decoded, axis=1)
-            estimates[name] = (None, None, stacked if "depth" in observations[name].dims else stacked[:, :, 0])
+            estimates[name] = (None, None, stacked if "depth" in template[name].dims else stacked[:, :, 0])
             first += levels
         return assemble(
-            observations,
+            template,
             estimates,
             method=self.method,
             seed=seed,
-            members=members,
+            members=len(drawn),
             attrs=self._provenance(),
-            domains=self._domains(observations, rows, columns),
+            domains=self._domains(template, rows, columns),
         )
 
     def draw(
@@ -234,24 +242,29 @@ class TrajectoryReconstructor:
         length, channels = len(dates), len(self.codec.channels())
         names = [f"{c.variable}@{c.level} {state}" for state in range(length) for c in self.codec.channels()]
         some = max(1, batch_size // (length - self.states + 1))
+        known: dict[int, Tensor] = {}
+
+        def parts(numbers: Sequence[int], stream: str) -> Iterator[tuple[Denoiser, CellNoise]]:
+            """The prior of a few trajectories at a time, and the noise of their walks."""
+            for start in range(0, len(numbers), some):
+                chosen = numbers[start : start + some]
+                noise = CellNoise(seed, chosen, [stream] * len(chosen), names, rows, columns)
+                yield self.denoiser(domain, dates, len(chosen), rows, columns), noise
 
         def prior(count: int) -> Tensor:
-            noise = CellNoise(seed, range(count), ["prior"] * count, names, rows, columns)
-            with torch.no_grad():
-                return self.sampler.sample(self.denoiser(domain, dates, count, rows, columns), noise)
+            if count not in known:
+                # streams of their own: no member is what a covariance was learned from
+                known[count] = torch.cat([self.sampler.sample(*one) for one in parts(range(count), "prior")])
+            return known[count]
 
-        numbers, parts = list(members), []
-        for start in range(0, len(numbers), some):
-            chosen = numbers[start : start + some]
-            noise = CellNoise(seed, chosen, ["trajectory"] * len(chosen), names, rows, columns)
-            denoiser = self.denoiser(domain, dates, len(chosen), rows, columns)
-            guided = self.guidance.guide(denoiser, observed, noise(0), prior)
-            with torch.no_grad():
+        drawn = []
+        with torch.no_grad():
+            for denoiser, noise in parts(list(members), "trajectory"):
+                guided = self.guidance.guide(denoiser, observed, noise(0), prior)
                 mean = conditional_mean(guided, noise(0)) if self.guidance.starts_at_posterior else None
                 z = self.guidance.sampler(self.sampler).sample(guided, noise, initial=mean)
-            whole = z.view(len(chosen), length, channels, *z.shape[2:])
-            parts.append(torch.where(domain, whole, 0))
-        return torch.cat(parts)
+                drawn.append(torch.where(domain, z.view(len(z), length, channels, *z.shape[2:]), 0))
+        return torch.cat(drawn)
 
     def denoiser(
         self, domain: Tensor, dates: np.ndarray, members: int, rows: np.ndarray, columns: np.ndarray
@@ -265,12 +278,13 @@ class TrajectoryReconstructor:
         return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
 
     def _provenance(self) -> dict[str, Any]:
+        looks = self.guidance.sampler(self.sampler).evaluations + self.guidance.starts_at_posterior
         return {
             "run_class": type(self).__name__,
             "recipe_hash": self.extra.get("recipe_hash", ""),
             "sampler": type(self.sampler).__name__,
             "guidance": self.guidance_spec["method"],
-            "network_evaluations": self.guidance.sampler(self.sampler).evaluations * (1 + 2 * self.guidance.products),
+            "network_evaluations": looks * (1 + 2 * self.guidance.products),
             "window_states": self.states,
         }
 
@@ -334,55 +348,3 @@ class TrajectoryReconstructor:
         loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
         loaded._model.eval()
         return loaded
-
-
-def state_numbers(times: xr.DataArray, step_days: float) -> np.ndarray:
-    """How many steps of the run each date (time,) lies after the earliest.
-
-    Raises:
-        DataError: two dates are not a whole number of steps apart.
-    """
-    days = time_days(times)
-    order = np.argsort(days, kind="stable")
-    # from date to date: months have different lengths, and small differences must not add up
-    steps = np.diff(days[order]) / step_days
-    whole = np.round(steps)
-    if (whole < 1).any() or (np.abs(steps - whole) > 0.25).any():
-        raise DataError(
-            f"The dates of the observations are {np.unique(np.round(steps * step_days, 4))[:4]} days apart: expected multiples "
-            f"of the run's step of {step_days:g} days. Bring them to the steps of the run."
-        )
-    numbers = np.empty(len(days), int)
-    numbers[order] = np.concatenate([[0], np.cumsum(whole)]).astype(int)
-    return numbers
-
-
-def cells(seen: Sequence[FieldBatch], numbers: np.ndarray, length: int) -> Observed:
-    """What was seen at some states (batches of one sample each) as observations of the cells of a trajectory."""
-    shape = (length, *seen[0].target.shape[1:])
-    observed, y, error = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape), torch.zeros(shape)
-    for number, batch in zip(numbers, seen, strict=True):
-        observed[number], y[number] = batch.observed[0], batch.observations[0]
-        error[number] = batch.error_std[0]
-    chosen = np.flatnonzero(observed.numpy())
-    count, flat = len(chosen), (length * shape[1], *shape[2:])
-    operator = SparseOperator(np.arange(count), chosen, np.ones(count), size=count, shape=flat)
-    variance = error.flatten()[chosen].double().clamp(min=LEAST_ERROR) ** 2
-    return Observed(operator, y.flatten()[chosen], DiagonalCovariance(variance))
-
-
-def _nearest(numbers: np.ndarray, length: int) -> np.ndarray:
-    """For each state the date of the file that is nearest to it."""
-    return np.abs(np.arange(length)[:, None] - numbers[None]).argmin(1)
-
-
-def _check_data(data: TrainingData) -> None:
-    if data.covariates:
-        log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
-    sizes: Any = data.archive.dataset.sizes
-    for window in (*data.train_windows, *data.validation_windows):
-        if (window.height, window.width) != (sizes["lat"], sizes["lon"]):
-            raise ConfigurationError(
-                f"Found windows of {window.height} x {window.width} cells: a prior of trajectories learns from the whole grid. "
-                "Leave out 'windows', and take a split in time."
-            )

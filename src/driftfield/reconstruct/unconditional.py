@@ -3,10 +3,10 @@
     nothing seen anywhere  --DiffusionReconstructor-->  members of p(x)
 
 It can be asked of any run that has learnt what it is to see nothing: with the pattern `none` for every variable, alone or among
-others.
+others. A prior of trajectories has learnt nothing else, see `prior_courses`.
 """
 
-__all__ = ["draw_unconditionally", "learnt_to_see_nothing", "nothing_seen"]
+__all__ = ["check_unconditional", "draw_unconditionally", "learnt_to_see_nothing", "nothing_seen", "read_date"]
 
 from typing import Any
 
@@ -39,13 +39,14 @@ def draw_unconditionally(
     Raises:
         ConfigurationError: a run that was always shown observations, or that needs a first guess.
     """
-    _check_unconditional(reconstructor)
+    check_unconditional(reconstructor)
     return reconstructor.reconstruct(
         _nothing(reconstructor, date), members=members, seed=seed, batch_size=batch_size
     ).assign_attrs(observations="none")
 
 
-def _check_unconditional(reconstructor: Any) -> None:
+def check_unconditional(reconstructor: Any) -> None:
+    """Raises `ConfigurationError` unless this is a run that has learnt what it is to see nothing."""
     if not isinstance(reconstructor, DiffusionReconstructor):
         raise ConfigurationError(
             f"{type(reconstructor).__name__} draws no samples: expected a run of DiffusionReconstructor. Train one."
@@ -90,8 +91,12 @@ def _nothing(reconstructor: DiffusionReconstructor, date: Any) -> xr.Dataset:
     """Nothing seen on one date."""
     codec = reconstructor.codec
     assert codec is not None
+    return nothing_seen(codec, read_date(date))
+
+
+def read_date(date: Any) -> np.ndarray:
+    """One date (1,) of its text; raises `ConfigurationError`."""
     try:
-        time = np.array([date], dtype="datetime64[s]")
+        return np.array([date], dtype="datetime64[s]")
     except ValueError as error:
         raise ConfigurationError(f"Cannot read the date {date!r}: expected one such as 2000-01-31.") from error
-    return nothing_seen(codec, time)

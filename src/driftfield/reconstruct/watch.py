@@ -156,7 +156,8 @@ def _batch(reconstructor: DiffusionReconstructor, observations: xr.Dataset) -> F
     if reconstructor.guess is not None:
         estimate = reconstructor.guess.estimate(observations)
         mean, scale = reconstructor.guess.encode(estimate, codec, observations["time"].values)
-        guess = (mean[0], scale[0])
+        columns = codec.grid.columns(observations["lon"].values)
+        guess = (mean[0][..., columns], scale[0][..., columns])
     return observation_batch(codec, observations, 0, guess=guess)
 
 

@@ -5,18 +5,34 @@
 Every dyadic point has its own numbered draw, so that the path does not depend on which points are asked for, nor in which order
 (a virtual Brownian tree: Li et al. 2020, "Scalable gradients for stochastic differential equations", section 4). Time is
 lambda = -ln s, from 0 at the first noise level to 1 at the last.
+
+A walk only goes forward, so that what it has passed is let go, and one interval per level of the tree is kept:
+
+    0 . . . passed . . . left [--][--][----][--------][----------------] 1
 """
 
 __all__ = ["BrownianPath"]
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor
 
 _BELOW = 2**31
 """Draw numbers from here on belong to points that are not dyadic."""
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """[left, right] with W at its right end; its middle has the draw number `index` + 1."""
+
+    left: float
+    right: float
+    w_right: Tensor
+    index: int
+    level: int
 
 
 class BrownianPath:
@@ -33,8 +49,14 @@ class BrownianPath:
         shortest = min((math.log(a / b) for a, b in pairwise(levels)), default=self.length)
         # no two points of the walk may share a leaf: beyond its ends they would be independent
         self.depth = max(1, math.ceil(math.log2(self.length / shortest)) + 1)
-        self._kept: dict[int, Tensor] = {}
+        self._ahead: list[_Interval] = []
+        self._w_left: Tensor | None = None
         self._last: tuple[float, Tensor] | None = None
+
+    @property
+    def kept(self) -> int:
+        """Fields in memory: at most depth + 3 of them."""
+        return len(self._ahead) + (self._w_left is not None) + (self._last is not None)
 
     def increment(self, s: float, lower: float) -> Tensor:
         """W(lower) - W(s), divided by its standard deviation: a standard normal."""
@@ -45,31 +67,33 @@ class BrownianPath:
         return (after - before) / math.sqrt(end - start)
 
     def at(self, time: float) -> Tensor:
-        """W at a time between 0 and 1."""
+        """W at a time between 0 and 1; one that lies behind what is kept begins anew, and costs all draws again."""
         time = min(max(time, 0.0), 1.0)
-        left, right, index = 0.0, 1.0, 1
-        if 1 not in self._kept:
-            self._kept[1] = self.noise(1)
-        w_left, w_right = 0 * self._kept[1], self._kept[1]
-        for _ in range(self.depth):
-            if time in (left, right):
-                break
-            middle = (left + right) / 2
-            w_middle = self._point(index + 1, w_left, w_right, right - left)
-            if time < middle:
-                right, w_right, index = middle, w_middle, 2 * index
-            else:
-                left, w_left, index = middle, w_middle, 2 * index + 1
-        if time == left:
+        if not self._ahead or time < self._ahead[-1].left:
+            w_end = self.noise(1)
+            self._ahead, self._w_left = [_Interval(0.0, 1.0, w_end, 1, 0)], 0 * w_end
+        while time > self._ahead[-1].right:
+            self._w_left = self._ahead.pop().w_right
+        while self._ahead[-1].level < self.depth and self._ahead[-1].left < time < self._ahead[-1].right:
+            self._halve(time)
+        leaf, w_left = self._ahead[-1], self._w_left
+        assert w_left is not None
+        if time == leaf.left:
             return w_left
-        if time == right:
-            return w_right
-        share = (time - left) / (right - left)
-        sd = math.sqrt(share * (1 - share) * (right - left))
-        number = _BELOW + hash(round(time, 12)) % _BELOW
-        return w_left + share * (w_right - w_left) + sd * self.noise(number)
+        if time == leaf.right:
+            return leaf.w_right
+        share = (time - leaf.left) / (leaf.right - leaf.left)
+        sd = math.sqrt(share * (1 - share) * (leaf.right - leaf.left))
+        return w_left + share * (leaf.w_right - w_left) + sd * self.noise(_BELOW + int(time * _BELOW))
 
-    def _point(self, number: int, w_left: Tensor, w_right: Tensor, width: float) -> Tensor:
-        if number not in self._kept:
-            self._kept[number] = (w_left + w_right) / 2 + math.sqrt(width) / 2 * self.noise(number)
-        return self._kept[number]
+    def _halve(self, time: float) -> None:
+        """Draws the middle of the nearest interval, and keeps the half that holds `time` and what is beyond."""
+        whole, w_left = self._ahead.pop(), self._w_left
+        assert w_left is not None
+        middle, sd = (whole.left + whole.right) / 2, math.sqrt(whole.right - whole.left) / 2
+        w_middle = (w_left + whole.w_right) / 2 + sd * self.noise(whole.index + 1)
+        self._ahead.append(_Interval(middle, whole.right, whole.w_right, 2 * whole.index + 1, whole.level + 1))
+        if time < middle:
+            self._ahead.append(_Interval(whole.left, middle, w_middle, 2 * whole.index, whole.level + 1))
+        else:
+            self._w_left = w_middle

@@ -8,7 +8,7 @@ so that theirs and ours are compared at the same levels:
 They keep their sample in one of two units, x_t = z / sqrt(1 + s^2) (DDIM, DDPM, DPM-Solver) or z itself (Euler, Heun), and
 `scale_model_input` turns either into x_t. After the last level each of them goes to s = 0, where it returns the clean estimate.
 
-    equal to ours: DDIM (any eta), Euler, Heun, DPM-Solver++ 2M ("midpoint"); DDPM with other random numbers
+    equal to ours: DDIM (any eta; bound 0), Euler, Heun, DPM-Solver++ 2M ("midpoint"); DDPM (bound 0) with other random numbers
 """
 
 __all__ = ["DiffusersSampler"]

@@ -41,11 +41,13 @@ class TrainingModule(L.LightningModule):
         seed: int,
         wrap: bool,
         diagnose: Callable[[], dict[str, float]] | None,
+        preview: Callable[[Path, str], None] | None = None,
     ) -> None:
         super().__init__()
         self.model: Any = model
         self.options, self.fixed = options, list(validation)
         self.folder, self.seed, self.wrap, self.diagnose = folder, seed, wrap, diagnose
+        self.preview = preview
         self.ema = make_average(model, options.ema)
         self.plan = LearningRate(**options.learning_rate)
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=self.plan.peak, weight_decay=options.weight_decay)
@@ -101,6 +103,7 @@ class TrainingModule(L.LightningModule):
             ]
             figures = self.diagnose() if self.diagnose is not None else {}
             figures |= self.model.watch() if hasattr(self.model, "watch") else {}
+            self._draw_preview()
             self.model.train()
         loss = math.fsum(losses) / max(len(losses), 1)
         state.losses.append(loss)
@@ -109,17 +112,24 @@ class TrainingModule(L.LightningModule):
         state.history.append(record)
         self.log_dict({key: value for key, value in record.items() if key != "step"})
         log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in record.items()))
-        score = record.get(self.options.monitor, loss)
-        if state.best is None or score <= state.best:
+        *before, score = state.scores(self.options.monitor)
+        if not before or score <= min(before):
             state.best = score
             arrays = {name: value.cpu().numpy() for name, value in self.ema.average.items()}
             write_run(self.folder / "checkpoints" / "best", "Weights", {}, arrays, {"step": state.step, "loss": loss})
         write_state(self.folder / "checkpoints" / "last", state, self.model, self.ema, self.optimizer)
 
+    def _draw_preview(self) -> None:
+        """A picture at every few validations, and at the last one."""
+        step, every = self.state.step, self.options.previews
+        due = every > 0 and ((len(self.state.history) + 1) % every == 0 or step == self.options.steps)
+        if due and self.preview is not None:
+            self.preview(self.folder / "previews" / f"step_{step:06d}.png", f"step {step}")
+
     def finished(self) -> bool:
         """Whether early stopping asks to end."""
-        patience, losses = self.options.early_stopping, self.state.losses
-        return patience is not None and len(losses) > patience and min(losses[-patience:]) > min(losses[:-patience])
+        patience, scores = self.options.early_stopping, self.state.scores(self.options.monitor)
+        return patience is not None and len(scores) > patience and min(scores[-patience:]) > min(scores[:-patience])
 
 
 class Keeper(Callback):

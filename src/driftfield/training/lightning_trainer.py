@@ -1,8 +1,9 @@
 """Training with Lightning: warm-up, clipping, EMA, mixed precision, deterministic validation, exact resume.
 
 folder/checkpoints/last     everything that a resume needs (training.state)
-folder/checkpoints/best     the averaged weights with the lowest validation loss
+folder/checkpoints/best     the averaged weights with the lowest validation loss, or other `monitor`
 folder/snapshots            averaged weights on the way, where the average keeps some
+folder/previews             pictures of one validation sample, where asked for
 folder/logs                 CSV and TensorBoard
 """
 
@@ -67,7 +68,7 @@ class LightningTrainer:
         precision: "bfloat16" (autocast), "float32", or "auto": bfloat16 where the device computes it natively.
         compile: Whether torch.compile builds the network.
         validate_every: Steps between validations.
-        early_stopping: Validations without improvement after which training ends; None never.
+        early_stopping: Validations without improvement of what `monitor` names after which training ends; None never.
         workers: Processes that prepare samples.
         loggers: Of "csv", "tensorboard", "wandb".
         accelerator: Lightning's: auto, cpu, gpu, mps.
@@ -75,6 +76,7 @@ class LightningTrainer:
         monitor: What the best weights have least of: "validation_loss", or of a small ensemble drawn at each validation
             "validation_crps", "validation_rmse" or "validation_mae" (where data are few, the loss falls on while these rise).
         initial: A run whose weights are the start (pre-training); those of another shape stay as they are.
+        previews: Validations from one picture of a fixed validation sample to the next, 1 for one at each; 0 draws none.
     """
 
     steps: int = 2000
@@ -93,6 +95,7 @@ class LightningTrainer:
     devices: int | str = 1
     initial: str | None = None
     monitor: Literal["validation_loss", "validation_crps", "validation_rmse", "validation_mae"] = "validation_loss"
+    previews: int = 0
 
     made_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     """What a resumed training must have in common with its beginning; the caller says so."""
@@ -106,7 +109,7 @@ class LightningTrainer:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a number from 0 to {most:g}.")
-        for name, optional in (("workers", False), ("early_stopping", True)):
+        for name, optional in (("workers", False), ("previews", False), ("early_stopping", True)):
             value = getattr(self, name)
             if not (optional and value is None) and (type(value) is not int or value < int(optional)):
                 raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {int(optional)} or more.")
@@ -133,6 +136,7 @@ class LightningTrainer:
         resume: bool = False,
         wrap: bool = False,
         diagnose: Callable[[], dict[str, float]] | None = None,
+        preview: Callable[[Path, str], None] | None = None,
     ) -> list[dict[str, float]]:
         """Trains `model` in place; it ends with the averaged weights of its best validation.
 
@@ -145,6 +149,7 @@ class LightningTrainer:
             resume: Go on from `folder/checkpoints/last`.
             wrap: Whether windows go round the globe.
             diagnose: Called at every validation with the averaged weights in place; its figures are logged.
+            preview: Writes a picture with a title to a path; called where `previews` asks for it, averaged weights in place.
 
         Returns:
             One record per validation.
@@ -154,7 +159,9 @@ class LightningTrainer:
         """
         if self.initial is not None and not resume:
             take_weights(model, Path(self.initial))
-        module = TrainingModule(self, model, validation, Path(folder), seed, wrap, diagnose)
+        if self.previews and preview is None:
+            log.warning("There is no picture of a %s: 'previews' has no effect", type(model).__name__)
+        module = TrainingModule(self, model, validation, Path(folder), seed, wrap, diagnose, preview)
         last = Path(folder) / "checkpoints" / "last"
         if resume:
             module.state = read_state(last, model, module.ema, module.optimizer)
@@ -189,7 +196,7 @@ class LightningTrainer:
             warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
             trainer = self._trainer(self.steps - module.state.step, folder)
             if module.state.step == 0:  # what an older training left would be resumed in place of this one
-                for part in ("checkpoints", "snapshots"):
+                for part in ("checkpoints", "snapshots", "previews"):
                     shutil.rmtree(folder / part, ignore_errors=True)
             trainer.fit(module, loader)
         if trainer.interrupted:

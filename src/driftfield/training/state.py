@@ -5,6 +5,7 @@ Everything random in a step is a function of (seed, step), so no generator state
 
 __all__ = ["TrainingState", "read_state", "write_state"]
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class TrainingState:
         step: Optimizer steps done.
         losses: Validation losses so far.
         history: One record per validation.
-        best: Lowest validation loss.
+        best: Lowest of the scores that are monitored.
         made_of: What may not change in between, such as hashes of parts of the recipe.
     """
 
@@ -34,6 +35,20 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
     made_of: dict[str, str] = field(default_factory=dict)
+
+    def scores(self, monitor: str) -> list[float]:
+        """What is monitored, one number per validation; never compared with a loss, unless it is always missing.
+
+        Arguments:
+            monitor: A key of the records, such as "validation_crps".
+
+        Returns:
+            Infinite where this validation had no such score; the losses where none ever had.
+        """
+        found = [record.get(monitor) for record in self.history]
+        if all(score is None for score in found):
+            return list(self.losses)
+        return [math.inf if score is None else score for score in found]
 
 
 def write_state(

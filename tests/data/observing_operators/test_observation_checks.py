@@ -62,7 +62,7 @@ WRONG = {
 
 def table(*rows: dict[str, object]) -> ObservationTable:
     full = [GOOD | {"longitude": -15.5 + 0.01 * i} | row for i, row in enumerate(rows)]
-    columns = {name: [row[name] for row in full] for name in COLUMNS}
+    columns = {name: [row[name] for row in full] for name in COLUMNS if name in GOOD}
     return ObservationTable.of(attrs={"thetao": {"units": "degC"}}, **columns)
 
 
@@ -180,6 +180,24 @@ def test_whole_groups_are_withheld(by: str) -> None:
     order = np.random.default_rng(1).permutation(len(table))
     assert (withhold(table.select(order), 0.1, by=by, seed=3).withheld == split.withheld[order]).all()  # type: ignore[arg-type]
     assert "withheld" in str(split)
+
+
+def test_only_some_variables_may_be_withheld() -> None:
+    table = fleet(600)
+    # every other value of a platform is of its salinity, and half of the platforms have nothing else
+    alone = np.array([int(name[1:]) % 2 == 0 for name in table.platform])
+    salt = alone | (np.arange(len(table)) % 2 == 0)
+    table = dataclasses.replace(table, variable=np.where(salt, "so", "thetao").astype(object))
+    split = withhold(table, 0.2, variables=["thetao"], seed=3)
+    assert set(table.variable[split.withheld]) == {"thetao"}
+    assert split.withheld.sum() == pytest.approx(0.2 * (~salt).sum(), abs=12)
+    # what the same instrument says beside it would give it away
+    hidden = set(table.platform[split.withheld])
+    assert not hidden & set(table.platform[split.used])
+    assert split.margin.any()
+    assert set(table.platform[split.margin]) <= hidden
+    with pytest.raises(ConfigurationError, match="Did you mean 'thetao'"):
+        withhold(table, 0.2, variables=["theta"])
 
 
 def test_nothing_near_to_what_is_withheld_is_used() -> None:

@@ -9,58 +9,23 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from torch import nn
 
-from driftfield.data.codec import FieldCodec
 from driftfield.data.observing_operators.gridded import table_of_cells
 from driftfield.data.observing_operators.observe import observe
+from driftfield.data.observing_operators.stated import as_stated
 from driftfield.data.observing_operators.table import ObservationTable
 from driftfield.data.observing_operators.withholding import Withholding, withhold
 from driftfield.diffusion.covariance import DiagonalCovariance
-from driftfield.diffusion.exact import GaussianDenoiser
-from driftfield.diffusion.model import DiffusionModel
-from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.fields import FieldBatch
 from driftfield.reconstruct import DiffusionReconstructor
 from driftfield.reconstruct.assimilation.analysis import Analysis, Assimilation
+from driftfield.reconstruct.assimilation.drawing import Place
 from driftfield.reconstruct.assimilation.inflation import choose_inflation
 from driftfield.reconstruct.assimilation.methods import METHODS
 from driftfield.reconstruct.unconditional import nothing_seen
-from driftfield.testing import tiny_ocean, tiny_training_data
+from driftfield.testing import tiny_ocean
 
-NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
 DAY = "2001-03-05T09:00"
-
-
-class ExactModel(DiffusionModel):
-    """A Gaussian prior whose denoiser is known."""
-
-    def __init__(self, covariance: torch.Tensor) -> None:
-        nn.Module.__init__(self)
-        self.prior = covariance
-
-    def denoiser(self, batch: FieldBatch, *, members: int = 1, wrap: bool = False) -> Any:
-        mean = torch.zeros(len(self.prior), dtype=torch.float64)
-        return GaussianDenoiser(LogLinearSchedule(s_min=0.01, s_max=80.0), mean, self.prior)
-
-
-@pytest.fixture(scope="module")
-def exact() -> DiffusionReconstructor:
-    """A run with a smooth Gaussian prior over a sea without land."""
-    fields = tiny_ocean(times=20, shape=(6, 8)).ffill("lon").bfill("lon").ffill("depth").bfill("lat")
-    data = tiny_training_data(fields)
-    sampler = {"class": "DPMSolverPP2M", "evaluations": 30}
-    run = DiffusionReconstructor(NETWORK, {"observe": {"thetao": "none", "sst": "none"}}, sampler=sampler)
-    run.codec = FieldCodec.fit(
-        data.archive, data.train, data.targets, data.covariates, {"class": "ClimatologicalAnomaly"}
-    )
-    places = (
-        torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in (2, 6, 8)), indexing="ij")).flatten(1).double()
-    )
-    distance = (places[:, :, None] - places[:, None, :]).square().sum(0)
-    run.model = ExactModel(torch.exp(-distance / (2 * 1.5**2)) + 1e-4 * torch.eye(96, dtype=torch.float64))
-    return run
 
 
 def table(n: int = 12, seed: int = 0, **columns: Any) -> ObservationTable:
@@ -78,7 +43,9 @@ def table(n: int = 12, seed: int = 0, **columns: Any) -> ObservationTable:
     return ObservationTable.of(**(given | columns))
 
 
-def closed_form(run: DiffusionReconstructor, rows: ObservationTable, date: str) -> tuple[np.ndarray, np.ndarray]:
+def closed_form(
+    run: DiffusionReconstructor, rows: ObservationTable, date: str, place: Place = as_stated
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the posterior, physical units (depth, lat, lon)."""
     covariance = run.model.prior  # type: ignore[union-attr]
     seen, used, _ = observe(
@@ -87,6 +54,7 @@ def closed_form(run: DiffusionReconstructor, rows: ObservationTable, date: str) 
         [np.datetime64(date)],
         lambda used: DiagonalCovariance(torch.from_numpy(used.error**2)),
         dtype=torch.float64,
+        place=place,
     )
     h = seen.apply(torch.eye(96, dtype=torch.float64).view(96, 2, 6, 8)).mT
     gain = covariance @ h.mT @ torch.linalg.inv(h @ covariance @ h.mT + torch.diag(torch.from_numpy(used.error**2)))
@@ -109,6 +77,32 @@ def test_a_gaussian_prior_gives_the_closed_form_posterior(
     away = (found["thetao"].values[0] - mean) / (sd / np.sqrt(64))
     assert np.sqrt(np.mean(away**2)) < 1.3
     assert np.sqrt(np.mean((found["thetao_sd"].values[0] / sd) ** 2)) == pytest.approx(1, abs=0.08)
+
+
+def test_damping_reaches_the_denoiser(exact: DiffusionReconstructor) -> None:
+    def drawn(damping: float) -> xr.Dataset:
+        options = {"iterations": 12, "damping": damping}
+        return Assimilation(exact, "mmps", options).analyse(table(), members=16).fields
+
+    plain, damped = drawn(0.0), drawn(0.1)
+    away = float(((damped["thetao_member"] - plain["thetao_member"]) ** 2).mean() ** 0.5)
+    assert 0.01 < away < 1.0
+
+
+def test_a_network_in_bfloat16_is_guided_as_one_in_float32(
+    untrained_run: DiffusionReconstructor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def analysed() -> np.ndarray:
+        return (
+            Assimilation(untrained_run, "mmps", {"iterations": 2}).analyse(table(), members=2).fields["thetao"].values
+        )
+
+    exactly = analysed()
+    monkeypatch.setattr(untrained_run, "precision", "bfloat16")
+    coarsely = analysed()
+    assert not np.array_equal(exactly, coarsely, equal_nan=True)
+    # of a spread of a degree; H and R must not be rounded to eight bits
+    assert np.nanmax(np.abs(exactly - coarsely)) < 0.1
 
 
 def test_inflated_errors_are_those_of_a_table_with_larger_errors(exact: DiffusionReconstructor) -> None:
@@ -165,8 +159,12 @@ def test_the_inflation_that_explains_what_was_withheld_is_chosen(exact: Diffusio
         return made.analyse(observed, members=16, withhold=partial(withhold, fraction=0.4))
 
     chosen = choose_inflation(analyse, (1.0, 3.0, 9.0))
-    assert chosen.inflation == 3
-    assert list(chosen.tried) == [1, 3, 9]
+    assert 2.2 < chosen.inflation < 4
+    assert list(chosen.tried)[:3] == [1, 3, 9]
+    assert abs(np.log(chosen.spread_skill)) <= min(
+        abs(np.log(one["spread_skill"])) for one in chosen.to_json()["tried"]
+    )
+    assert chosen.remark == ""
     with pytest.raises(DataError, match="withhold observations"):
         choose_inflation(lambda factor: Assimilation(exact, inflation=factor).analyse(observed, members=2), (1.0,))
 
@@ -252,6 +250,16 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "option": (lambda run: Assimilation(run, "sda", {"gamma": 1}), "has no option 'gamma'.*sda_scale"),
     "no options": (lambda run: Assimilation(run, "tmpd", {"gamma": 1}), "has no options"),
     "value": (lambda run: Assimilation(run, "mmps", {"iterations": 0}), "method.iterations=0"),
+    "prior samples": (lambda run: Assimilation(run, "mmps", {"prior_samples": 2}), "method.prior_samples=2"),
+    "footprint": (
+        lambda run: Assimilation(run, place=partial(as_stated, radius_km=0)).analyse(table()),
+        "footprint of 0 km",
+    ),
+    "footprint of nothing": (
+        lambda run: Assimilation(run, place=partial(as_stated, radius_km={"theta": 5})).analyse(table()),
+        "'theta'.*thetao",
+    ),
+    "damping": (lambda run: Assimilation(run, "mmps", {"damping": -0.1}), "method.damping=-0.1"),
     "inflation": (lambda run: Assimilation(run, inflation=0), "inflation=0"),
     "window": (lambda run: Assimilation(run, window_days=-1), "window_days=-1"),
     "unused": (

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from driftfield.checkpoint import read_run
 from driftfield.cli import main
+from driftfield.data.observing_operators.reading import read_observations
 from driftfield.data.observing_operators.table import ObservationTable
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.reconstruct import DiffusionReconstructor
@@ -105,12 +107,15 @@ def test_what_is_withheld_is_scored_and_calibrates_the_run(command: Command) -> 
     code, told, error = command("run", "points.csv", "--out", "a.nc", *options, "--buffer-km", "1")
     assert code == 0, error
     assert "spread_skill" in told
+    assert "in the margin around them" in told
     scores = json.loads(open_fields(Path("a.nc")).attrs["withheld_scores"])
     assert scores["thetao"]["count"] == open_fields(Path("a.nc")).attrs["observations_withheld"] > 0
     code, told, error = command("run", "points.csv", "--out", "b.nc", *options, "--calibrate")
     assert code == 0, error
     chosen = read_run(Path("run")).extra["assimilation"]["dps"]
-    assert len(chosen["tried"]) == 7
+    assert len(chosen["tried"]) in (7, 8)
+    assert "chosen on these very observations" in told
+    assert open_fields(Path("b.nc")).attrs["chosen_on_withheld"] == "the inflation"
     best = min(chosen["tried"], key=lambda one: abs(np.log(one["spread_skill"])))
     assert best["inflation"] == chosen["inflation"] == open_fields(Path("b.nc")).attrs["error_inflation"]
     code, told, error = command("run", "points.csv", "--out", "c.nc", *options)
@@ -120,7 +125,57 @@ def test_what_is_withheld_is_scored_and_calibrates_the_run(command: Command) -> 
     assert "--overwrite" in error
 
 
+def test_constants_are_chosen_before_the_inflation(command: Command) -> None:
+    options = ("--members", "2", "--method", "dps", "--withhold", "0.3", "--calibrate")
+    code, told, error = command("run", "points.csv", "--out", "a.nc", *options, "--try", "method.zeta=0.01,3")
+    assert code == 0, error
+    assert told.count("CRPS") == 2
+    known = read_run(Path("run")).extra["assimilation"]["dps"]
+    best = min(known["constants_tried"], key=lambda one: one["crps"])
+    assert best["options"] == known["options"]
+    assert json.loads(open_fields(Path("a.nc")).attrs["guidance_options"]) == known["options"]
+    # from now on they are the default of this run and method
+    code, _, error = command("run", "points.csv", "--out", "b.nc", *options[:-1])
+    assert code == 0, error
+    xr.testing.assert_equal(open_fields(Path("a.nc")), open_fields(Path("b.nc")))
+    assert "chosen_on_withheld" not in open_fields(Path("b.nc")).attrs
+
+
+def test_footprints_and_means_over_depth_have_a_door(command: Command) -> None:
+    options = ("--members", "1", "--method", "dps")
+    rows = read_observations(["points.csv"]).to_frame().assign(units="degC")
+    rows.assign(depth=5.0, bottom=45.0).to_csv("means.csv", index=False)
+    found = {}
+    for out, arguments in {
+        "points": ("points.csv",),
+        "wide": ("points.csv", "--footprint-km", "150"),
+        "other": ("points.csv", "--footprint-km", "thetao=150"),
+        "deep": ("means.csv",),
+    }.items():
+        code, _, error = command("run", *arguments, "--out", f"{out}_found.nc", *options)
+        assert code == 0, error
+        found[out] = open_fields(Path(f"{out}_found.nc"))["thetao"]
+    xr.testing.assert_equal(found["wide"], found["other"])
+    for one in ("wide", "deep"):
+        assert float(np.abs(found[one] - found["points"]).max()) > 1e-3
+
+
+def test_only_what_may_be_withheld_is(command: Command) -> None:
+    rows = read_observations(["points.csv"]).to_frame().assign(units="degC")
+    surface = rows.assign(variable="so", value=35.0, units="1e-3")
+    both = ("points.csv", "--members", "2", "--method", "dps", "--withhold", "0.2")
+    pd.concat([rows, surface]).to_csv("points.csv", index=False)
+    code, _, error = command("run", *both, "--of", "thetao", "--out", "a.nc")
+    assert code == 0, error
+    assert list(json.loads(open_fields(Path("a.nc")).attrs["withheld_scores"])) == ["thetao"]
+    code, _, error = command("run", *both, "--of", "so", "--out", "b.nc")
+    assert code == 2
+    assert "'thetao'" in error
+
+
 REFUSED = {
+    "of": ("points.csv --of thetao", "--withhold"),
+    "of what": ("points.csv --withhold 0.2 --of theta", "Did you mean 'thetao'"),
     "table as condition": ("points.csv --points points.csv", "has no grid"),
     "method": ("points.csv --method kalman", "Unknown guidance method"),
     "option": ("points.csv --set method.zeta=1", "no option 'zeta'"),
@@ -133,6 +188,10 @@ REFUSED = {
     "period": ("points.csv --time 2001", "FIRST:LAST"),
     "dates": ("points.csv --time 1999:2000", "None of the dates"),
     "no dates": ("points.csv --time soon:later", "Cannot take the dates"),
+    "try": ("points.csv --try method.sda_scale=1,2 --method sda", "--calibrate"),
+    "try what": ("points.csv --try method.zeta=1,2 --method sda --calibrate --withhold 0.2", "no option 'zeta'"),
+    "set and try": ("points.csv --try method.zeta=1,2 --set method.zeta=1 --method dps", "Leave one out"),
+    "footprint": ("points.csv --footprint-km far", "Cannot read --footprint-km"),
     "cells": ("points.csv --method repaint", "lie between cells"),
 }
 

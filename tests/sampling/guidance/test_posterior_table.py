@@ -152,7 +152,7 @@ def test_the_cliff_of_sda_is_never_silent(name: str, steps: int) -> None:
 
 
 def test_the_guard_says_what_to_change() -> None:
-    words = r"SDADenoiser diverged at step \d+ \(noise level .*misfit.*grew.*Raise sda_scale \(found 0\.03\)"
+    words = r"sda diverged at step \d+ \(noise level .*misfit.*grew.*Raise sda_scale \(found 0\.03\)"
     with pytest.raises(DivergenceError, match=words):
         measure("rough line", SDADenoiser, cases=1, members=16, sda_scale=0.03)
 

@@ -9,14 +9,15 @@ __all__ = ["Account", "check"]
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
 from driftfield.data.observing_operators.grid import Places, StateGrid
 from driftfield.data.observing_operators.operators import SparseOperator
-from driftfield.data.observing_operators.stencils import Stencil, points
+from driftfield.data.observing_operators.stated import as_stated
+from driftfield.data.observing_operators.stencils import Stencil
 from driftfield.data.observing_operators.table import ObservationTable
 from driftfield.data.readers.quality import Ledger
 from driftfield.data.readers.table import Counts
@@ -61,7 +62,7 @@ def check(
     times: xr.DataArray | None = None,
     *,
     monthly: bool = False,
-    place: Callable[[StateGrid, Places], Stencil] = points,
+    place: Callable[[StateGrid, Places], Stencil] = as_stated,
     default_error: Mapping[str, float] | float | None = None,
     flags: tuple[int, ...] | None = GOOD_FLAGS,
     units: Mapping[str, str] | None = None,
@@ -73,7 +74,8 @@ def check(
         grid: The state.
         times: Dates of the state, whose calendar counts; None if time does not matter.
         monthly: The dates stand for whole months: an observation belongs to the date of its month.
-        place: Makes the weights: `stencils.points`, or with other arguments `functools.partial(footprints, radius_km=50)`.
+        place: Makes the weights: by default points, and means over depth of rows with a bottom (`stated.as_stated`); or any
+            other, such as `functools.partial(as_stated, radius_km=50)`.
         default_error: Standard deviation of the errors that are not stated, one for all or per variable.
         flags: Accepted flags; None accepts all.
         units: Units of the state's variables; those of the table must be the same where both are known.
@@ -135,8 +137,7 @@ def _with_errors(table: ObservationTable, default: Mapping[str, float] | float |
     error = table.error.copy()
     for name, one in given.items():
         error[np.isnan(error) & (table.variable == name)] = one
-    columns = {name: getattr(table, name) for name in ("longitude", "latitude", "depth", "time", "variable", "value")}
-    return ObservationTable(**columns, error=error, flag=table.flag, platform=table.platform, attrs=table.attrs)
+    return replace(table, error=error)
 
 
 def _impossible(table: ObservationTable, kept: np.ndarray) -> np.ndarray:
@@ -165,11 +166,12 @@ def _duplicates(table: ObservationTable, kept: np.ndarray) -> tuple[np.ndarray, 
     frame = table.to_frame().drop(columns=["flag"])
     # what a file rounds is still the same place: 10 m, a centimetre of depth, a second
     frame["longitude"] = (frame["longitude"] % 360.0).round(4) % 360.0
-    frame["latitude"], frame["depth"] = frame["latitude"].round(4), frame["depth"].round(2)
+    frame["latitude"] = frame["latitude"].round(4)
+    frame["depth"], frame["bottom"] = frame["depth"].round(2), frame["bottom"].round(2)
     frame["time"] = table.time.astype("datetime64[s]")
     # the better stated error stays
     frame = frame[kept].sort_values("error", kind="stable")
-    where = ["variable", "longitude", "latitude", "depth", "time"]
+    where = ["variable", "longitude", "latitude", "depth", "bottom", "time"]
     repeated, contradicting = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
     repeated[frame.index[frame.duplicated([*where, "value"])]] = True
     contradicting[frame.index[frame.duplicated([*where, "platform"])]] = True

@@ -94,6 +94,7 @@ class Places:
         lat, lon: Degrees, longitude in any convention.
         depth: Metres, positive downwards; NaN is allowed for surface fields.
         days: Days since 1970 in the calendar of the grid; NaN where time does not matter.
+        bottom: Metres, where a mean from `depth` down to here was observed; NaN, or None for all, at a point.
     """
 
     variable: np.ndarray
@@ -101,6 +102,7 @@ class Places:
     lon: np.ndarray
     depth: np.ndarray
     days: np.ndarray
+    bottom: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -118,6 +120,12 @@ class Places:
 
     def __len__(self) -> int:
         return len(self.lat)
+
+    def select(self, rows: np.ndarray) -> "Places":
+        """Some of them, by a boolean mask or indices."""
+        bottom = None if self.bottom is None else self.bottom[rows]
+        where = self.lat[rows], self.lon[rows], self.depth[rows], self.days[rows]
+        return Places(self.variable[rows], *where, bottom)
 
 
 def along_axis(

@@ -5,7 +5,7 @@
 so that a temperature in degC constrains a normalised anomaly. Of a linear H the constant part is taken off the values.
 """
 
-__all__ = ["network_scale", "observe", "observe_batch", "state_grid"]
+__all__ = ["folded", "network_scale", "observe", "observe_batch", "state_grid"]
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +20,8 @@ from driftfield.data.observing_operators.checks import Account, check
 from driftfield.data.observing_operators.composition import in_network_units
 from driftfield.data.observing_operators.grid import Places, StateGrid
 from driftfield.data.observing_operators.operators import Observed, SparseOperator
-from driftfield.data.observing_operators.stencils import Stencil, points
+from driftfield.data.observing_operators.stated import as_stated
+from driftfield.data.observing_operators.stencils import Stencil
 from driftfield.data.observing_operators.table import ObservationTable
 from driftfield.errors import ConfigurationError
 from driftfield.fields import Channel, FieldBatch
@@ -78,11 +79,19 @@ def network_scale(
         times: Dates, as of `state_grid`.
         rows, columns: Part of the run's grid.
         guess: First guess and its scale in network units (channel, lat, lon), where a model draws the residual.
+
+    Raises:
+        ConfigurationError: a variable whose coding is not affine, such as a logarithm.
     """
     scale, offset = [], []
     for date in as_dates(times).values:
         for name in codec.targets:
             normalizer = codec.normalizers[name]
+            if not normalizer.affine:
+                raise ConfigurationError(
+                    f"{name!r} is normalised by its logarithm, which guidance by observations of its field does not know: "
+                    "expected ZScore, Bounded or ClimatologicalAnomaly. Train a run with one of them, or reconstruct."
+                )
             mean = np.asarray(normalizer.mean_at(np.array([date]), rows, columns)[0], dtype=np.float64)
             offset.append(mean)
             scale.append(np.broadcast_to(normalizer.std.astype(np.float64), mean.shape))
@@ -102,7 +111,7 @@ def observe(
     rows: Index = slice(None),
     columns: Index = slice(None),
     guess: tuple[np.ndarray, np.ndarray] | None = None,
-    place: Callable[[StateGrid, Places], Stencil] = points,
+    place: Callable[[StateGrid, Places], Stencil] = as_stated,
     default_error: Mapping[str, float] | float | None = None,
     units: Mapping[str, str] | None = None,
     dtype: torch.dtype = torch.float32,
@@ -130,10 +139,23 @@ def observe(
     )
     physical = Observed(operator, torch.from_numpy(used.value), covariance(used))
     scale, offset = network_scale(codec, times, rows, columns, guess=guess)
+    return folded(physical, operator, scale, offset, dtype=dtype), used, account
+
+
+def folded(
+    physical: Observed, operator: SparseOperator, scale: Tensor, offset: Tensor, *, dtype: torch.dtype = torch.float32
+) -> Observed:
+    """An observation of a physical field as one of the network's: `in_network_units` with the scale inside the weights.
+
+    Arguments:
+        physical: y, H and R.
+        operator: Its H.
+        scale, offset: See `network_scale`.
+        dtype: Of the values.
+    """
     network = in_network_units(physical, scale, offset)
     # one sparse matrix in place of a product with the scale and then a matrix
-    folded = operator.scaled(by_cell=scale.numpy())
-    return Observed(folded, network.y.to(dtype), network.covariance), used, account
+    return Observed(operator.scaled(by_cell=scale.numpy()), network.y.to(dtype), network.covariance)
 
 
 def observe_batch(

@@ -1,11 +1,11 @@
 """The table of observations: one row per value, of any instrument.
 
-    longitude latitude depth time | variable value error | flag platform
+    longitude latitude depth time | variable value error | flag platform | bottom
        -9.71     44.02  105.4  2019-05-02T07:11  thetao  12.83  .02  1  6900388
 
-Depth in metres, positive downwards; error is a standard deviation in the units of the value, which are the program's
-(`data.units`) wherever the quantity is known. Nothing is judged here: NaN, impossible values and places stay until
-`checks.check` drops and counts them.
+A row with a bottom is a mean over depth, from `depth` down to it. Metres, positive downwards; error is a standard deviation in
+the units of the value, which are the program's (`data.units`) wherever the quantity is known. Nothing is judged here: NaN,
+impossible values and places stay until `checks.check` drops and counts them.
 """
 
 __all__ = ["COLUMNS", "ObservationTable"]
@@ -21,7 +21,9 @@ import xarray as xr
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
 from driftfield.data.encodings import time_days
 from driftfield.data.observing_operators.grid import Places
+from driftfield.data.readers.argopy import read_argopy
 from driftfield.data.readers.places import days_like, nearest_date
+from driftfield.data.readers.quality import Quality
 from driftfield.data.readers.table import counts
 from driftfield.data.units import convert, quantity_of
 from driftfield.errors import DataError
@@ -36,11 +38,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "error": ("error_std", "standard_deviation", "std", "sigma", "uncertainty"),
     "flag": ("quality", "qc", "quality_flag", "qc_flag"),
     "platform": ("platform_number", "station", "id", "source"),
+    "bottom": ("bottom_depth", "depth_bottom", "lower_depth"),
 }
 """Our names of the columns, and under which others they are recognised; upper and lower case do not matter."""
 
 _PAUSE = pd.Timedelta(minutes=10)
-_DEFAULTS: dict[str, Any] = {"depth": np.nan, "error": np.nan, "flag": 0, "platform": ""}
+_DEFAULTS: dict[str, Any] = {"depth": np.nan, "error": np.nan, "flag": 0, "platform": "", "bottom": np.nan}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class ObservationTable:
         error: Standard deviation of the observation error, the same units; NaN where it is not stated.
         flag: Argo's scale: 1 good, 2 probably good, 3 probably bad, 4 bad, 9 missing; 0 not checked.
         platform: Float, satellite pass, station: what the rows of one instrument share.
+        bottom: Metres: the value is the mean from `depth` down to here; NaN where it was measured at `depth`.
         attrs: `units`, `standard_name` and `long_name` per variable.
 
     Raises:
@@ -71,6 +75,7 @@ class ObservationTable:
     error: np.ndarray
     flag: np.ndarray
     platform: np.ndarray
+    bottom: np.ndarray
     attrs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,7 +92,7 @@ class ObservationTable:
 
         Arguments:
             attrs: Per variable; `units` is what the values have.
-            columns: By the names of `COLUMNS`; depth, error, flag and platform may be missing.
+            columns: By the names of `COLUMNS`; depth, error, flag, platform and bottom may be missing.
 
         Raises:
             DataError: a column that is missing or unknown, that does not hold what it should, or units that do not convert.
@@ -159,6 +164,13 @@ class ObservationTable:
         return cls.join(parts)
 
     @classmethod
+    def from_argopy(
+        cls, dataset: xr.Dataset, variables: Mapping[str, str], quality: Quality | None = None
+    ) -> "ObservationTable":
+        """From the data set of points that argopy returns; arguments and errors as `data.readers.argopy.read_argopy`."""
+        return cls.from_points(read_argopy(dataset, variables, quality))
+
+    @classmethod
     def join(cls, tables: Sequence["ObservationTable"]) -> "ObservationTable":
         """One table behind the other.
 
@@ -196,7 +208,7 @@ class ObservationTable:
             days[dated] = np.where(of >= 0, time_days(times)[of], np.inf)
         elif times is not None:
             days[dated] = days_like(self.time[dated], times)
-        return Places(self.variable, self.latitude, self.longitude, self.depth, days)
+        return Places(self.variable, self.latitude, self.longitude, self.depth, days, self.bottom)
 
     def to_frame(self) -> pd.DataFrame:
         """As a data frame, one row per value."""
@@ -207,6 +219,7 @@ class ObservationTable:
         axis = "observation"
         plain = {
             "depth": {"standard_name": "depth", "units": "m", "positive": "down"},
+            "bottom": {"long_name": "lower end of a mean over depth", "units": "m", "positive": "down"},
             "time": {"standard_name": "time"},
         }
         described = plain | {"latitude": dict(LATITUDE), "longitude": dict(LONGITUDE)}

@@ -5,6 +5,7 @@ used | margin | withheld          a neighbour of what is withheld would give the
 
 __all__ = ["Withholding", "withhold"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from driftfield.data.encodings import encode_position
 from driftfield.data.observing_operators.table import ObservationTable
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError, DataError, suggest
 
 EARTH_RADIUS_KM = 6371.0
 
@@ -35,6 +36,7 @@ def withhold(
     fraction: float,
     *,
     by: Literal["platform", "region"] = "platform",
+    variables: Sequence[str] | None = None,
     buffer_km: float = 0.0,
     buffer_days: float | None = None,
     region_degrees: float = 5.0,
@@ -49,6 +51,8 @@ def withhold(
         table: The observations.
         fraction: Share of the rows to withhold, in (0, 1).
         by: What goes together: the rows of a platform, or those in a box of latitude and longitude.
+        variables: What may be withheld, such as the temperature of floats beside altimetry; `fraction` is of these rows. Other
+            rows of a chosen group belong to the margin. All variables by default.
         buffer_km: Rows nearer than this to a withheld one are not used.
         buffer_days: As long as they are also nearer in time than this; None for any time.
         region_degrees: Side of the boxes.
@@ -59,22 +63,36 @@ def withhold(
         DataError: all rows are of one group, or the margin leaves nothing to use.
     """
     _check(fraction, by, buffer_km, buffer_days, region_degrees)
-    names, group, size = np.unique(_groups(table, by, region_degrees), return_inverse=True, return_counts=True)
-    if names.size < 2:
+    eligible = _eligible(table, variables)
+    group = np.unique(_groups(table, by, region_degrees), return_inverse=True)[1]
+    groups, size = np.unique(group[eligible], return_counts=True)
+    if groups.size < 2:
         raise DataError(
-            f"All {len(table)} observations are of one {by}: nothing is left to use. Withhold by "
+            f"All {eligible.sum()} observations are of one {by}: nothing is left to use. Withhold by "
             f"{'region' if by == 'platform' else 'platform, or in smaller regions'}."
         )
-    order = np.random.default_rng(seed).permutation(names.size)
+    order = np.random.default_rng(seed).permutation(groups.size)
     reached = np.cumsum(size[order])
-    number = 1 + int(np.abs(reached[:-1] - fraction * len(table)).argmin())
-    withheld = np.isin(group, order[:number])
-    margin = ~withheld & _near(table, withheld, buffer_km, buffer_days)
+    number = 1 + int(np.abs(reached[:-1] - fraction * eligible.sum()).argmin())
+    chosen = np.isin(group, groups[order[:number]])
+    withheld = chosen & eligible
+    margin = ~withheld & (chosen | _near(table, withheld, buffer_km, buffer_days))
     if (withheld | margin).all():
         raise DataError(
             f"A margin of {buffer_km:g} km around what is withheld leaves nothing to use. Make it narrower."
         )
     return Withholding(~withheld & ~margin, withheld, margin)
+
+
+def _eligible(table: ObservationTable, variables: Sequence[str] | None) -> np.ndarray:
+    """Rows that may be withheld."""
+    if variables is None:
+        return np.ones(len(table), dtype=bool)
+    known = set(table.variable)
+    for name in variables:
+        if name not in known:
+            raise ConfigurationError(f"Nothing of {name!r} can be withheld: {suggest(name, known)}")
+    return np.isin(table.variable.astype(str), list(variables))
 
 
 def _groups(table: ObservationTable, by: str, region_degrees: float) -> np.ndarray:

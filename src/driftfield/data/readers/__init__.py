@@ -1,6 +1,6 @@
 """Observations as they are really delivered: profiles and tracks, each with its own traps, into one table of points.
 
-Argo profile file | ERDDAP table (NetCDF, CSV) | World Ocean Database | along-track     --read_points-->     table
+Argo or EN4 profile file | ERDDAP table (NetCDF, CSV) | World Ocean Database | along-track     --read_points-->     table
 table  --superobs.grid-->  observation file on the grid of a run or an archive
 """
 

@@ -2,12 +2,22 @@
 
     mode R            TEMP,          TEMP_QC
     modes A and D     TEMP_ADJUSTED, TEMP_ADJUSTED_QC, TEMP_ADJUSTED_ERROR        and so for the pressure
+    without them      TEMP,          TEMP_QC,          TEMP_ERROR                 somebody has chosen already
 
 One row per level; depth from pressure. Any other table of rows with time, latitude, longitude and a depth or a pressure
 is read in the same way, as far as it has these columns.
 """
 
-__all__ = ["is_profile_file", "is_row_table", "read_csv", "read_profile_file", "read_row_table"]
+__all__ = [
+    "dates_of",
+    "flags_of",
+    "is_profile_file",
+    "is_row_table",
+    "read_csv",
+    "read_profile_file",
+    "read_row_table",
+    "reading_of_rows",
+]
 
 import logging
 from collections.abc import Mapping
@@ -85,8 +95,10 @@ def read_profile_file(
     frame = pd.DataFrame(columns)
     frame["cast"] = np.repeat(np.arange(shape[0]), shape[1])
     units = {str(n): str(dataset[n].attrs["units"]) for n in frame if "units" in dataset.get(n, xr.DataArray()).attrs}
-    frame["JULD"] = _dates(frame["JULD"], units.get("JULD", ""), source)
-    return _reading(frame, variables, quality, {n: dict(dataset[v].attrs) for n, v in variables.items()}, units, source)
+    frame["JULD"] = dates_of(frame["JULD"], units.get("JULD", ""), source)
+    return reading_of_rows(
+        frame, variables, quality, {n: dict(dataset[v].attrs) for n, v in variables.items()}, units, source
+    )
 
 
 def read_row_table(
@@ -99,10 +111,12 @@ def read_row_table(
             raise DataError(f"No variable {name!r} in {source}: {suggest(name, map(str, dataset))}")
     frame = pd.DataFrame({str(n): a.values for n, a in dataset.data_vars.items() if a.ndim == 1})
     units = {str(n): str(a.attrs["units"]) for n, a in dataset.data_vars.items() if "units" in a.attrs}
-    frame[_column(frame, "time", source)] = _dates(
+    frame[_column(frame, "time", source)] = dates_of(
         frame[_column(frame, "time", source)], units.get(_column(frame, "time", source), ""), source
     )
-    return _reading(frame, variables, quality, {n: dict(dataset[v].attrs) for n, v in variables.items()}, units, source)
+    return reading_of_rows(
+        frame, variables, quality, {n: dict(dataset[v].attrs) for n, v in variables.items()}, units, source
+    )
 
 
 def read_csv(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading:
@@ -127,18 +141,19 @@ def read_csv(path: Path, variables: Mapping[str, str], quality: Quality) -> Read
     texts = ("_qc", "mode", "direction", "platform_number", "platform", "vertical_sampling_scheme")
     wanted = {latitude, *variables.values(), *(n for n in frame if _SAME_AS.get(n.lower(), n.lower()) in _NUMBERS)}
     wanted |= {n for n in frame if n.lower().endswith(("_adjusted", "_adjusted_error"))}
+    wanted |= {n for n in frame if n.lower() in {f"{v}_error".lower() for v in variables.values()}}
     for name in sorted(wanted):
         if not name.lower().endswith(texts):
             frame[name] = _numbers(frame[name], path)
-    frame[time] = _dates(frame[time], units.get(time, ""), str(path))
+    frame[time] = dates_of(frame[time], units.get(time, ""), str(path))
     described = {n: {"units": units[v]} if v in units else {} for n, v in variables.items()}
-    return _reading(frame, variables, quality, described, units, str(path))
+    return reading_of_rows(frame, variables, quality, described, units, str(path))
 
 
 _NUMBERS = ("latitude", "longitude", "pres", "depth", "cycle_number")
 
 
-def _reading(
+def reading_of_rows(
     frame: pd.DataFrame,
     variables: Mapping[str, str],
     quality: Quality,
@@ -181,9 +196,9 @@ def _reading(
         one.ledger.drop(
             "no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360))
         )
-        one.ledger.drop_flags("position ", _flags(frame, "position_qc"), quality.flags)
+        one.ledger.drop_flags("position ", flags_of(frame, "position_qc"), quality.flags)
         one.ledger.drop("no date", frame["time"].isna().to_numpy())
-        one.ledger.drop_flags("date ", _flags(frame, "time_qc"), quality.flags)
+        one.ledger.drop_flags("date ", flags_of(frame, "time_qc"), quality.flags)
         has_flags = f"{in_file.lower()}_qc" in frame or f"{in_file.lower()}_adjusted_qc" in frame
         if not has_flags:
             log.info("%s: %s carries no flags", source, in_file)
@@ -203,17 +218,19 @@ def _chosen(frame: pd.DataFrame, name: str, adjusted: np.ndarray, attrs: dict[st
     """Raw or adjusted, row by row; what is present in either is counted as read."""
     raw = frame[name].to_numpy(float)
     values, error = raw.copy(), np.full(raw.shape, np.nan)
-    flags = _flags(frame, f"{name}_qc")
+    flags = flags_of(frame, f"{name}_qc")
     flags = np.full(raw.shape, -1, dtype=np.int8) if flags is None else flags
     present = np.isfinite(raw)
     if f"{name}_adjusted" in frame:
         better = frame[f"{name}_adjusted"].to_numpy(float)
         present |= adjusted & np.isfinite(better)
         values = np.where(adjusted, better, raw)
-        own = _flags(frame, f"{name}_adjusted_qc")
+        own = flags_of(frame, f"{name}_adjusted_qc")
         flags = flags if own is None else np.where(adjusted, own, flags)
         if f"{name}_adjusted_error" in frame:
             error = np.where(adjusted, frame[f"{name}_adjusted_error"].to_numpy(float), np.nan)
+    elif f"{name}_error" in frame:
+        error = frame[f"{name}_error"].to_numpy(float)
     described: dict[str, str] = {
         key: str(attrs[key]) for key in ("units", "standard_name", "long_name") if key in attrs
     }
@@ -227,7 +244,7 @@ def _depth(
     if "pres" not in frame:
         unit = units.get("depth", "m")
         depth = convert(xr.DataArray(frame["depth"].to_numpy(float), name="depth", attrs={"units": unit}), "m").values
-        return np.where(depth > -5.0, np.clip(depth, 0.0, None), np.nan), _flags(frame, "depth_qc")
+        return np.where(depth > -5.0, np.clip(depth, 0.0, None), np.nan), flags_of(frame, "depth_qc")
     chosen = _chosen(frame, "pres", adjusted, {"units": units.get("pres", "dbar")})
     pressure = convert(xr.DataArray(chosen.values, name="pres", attrs=chosen.attrs), "dbar").values
     with np.errstate(invalid="ignore"):
@@ -281,7 +298,7 @@ def _text(column: pd.Series) -> pd.Series:
     return pd.Series(np.array([*(p.strip(" \0") for p in plain), ""], dtype=object)[codes], index=column.index)
 
 
-def _flags(frame: pd.DataFrame, name: str) -> np.ndarray | None:
+def flags_of(frame: pd.DataFrame, name: str) -> np.ndarray | None:
     """Flags as integers, -1 where there is none; None if the file has no such column."""
     if name not in frame:
         return None
@@ -301,7 +318,7 @@ def _numbers(column: pd.Series, path: Path) -> pd.Series:
     return numbers
 
 
-def _dates(column: pd.Series, units: str, source: str) -> pd.Series:
+def dates_of(column: pd.Series, units: str, source: str) -> pd.Series:
     """Dates as datetime64, NaT where there is none."""
     try:
         if column.dtype.kind == "M":

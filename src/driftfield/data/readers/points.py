@@ -13,6 +13,7 @@ from pathlib import Path
 import xarray as xr
 
 from driftfield.data.readers.argo import is_profile_file, is_row_table, read_csv, read_profile_file, read_row_table
+from driftfield.data.readers.en4 import is_en4_file, read_en4_file
 from driftfield.data.readers.quality import Quality
 from driftfield.data.readers.ragged import is_ragged, read_ragged
 from driftfield.data.readers.table import Reading, collect
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 _Reader = Callable[..., Reading]
 _KINDS: tuple[tuple[str, Callable[[xr.Dataset], bool], _Reader], ...] = (
     ("Argo profile file", is_profile_file, read_profile_file),
+    ("EN4 profile file", is_en4_file, read_en4_file),
     ("ragged file of the World Ocean Database", is_ragged, read_ragged),
     ("table of rows", is_row_table, read_row_table),
     ("along-track file", is_track, read_track),

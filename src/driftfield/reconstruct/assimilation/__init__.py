@@ -1,5 +1,6 @@
-"""Peers that know the forward model: ensemble Kalman filters and smoothers."""
+"""Ensemble Kalman filters and smoothers, on a forward model that is known or learned."""
 
+from driftfield.reconstruct.assimilation.emulator_dynamics import EmulatorDynamics
 from driftfield.reconstruct.assimilation.enkf import StochasticEnKF
 from driftfield.reconstruct.assimilation.ensemble_filter import EnsembleFilter, Observing
 from driftfield.reconstruct.assimilation.etkf import ETKF
@@ -9,6 +10,7 @@ from driftfield.reconstruct.assimilation.smoother import Analyses, assimilate
 __all__ = [
     "ETKF",
     "Analyses",
+    "EmulatorDynamics",
     "EnsembleFilter",
     "Localisation",
     "Observing",

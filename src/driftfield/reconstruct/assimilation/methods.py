@@ -1,6 +1,6 @@
 """Guidance methods by name, with the constants that a user may set.
 
-    mmps                 moment matching; the default                                iterations, solver
+    mmps                 moment matching; the default                                iterations, solver, damping, prior_samples
     sda                  a multiple of the noise variance                            sda_scale
     dps                  the normalised gradient                                     zeta
     pseudo_inverse       one variance for every cell                                 sd
@@ -15,6 +15,7 @@ The last two know single cells only. The particle method is none of these: its p
 
 __all__ = ["METHODS", "GuidanceMethod", "guidance_method"]
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -30,7 +31,7 @@ from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Denoiser
 from driftfield.sampling.base import Sampler
 from driftfield.sampling.guidance.dps import DPSDenoiser
-from driftfield.sampling.guidance.mmps import MMPSDenoiser
+from driftfield.sampling.guidance.mmps import DIRECT, MMPSDenoiser
 from driftfield.sampling.guidance.prior_covariance import PriorCovarianceDenoiser
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
 from driftfield.sampling.guidance.repaint import RePaintSampler
@@ -38,6 +39,8 @@ from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 from driftfield.sampling.guidance.sda import SDADenoiser
 from driftfield.sampling.guidance.solvers import GMRES, ConjugateGradients
 from driftfield.sampling.guidance.tmpd import TMPDDenoiser
+
+log = logging.getLogger(__name__)
 
 DrawPrior = Callable[[int], Tensor]
 """So many fields (sample, channel, lat, lon) of what the denoiser knows without the observations, always the same ones."""
@@ -76,14 +79,29 @@ class GuidanceMethod(ABC):
 
 @dataclass(frozen=True)
 class MMPS(GuidanceMethod):
-    """`sampling.guidance.mmps`; `solver` is "cg", or "gmres" for a network whose Jacobian is far from symmetric."""
+    """`sampling.guidance.mmps`.
+
+    Arguments:
+        iterations: Of the solver; 2 do with `prior_samples`.
+        solver: "cg", or "gmres" for a network whose Jacobian is far from symmetric.
+        damping: Makes up for a Jacobian with negative eigenvalues, as briefly trained networks have; 0 to about .3.
+        prior_samples: Unguided draws of the same dates whose covariance preconditions the system, 96 for example; 0 for none.
+            A third as many EOFs are kept, 32 at most.
+    """
 
     iterations: int = 5
     solver: Literal["cg", "gmres"] = "cg"
+    damping: float = 0.0
+    prior_samples: int = 0
     starts_at_posterior = True
 
     def __post_init__(self) -> None:
         _whole("iterations", self.iterations, 1)
+        if not 0 <= _number("damping", self.damping) < float("inf"):
+            raise ConfigurationError(f"Found method.damping={self.damping!r}: expected 0 or more, .1 to begin with.")
+        _whole("prior_samples", self.prior_samples, 0)
+        if 0 < self.prior_samples < 6:
+            raise ConfigurationError(f"Found method.prior_samples={self.prior_samples}: expected 0, or 6 or more.")
         if self.solver not in ("cg", "gmres"):
             raise ConfigurationError(f"Found method.solver={self.solver!r}: expected 'cg' or 'gmres'.")
 
@@ -93,7 +111,21 @@ class MMPS(GuidanceMethod):
 
     def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
         solver = {"cg": ConjugateGradients, "gmres": GMRES}[self.solver](self.iterations)
-        return MMPSDenoiser(denoiser, observed, solver=solver)
+        return MMPSDenoiser(denoiser, observed, solver=solver, prior=self._prior(observed, prior), damping=self.damping)
+
+    def _prior(self, observed: Observed, prior: DrawPrior) -> Covariance | None:
+        """What preconditions; nothing is drawn where it could not be used."""
+        if not self.prior_samples:
+            return None
+        if not observed.linear or observed.y.numel() > DIRECT:
+            log.warning(
+                "prior_samples=%d is of use for up to %d observations: %d are solved for without",
+                self.prior_samples,
+                DIRECT,
+                observed.y.numel(),
+            )
+            return None
+        return eof_covariance(prior(self.prior_samples), min(32, self.prior_samples // 3))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ A run that knows months has one date for a month: there a row lies at the date o
 
 __all__ = ["DatedRows", "row_days"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ import torch
 import xarray as xr
 
 from driftfield.data.encodings import time_days
-from driftfield.data.observing_operators.grid import StateGrid
+from driftfield.data.observing_operators.grid import Places, StateGrid
 from driftfield.data.observing_operators.operators import SparseOperator
-from driftfield.data.observing_operators.stencils import points
+from driftfield.data.observing_operators.stated import as_stated
+from driftfield.data.observing_operators.stencils import Stencil
 from driftfield.data.observing_operators.table import ObservationTable
 from driftfield.data.readers.places import days_like, nearest_date
 
@@ -29,11 +31,13 @@ class DatedRows:
         table: The rows.
         days: Of each, days since 1970 in the calendar of the analyses; NaN belongs to none.
         grid: The state of one date.
+        place: Makes the weights of H.
     """
 
     table: ObservationTable
     days: np.ndarray
     grid: StateGrid
+    place: Callable[[StateGrid, Places], Stencil] = as_stated
 
     def __len__(self) -> int:
         return len(self.table)
@@ -41,11 +45,11 @@ class DatedRows:
     @property
     def operator(self) -> SparseOperator:
         """H of the rows, on the state of whatever date they count for."""
-        return points(self.grid, self.table.places()).operator()
+        return self.place(self.grid, self.table.places()).operator()
 
     def select(self, rows: np.ndarray) -> "DatedRows":
         """Some rows."""
-        return DatedRows(self.table.select(rows), self.days[rows], self.grid)
+        return DatedRows(self.table.select(rows), self.days[rows], self.grid, self.place)
 
     def away(self, dates: xr.DataArray) -> np.ndarray:
         """Whole days between each row and each date (row, date), infinite where a row has none."""

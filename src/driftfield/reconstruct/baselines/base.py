@@ -29,6 +29,9 @@ from driftfield.reconstruct.bounds import bounded, clipped
 from driftfield.reconstruct.calibration import Calibration
 from driftfield.reconstruct.output import Estimate, assemble
 
+_NEAR: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-3}
+"""How far coordinates of the same place may differ."""
+
 
 @dataclass(frozen=True)
 class Background:
@@ -104,6 +107,36 @@ class Background:
             errors[name] = stated_errors(observations, name, shape)
         return anomalies, errors
 
+    def on_own_grid(self, observations: xr.Dataset) -> xr.Dataset:
+        """The observations on the longitudes of the fit, if theirs are the same places in another convention, such as 0..360.
+
+        Anything else comes back as it is; `check` says what is wrong with it.
+        """
+        columns = self._columns(observations)
+        if columns is None:
+            return observations
+        return observations.isel(lon=columns).assign_coords(lon=("lon", self.lon, observations["lon"].attrs))
+
+    def on_given_grid(self, result: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
+        """A result of `on_own_grid(observations)` on the longitudes of the observations, in their order."""
+        columns = self._columns(observations)
+        if columns is None:
+            return result
+        back = result.isel(lon=np.argsort(columns)).assign_coords(lon=observations["lon"])
+        for name, given in result.data_vars.items():
+            back[name].encoding = given.encoding
+        return back
+
+    def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
+        """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
+        found = observations["lon"].values if "lon" in observations.coords else np.array([])
+        if found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
+            return None
+        apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
+        columns: np.ndarray = apart.argmin(axis=1)
+        same = np.allclose(apart.min(axis=1), 0.0, atol=_NEAR["atol"] + 180.0 * _NEAR["rtol"])
+        return columns if same and np.unique(columns).size == columns.size else None
+
     def check(self, observations: xr.Dataset) -> None:
         """Refuses observations that lack a target, a time axis, or lie on another grid.
 
@@ -118,7 +151,7 @@ class Background:
             for axis in domain.dims:
                 own = domain[axis].values
                 found = field[axis].values if axis in field.coords else np.array([])
-                if own.shape != found.shape or not np.allclose(own, found, rtol=1e-4, atol=1e-3):
+                if own.shape != found.shape or not np.allclose(own, found, **_NEAR):
                     raise DataError(
                         f"{name!r} lies on another grid: {axis} is {_span(found)}, expected {_span(own)} as in "
                         "training. Interpolate the observations to that grid, or train on theirs."
@@ -177,7 +210,7 @@ class Peer(ABC):
         """Takes back what `_remember` gave; nothing, where there is nothing beyond the background."""
 
     def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0) -> xr.Dataset:
-        """Completes the fields; see `driftfield.interfaces.Reconstructor`.
+        """Completes the fields; see `driftfield.interfaces.Reconstructor`. Longitudes may be in either convention.
 
         Raises:
             ConfigurationError: not fitted yet, or fewer than one member.
@@ -186,13 +219,16 @@ class Peer(ABC):
         background = self._fitted()
         if members < 1:
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
+        given, observations = observations, background.on_own_grid(observations)
         background.check(observations)
         estimate = self.estimate(observations, members=members, seed=seed)
         inside = {name: bounded(estimate[name], *ends) for name, ends in background.bounds.items()}
         result = assemble(
             observations, estimate | inside, method=self.method, seed=seed, members=members, domains=background.domains
         )
-        return result if self.calibration is None else clipped(self.calibration.apply(result), background.bounds)
+        if self.calibration is not None:
+            result = clipped(self.calibration.apply(result), background.bounds)
+        return background.on_given_grid(result, given)
 
     def save(self, folder: Path) -> None:
         """Writes run.json and arrays.safetensors into `folder`."""

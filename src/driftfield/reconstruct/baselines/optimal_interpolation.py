@@ -101,6 +101,8 @@ class OptimalInterpolation(StatePeer):
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """The quick deterministic part: per target mean and standard deviation, (time, [depth,] lat, lon), float32.
 
+        On the longitudes of the fit and in their order, whatever the convention of the observations.
+
         Arguments:
             observations: An observation file, opened.
             leave_out_days: In place of the constructor's.
@@ -108,7 +110,8 @@ class OptimalInterpolation(StatePeer):
         Raises:
             DataError: the observations lack a target or lie on another grid.
         """
-        self._fitted().check(observations)
+        observations = self._fitted().on_own_grid(observations)
+        self.background.check(observations)
         estimate = self._solve(observations, members=0, seed=0, leave_out_days=leave_out_days)
         return {name: (mean, sd) for name, (mean, sd, _) in estimate.items() if mean is not None and sd is not None}
 

@@ -87,6 +87,9 @@ class GuidedDenoiser(ABC):
     differentiates: ClassVar[bool] = True
     """Whether products with the Jacobian of the denoiser are taken."""
 
+    name: ClassVar[str] = "guidance"
+    """What users call the method."""
+
     advice: str = "Use more evaluations"
     """What to change when this method diverges."""
 
@@ -114,8 +117,8 @@ class GuidedDenoiser(ABC):
             clean = self.denoiser(x_t, t)
         if self.differentiates and not clean.requires_grad:
             raise ConfigurationError(
-                f"{type(self).__name__} needs the derivative of its denoiser, and {type(self.denoiser).__name__} has none. "
-                "Guide the prior itself, by all observations at once (Stack them), or use PriorCovarianceDenoiser."
+                f"The method {self.name} needs the derivative of its denoiser, and {type(self.denoiser).__name__} has none. "
+                "Guide the prior itself, by all observations at once (Stack them), or use the method prior_covariance."
             )
         look = Look(clean, x_t, sigma**2 / alpha, (sigma / alpha).view(-1, 1), self.observation)
         if not look.misfit.numel():

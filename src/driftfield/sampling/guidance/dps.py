@@ -32,6 +32,7 @@ class DPSDenoiser(GuidedDenoiser):
         zeta: Length of the correction of an observed cell, in noise levels.
     """
 
+    name = "dps"
     advice = "Lower zeta, or use more evaluations"
 
     def __init__(
@@ -53,7 +54,7 @@ class DPSDenoiser(GuidedDenoiser):
         r = torch.exp(errors.log_determinant() / (2 * n)).to(m)
         if not r > 0:
             raise ConfigurationError(
-                "Found an observation without error: DPS needs errors above 0. Give it one, or use MMPSDenoiser."
+                "Found an observation without error: DPS needs errors above 0. Give it one, or use the method mmps."
             )
         h = observed_size(look)[:, None]
         # spread is s² (dx̂/dz)'

@@ -81,8 +81,7 @@ class DivergenceGuard:
             self._level, self._step = level, self._step + 1
 
     def _message(self, method: "GuidedDenoiser", what: str) -> str:
-        name = type(method).__name__
-        return f"{name} diverged at step {self._step} (noise level {self._level:.3g}): {what}. {method.advice}."
+        return f"{method.name} diverged at step {self._step} (noise level {self._level:.3g}): {what}. {method.advice}."
 
 
 def observed_size(look: "Look") -> Float[Tensor, " batch"]:

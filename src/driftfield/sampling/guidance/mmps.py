@@ -15,7 +15,7 @@ trajectories of Lorenz-96), and no iteration can be trusted with them. V + dampi
 little wider.
 """
 
-__all__ = ["MMPSDenoiser"]
+__all__ = ["DIRECT", "MMPSDenoiser"]
 
 from jaxtyping import Float
 from torch import Tensor
@@ -28,6 +28,9 @@ from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.prior_covariance import PriorSystem
 from driftfield.sampling.guidance.solvers import ConjugateGradients, Solver
 
+DIRECT = 1024
+"""Observations whose matrix is still written down: a covariance of the prior preconditions so many, and no more."""
+
 
 class MMPSDenoiser(GuidedDenoiser):
     """Guidance by the covariance that the network itself implies; the default of this package.
@@ -37,15 +40,17 @@ class MMPSDenoiser(GuidedDenoiser):
         solver: Conjugate gradients by default, 5 iterations, or 2 with a prior; `GMRES` for a network whose Jacobian is far from
             symmetric.
         prior: Covariance of the fields in network units, to save iterations; used where H is linear.
-        direct: Largest number of observations with which it is used.
+        direct: Largest number of observations with which it is used, `DIRECT` by default.
         damping: Multiple of s² I that is added to V; about the size of the most negative eigenvalue of the Jacobian.
 
     Raises:
         ConfigurationError: the damping is negative.
     """
 
+    name = "mmps"
     advice = (
-        "Use damping, GMRES, fewer iterations, or more evaluations; check that observation errors are not far too small"
+        "Raise damping (.3 to begin with), take the solver gmres, fewer iterations, or more evaluations; check that observation "
+        "errors are not far too small"
     )
 
     def __init__(
@@ -55,7 +60,7 @@ class MMPSDenoiser(GuidedDenoiser):
         *,
         solver: Solver | None = None,
         prior: Covariance | None = None,
-        direct: int = 1024,
+        direct: int = DIRECT,
         damping: float = 0.0,
         guard: DivergenceGuard | None = None,
     ) -> None:

@@ -91,6 +91,7 @@ class PriorCovarianceDenoiser(GuidedDenoiser):
         direct: Largest number of linear observations for which the matrix is written down.
     """
 
+    name = "prior_covariance"
     differentiates = False
     advice = "Check that the covariance is in network units, or use more evaluations"
 

@@ -29,6 +29,7 @@ class PseudoInverseDenoiser(GuidedDenoiser):
         sd: Standard deviation of a cell of the prior.
     """
 
+    name = "pseudo_inverse"
     advice = "Raise sd, or use more evaluations"
 
     def __init__(

@@ -33,6 +33,8 @@ class SDADenoiser(PseudoInverseDenoiser):
         sda_scale: Variance of a clean cell in units of the noise variance; .3 holds at 16 evaluations.
     """
 
+    name = "sda"
+
     def __init__(
         self,
         denoiser: Denoiser,
@@ -46,7 +48,7 @@ class SDADenoiser(PseudoInverseDenoiser):
             raise ConfigurationError(f"Found sda_scale={sda_scale}: expected a number above 0, .3 to begin with.")
         self.sda_scale = sda_scale
         self.advice = (
-            f"Raise sda_scale (found {sda_scale:g}), use more evaluations, or MMPSDenoiser, which has no such constant"
+            f"Raise sda_scale (found {sda_scale:g}), use more evaluations, or mmps, which has no such constant"
         )
 
     def variance(self, s: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:

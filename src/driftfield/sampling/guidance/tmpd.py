@@ -25,6 +25,8 @@ class TMPDDenoiser(GuidedDenoiser):
         denoiser, observation, guard: See `GuidedDenoiser`.
     """
 
+    name = "tmpd"
+
     @property
     def evaluations(self) -> int:
         return 5

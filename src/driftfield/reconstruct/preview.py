@@ -1,0 +1,82 @@
+"""What a network makes of one validation sample while it is trained, as a picture.
+
+fixed sample -> members in network units -> times their scale -> truth, observed, mean, member, sd -> step_000500.png
+
+Nothing here draws from a global stream of random numbers: a training with pictures ends with the weights of one without.
+"""
+
+__all__ = ["write_preview"]
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from driftfield.fields import Channel, FieldBatch
+from driftfield.files import replacing
+
+ROWS = 3
+"""Variables in a picture, at most."""
+
+
+def write_preview(
+    estimate: Callable[..., tuple[Tensor | None, Tensor | None, Tensor]],
+    batch: FieldBatch,
+    *,
+    channels: Sequence[Channel],
+    scale: np.ndarray,
+    title: str,
+    path: Path,
+) -> None:
+    """Draws the first level of the first few variables of a sample.
+
+    Arguments:
+        estimate: Batch of one sample, `stamp`, `rows`, `columns` -> mean, standard deviation, members (see
+            `validation_scores`).
+        batch: One sample.
+        channels: Of its target.
+        scale: (channel, 1, 1) standard deviation of a network unit in physical units.
+        title: Begins the title of the picture.
+        path: PNG to write; an older one is replaced.
+    """
+    # matplotlib takes a while to import, and few trainings draw
+    from driftfield.evaluate.drawing import place
+    from driftfield.evaluate.preview import Scene, draw_preview
+
+    height, width = batch.target.shape[-2:]
+    stated, spread, drawn = estimate(batch, stamp="0", rows=np.arange(height), columns=np.arange(width))
+    members = _physical(drawn, scale)
+    mean = members.mean(0) if stated is None else _physical(stated, scale)
+    sd = members.std(0, ddof=1) if spread is None and len(members) > 1 else None
+    sd = sd if spread is None else _physical(spread, scale)
+    truth, seen = _physical(batch.target[0], scale), _physical(batch.observations[0], scale)
+    observed, domain, held_out = (part[0].cpu().numpy() for part in (batch.observed, batch.domain, batch.held_out))
+    # a clean field that is known in part is no truth elsewhere
+    known = domain if batch.visible is None else domain & batch.visible[0].cpu().numpy()
+    shown: dict[str, int] = {}
+    for number, channel in enumerate(channels):
+        shown.setdefault(channel.variable, number)
+    scenes = [
+        Scene(
+            name=name if channels[k].level is None else f"{name}, {channels[k].level:g} m",
+            truth=np.where(known[k], truth[k], np.nan),
+            observed=np.where(observed[k], seen[k], np.nan),
+            held_out=held_out[k],
+            domain=domain[k],
+            mean=mean[k],
+            member=None if sd is None else members[0, k],
+            sd=None if sd is None else sd[k],
+        )
+        for name, k in list(shown.items())[:ROWS]
+    ]
+    where = place(*(round(degrees, 1) for degrees in batch.position[0].tolist()))
+    title = f"{title}: departures from the mean field, window around {where}"
+    with replacing(path, overwrite=True) as temporary:
+        draw_preview(scenes, title=title).savefig(temporary, format="png", dpi=100, facecolor="white")
+
+
+def _physical(field: Tensor, scale: np.ndarray) -> np.ndarray:
+    """Network units -> departures in physical units."""
+    physical: np.ndarray = field.detach().cpu().numpy() * scale
+    return physical
