@@ -37,6 +37,8 @@ WORLDS = {
     "lorenz96": "Lorenz-96: the state determines its successor",
     "lorenz96_two_scale": "Two-scale Lorenz-96: fast variables are hidden, the transition is stochastic",
 }
+READING = """Read the equations first: they are the best that a transition can be. Where they are not ahead of the
+deterministic network, the error of the initial state decides and no emulator can be; where they are, the transition does."""
 Walk = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 """(case, variable) states, member numbers, seed -> (case, step, variable)."""
 
@@ -199,7 +201,7 @@ def forecasts(world: str, starts: int, members: int) -> tuple[str, Figure] | Non
     emulators = {kind: load_emulator(run) for kind, run in runs.items()}
     walks = {kind: walk_of(emulator, dates) for kind, emulator in emulators.items()}
     walks["equations"] = TRUE_WALKS[world]
-    text = f"{len(first)} starts, {members} members."
+    text = f"{len(first)} starts, {members} members. {READING}"
     scored = {}
     for error in ERRORS:
         # from the truth itself the equations of a world without hidden variables are right to the last digit
