@@ -3,7 +3,7 @@
     python benchmarks/lorenz_assimilation.py [--run runs/lorenz96_window]
 
 40 variables, F = 8, steps of .05, observation error 1; all variables every step, every second variable every step, and all
-variables every fourth step. Numbers are time-mean RMSE at the observation times, and spread / RMSE in brackets. Each peer's
+variables every fourth step. Numbers are time-mean RMSE at the observation times, in brackets spread-skill ratios. Each peer's
 inflation is the best of a few on a series of its own. A filter on a learned step (`--emulators`) stands beside the same filter on
 the equations, on the very same series. The smoother is scored over independent stretches of `--length` steps; its last state has
 seen past observations only, as a filter has, but no more of them than the stretch holds. The stretches have another seed than
@@ -88,7 +88,7 @@ def twin(
 def scored(
     method: EnsembleFilter, setting: Setting, cycles: int, members: int, seed: int, dynamics: Dynamics = WORLD
 ) -> list[tuple[float, float]]:
-    """(RMSE, spread / RMSE) per lag; the truth follows the equations, the ensemble the dynamics."""
+    """(RMSE, spread-skill ratio) per lag; the truth follows the equations, the ensemble the dynamics."""
     truth, y, ensemble, observing = twin(setting, cycles, members, seed)
     found = assimilate(dynamics, method, ensemble, y, observing, steps=setting.steps, lags=setting.lags, seed=seed)
     return found.scores(truth, spin_up=min(200, cycles // 4))
@@ -155,7 +155,7 @@ def stretches(setting: Setting, cases: int, length: int, seed: int) -> list[tupl
 def smoothed(
     model: TrajectoryReconstructor, setting: Setting, cases: int, length: int, members: int, seed: int
 ) -> tuple[list[tuple[float, float]], float]:
-    """(RMSE, spread / RMSE) per lag, and seconds per stretch."""
+    """(RMSE, spread-skill ratio) per lag, and seconds per stretch."""
     errors, spreads = [], []
     start = time.perf_counter()
     for truth, observations in stretches(setting, cases, length, seed):

@@ -71,6 +71,13 @@ BAD_INPUT: dict[str, tuple[list[str], list[str]]] = {
     "no dates": (["reconstruct", "peer", "undated.nc", "--out", "new.nc"], ["undated.nc", "time"]),
     "no members": ([*RECONSTRUCT, "--members", "0"], ["--members 0", "1 or more"]),
     "empty batches": ([*RECONSTRUCT, "--batch-size", "0"], ["--batch-size 0"]),
+    "a table for fields": (
+        ["reconstruct", "peer", "points.csv", "--out", "new.nc"],
+        ["points.csv is a table", "gather", "assimilate"],
+    ),
+    "quantiles of one member": ([*RECONSTRUCT, "--quantiles", "0.5", "--members", "1"], ["2 or more"]),
+    "a quantile twice": ([*RECONSTRUCT, "--quantiles", "0.5,0.5"], ["different numbers"]),
+    "no number among quantiles": ([*RECONSTRUCT, "--quantiles", "0.5,"], ["--quantiles 0.5,"]),
     "precision for a peer": ([*RECONSTRUCT, "--precision", "bfloat16"], ["Climatology", "--precision"]),
     "sampler for a peer": ([*RECONSTRUCT, "--sampler", "HeunSampler"], ["Climatology", "--sampler"]),
     "no domain in the file": ([*RECONSTRUCT, "--domain", "truth.nc"], ["truth.nc", "'domain'"]),
@@ -95,6 +102,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dataset(ocean[["sst"]], folder / "lacking.nc")
     write_dataset(ocean.isel(time=0, drop=True), folder / "undated.nc")
     (folder / "peer.yaml").write_text(yaml.safe_dump(PEER), encoding="utf-8")
+    (folder / "points.csv").write_text("time,lat,lon,variable,value\n2000-01-01,40,-60,thetao,5\n", encoding="utf-8")
     (folder / "broken.yaml").write_text("data: {archive: [", encoding="utf-8")
     (folder / "empty").mkdir()
     with pytest.MonkeyPatch.context() as patch:

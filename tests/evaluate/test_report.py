@@ -83,6 +83,17 @@ def test_comparison_has_units_colour_bars_and_grey_land():
     assert error.get_array().mask.reshape(3, 4)[0, 0]  # land is not coloured
 
 
+def test_a_single_row_of_cells_is_drawn_too():
+    shown = np.ones((1, 4), bool)
+    plane = drawing.Plane(
+        np.arange(4.0), np.zeros(1), False, np.arange(4.0)[None], np.full((1, 4), np.nan), shown, shown
+    )
+    width, height = drawing.panel_size(plane, columns=2)
+    assert width > height > 1
+    answers = {"a": plots.Answer(plane.truth + 1, None)}
+    assert plots.draw_comparison(plane, answers, name="x", units="1", title="x").axes
+
+
 def test_longitudes_and_latitudes_are_named():
     assert drawing.place(-35.5, 340) == "35.5°S 20°W"
     assert drawing.place(0, 180) == "0° 180°"

@@ -12,7 +12,7 @@ from driftfield.data.twin import observe
 from driftfield.errors import UserError
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.reconstruct import load_reconstructor
-from driftfield.registry import build, names
+from driftfield.registry import build, names, register
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
@@ -38,7 +38,19 @@ TRAINED: dict[str, dict[str, Any]] = {
         "members": 1,
         "start": {"class": "ProbabilisticPCA", "rank": 3, "iterations": 3},
     },
+    "EnsembleKalman": {"dynamics": {"class": "Standstill"}, "members": 8},
 }
+
+
+@register("dynamics")
+class Standstill:
+    """Every cell of `tiny_ocean` stays as it is, in steps of its dates."""
+
+    step_days = 12.0
+    size = int(tiny_ocean()["thetao"].notnull().any("time").sum())
+
+    def advance(self, state: np.ndarray, steps: int = 1) -> np.ndarray:
+        return state.copy()
 
 
 def fitted(name: str, data: TrainingData, folder: Path, **options: Any) -> Reconstructor:

@@ -118,11 +118,13 @@ def _levels(quantiles: str, members: int) -> tuple[float, ...]:
     from driftfield.reconstruct.output import check_quantiles
 
     try:
-        return check_quantiles([float(part) for part in quantiles.split(",")], members)
+        probabilities = [float(part) for part in quantiles.split(",")]
     except ValueError as error:
         raise ConfigurationError(
             f"Found --quantiles {quantiles}: expected numbers between 0 and 1, such as 0.05,0.5,0.95."
         ) from error
+    # outside of the try: what it says of members or of numbers given twice is an error of ours, and a ValueError, too
+    return check_quantiles(probabilities, members)
 
 
 def _place(reconstructor: Any, device: str) -> str:

@@ -79,6 +79,10 @@ def sample(
     courses = isinstance(reconstructor, TrajectoryReconstructor)
     if states is not None and not courses:
         raise ConfigurationError(f"{type(reconstructor).__name__} draws single dates: leave out --states.")
+    if around is not None and courses:
+        raise ConfigurationError(
+            "--around draws single dates, and this run is a prior of trajectories: leave out --around and --start-level."
+        )
     if around is not None and start_level is not None:
         fields = _first_guess(around, date)
         drawn = draw_around(reconstructor, fields, level=start_level, **given).assign_attrs(around=around.name)

@@ -91,6 +91,11 @@ def open_observations(path: Path, domain: Path | None) -> Any:
     from driftfield.data.sources import open_fields
     from driftfield.data.units import check_plausible
 
+    if path.is_file() and path.suffix.lower() in (".csv", ".parquet", ".pq"):
+        raise DataError(
+            f"{path} is a table: expected gridded fields (NetCDF, GRIB or Zarr). Bring it onto a grid with `driftfield gather "
+            "--like`, or constrain a run by it with `driftfield assimilate`."
+        )
     observations = open_fields(path)
     if "time" not in observations.dims:
         raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")

@@ -160,8 +160,8 @@ def panel_size(plane: Plane, columns: int) -> tuple[float, float]:
 
 
 def _tallness(plane: Plane) -> float:
-    """Kilometres north to south over kilometres west to east."""
-    return float(np.ptp(plane.y) / max(1e-9, np.ptp(plane.x) * _cosine(plane)))
+    """Kilometres north to south over kilometres west to east; a single row of cells is not tall, but it is there."""
+    return float(max(1e-3, np.ptp(plane.y)) / max(1e-9, np.ptp(plane.x) * _cosine(plane)))
 
 
 def _cosine(plane: Plane) -> float:

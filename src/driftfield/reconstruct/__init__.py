@@ -8,6 +8,7 @@ from driftfield.checkpoint import read_run
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.interfaces import Reconstructor
 from driftfield.reconstruct import baselines
+from driftfield.reconstruct.assimilation.ensemble_kalman import EnsembleKalman
 from driftfield.reconstruct.diffusion import DiffusionReconstructor
 from driftfield.reconstruct.emulator import load_emulator
 from driftfield.reconstruct.emulators import DeterministicEmulator, DiffusionEmulator
@@ -20,6 +21,7 @@ __all__ = [
     "DeterministicEmulator",
     "DiffusionEmulator",
     "DiffusionReconstructor",
+    "EnsembleKalman",
     "ExpectationMaximisation",
     "RegressionReconstructor",
     "TrajectoryReconstructor",

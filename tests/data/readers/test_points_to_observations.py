@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,15 +15,21 @@ from driftfield.errors import DataError
 
 def test_argo_comes_through_the_readers(argo_file: Callable[..., Path], tmp_path: Path) -> None:
     path = argo_file(tmp_path / "6900001_prof.nc")
-    found = read_observations(path, {"thetao": "TEMP"})
+    found = read_observations(path, {"thetao": "TEMP"}, potential=())
     # the flags of the file leave out one value of profile 0 and the hole; the raw one is for profile 2
     assert set(found.flag) <= {1, 2}
     assert set(found.platform) == {"6900001"}
     assert found.attrs["thetao"]["units"] == "degC"
     assert len(read_observations(path, {"thetao": "TEMP"}, Quality(flags=None))) > len(found)
-    theta = read_observations(path, {"thetao": "TEMP"}, potential=("thetao",))
     deep = found.depth > 400
-    assert (theta.value[deep] < found.value[deep]).all()
+    # what models call potential temperature becomes it, unless another choice is stated
+    for theta in (
+        read_observations(path, {"thetao": "TEMP"}),
+        read_observations(path, {"temp": "TEMP"}, potential=("temp",)),
+    ):
+        assert (theta.value[deep] < found.value[deep]).all()
+    same = read_observations(path, {"temp": "TEMP"})
+    np.testing.assert_array_equal(same.value, found.value)
     # the table that `driftfield gather --table` writes
     write_dataset(read_points(path, {"thetao": "TEMP"}), tmp_path / "points.nc")
     for gathered in (

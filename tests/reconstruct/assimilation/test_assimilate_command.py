@@ -196,6 +196,23 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"error": np.nan}, "or with --error"),
+        ({"variable": "salt"}, "Name the variables as the run does"),
+        ({"latitude": -60.0}, "places and levels that the run knows"),
+    ],
+)
+def test_where_nothing_can_be_used_it_is_said_what_to_do(
+    command: Command, change: dict[str, object], remedy: str
+) -> None:
+    pd.read_csv("points.csv").assign(**change).to_csv("points.csv", index=False)
+    code, _, error = command("run", "points.csv", "--out", "never.nc", "--members", "1")
+    assert code == 2, error
+    assert remedy in error.splitlines()[-1]
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_bad_input_is_one_line_and_code_2(command: Command, case: str) -> None:
     arguments, message = REFUSED[case]

@@ -10,11 +10,14 @@ from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.interfaces import Dynamics
 from driftfield.reconstruct.assimilation import (
     ETKF,
+    Analyses,
     Localisation,
+    Look,
     Observing,
     StochasticEnKF,
     assimilate,
     gaspari_cohn,
+    walk,
 )
 
 
@@ -150,6 +153,39 @@ def test_localisation_is_symmetric_and_positive_semi_definite(radius: float, per
     assert np.linalg.eigvalsh(rho).min() > -1e-10
     if period is not None:
         np.testing.assert_allclose(rho[0, 1], rho[0, -1])
+
+
+@pytest.mark.parametrize("members", [2, 5, 40])
+def test_a_perfect_ensemble_of_any_size_has_a_spread_skill_ratio_of_one(members: int) -> None:
+    """Truth and members are draws of one distribution: nobody could do better, and the score has to say so."""
+    rng = np.random.default_rng(0)
+    centre = 5 * rng.standard_normal((200, 500))
+    truth = centre + rng.standard_normal(centre.shape)
+    drawn = centre + rng.standard_normal((members, *centre.shape))
+    found = Analyses((0,), drawn.mean(0)[None], drawn.std(0, ddof=1)[None], members)
+    ((error, ratio),) = found.scores(truth)
+    assert ratio == pytest.approx(1, abs=0.01)
+    assert error == pytest.approx((1 + 1 / members) ** 0.5, rel=0.01)
+
+
+def test_where_nothing_is_seen_the_ensemble_walks_on() -> None:
+    dynamics, observing, y, _, ensemble = problem(members=9)
+    nothing = Observing.of_variables(np.array([], int), 1.0)
+    looks = [Look(2, y[0], observing), Look(1, np.array([]), nothing), Look(3, y[1], observing)]
+    for method in (StochasticEnKF(1.1), ETKF(1.1, rotation=True), ETKF(1.1, Localisation(2.0))):
+        first, second, last = (kept[-1] for kept in walk(dynamics, method, ensemble, looks, seed=1))
+        np.testing.assert_array_equal(second, dynamics.advance(first))
+        (*_, found) = walk(dynamics, method, ensemble, [looks[0], Look(4, y[1], observing)], seed=1)
+        np.testing.assert_allclose(found[-1], last, atol=1e-10)
+
+
+def test_places_in_space_are_a_chord_apart() -> None:
+    angle = 2 * np.pi * np.arange(40) / 40
+    circle = 20 / np.pi * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)
+    expected = Localisation(5.0, period=40).weights(np.arange(40.0), np.arange(40.0))
+    np.testing.assert_allclose(Localisation(5.0).weights(circle, circle), expected, atol=1e-12)
+    with pytest.raises(ConfigurationError, match="period=40"):
+        Localisation(5.0, period=40).weights(circle, circle)
 
 
 def test_messages() -> None:

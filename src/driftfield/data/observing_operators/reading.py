@@ -21,7 +21,7 @@ import xarray as xr
 
 from driftfield.data.observing_operators.table import COLUMNS, ObservationTable
 from driftfield.data.readers import Quality, read_points
-from driftfield.data.readers.potential import to_potential
+from driftfield.data.readers.potential import is_potential, to_potential
 from driftfield.data.readers.table import is_table
 from driftfield.data.sources import expand_paths
 from driftfield.data.units import convert, depth_of_pressure
@@ -48,7 +48,7 @@ def read_observations(
     variables: Mapping[str, str] | None = None,
     quality: Quality | None = None,
     *,
-    potential: Sequence[str] = (),
+    potential: Sequence[str] | None = None,
 ) -> ObservationTable:
     """Reads files of any of these kinds into one table.
 
@@ -56,7 +56,8 @@ def read_observations(
         paths: Files or globs: .nc, .csv, .parquet.
         variables: Our name -> name in the files; may be left out for tables of our own, which name their variables.
         quality: What is asked of profiles and tracks; the default honours flags, modes and ranges.
-        potential: Variables that the state carries as potential temperature: measured temperatures are turned into it.
+        potential: Variables that the state carries as potential temperature: temperatures in situ that profiles and tracks
+            hold are turned into it. By default those that models call so, such as thetao; an empty list for none.
 
     Raises:
         DataError: no such file, a variable that none of them has, units that do not convert.
@@ -77,7 +78,7 @@ def read_observations(
                 f"{delivered[0]} is no table with a column 'variable': say which variables are meant, such as thetao=TEMP."
             )
         points = read_points(delivered, variables, quality)
-        for name in potential:
+        for name in filter(is_potential, variables) if potential is None else potential:
             points = to_potential(points, name) if name in points else points
         tables.append(ObservationTable.from_points(points))
     return ObservationTable.join(tables)

@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.errors import ConfigurationError
+from driftfield.registry import register
 
 STEP_HOURS = 6
 """What a time step of .05 stands for."""
@@ -46,6 +47,16 @@ class LorenzWorld(ABC):
         """How many variables are written, the first ones of the state."""
 
     @property
+    def size(self) -> int:
+        """Length of a state."""
+        return self.visible
+
+    @property
+    def step_days(self) -> float:
+        """Days that a time step stands for: 63 has no dates of its own, its steps are counted as those of 96."""
+        return self.step / 0.05 * STEP_HOURS / 24
+
+    @property
     def substeps(self) -> int:
         """How many Runge-Kutta steps are made of one time step."""
         return 1
@@ -65,6 +76,7 @@ class LorenzWorld(ABC):
         return state
 
 
+@register("dynamics")
 @dataclass(frozen=True)
 class Lorenz63(LorenzWorld):
     """Three variables: the butterfly.
@@ -91,6 +103,7 @@ class Lorenz63(LorenzWorld):
         return np.array([1.0, 1.0, 25.0]) + rng.standard_normal((members, 3))
 
 
+@register("dynamics")
 @dataclass(frozen=True)
 class Lorenz96(LorenzWorld):
     """Variables on a circle of latitude.
@@ -121,6 +134,7 @@ class Lorenz96(LorenzWorld):
         return self.forcing + rng.standard_normal((members, self.variables))
 
 
+@register("dynamics")
 @dataclass(frozen=True)
 class TwoScaleLorenz96(LorenzWorld):
     """Slow variables, each coupled to some fast ones that nobody sees.
@@ -146,6 +160,10 @@ class TwoScaleLorenz96(LorenzWorld):
     @property
     def visible(self) -> int:
         return self.variables
+
+    @property
+    def size(self) -> int:
+        return self.variables * (1 + self.fast)
 
     def tendency(self, state: np.ndarray) -> np.ndarray:
         """d(x, y)/dt (..., variable (1 + fast)), slow variables first."""
@@ -196,8 +214,7 @@ def simulate_lorenz(
         states[row] = state[0, : world.visible]
         if row + 1 < steps:
             state = world.advance(state, every)
-    # 63 has no dates of its own: its steps are counted as those of 96
-    seconds = np.arange(steps) * round(every * world.step / 0.05 * STEP_HOURS * 3600)
+    seconds = np.arange(steps) * round(every * world.step_days * 86400)
     return _as_dataset(states, np.datetime64(start, "s") + seconds.astype("timedelta64[s]"), type(world).__name__, seed)
 
 

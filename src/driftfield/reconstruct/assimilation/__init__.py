@@ -5,7 +5,7 @@ from driftfield.reconstruct.assimilation.enkf import StochasticEnKF
 from driftfield.reconstruct.assimilation.ensemble_filter import EnsembleFilter, Observing
 from driftfield.reconstruct.assimilation.etkf import ETKF
 from driftfield.reconstruct.assimilation.localisation import Localisation, gaspari_cohn
-from driftfield.reconstruct.assimilation.smoother import Analyses, assimilate
+from driftfield.reconstruct.assimilation.smoother import Analyses, Look, assimilate, walk
 
 __all__ = [
     "ETKF",
@@ -13,8 +13,10 @@ __all__ = [
     "EmulatorDynamics",
     "EnsembleFilter",
     "Localisation",
+    "Look",
     "Observing",
     "StochasticEnKF",
     "assimilate",
     "gaspari_cohn",
+    "walk",
 ]

@@ -156,7 +156,7 @@ class Assimilation:
             observations, grid, place=drawing.place, default_error=drawing.errors.default, units=units
         )
         if not len(used):
-            raise DataError(f"None of the observations can be used: {account}. State their errors, if that lacks.")
+            raise DataError(f"None of the observations can be used: {account}. {_remedy(account)}")
         condition = self._condition(condition, used, times)
         kept = withhold(used) if withhold is not None else None
         guides = used if kept is None else used.select(kept.used)
@@ -219,6 +219,17 @@ class Assimilation:
             mine = table.variable == name
             found[str(name)] = score_observations(members[:, mine], table.value[mine], error[mine])
         return found
+
+
+def _remedy(account: Account) -> str:
+    """What to do about the reason that most observations were dropped for."""
+    dropped = account.total.dropped
+    most = max(dropped, key=lambda reason: dropped[reason], default="")
+    if most == "no error":
+        return "State their errors, in the column 'error' or with --error (default_error)."
+    if most == "not a variable of this state":
+        return "Name the variables as the run does."
+    return "Give observations of places and levels that the run knows." if most else "Give at least one."
 
 
 def _own_guidance(reconstructor: Any) -> dict[str, Any]:

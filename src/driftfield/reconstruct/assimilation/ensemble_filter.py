@@ -24,12 +24,14 @@ class Observing:
     Arguments:
         operator: (..., variable) -> (..., observation).
         error_std: Standard deviation of the errors, (observation,).
-        places: Where the observations lie, (observation,); only localisation asks.
+        places: Where the observations lie, (observation,), or (observation, axis) in space; only localisation asks.
+        variable_places: Where the variables lie, in the same way; a variable's place is its number if not given.
     """
 
     operator: Callable[[np.ndarray], np.ndarray]
     error_std: np.ndarray
     places: np.ndarray | None = None
+    variable_places: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.error_std.ndim != 1 or not (self.error_std > 0).all():
@@ -101,7 +103,9 @@ class EnsembleFilter(ABC):
         """
         if self.localisation is None:
             return None
-        return self.localisation.weights(np.arange(variables, dtype=float), _places(observing))
+        own = observing.variable_places
+        own = np.arange(variables, dtype=float) if own is None else own
+        return self.localisation.weights(own, _places(observing))
 
 
 def _places(observing: Observing) -> np.ndarray:

@@ -46,8 +46,19 @@ class Localisation:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a length above 0.")
 
     def weights(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """rho between places a (n,) and b (m,): (n, m), between 0 and 1."""
-        distance = np.abs(np.asarray(a)[:, None] - np.asarray(b)[None, :])
+        """rho between places a (n,) and b (m,), or (n, axis) and (m, axis) in space: (n, m), between 0 and 1.
+
+        Raises:
+            ConfigurationError: places in space and a period, which belongs to places along a circle.
+        """
+        a, b = np.asarray(a), np.asarray(b)
+        if a.ndim == 2:
+            if self.period is not None:
+                raise ConfigurationError(
+                    f"Found period={self.period:g} for places in space: the chord is in them already. Leave it out."
+                )
+            return gaspari_cohn(np.linalg.norm(a[:, None] - b[None], axis=-1) / self.radius)
+        distance = np.abs(a[:, None] - b[None, :])
         if self.period is not None:
             distance = self.period / np.pi * np.abs(np.sin(np.pi * distance / self.period))
         return gaspari_cohn(distance / self.radius)
