@@ -1,5 +1,6 @@
 """The smoother with a learned prior: what it learns from, which dates it takes, what its members depend on."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 import xarray as xr
 
+from driftfield.cli import main
 from driftfield.data.sources import GriddedArchive
 from driftfield.data.synthetic.lorenz import Lorenz96, simulate_lorenz
 from driftfield.data.twin import observe
@@ -186,3 +188,20 @@ def test_a_prior_of_windows_draws_courses_without_observations(smoother: Traject
     assert draw_courses(smoother, members=1).sizes["time"] == smoother.states
     with pytest.raises(ConfigurationError, match="expected 3 or more"):
         draw_courses(smoother, members=1, states=2)
+
+
+def test_courses_are_not_drawn_around_a_first_guess(
+    smoother: TrajectoryReconstructor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    smoother.save(tmp_path / "run")
+    around = ["--around", str(tmp_path / "guess.nc"), "--start-level", "1"]
+    out = tmp_path / "never.nc"
+    monkeypatch.setattr(sys, "argv", ["driftfield", "sample", str(tmp_path / "run"), *around, "--out", str(out)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "this run is a prior of trajectories: leave out --around" in capsys.readouterr().err
+    assert not out.exists()

@@ -155,6 +155,9 @@ def assimilate(
 
     analysis = _calibrated(folder, method, options, choices, analyse) if calibrate else analyse(inflate_error)
     told = {"run": run.name, "observations": obs.name, **({"points": points.name} if points else {})}
+    told |= {"footprint_km": " ".join(footprint_km)} if footprint_km else {}
+    told |= {"error_of_what_states_none": " ".join(error)} if error else {}
+    told |= {"errors_correlated_km": f"{correlated_km:g}"} if correlated_km else {}
     write_dataset(analysis.fields.assign_attrs(told), out, overwrite=overwrite)
     print(analysis.account)
     fields = analysis.fields

@@ -155,6 +155,8 @@ def test_footprints_and_means_over_depth_have_a_door(command: Command) -> None:
         code, _, error = command("run", *arguments, "--out", f"{out}_found.nc", *options)
         assert code == 0, error
         found[out] = open_fields(Path(f"{out}_found.nc"))["thetao"]
+    told = [open_fields(Path(f"{out}_found.nc")).attrs.get("footprint_km") for out in ("points", "other")]
+    assert told == [None, "thetao=150"]
     xr.testing.assert_equal(found["wide"], found["other"])
     for one in ("wide", "deep"):
         assert float(np.abs(found[one] - found["points"]).max()) > 1e-3
@@ -200,7 +202,7 @@ REFUSED = {
     ("change", "remedy"),
     [
         ({"error": np.nan}, "or with --error"),
-        ({"variable": "salt"}, "Name the variables as the run does"),
+        ({"variable": "tracer"}, "Name the variables as the run does"),
         ({"latitude": -60.0}, "places and levels that the run knows"),
     ],
 )
