@@ -117,7 +117,7 @@ def test_churn_repairs_what_a_deterministic_walk_keeps() -> None:
     noise = numbered_noise((4, 1, 1, problem.cells))
     ends = {}
     for churn in (0.0, 60.0):
-        sampler = HeunSampler(evaluations=301, churn=churn)
+        sampler = HeunSampler(evaluations=301, churn=churn, churn_range=(0.0, math.inf))
         starts = [
             sampler.sample(problem.denoiser, lambda n, s=sign: noise(n) * (s if n == 0 else 1)) for sign in (1, -1)
         ]

@@ -47,7 +47,8 @@ class HeunSampler(Sampler):
 
     Arguments:
         churn: S_churn: new noise added before each step, as a total over the grid; 0 is deterministic.
-        churn_range: Noise levels (S_tmin, S_tmax) between which noise is added.
+        churn_range: Noise levels (S_tmin, S_tmax) between which noise is added (Karras et al. 2022, algorithm 2). From the field's own
+            standard deviation down: above it, where steps are longest, new noise costs more in the step than it mends.
     """
 
     # at 63 evaluations .9 % off in spread at worst; equal steps in log s 1.1 %, the Karras grid of the paper 1.6 %
@@ -59,7 +60,7 @@ class HeunSampler(Sampler):
         evaluations: int = 63,
         grid: dict[str, object] | None = None,
         churn: float = 0.0,
-        churn_range: tuple[float, float] = (0.0, math.inf),
+        churn_range: tuple[float, float] = (0.05, 1.0),
     ) -> None:
         super().__init__(evaluations, grid)
         self.churn, self.churn_range = churn, churn_range
