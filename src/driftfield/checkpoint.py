@@ -13,7 +13,7 @@ Where the writer was killed before the third step, the next reader takes it.
 An older format is brought up to date by `MIGRATIONS[version]`, a function from description and arrays to the next version's.
 """
 
-__all__ = ["MIGRATIONS", "RUN_FORMAT", "Run", "amend_run", "read_run", "write_run"]
+__all__ = ["MIGRATIONS", "RUN_FORMAT", "Run", "amend_run", "load_as", "read_run", "read_run_of", "write_run"]
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from driftfield import __version__
-from driftfield.errors import FileFormatError
+from driftfield.errors import FileFormatError, UserError
 from driftfield.files import replacing, write_text
 
 RUN_FORMAT = 1
@@ -37,6 +37,18 @@ RUN_FORMAT = 1
 Arrays = dict[str, np.ndarray]
 MIGRATIONS: dict[int, Callable[[dict[str, Any], Arrays], tuple[dict[str, Any], Arrays]]] = {}
 """From format n to n + 1."""
+
+
+class Loadable(Protocol):
+    """What is kept as a run."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote."""
+        ...
+
+
+Kept = TypeVar("Kept", bound=Loadable)
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,35 @@ def read_run(folder: Path) -> Run:
         description, arrays = MIGRATIONS[version](description, arrays)
         version += 1
     return Run(description["class"], description["arguments"], arrays, description.get("extra", {}))
+
+
+def read_run_of(class_name: str, folder: Path) -> Run:
+    """Reads a run folder of this class.
+
+    Raises:
+        FileFormatError: as `read_run`, or the run is of another class.
+    """
+    run = read_run(folder)
+    if run.class_name != class_name:
+        raise FileFormatError(f"{folder} holds a {run.class_name}, expected a {class_name}. Load it as what it is.")
+    return run
+
+
+def load_as(run_class: type[Kept], folder: Path) -> Kept:
+    """Loads a run by the class that wrote it.
+
+    Raises:
+        FileFormatError: what the folder describes cannot be built.
+    """
+    try:
+        return run_class.load(Path(folder))
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise FileFormatError(
+            f"{folder}/run.json is no description of a {run_class.__name__} that this version can build: "
+            f"{type(error).__name__} {error}. Restore the run, or train again."
+        ) from error
 
 
 def hash_run(folder: Path) -> str:

@@ -20,7 +20,8 @@ from driftfield.interfaces import TrainingData
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.reconstruct import DeterministicEmulator, DiffusionEmulator, load_emulator
 from driftfield.reconstruct.emulator import Emulator
-from driftfield.reconstruct.transitions import TransitionDataset, encoded_states, successors
+from driftfield.reconstruct.transitions import TransitionDataset, successors
+from driftfield.reconstruct.whole_states import encoded_states
 
 NETWORK = {"class": "CircleUNet", "widths": [4, 8], "depths": [1, 1], "embedding": 8}
 NO_DATE = np.array(["2000-01-01"], "datetime64[s]")

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import FORMAT, domain_of, require
-from driftfield.data.encodings import as_dates
+from driftfield.data.encodings import as_dates, date_text
 from driftfield.data.masks import Pattern, Record, parse_pattern
 from driftfield.data.sources import ever_finite, is_periodic
 from driftfield.errors import ConfigurationError, DataError, suggest
@@ -132,7 +132,6 @@ def _observe_one(
 
 def _streams(seed: int, variable: str, date: Any) -> tuple[np.random.Generator, np.random.Generator]:
     """Random streams of mask and noise; the date as text, so that its resolution does not matter."""
-    text = np.datetime_as_string(date, unit="s") if isinstance(date, np.datetime64) else date.isoformat()
-    root = np.random.SeedSequence([abs(int(seed)), zlib.crc32(variable.encode()), zlib.crc32(str(text).encode())])
+    root = np.random.SeedSequence([abs(int(seed)), zlib.crc32(variable.encode()), zlib.crc32(date_text(date).encode())])
     mask, noise = root.spawn(2)
     return np.random.default_rng(mask), np.random.default_rng(noise)

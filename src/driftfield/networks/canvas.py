@@ -6,7 +6,7 @@ A global grid that can be halved often enough needs no columns, since its convol
 globe on both sides by a halo that is cropped at the end.
 """
 
-__all__ = ["condition_channels", "halo", "pad", "set_wrap", "stack_condition"]
+__all__ = ["channels_last", "condition_channels", "halo", "pad", "set_wrap", "stack_condition"]
 
 import torch
 from jaxtyping import Float
@@ -45,6 +45,11 @@ def pad(
     elif east:
         x = F.pad(x, (0, east, 0, 0))
     return F.pad(x, (0, 0, 0, north)) if north else x
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same field in the layout that convolutions are fastest in."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def set_wrap(network: nn.Module, wrap: bool) -> None:

@@ -11,14 +11,13 @@ on a circle: the network is not told where it is, nor the date, and turning the 
 the output.
 """
 
-__all__ = ["CircleCondition", "CircleUNet"]
+__all__ = ["CircleCondition", "CircleNetwork", "CircleUNet"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +25,7 @@ from torch.nn import functional as F
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.networks.blocks import Conv, ConvNeXtBlock
-from driftfield.networks.canvas import condition_channels, set_wrap, stack_condition
+from driftfield.networks.canvas import channels_last, condition_channels, set_wrap, stack_condition
 from driftfield.networks.embeddings import NoiseEmbedding
 from driftfield.registry import register
 
@@ -43,8 +42,30 @@ class CircleCondition:
         return CircleCondition(self.features.repeat_interleave(times, dim=0), self.wrap)
 
 
+class CircleNetwork(nn.Module):
+    """What networks along a circle of latitude share: what is known becomes features, once per sample."""
+
+    first_guess: bool
+    visible: bool
+    condition_stem: nn.Module
+
+    def encode(self, batch: FieldBatch, *, wrap: bool = False) -> CircleCondition:
+        """What is known, once per sample; does not see `batch.target`.
+
+        Raises:
+            ConfigurationError: fields of more than one row, or a first guess that is missing.
+        """
+        if (rows := batch.domain.shape[-2]) != 1:
+            raise ConfigurationError(
+                f"{type(self).__name__} works along one row of latitude, found {rows}. Take ConvNeXtUNet for fields."
+            )
+        condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible)
+        set_wrap(self, wrap)
+        return CircleCondition(self.condition_stem(channels_last(condition)), wrap)
+
+
 @register("network")
-class CircleUNet(nn.Module):
+class CircleUNet(CircleNetwork):
     """A U-Net along one row of latitude, round the globe where the row closes.
 
     Arguments:
@@ -97,27 +118,13 @@ class CircleUNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def encode(self, batch: FieldBatch, *, wrap: bool = False) -> CircleCondition:
-        """What is known, once per sample; does not see `batch.target`.
-
-        Raises:
-            ConfigurationError: fields of more than one row, or a first guess that is missing.
-        """
-        if batch.domain.shape[-2] != 1:
-            raise ConfigurationError(
-                f"CircleUNet works along one row of latitude, found {batch.domain.shape[-2]}. Take ConvNeXtUNet for fields."
-            )
-        condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible)
-        set_wrap(self, wrap)
-        return CircleCondition(self.condition_stem(_channels_last(condition)), wrap)
-
     def forward(
         self, x: Float[Tensor, "batch channel 1 lon"], c_noise: Float[Tensor, " batch"], encoded: CircleCondition
     ) -> Float[Tensor, "batch channel 1 lon"]:
         """The prediction for the scaled noisy field x (0 outside the domain)."""
         set_wrap(self, encoded.wrap)
         embedding = F.silu(self.noise(c_noise))
-        h = self.stem(_channels_last(x)) + encoded.features
+        h = self.stem(channels_last(x)) + encoded.features
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down):
             if level:
@@ -131,7 +138,3 @@ class CircleUNet(nn.Module):
             for block in cast(nn.ModuleList, self.up[level]):
                 h = block(h, embedding)
         return self.head(h)
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)

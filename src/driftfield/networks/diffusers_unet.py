@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from driftfield.errors import ConfigurationError, need, suggest
 from driftfield.fields import FieldBatch
 from driftfield.networks.blocks import Conv
-from driftfield.networks.canvas import condition_channels, halo, pad, set_wrap, stack_condition
+from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
 from driftfield.networks.embeddings import ContextEmbedding
 from driftfield.registry import register
 
@@ -132,8 +132,7 @@ class DiffusersUNet(nn.Module):
         given: dict[str, Tensor] = {"class_labels": encoded.labels}
         if encoded.tokens is not None:
             given["encoder_hidden_states"] = encoded.tokens
-        sample = sample.contiguous(memory_format=torch.channels_last)
-        (answer,) = self.model(sample, self._timestep(c_noise), return_dict=False, **given)
+        (answer,) = self.model(channels_last(sample), self._timestep(c_noise), return_dict=False, **given)
         return answer[..., :height, west : west + width]
 
     def _timestep(self, c_noise: Tensor) -> Tensor:

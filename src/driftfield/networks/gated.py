@@ -12,16 +12,14 @@ __all__ = ["GatedCircleNet"]
 
 from typing import cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from driftfield.errors import ConfigurationError
-from driftfield.fields import FieldBatch
 from driftfield.networks.blocks import Conv, FiLM
-from driftfield.networks.canvas import condition_channels, set_wrap, stack_condition
-from driftfield.networks.circle import CircleCondition
+from driftfield.networks.canvas import channels_last, condition_channels, set_wrap
+from driftfield.networks.circle import CircleCondition, CircleNetwork
 from driftfield.networks.embeddings import NoiseEmbedding
 from driftfield.registry import register
 
@@ -43,7 +41,7 @@ class GatedBlock(nn.Module):
 
 
 @register("network")
-class GatedCircleNet(nn.Module):
+class GatedCircleNet(CircleNetwork):
     """A stack of gated blocks along one row of latitude, round the globe where the row closes.
 
     Arguments:
@@ -88,30 +86,13 @@ class GatedCircleNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def encode(self, batch: FieldBatch, *, wrap: bool = False) -> CircleCondition:
-        """What is known, once per sample; does not see `batch.target`.
-
-        Raises:
-            ConfigurationError: fields of more than one row, or a first guess that is missing.
-        """
-        if batch.domain.shape[-2] != 1:
-            raise ConfigurationError(
-                f"GatedCircleNet works along one row of latitude, found {batch.domain.shape[-2]}. Take ConvNeXtUNet for fields."
-            )
-        condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible)
-        return CircleCondition(self.condition_stem(_channels_last(condition)), wrap)
-
     def forward(
         self, x: Float[Tensor, "batch channel 1 lon"], c_noise: Float[Tensor, " batch"], encoded: CircleCondition
     ) -> Float[Tensor, "batch channel 1 lon"]:
         """The prediction for the scaled noisy field x (0 outside the domain)."""
         set_wrap(self, encoded.wrap)
         embedding = F.silu(self.noise(c_noise))
-        h = self.stem(_channels_last(x)) + encoded.features
+        h = self.stem(channels_last(x)) + encoded.features
         for block in self.blocks:
             h = cast(GatedBlock, block)(h, embedding)
         return self.head(h)
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)

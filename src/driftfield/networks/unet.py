@@ -31,7 +31,7 @@ from driftfield.networks.blocks import (
     Downsample,
     Upsample,
 )
-from driftfield.networks.canvas import condition_channels, halo, pad, set_wrap, stack_condition
+from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
 from driftfield.networks.embeddings import ContextEmbedding, NoiseEmbedding
 from driftfield.registry import register
 
@@ -173,7 +173,7 @@ class UNet(nn.Module, ABC):
         condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible)
         context = self.context(batch.position, batch.date, batch.presence)
         anywhere = pad(batch.domain.float().amax(dim=1, keepdim=True), self.multiple, wrap)
-        h = self.condition_stem(self._channels_last(pad(condition, self.multiple, wrap)))
+        h = self.condition_stem(channels_last(pad(condition, self.multiple, wrap)))
         features = self.encoder(h, context, anywhere, None)
         features = [project(feature) for project, feature in zip(self.to_trunk, features, strict=True)]
         return Encoded([*features, h], context, anywhere, wrap)
@@ -185,15 +185,11 @@ class UNet(nn.Module, ABC):
         height, width = x.shape[-2:]
         west, _, inner_wrap = halo(width, self.multiple, encoded.wrap)
         set_wrap(self, inner_wrap)
-        stem = self.stem(self._channels_last(pad(x, self.multiple, encoded.wrap)))
+        stem = self.stem(channels_last(pad(x, self.multiple, encoded.wrap)))
         embedding = F.silu(self.noise(c_noise)) + encoded.context
         h = self.trunk(stem, embedding, encoded.domain, encoded.features[:-1])[0]
         h = F.silu(self.mix(torch.cat([h, stem, encoded.features[-1]], dim=1)))
         return self.head(h)[..., :height, west : west + width]
-
-    @staticmethod
-    def _channels_last(x: Tensor) -> Tensor:
-        return x.contiguous(memory_format=torch.channels_last)
 
 
 @register("network")

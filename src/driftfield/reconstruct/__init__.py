@@ -4,8 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from driftfield import diffusion, networks, sampling  # their classes become known to runs and recipes
-from driftfield.checkpoint import read_run
-from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
+from driftfield.checkpoint import load_as, read_run
+from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor
 from driftfield.reconstruct import baselines
 from driftfield.reconstruct.assimilation.ensemble_kalman import EnsembleKalman
@@ -48,15 +48,7 @@ def load_reconstructor(folder: Path) -> Reconstructor:
             f"{folder} is a run of {name}, an emulator: it steps states and completes no fields. Use `driftfield forecast`."
         )
     run_class: type[Reconstructor] = lookup("reconstructor", name)
-    try:
-        return run_class.load(Path(folder))
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise FileFormatError(
-            f"{folder}/run.json is no description of a {run_class.__name__} that this version can build: "
-            f"{type(error).__name__} {error}. Restore the run, or train again."
-        ) from error
+    return load_as(run_class, folder)
 
 
 def shipped_run(name: str) -> Path:

@@ -17,18 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from driftfield.checkpoint import read_run, write_run
+from driftfield.checkpoint import load_as, read_run, read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.encodings import date_text
 from driftfield.diffusion.model import to_residual
 from driftfield.diffusion.noise import CellNoise
-from driftfield.errors import ConfigurationError, DivergenceError, FileFormatError, UserError
+from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.networks.codecs import IncrementCodec
-from driftfield.networks.weights import copy_weights
-from driftfield.reconstruct.networked import Trainer
-from driftfield.reconstruct.transitions import TransitionDataset, encoded_states, successors, transition_batch
+from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.reconstruct.training_samples import Trainer, check_trainer, remaining
+from driftfield.reconstruct.transitions import TransitionDataset, successors, transition_batch
+from driftfield.reconstruct.whole_states import check_whole_grid, encoded_states
 from driftfield.registry import build, lookup
 from driftfield.sampling.base import Noise
 
@@ -105,9 +106,10 @@ class Emulator(ABC):
             ConfigurationError: covariates, or windows that are not the whole grid.
             DataError: a split without consecutive dates.
         """
-        if trainer is None or folder is None:
-            raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
-        _check_data(data)
+        trainer, folder = check_trainer(self, trainer, folder)
+        if data.covariates:
+            raise ConfigurationError(f"An emulator knows no covariates, found {list(data.covariates)}. Leave them out.")
+        check_whole_grid(data, "an emulator")
         archive: Any = data.archive
         parts = (data.targets, (), self.normalizer, data.vector_pairs)
         self._codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
@@ -121,13 +123,9 @@ class Emulator(ABC):
         held = TransitionDataset(states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **given)
         fixed = held.__getitems__(range(self.validation_samples))
 
-        def rest(start: int) -> TransitionDataset:
-            pairs.start = start
-            return pairs
-
         history = trainer.fit(
             self.model,
-            rest,
+            remaining(pairs),
             fixed,
             folder=folder,
             seed=seed,
@@ -239,7 +237,7 @@ class Emulator(ABC):
         description, arrays = self.codec.to_arrays()
         arrays |= {f"increments.{name}": array for name, array in self.increments.to_arrays().items()}
         assert self.model is not None
-        arrays |= {f"weights.{n}": p.detach().cpu().numpy() for n, p in self.model.named_parameters()}
+        arrays |= weight_arrays(self.model)
         write_run(folder, type(self).__name__, self._arguments(), arrays, self.extra | {"codec": description})
 
     @classmethod
@@ -249,11 +247,7 @@ class Emulator(ABC):
         Raises:
             FileFormatError: no run of this class, or its weights do not fit its network.
         """
-        run = read_run(Path(folder))
-        if run.class_name != cls.__name__:
-            raise FileFormatError(
-                f"{folder} holds a {run.class_name}, expected a {cls.__name__}. Load it as what it is."
-            )
+        run = read_run_of(cls.__name__, Path(folder))
         loaded = cls(**run.arguments)
         loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
         prefix = "increments."
@@ -261,8 +255,7 @@ class Emulator(ABC):
             {name.removeprefix(prefix): array for name, array in run.arrays.items() if name.startswith(prefix)}
         )
         loaded.model = loaded._build_model(loaded._build_network())
-        if missing := copy_weights(loaded.model, run.arrays):
-            raise FileFormatError(f"{folder} has no weights {missing[0]}: damaged run.")
+        restore_weights(loaded.model, run.arrays, folder)
         loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
         loaded.model.eval()
         return loaded
@@ -283,25 +276,4 @@ def load_emulator(folder: Path) -> Emulator:
             f"{folder} is a run of {name}, which does not step in time. Name a run that was trained with a recipe that has "
             "an 'emulator'."
         ) from error
-    try:
-        return run_class.load(Path(folder))
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise FileFormatError(
-            f"{folder}/run.json is no description of a {name} that this version can build: "
-            f"{type(error).__name__} {error}. Restore the run, or train again."
-        ) from error
-
-
-def _check_data(data: TrainingData) -> None:
-    """An emulator steps the whole grid, from nothing but the state itself."""
-    if data.covariates:
-        raise ConfigurationError(f"An emulator knows no covariates, found {list(data.covariates)}. Leave them out.")
-    sizes: Any = data.archive.dataset.sizes
-    for window in (*data.train_windows, *data.validation_windows):
-        if (window.height, window.width) != (sizes["lat"], sizes["lon"]):
-            raise ConfigurationError(
-                f"Found windows of {window.height} x {window.width} cells: an emulator steps the whole grid. "
-                "Leave out 'windows', and take a split in time."
-            )
+    return load_as(run_class, folder)

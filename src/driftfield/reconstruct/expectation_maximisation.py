@@ -28,7 +28,7 @@ from driftfield.checkpoint import read_run
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor, TrainingData
-from driftfield.reconstruct.networked import Trainer
+from driftfield.reconstruct.training_samples import Trainer, check_trainer
 from driftfield.registry import build, lookup, register
 
 log = logging.getLogger(__name__)
@@ -105,8 +105,7 @@ class ExpectationMaximisation:
             folder: Where the rounds are kept.
             resume: Go on after the last round that was finished, or in the middle of one.
         """
-        if trainer is None or folder is None:
-            raise ConfigurationError("ExpectationMaximisation.fit needs a trainer and a folder: pass both.")
+        trainer, folder = check_trainer(self, trainer, folder)
         rounds = [Path(folder) / "checkpoints" / f"round_{number + 1}" for number in range(self.rounds)]
         if not resume:  # rounds of an older training would be resumed in place of these
             shutil.rmtree(Path(folder) / "checkpoints", ignore_errors=True)

@@ -17,22 +17,23 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from driftfield.checkpoint import read_run, write_run
+from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
+from driftfield.data.encodings import date_text
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observations import observation_batch
 from driftfield.data.observing import ObservingSystem
-from driftfield.errors import ConfigurationError, FileFormatError, suggest
+from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
-from driftfield.networks.weights import copy_weights
+from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.reconstruct.bounds import clipped
 from driftfield.reconstruct.calibration import Calibration
 from driftfield.reconstruct.first_guess import FirstGuess, check_keys
-from driftfield.reconstruct.output import Estimate, assemble, joined
+from driftfield.reconstruct.output import Estimate, assemble, domains_like, joined
 from driftfield.reconstruct.preview import write_preview
-from driftfield.reconstruct.training_samples import Trainer, TrainingSamples
+from driftfield.reconstruct.training_samples import Trainer, TrainingSamples, check_trainer
 from driftfield.reconstruct.validation_scores import validation_scores
 from driftfield.registry import build
 
@@ -163,8 +164,7 @@ class NetworkReconstructor(ABC):
         Raises:
             ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
-        if trainer is None or folder is None:
-            raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
+        trainer, folder = check_trainer(self, trainer, folder)
         self._check_first_guess()
         archive: Any = data.archive
         self.codec = FieldCodec.fit(
@@ -292,11 +292,11 @@ class NetworkReconstructor(ABC):
             # moved here: guidance asks for derivatives, which tensors made in inference mode have not
             batch = observation_batch(codec, observations, time, guess=guess).to(self.device)
             with torch.inference_mode():
-                estimate = self._estimate(
+                estimate = self.estimate(
                     batch,
                     members=range(members),
                     seed=seed,
-                    stamp=_stamp(stamps[time]),
+                    stamp=date_text(stamps[time]),
                     rows=rows,
                     columns=columns,
                     **options,
@@ -309,7 +309,7 @@ class NetworkReconstructor(ABC):
             seed=seed,
             members=members,
             attrs=self._provenance(),
-            domains=self._domains(observations, rows, columns),
+            domains=domains_like(codec, observations, rows, columns),
         )
         return result if self.calibration is None else clipped(self.calibration.apply(result), codec.limits())
 
@@ -357,15 +357,6 @@ class NetworkReconstructor(ABC):
     def _provenance(self) -> dict[str, Any]:
         return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
 
-    def _domains(self, observations: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> dict[str, xr.DataArray]:
-        """The run's own domain, for observations that state none."""
-        found = {}
-        for name in self._codec.targets:
-            dims = [dim for dim in ("depth", "lat", "lon") if dim in observations[name].dims]
-            mask = self._codec.domains[name][:, rows][:, :, columns]
-            found[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
-        return found
-
     # -- keeping -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path, *, dtype: str = "float32") -> None:
@@ -373,8 +364,7 @@ class NetworkReconstructor(ABC):
         if self.model is None:
             raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
         description, arrays = self._codec.to_arrays()
-        weights = {f"weights.{n}": p.detach().cpu().numpy() for n, p in self.model.named_parameters()}
-        arrays |= {name: array.astype(dtype) for name, array in weights.items()}
+        arrays |= {name: array.astype(dtype) for name, array in weight_arrays(self.model).items()}
         if self.guess is not None:
             self.guess.save(Path(folder) / "first_guess")
         extra = self.extra | {"codec": description}
@@ -389,19 +379,14 @@ class NetworkReconstructor(ABC):
         Raises:
             FileFormatError: no run of this class, or its weights do not fit its network.
         """
-        run = read_run(Path(folder))
-        if run.class_name != cls.__name__:
-            raise FileFormatError(
-                f"{folder} holds a {run.class_name}, expected a {cls.__name__}. Load it as what it is."
-            )
+        run = read_run_of(cls.__name__, Path(folder))
         loaded = cls(**run.arguments)
         loaded.codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
         if (Path(folder) / "first_guess").is_dir():
             scale = run.extra.get("first_guess_scale")
             loaded.guess = FirstGuess.load(Path(folder) / "first_guess", loaded.first_guess_spec, scale=scale)
         loaded.model = loaded._build_model(loaded._build_network())
-        if missing := copy_weights(loaded.model, run.arrays):
-            raise FileFormatError(f"{folder} has no weights {missing[0]}: damaged run.")
+        restore_weights(loaded.model, run.arrays, folder)
         loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
         loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
         loaded.model.eval()
@@ -412,8 +397,3 @@ class NetworkReconstructor(ABC):
         if self.codec is None:
             raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
         return self.codec
-
-
-def _stamp(time: Any) -> str:
-    """A name of the date that is the same on every machine and for every precision of datetime64."""
-    return str(time.astype("datetime64[s]")) if isinstance(time, np.datetime64) else str(time.isoformat())

@@ -9,7 +9,7 @@ float32, NaN outside the domain and nowhere else; coordinates, names and units a
 attributes say who made it: method, seed, members, version, date.
 """
 
-__all__ = ["Estimate", "assemble", "check_quantiles", "joined", "with_quantiles"]
+__all__ = ["Estimate", "assemble", "check_quantiles", "domains_like", "joined", "with_quantiles"]
 
 import logging
 import math
@@ -22,6 +22,7 @@ import xarray as xr
 
 from driftfield import __version__
 from driftfield.conventions import DIMS, FORMAT, domain_of, state_variables
+from driftfield.data.codec import FieldCodec
 from driftfield.errors import ConfigurationError, DataError
 
 log = logging.getLogger(__name__)
@@ -223,3 +224,21 @@ def with_quantiles(result: xr.Dataset, probabilities: Sequence[float]) -> xr.Dat
             quantile=("quantile", np.array(levels), {"long_name": "probability of a value below", "units": "1"})
         )
     return output
+
+
+def domains_like(
+    codec: FieldCodec, template: xr.Dataset, rows: np.ndarray, columns: np.ndarray
+) -> dict[str, xr.DataArray]:
+    """The domain of a run's targets, for observations that state none.
+
+    Arguments:
+        codec: Of the run.
+        template: Observations; their dimensions are those of the answer.
+        rows, columns: Their cells on the grid of the run.
+    """
+    found = {}
+    for name in codec.targets:
+        dims = [dim for dim in ("depth", "lat", "lon") if dim in template[name].dims]
+        mask = codec.domains[name][:, rows][:, :, columns]
+        found[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
+    return found

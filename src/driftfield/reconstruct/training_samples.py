@@ -5,12 +5,12 @@ validation    the same few samples every time
 first guess   samples come from a pool, whose guesses were computed beforehand
 """
 
-__all__ = ["Trainer", "TrainingSamples"]
+__all__ = ["Trainer", "TrainingSamples", "check_trainer", "remaining"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from torch import nn
@@ -18,6 +18,7 @@ from torch import nn
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.patches import Window
+from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.first_guess import FirstGuess
@@ -48,6 +49,36 @@ class Trainer(Protocol):
     ) -> list[dict[str, float]]:
         """Trains `model` in place."""
         ...
+
+
+class Resumable(Protocol):
+    """Samples of which the first few may be done already."""
+
+    start: int
+
+
+Samples = TypeVar("Samples", bound=Resumable)
+
+
+def remaining(samples: Samples) -> Callable[[int], Samples]:
+    """From the index of its first sample, what is left of a data set."""
+
+    def rest(start: int) -> Samples:
+        samples.start = start
+        return samples
+
+    return rest
+
+
+def check_trainer(learner: object, trainer: Trainer | None, folder: Path | None) -> tuple[Trainer, Path]:
+    """What `fit` of a network cannot do without.
+
+    Raises:
+        ConfigurationError: one of them is missing.
+    """
+    if trainer is None or folder is None:
+        raise ConfigurationError(f"{type(learner).__name__}.fit needs a trainer and a folder: pass both.")
+    return trainer, folder
 
 
 @dataclass(frozen=True)
@@ -82,13 +113,7 @@ class TrainingSamples:
 
     def training(self, count: int) -> Callable[[int], TwinDataset]:
         """From the index of its first sample, a data set of what is left of `count`."""
-        train = self._draw("train", self.data.train, count, self.seed, self.pool)
-
-        def rest(start: int) -> TwinDataset:
-            train.start = start
-            return train
-
-        return rest
+        return remaining(self._draw("train", self.data.train, count, self.seed, self.pool))
 
     def validation(self, count: int, batch_size: int) -> list[FieldBatch]:
         """Fixed batches of `count` samples together."""

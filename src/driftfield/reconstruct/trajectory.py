@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from driftfield.checkpoint import read_run, write_run
+from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observations import observation_batch
@@ -27,17 +27,17 @@ from driftfield.data.observing_operators.operators import Observed
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
-from driftfield.errors import ConfigurationError, FileFormatError
+from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser, TrainingData
-from driftfield.networks.weights import copy_weights
+from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.reconstruct.assimilation.methods import guidance_method
 from driftfield.reconstruct.courses import cells, course
 from driftfield.reconstruct.diffusion import diffusion_model
-from driftfield.reconstruct.networked import Trainer
-from driftfield.reconstruct.output import assemble
-from driftfield.reconstruct.state_windows import StateWindows, blank_batch, check_whole_grid, runs
-from driftfield.reconstruct.transitions import encoded_states
+from driftfield.reconstruct.output import assemble, domains_like
+from driftfield.reconstruct.state_windows import StateWindows, runs
+from driftfield.reconstruct.training_samples import Trainer, check_trainer, remaining
+from driftfield.reconstruct.whole_states import blank_batch, check_whole_grid, encoded_states
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler, conditional_mean
 
@@ -118,12 +118,11 @@ class TrajectoryReconstructor:
             ConfigurationError: windows in space, which belong to another method.
             DataError: a split without `states` consecutive dates.
         """
-        if trainer is None or folder is None:
-            raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
+        trainer, folder = check_trainer(self, trainer, folder)
         archive: Any = data.archive
         if data.covariates:
             log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
-        check_whole_grid(data)
+        check_whole_grid(data, "a prior of trajectories")
         warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         self._codec = FieldCodec.fit(archive, data.train, data.targets, (), self.normalizer, data.vector_pairs)
         fields, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
@@ -137,13 +136,9 @@ class TrajectoryReconstructor:
         torch.manual_seed(seed)
         self._model = self._build_model()
 
-        def rest(start: int) -> StateWindows:
-            train.start = start
-            return train
-
         fixed = checked.__getitems__(range(self.validation_samples))
         wrap = self._codec.grid.periodic
-        history = trainer.fit(self._model, rest, fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
+        history = trainer.fit(self._model, remaining(train), fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
         self.extra |= {"history": history, "seed": seed}
         self._model.eval()
 
@@ -213,7 +208,7 @@ class TrajectoryReconstructor:
             seed=seed,
             members=len(drawn),
             attrs=self._provenance(),
-            domains=self._domains(template, rows, columns),
+            domains=domains_like(codec, template, rows, columns),
         )
 
     def draw(
@@ -288,15 +283,6 @@ class TrajectoryReconstructor:
             "window_states": self.states,
         }
 
-    def _domains(self, observations: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> dict[str, xr.DataArray]:
-        """The run's own domain, for observations that state none."""
-        found = {}
-        for name in self.codec.targets:
-            dims = [dim for dim in ("depth", "lat", "lon") if dim in observations[name].dims]
-            mask = self.codec.domains[name][:, rows][:, :, columns]
-            found[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
-        return found
-
     # -- keeping -------------------------------------------------------------------------------------------------------
 
     @property
@@ -316,7 +302,7 @@ class TrajectoryReconstructor:
     def save(self, folder: Path) -> None:
         """Writes the run."""
         description, arrays = self.codec.to_arrays()
-        arrays |= {f"weights.{n}": p.detach().cpu().numpy() for n, p in self.model.named_parameters()}
+        arrays |= weight_arrays(self.model)
         arguments = {
             "network": self.network_spec,
             "states": self.states,
@@ -335,16 +321,11 @@ class TrajectoryReconstructor:
         Raises:
             FileFormatError: no run of this class, or its weights do not fit its network.
         """
-        run = read_run(Path(folder))
-        if run.class_name != cls.__name__:
-            raise FileFormatError(
-                f"{folder} holds a {run.class_name}, expected a {cls.__name__}. Load it as what it is."
-            )
+        run = read_run_of(cls.__name__, Path(folder))
         loaded = cls(**run.arguments)
         loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
         loaded._model = loaded._build_model()
-        if missing := copy_weights(loaded._model, run.arrays):
-            raise FileFormatError(f"{folder} has no weights {missing[0]}: damaged run.")
+        restore_weights(loaded._model, run.arrays, folder)
         loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
         loaded._model.eval()
         return loaded

@@ -8,30 +8,19 @@ so that what a network is asked for, (target - first_guess) / first_guess_scale,
 function of (seed, index) alone. States are small where emulators are trained on a laptop: they are held in memory as float32.
 """
 
-__all__ = ["TransitionDataset", "encoded_states", "successors", "transition_batch"]
+__all__ = ["TransitionDataset", "successors", "transition_batch"]
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from driftfield.data.codec import FieldCodec, with_levels
-from driftfield.data.context import time_step
-from driftfield.data.encodings import time_days
-from driftfield.data.patches import centre
+from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import DataError
 from driftfield.fields import FieldBatch
 from driftfield.networks.codecs import IncrementCodec
-
-
-def encoded_states(archive: GriddedArchive, codec: FieldCodec) -> np.ndarray:
-    """All states of an archive, (time, channel, lat, lon) in network units, NaN where unknown."""
-    rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
-    times = archive.times.values
-    parts = [codec.encode(n, with_levels(archive.dataset[n]), times, rows, columns) for n in codec.targets]
-    exists = np.concatenate([codec.domains[name] for name in codec.targets])
-    return np.where(exists, np.concatenate(parts, axis=1), np.nan)
+from driftfield.reconstruct.whole_states import WholeStates, blank_batch, consecutive
 
 
 def successors(archive: GriddedArchive, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -40,10 +29,7 @@ def successors(archive: GriddedArchive, times: np.ndarray) -> tuple[np.ndarray, 
     Raises:
         DataError: there is no such pair.
     """
-    days = time_days(archive.times)
-    step = time_step(days)
-    ordered = np.asarray(times)[np.argsort(days[np.asarray(times)])]
-    follows = np.abs(np.diff(days[ordered]) - step) < 0.5 * step
+    ordered, follows, step = consecutive(archive, times)
     if not follows.any():
         raise DataError(
             f"No two of {len(ordered)} dates lie one step ({step:g} days) apart. An emulator needs a split into periods."
@@ -51,7 +37,7 @@ def successors(archive: GriddedArchive, times: np.ndarray) -> tuple[np.ndarray, 
     return ordered[:-1][follows], ordered[1:][follows]
 
 
-class TransitionDataset(torch.utils.data.Dataset[FieldBatch]):
+class TransitionDataset(WholeStates):
     """Random pairs of consecutive states.
 
     Arguments:
@@ -75,23 +61,14 @@ class TransitionDataset(torch.utils.data.Dataset[FieldBatch]):
         samples: int,
         seed: int,
     ) -> None:
+        super().__init__(len(pairs[0]), samples=samples, seed=seed)
         self.states, self.pairs, self.codec, self.increments = states, pairs, codec, increments
-        self.dates, self.samples, self.seed = dates, samples, seed
-        self.start = 0
-        """Index of the first sample (a resumed training)."""
+        self.dates = dates
 
-    def __len__(self) -> int:
-        return self.samples - self.start
-
-    def __getitem__(self, index: int) -> FieldBatch:
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> list[FieldBatch]:
-        """One batch of all samples at once: small states would spend their time in being joined one by one."""
-        draws = (np.random.default_rng((self.seed, self.start + index)) for index in indices)
-        chosen = np.array([rng.integers(len(self.pairs[0])) for rng in draws])
+    def batch(self, chosen: np.ndarray) -> FieldBatch:
+        """These pairs."""
         now, then = (self.states[part[chosen]] for part in self.pairs)
-        return [transition_batch(self.codec, self.increments, now, self.dates[self.pairs[1][chosen]], then)]
+        return transition_batch(self.codec, self.increments, now, self.dates[self.pairs[1][chosen]], then)
 
 
 def transition_batch(
@@ -108,23 +85,10 @@ def transition_batch(
     """
     exists = np.concatenate([codec.domains[name] for name in codec.targets])
     domain = np.broadcast_to(exists, now.shape) & np.isfinite(now)
-    known = np.zeros(now.shape, bool) if then is None else domain & np.isfinite(then)
     mean, std = (np.float32(part[:, None, None]) for part in (increments.mean, increments.std))
-    nothing = torch.zeros(now.shape)
-    given = torch.zeros(len(now), 0, *now.shape[2:])
-    return FieldBatch(
-        target=torch.from_numpy(np.where(known, now if then is None else then, 0)).float(),
-        observations=nothing,
-        observed=nothing.bool(),
-        error_std=nothing,
-        domain=torch.from_numpy(domain),
-        held_out=torch.from_numpy(known),
-        covariates=given,
-        covariates_observed=given.bool(),
-        covariates_error_std=given,
-        presence=given[:, :, 0, 0],
-        position=torch.tensor([centre(codec.grid.lat, codec.grid.lon)], dtype=torch.float32).repeat(len(now), 1),
-        date=torch.from_numpy(dates).float(),
+    cells = np.arange(now.shape[-2]), np.arange(now.shape[-1])
+    return replace(
+        blank_batch(codec, domain, dates, *cells, target=then),
         first_guess=torch.from_numpy(np.where(domain, now + mean, 0)).float(),
         first_guess_scale=torch.from_numpy(np.broadcast_to(std, now.shape).copy()),
     )

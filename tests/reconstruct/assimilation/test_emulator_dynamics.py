@@ -16,7 +16,8 @@ from driftfield.interfaces import Dynamics
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.reconstruct.assimilation import ETKF, EmulatorDynamics, Observing, assimilate
 from driftfield.reconstruct.emulator import Emulator
-from driftfield.reconstruct.transitions import encoded_states, successors
+from driftfield.reconstruct.transitions import successors
+from driftfield.reconstruct.whole_states import encoded_states
 from driftfield.sampling.base import Noise
 
 A, START = 0.9, np.datetime64("2001-03-04T06", "s")

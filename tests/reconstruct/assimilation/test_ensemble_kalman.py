@@ -30,7 +30,8 @@ from driftfield.reconstruct.assimilation import (
     assimilate,
 )
 from driftfield.reconstruct.baselines.covariance import EARTH_RADIUS
-from driftfield.reconstruct.transitions import encoded_states, successors
+from driftfield.reconstruct.transitions import successors
+from driftfield.reconstruct.whole_states import encoded_states
 
 WORLD = Lorenz96(variables=8)
 SEEN = np.array([0, 2, 3, 6])

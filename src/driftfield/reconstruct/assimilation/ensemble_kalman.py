@@ -40,7 +40,7 @@ from driftfield.reconstruct.baselines.covariance import EARTH_RADIUS
 from driftfield.reconstruct.courses import LEAST_ERROR, state_numbers
 from driftfield.reconstruct.emulator import Emulator, load_emulator
 from driftfield.reconstruct.output import Estimate
-from driftfield.reconstruct.state_windows import check_whole_grid
+from driftfield.reconstruct.whole_states import check_whole_grid
 from driftfield.registry import build, register
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class EnsembleKalman(Peer):
         """
         if data.covariates:
             log.warning("an ensemble filter knows no covariates: %s are left out", ", ".join(data.covariates))
-        check_whole_grid(data)
+        check_whole_grid(data, "an ensemble filter")
         if self._world is None:
             self._emulator = load_emulator(Path(self.dynamics["run"]))
         self.seed = seed

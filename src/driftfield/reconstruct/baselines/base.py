@@ -19,11 +19,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.checkpoint import read_run, write_run
+from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
-from driftfield.errors import ConfigurationError, DataError, FileFormatError
+from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.bounds import bounded, clipped
 from driftfield.reconstruct.calibration import Calibration
@@ -249,11 +249,7 @@ class Peer(ABC):
         Raises:
             FileFormatError: the folder holds no run, or one of another class.
         """
-        run = read_run(Path(folder))
-        if run.class_name != cls.__name__:
-            raise FileFormatError(
-                f"{folder} holds a {run.class_name}, expected a {cls.__name__}. Load it as what it is."
-            )
+        run = read_run_of(cls.__name__, Path(folder))
         peer = cls(**run.arguments)
         peer.seed = int(run.extra["seed"])
         names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
