@@ -102,6 +102,17 @@ def test_the_figures_are_those_of_evaluate(make: Make, tmp_path: Path) -> None:
     assert f"**{best:#.3g}**" in text
 
 
+def test_what_never_changes_is_no_signal_to_resolve(make: Make, tmp_path: Path) -> None:
+    settings = {"clouds": {"observe": {"sst": "clouds:0.6"}, "segment_km": 450}}
+    assert run_comparison(make(settings=settings)).rows["climatology"]["clouds"].resolved_km["sst"] is None
+    ocean = xr.load_dataset(tmp_path / "truth.nc")
+    ridges = 5 * np.cos(np.arange(ocean.sizes["lon"]))
+    ocean["sst"] = ocean["sst"] + xr.DataArray(ridges, dims="lon", coords={"lon": ocean["lon"]})
+    write_dataset(ocean, tmp_path / "truth.nc", overwrite=True)
+    again = run_comparison(make(settings=settings), afresh=True)
+    assert again.rows["climatology"]["clouds"].resolved_km["sst"] is None
+
+
 def test_another_method_leaves_the_numbers_of_the_rest(make: Make, tmp_path: Path) -> None:
     _, before = page(make(), tmp_path / "a.md")
     more = RECIPE["methods"] | {"linear, training only": {"class": "LinearInterpolation", "refit": False}}
