@@ -90,9 +90,9 @@ def test_the_peer_is_asked_with_every_frame(tmp_path: Path) -> None:
     asked: list[xr.Dataset] = []
 
     class Recorder(FirstGuess):
-        def estimate(self, observations: xr.Dataset, *, training: int | None = None) -> Any:
+        def estimate(self, observations: xr.Dataset, **options: Any) -> Any:
             asked.append(observations)
-            return super().estimate(observations, training=training)
+            return super().estimate(observations, **options)
 
     peer = load_reconstructor(fitted("Climatology", tmp_path / "peer"))
     pool = first_guess_pool(Recorder(peer, folds=[(data.times, peer)]), data, 2, tmp_path / "pool")  # type: ignore[arg-type]
@@ -161,14 +161,7 @@ def test_bounds_of_a_pool_are_those_of_its_fields(tmp_path: Path) -> None:
     np.testing.assert_allclose((scaled / plain)[sea], factor, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("part", "what"),
-    [
-        ({"augment": {"symmetries": {"flip_longitude": True}}}, "augment.symmetries"),
-        ({"observing": SYSTEM | {"visible": {"thetao": ["all", "clouds:0.5"]}}}, "observing.visible"),
-    ],
-)
-def test_what_a_pool_does_not_have_is_refused(tmp_path: Path, part: dict[str, Any], what: str) -> None:
+def test_symmetries_are_refused_that_a_pool_does_not_have(tmp_path: Path) -> None:
     class Never:
         steps, batch_size = 1, 1
 
@@ -176,7 +169,59 @@ def test_what_a_pool_does_not_have_is_refused(tmp_path: Path, part: dict[str, An
             raise AssertionError("it must not come this far")
 
     network = {"class": "ResidualUNet", "widths": [4], "depths": [1], "condition_depths": [1]}
-    spec = {"network": network, "observing": SYSTEM, "first_guess": {"run": str(tmp_path / "none")}} | part
-    model = DiffusionReconstructor(**spec)
-    with pytest.raises(ConfigurationError, match=f"first_guess together with {what}"):
+    spec = {"network": network, "observing": SYSTEM, "first_guess": {"run": str(tmp_path / "none")}}
+    model = DiffusionReconstructor(**spec, augment={"symmetries": {"flip_longitude": True}})
+    with pytest.raises(ConfigurationError, match=r"first_guess together with augment\.symmetries"):
         model.fit(tiny_training_data(), trainer=Never(), folder=tmp_path)
+
+
+def test_a_pool_says_where_the_noisy_field_exists(tmp_path: Path) -> None:
+    data = dataset()
+    data.observing = ObservingSystem(**SYSTEM, visible={"thetao": ["clouds:0.5"]})
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path / "peer")), "folds": 2}, tiny_training_data())
+    pool = first_guess_pool(guess, data, 3, tmp_path / "pool")
+    again = first_guess_pool(guess, data, 3, tmp_path / "pool")
+    assert pool.visible is not None
+    assert again.visible is not None
+    np.testing.assert_array_equal(again.visible, pool.visible)
+    assert not (pool.visible & ~(pool.observed | pool.held_out)).any()
+    assert 0 < pool.visible.mean() < (pool.observed | pool.held_out).mean()
+    options: dict[str, Any] = {"times": data.times, "windows": [Window(2, 3, 4, 6)], "samples": 5, "seed": 1}
+    sample = TwinDataset(data.archive, data.codec, data.observing, **options, pool=pool)[0]
+    assert sample.visible is not None
+    assert any(np.array_equal(sample.visible[0], one[:, 2:6, 3:9]) for one in pool.visible)
+
+
+def test_a_memory_ends_before_the_observations(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    peer = {"class": "SpaceTimeOptimalInterpolation", "memory": 3, "patterns": ["profiles:0.6"], "nearest": 20}
+    fitted_once = build("reconstructor", peer)
+    fitted_once.fit(tiny_training_data(fields), seed=0)
+    fitted_once.save(tmp_path)
+    seen = observe(fields[["thetao"]].isel(time=[6]), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+
+    def mean(changed: slice) -> np.ndarray:
+        other = fields.copy(deep=True)
+        other["thetao"][changed] += 0.3 * np.random.default_rng(1).standard_normal(other["thetao"][changed].shape)
+        guess, data = FirstGuess.load(tmp_path, {}), tiny_training_data(other)
+        guess.data, guess.folds = data, [(data.train, guess.peer)]
+        found = guess.estimate(seen, training=6, only=0)["thetao"][0]
+        assert found is not None
+        return found
+
+    before = mean(slice(0, 0))
+    np.testing.assert_array_equal(mean(slice(6, None)), before)
+    assert np.nanmax(np.abs(mean(slice(3, 6)) - before)) > 0.01
+    np.testing.assert_array_equal(mean(slice(0, 3)), before)
+
+
+def test_one_time_of_an_estimate_is_that_of_all(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    peer: Any = build(
+        "reconstructor", {"class": "SpaceTimeOptimalInterpolation", "patterns": ["profiles:0.6"], "nearest": 20}
+    )
+    peer.fit(tiny_training_data(fields), seed=0)
+    seen = observe(fields[["thetao"]].isel(time=slice(4, 8)), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+    every, one = peer.estimate(seen, members=1, seed=0)["thetao"], peer.estimate_at(seen, 2)["thetao"]
+    for k in (0, 1):
+        np.testing.assert_allclose(one[k][0], every[k][2], rtol=1e-5, atol=1e-6)

@@ -41,6 +41,7 @@ class FirstGuessPool:
     presence: np.ndarray
     guess: np.ndarray
     scale: np.ndarray
+    visible: np.ndarray | None = None
 
 
 class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
@@ -228,7 +229,8 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         domain = np.concatenate([self.codec.domains[name] for name in self.codec.targets])[:, rows][:, :, columns]
         of_targets = ("target", "observations", "observed", "error_std", "held_out")
         of_given = ("covariates", "covariates_observed", "covariates_error_std")
-        parts = {name: [cut(getattr(pool, name))] for name in (*of_targets, *of_given)}
+        of_gaps = () if pool.visible is None else ("visible",)
+        parts = {name: [cut(getattr(pool, name))] for name in (*of_targets, *of_given, *of_gaps)}
         parts |= {"domain": [domain], "presence": [pool.presence[sample]]}
         if not self.mix:
             parts |= self._bounds(int(pool.time[sample]), rows, columns)

@@ -59,6 +59,7 @@ class FirstGuess:
         folds: (time indices, peer that has not seen them), for a peer that cannot.
         unseen: The peer for the validation split, where `folds` are used.
         scale: Error in network units per channel, for a peer that states none.
+        data: In training, from where a peer with a memory has the fields before the observations.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class FirstGuess:
         folds: Sequence[tuple[np.ndarray, Peer]] = (),
         unseen: Peer | None = None,
         scale: Sequence[float] | None = None,
+        data: TrainingData | None = None,
     ) -> None:
+        self.data = data
         self.peer, self.leave_out_days, self.folds, self.unseen = peer, leave_out_days, list(folds), unseen
         self.scale = None if scale is None else np.asarray(scale, dtype=np.float32)
 
@@ -89,6 +92,7 @@ class FirstGuess:
                 f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(data.train)} blocks of training times."
             )
         if count:
+            guess.data = data
             run = read_run(Path(spec["run"]))
             peer_class = lookup("reconstructor", run.class_name)
             # a peer that is fitted once more on the validation split has seen what the network is chosen by
@@ -123,19 +127,24 @@ class FirstGuess:
         """The peer's run, so that a network's run is complete in itself."""
         self.peer.save(folder)
 
-    def estimate(self, observations: xr.Dataset, *, training: int | None = None) -> Mapping[str, Estimate]:
+    def estimate(
+        self, observations: xr.Dataset, *, training: int | None = None, only: int | None = None
+    ) -> Mapping[str, Estimate]:
         """Mean and standard deviation in physical units, on the longitudes of the peer's own grid and in their order.
 
         Arguments:
             observations: An observation data set.
             training: The time index of the archive that is analysed, in training.
+            only: The one time of the data set that is asked for; all of them if not given.
         """
         if training is None:
-            return _ask(self.peer, observations, None)
+            return _ask(self.peer, observations, None, only)
         if not self.folds:
-            return _ask(self.peer, observations, self.leave_out_days)
-        unseen = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)
-        return _ask(unseen, observations, None)
+            return _ask(self.peer, observations, self.leave_out_days, only)
+        unseen: Any = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)
+        if self.data is not None and getattr(unseen, "memory", False):
+            unseen.remember(self.data, before=observations["time"].values.min())
+        return _ask(unseen, observations, None, only)
 
     def encode(self, estimate: Mapping[str, Estimate], codec: FieldCodec, times: Any) -> tuple[np.ndarray, np.ndarray]:
         """Guess and scale (time, channel, lat, lon) in network units, finite everywhere, on the whole grid."""
@@ -176,11 +185,25 @@ def check_keys(spec: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"Unknown key {key!r} under 'first_guess': {suggest(key, _KEYS)}")
 
 
-def _ask(peer: Any, observations: xr.Dataset, leave_out_days: float | None) -> Mapping[str, Estimate]:
-    """Mean and sd of any peer, without members where it can."""
+def _ask(peer: Any, observations: xr.Dataset, leave_out_days: float | None, only: int | None) -> Mapping[str, Estimate]:
+    """Mean and sd of any peer at all times or at one, without members and other times where it can."""
     if hasattr(peer, "mean_and_sd"):
         found = peer.mean_and_sd(observations, leave_out_days=leave_out_days)
-        return {name: (mean, sd, None) for name, (mean, sd) in found.items()}
+        return _at({name: (mean, sd, None) for name, (mean, sd) in found.items()}, only)
     observations = peer.background.on_own_grid(observations)
     peer.background.check(observations)
-    return peer.estimate(observations, members=1, seed=0)
+    if only is not None and hasattr(peer, "estimate_at"):
+        estimate: Mapping[str, Estimate] = peer.estimate_at(observations, only)
+        return estimate
+    return _at(peer.estimate(observations, members=1, seed=0), only)
+
+
+def _at(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, Estimate]:
+    """One time of an estimate; members have theirs on the second axis."""
+    if time is None:
+        return estimate
+
+    def cut(array: np.ndarray | None, axis: int) -> np.ndarray | None:
+        return None if array is None else np.take(array, [time], axis=axis)
+
+    return {name: (cut(mean, 0), cut(sd, 0), cut(drawn, 1)) for name, (mean, sd, drawn) in estimate.items()}

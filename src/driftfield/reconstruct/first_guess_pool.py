@@ -32,7 +32,8 @@ def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder:
         return FirstGuessPool(**run.arrays)
     codec = dataset.codec
     whole = Window(0, 0, codec.grid.lat.size, codec.grid.lon.size)
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in FirstGuessPool.__annotations__}
+    drawn = [name for name in FirstGuessPool.__annotations__ if name != "visible" or dataset.observing.shown]
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in drawn}
     stated = True
     for number in range(size):
         rng = np.random.default_rng((dataset.seed, 2**32 + number))
@@ -41,9 +42,9 @@ def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder:
         seen, now = _as_dataset(codec, sample, dataset.frame_stamps(time))
         if not getattr(guess.peer, "uses_other_times", False):
             seen, now = seen.isel(time=[now]), 0
-        estimate = guess.estimate(seen, training=time)
+        estimate = guess.estimate(seen, training=time, only=now)
         stated = stated and guess.states_error(estimate)
-        encoded = guess.encode(_at(estimate, now), codec, dataset.stamps[[time]])
+        encoded = guess.encode(estimate, codec, dataset.stamps[[time]])
         record = {name: getattr(sample, name)[0].numpy() for name in kept if name not in ("time", "guess", "scale")}
         record |= {"time": np.array(time), "guess": encoded[0][0], "scale": encoded[1][0]}
         for name, array in record.items():
@@ -68,15 +69,6 @@ def _residual_scale(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.maximum(np.sqrt(squares / np.maximum(hidden.sum(axis=(0, 2, 3)), 1)), FLOOR).astype(np.float32)
 
 
-def _at(estimate: Mapping[str, tuple], time: int) -> dict[str, tuple]:
-    """One time of an estimate; members have theirs on the second axis."""
-
-    def cut(array: np.ndarray | None, axis: int) -> np.ndarray | None:
-        return None if array is None else np.take(array, [time], axis=axis)
-
-    return {name: (cut(mean, 0), cut(sd, 0), cut(drawn, 1)) for name, (mean, sd, drawn) in estimate.items()}
-
-
 def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
     """Of everything that a pool depends on, so that a changed recipe, peer or seed never meets a stale one."""
     described, arrays = dataset.codec.to_arrays()
@@ -85,7 +77,11 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     digest.update(repr((dataset.observing, sorted(dataset.inflation.items()), dataset.times.tolist())).encode())
     peer = vars(guess.peer)
-    digest.update(repr((type(guess.peer).__name__, peer.get("constants"), peer.get("validation_crps"))).encode())
+    digest.update(
+        repr(
+            (type(guess.peer).__name__, *(peer.get(key) for key in ("constants", "validation_crps", "memory")))
+        ).encode()
+    )
     for name in sorted(arrays):
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())
     return digest.hexdigest()

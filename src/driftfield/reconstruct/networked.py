@@ -214,13 +214,11 @@ class NetworkReconstructor(ABC):
 
     def _check_first_guess(self) -> None:
         # here and not in __init__: runs that were trained so before are still loaded
-        turned = any((self.augment.get("symmetries") or {}).values())
-        for asked, what in ((turned, "augment.symmetries"), (self.observing.shown, "observing.visible")):
-            if self.first_guess_spec and asked:
-                raise ConfigurationError(
-                    f"Found a first_guess together with {what}, which the samples of a first guess do not have: expected one "
-                    "of both. Leave out the other."
-                )
+        if self.first_guess_spec and any((self.augment.get("symmetries") or {}).values()):
+            raise ConfigurationError(
+                "Found a first_guess together with augment.symmetries, which the samples of a first guess do not have: "
+                "expected one of both. Leave out the other."
+            )
 
     def _build_network(self) -> nn.Module:
         codec = self._codec

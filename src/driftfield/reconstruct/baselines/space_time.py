@@ -135,8 +135,13 @@ class SpaceTimeOptimalInterpolation(Peer):
                 self._set_mean(name, mean)
         self._keep(data, both[both.size - min(self.memory, both.size) :])
 
+    def remember(self, data: TrainingData, *, before: Any) -> None:
+        """Keeps the last `memory` times of the archive before a date in place of the last ones of the fit."""
+        earlier = np.flatnonzero(data.archive.dataset["time"].values < before)
+        self._keep(data, earlier[earlier.size - min(self.memory, earlier.size) :])
+
     def _keep(self, data: TrainingData, times: np.ndarray) -> None:
-        """Dates and anomalies of the last times."""
+        """Dates and anomalies of some times."""
         self.past_days = time_days(data.archive.dataset["time"])[times]
         self.past: dict[str, np.ndarray] = {}
         if times.size:
@@ -207,7 +212,13 @@ class SpaceTimeOptimalInterpolation(Peer):
         """Mean, standard deviation and conditioned draws."""
         return {name: self._estimate(observations, name, members, seed) for name in self.background.targets}
 
-    def _estimate(self, observations: xr.Dataset, name: str, members: int, seed: int) -> Estimate:
+    def estimate_at(self, observations: xr.Dataset, time: int) -> dict[str, Estimate]:
+        """Mean and standard deviation of one time of the file, from the observations of all of its times; no members."""
+        return {name: self._estimate(observations, name, 0, 0, only=time) for name in self.background.targets}
+
+    def _estimate(
+        self, observations: xr.Dataset, name: str, members: int, seed: int, only: int | None = None
+    ) -> Estimate:
         field = canonical(observations[name])
         domain = np.broadcast_to(observed_domain(self.background, observations, name), field.shape[1:])
         inside = np.flatnonzero(domain)
@@ -227,8 +238,10 @@ class SpaceTimeOptimalInterpolation(Peer):
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         groups = leaves(covariance.embed(places, np.zeros(inside.size))[-1], _LEAF)
         window = 4 * covariance.days if self.window is None else self.window
-        output = np.zeros((2 + members, *field.shape), dtype=np.float32)
-        for t, day in enumerate(days[: len(field)]):
+        wanted = range(len(field)) if only is None else [only]
+        output = np.zeros((2 + members, len(wanted), *field.shape[1:]), dtype=np.float32)
+        for place, t in enumerate(wanted):
+            day = days[t]
             near = seen[np.abs(seen.day - day) <= window]
             increments, variance = solve_leaves(covariance, near, places, groups, time=t, day=day, most=self.nearest)
             spread = np.sqrt(variance)
@@ -236,11 +249,12 @@ class SpaceTimeOptimalInterpolation(Peer):
             factor[near.cell[near.time == t]] = 1.0
             mean = increments[:, 0]
             drawn = draws[:, t] + increments[:, 1:].T
-            flat = output[:, t].reshape(2 + members, -1)
+            flat = output[:, place].reshape(2 + members, -1)
             flat[0, inside] = mean * sd
             flat[1, inside] = spread * factor * sd
             flat[2:, inside] = (mean + (drawn - mean) * factor) * sd
-        season = self.background.mean(name, field["time"]) + self._daily(name, field["time"])
+        times = field["time"].isel(time=list(wanted))
+        season = self.background.mean(name, times) + self._daily(name, times)
         return output[0] + season, output[1], output[2:] + season
 
     def _observed(
