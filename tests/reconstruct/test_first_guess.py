@@ -225,3 +225,35 @@ def test_one_time_of_an_estimate_is_that_of_all(tmp_path: Path) -> None:
     every, one = peer.estimate(seen, members=1, seed=0)["thetao"], peer.estimate_at(seen, 2)["thetao"]
     for k in (0, 1):
         np.testing.assert_allclose(one[k][0], every[k][2], rtol=1e-5, atol=1e-6)
+
+
+def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    data = tiny_training_data(fields)
+    peer: Any = build(
+        "reconstructor", {"class": "SpaceTimeOptimalInterpolation", "patterns": ["profiles:0.6"], "nearest": 20}
+    )
+    peer.fit(data, seed=0)
+    peer.save(tmp_path)
+    assert peer.is_short(data)
+    seen = observe(fields[["thetao"]].isel(time=[3]), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+    every = np.union1d(data.train, data.validation)
+    changed = fields.copy(deep=True)
+    changed["thetao"][3] += 3.0
+
+    def mean(peer: Any) -> np.ndarray:
+        found: np.ndarray = peer.estimate_at(seen, 0)["thetao"][0]
+        return found
+
+    np.testing.assert_allclose(mean(peer.refitted(data, every)), mean(peer), rtol=1e-5)
+    guesses = [
+        FirstGuess.open({"run": str(tmp_path), "folds": every.size}, tiny_training_data(f)) for f in (fields, changed)
+    ]
+    assert [times.tolist() for times, _ in guesses[0].folds] == [[time] for time in every]
+    one, two, other = (
+        g.estimate(seen, training=t)["thetao"][0] for g, t in ((guesses[0], 3), (guesses[1], 3), (guesses[1], 4))
+    )
+    assert one is not None
+    assert other is not None
+    np.testing.assert_array_equal(one, two)
+    assert np.nanmax(np.abs(other - one)) > 0.05

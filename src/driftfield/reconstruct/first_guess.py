@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.checkpoint import read_run
+from driftfield.checkpoint import Run, read_run
 from driftfield.data.codec import FieldCodec
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import TrainingData
@@ -87,32 +87,43 @@ class FirstGuess:
             raise ConfigurationError(f"first_guess needs the key 'run' (a fitted peer), found {dict(spec)}.")
         guess = cls.load(Path(spec["run"]), spec)
         count = spec.get("folds", 0)
-        if type(count) is not int or count < 0 or count == 1 or count > len(data.train):
+        # the mean of a short record goes with its days: each needs those before and after, whatever their split
+        short = hasattr(guess.peer, "is_short") and guess.peer.is_short(data)
+        times = np.union1d(data.train, data.validation) if short else np.sort(np.asarray(data.train))
+        if type(count) is not int or count < 0 or count == 1 or count > len(times):
             raise ConfigurationError(
-                f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(data.train)} blocks of training times."
+                f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(times)} blocks of training times."
             )
         if count:
             guess.data = data
-            run = read_run(Path(spec["run"]))
-            peer_class = lookup("reconstructor", run.class_name)
-            # a peer that is fitted once more on the validation split has seen what the network is chosen by
-            seen = {"refit": False} if "refit" in inspect.signature(peer_class).parameters else {}
-
-            def fitted(train: np.ndarray) -> Peer:
-                peer = peer_class(**(run.arguments | seen))
-                peer.fit(replace(data, train=train), seed=seed)
-                return peer
-
-            for number, left_out in enumerate(np.array_split(np.sort(np.asarray(data.train)), count)):
-                log.info("first guess: fold %d of %d", number + 1, count)
-                guess.folds.append((left_out, fitted(np.setdiff1d(data.train, left_out))))
-            guess.unseen = fitted(np.asarray(data.train))
+            guess._leave_out(read_run(Path(spec["run"])), data, np.array_split(times, count), seed)
         elif not hasattr(guess.peer, "mean_and_sd"):
             name = type(guess.peer).__name__
             raise ConfigurationError(
                 f"{name} as first guess would be learnt from where it has seen the answer: add 'folds: 5' under first_guess."
             )
         return guess
+
+    def _leave_out(self, run: Run, data: TrainingData, blocks: Sequence[np.ndarray], seed: int) -> None:
+        """Fits the folds, and the peer of the validation split."""
+        peer_class = lookup("reconstructor", run.class_name)
+        # a peer that is fitted once more on the validation split has seen what the network is chosen by
+        seen = {"refit": False} if "refit" in inspect.signature(peer_class).parameters else {}
+
+        def fitted(train: np.ndarray) -> Peer:
+            if hasattr(self.peer, "refitted"):
+                again: Peer = self.peer.refitted(data, train)
+                return again
+            peer: Peer = peer_class(**(run.arguments | seen))
+            peer.fit(replace(data, train=train), seed=seed)
+            return peer
+
+        times = np.concatenate(blocks)
+        for number, left_out in enumerate(blocks):
+            log.info("first guess: fold %d of %d", number + 1, len(blocks))
+            self.folds.append((left_out, fitted(np.setdiff1d(times, left_out))))
+        # the validation split is among the blocks, or was seen by none of them
+        self.unseen = fitted(np.asarray(data.train))
 
     @classmethod
     def load(cls, folder: Path, spec: Mapping[str, Any], *, scale: Sequence[float] | None = None) -> Self:

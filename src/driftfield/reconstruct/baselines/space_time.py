@@ -15,8 +15,9 @@ __all__ = ["SpaceTimeOptimalInterpolation"]
 
 import zlib
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -109,10 +110,11 @@ class SpaceTimeOptimalInterpolation(Peer):
         self.seed = seed
         train, validation = tuning_split(data)
         both = np.union1d(train, validation)
-        self.short = not _covers_years(data.archive.dataset["time"].isel(time=both))
+        self.short = self.is_short(data)
         self.background = Background.fit(data, both if self.short else train)
         self.cycle: dict[str, DailyCycle] = {}
-        self.sd, self.constants, self.spread, self.validation_crps = {}, {}, {}, {}
+        self.sd: dict[str, np.ndarray] = {}
+        self.constants, self.spread, self.validation_crps = {}, {}, {}
         self._learn_cycle(data, both if self.short else train)
         for name in data.targets:
             cases = self._cases(data, name, train, validation, seed)
@@ -125,15 +127,29 @@ class SpaceTimeOptimalInterpolation(Peer):
             found, fit = search(cases, levels=levels, periodic=self.background.periodic, most=self.nearest)
             self.constants[name], self.spread[name] = found, fit.calibration
             self.validation_crps[name] = fit.crps
-        times = both if self.short else fitting_times(data, refit=self.refit)
-        if not self.short:
-            self.background = Background.fit(data, times)
-            self._learn_cycle(data, times)
+        self._learn_mean(data, both if self.short else fitting_times(data, refit=self.refit))
+        self._keep(data, both[both.size - min(self.memory, both.size) :])
+
+    def is_short(self, data: TrainingData) -> bool:
+        """Whether the record has no seasonal cycle to learn: its mean is that of all its times."""
+        both = np.union1d(data.train, data.validation)
+        return not _covers_years(data.archive.dataset["time"].isel(time=both))
+
+    def refitted(self, data: TrainingData, times: np.ndarray) -> Self:
+        """The same constants and calibration, but mean, daily cycle and spread from some times of `data` alone."""
+        other = copy(self)
+        other.short, other.sd = self.is_short(data), {}
+        other._learn_mean(data, times)
+        return other
+
+    def _learn_mean(self, data: TrainingData, times: np.ndarray) -> None:
+        """Mean, daily cycle and spread of some times."""
+        self.background = Background.fit(data, times)
+        self._learn_cycle(data, times)
         for name in data.targets:
             mean, self.sd[name] = self._mean_and_sd(name, self._sums(data, name, times))
             if self.short:
                 self._set_mean(name, mean)
-        self._keep(data, both[both.size - min(self.memory, both.size) :])
 
     def remember(self, data: TrainingData, *, before: Any) -> None:
         """Keeps the last `memory` times of the archive before a date in place of the last ones of the fit."""
