@@ -2,7 +2,7 @@
 
     python docs/gallery/samplers.py [FOLDER]
 
-The denoiser makes no error here, so every difference from the black curve is the sampler's. Left: 4000 draws at eight
+The denoiser makes no error here, so every difference from the black curve is the sampler's. Left: 4000 draws at nine
 network evaluations. Right: how the error of the standard deviation falls with the cost.
 """
 

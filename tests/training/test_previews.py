@@ -130,10 +130,9 @@ def test_a_gappy_truth_is_not_drawn_where_it_is_not_known(tmp_path: Path, monkey
 
     batch = tiny_batch(1, channels=3, shape=(8, 8))
     batch = replace(batch, visible=batch.domain & (torch.arange(8) < 4))
-    write_preview(
-        made_up, batch, channels=CHANNELS, scale=np.ones((3, 1, 1)), title="one", path=tmp_path / "step_000001.png"
-    )
-    assert [scene.name for scene in seen] == ["thetao, 10 m", "zos"]
+    path, units = tmp_path / "step_000001.png", {"thetao": "degC"}
+    write_preview(made_up, batch, channels=CHANNELS, scale=np.ones((3, 1, 1)), title="one", path=path, units=units)
+    assert [scene.name for scene in seen] == ["thetao, 10 m [degC]", "zos"]
     for scene in seen:
         known = xr.DataArray(scene.truth).notnull().values
         assert not known[:, 4:].any()

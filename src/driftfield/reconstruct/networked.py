@@ -205,7 +205,7 @@ class NetworkReconstructor(ABC):
             resume=resume,
             wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
-            preview=partial(self._preview, fixed[0][:1], seed),
+            preview=partial(self._preview, fixed[0][:1], seed, self._units(archive)),
         )
         self.extra |= {"history": history, "seed": seed}
         if self.guess is not None and self.guess.scale is not None:
@@ -237,11 +237,16 @@ class NetworkReconstructor(ABC):
         members = range(4 if self.spreads else 1)
         return validation_scores(partial(self._estimate, members=members, seed=seed), batch, self._scale())
 
-    def _preview(self, batch: FieldBatch, seed: int, path: Path, title: str) -> None:
+    def _units(self, archive: Any) -> dict[str, str]:
+        """Of the targets whose departures are in the units of the field, not in those of its logarithm."""
+        fields, normalizers = archive.dataset, self._codec.normalizers
+        return {n: str(fields[n].attrs.get("units", "")) for n in self._codec.targets if normalizers[n].affine}
+
+    def _preview(self, batch: FieldBatch, seed: int, units: Mapping[str, str], path: Path, title: str) -> None:
         """A picture of one fixed sample."""
         estimate = partial(self._estimate, members=range(8 if self.spreads else 1), seed=seed)
         channels, scale = self._codec.channels(), self._scale()
-        write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path)
+        write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path, units=units)
 
     def _scale(self) -> np.ndarray:
         """(channel, 1, 1): standard deviation of a network unit in physical units, or those of a logarithm."""

@@ -7,7 +7,7 @@ Nothing here draws from a global stream of random numbers: a training with pictu
 
 __all__ = ["write_preview"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ def write_preview(
     scale: np.ndarray,
     title: str,
     path: Path,
+    units: Mapping[str, str] | None = None,
 ) -> None:
     """Draws the first level of the first few variables of a sample.
 
@@ -39,6 +40,7 @@ def write_preview(
         scale: (channel, 1, 1) standard deviation of a network unit in physical units.
         title: Begins the title of the picture.
         path: PNG to write; an older one is replaced.
+        units: Of the variables.
     """
     # matplotlib takes a while to import, and few trainings draw
     from driftfield.evaluate.drawing import place
@@ -59,7 +61,7 @@ def write_preview(
         shown.setdefault(channel.variable, number)
     scenes = [
         Scene(
-            name=name if channels[k].level is None else f"{name}, {channels[k].level:g} m",
+            name=_label(name, channels[k].level, (units or {}).get(name)),
             truth=np.where(known[k], truth[k], np.nan),
             observed=np.where(observed[k], seen[k], np.nan),
             held_out=held_out[k],
@@ -74,6 +76,10 @@ def write_preview(
     title = f"{title}: departures from the mean field, window around {where}"
     with replacing(path, overwrite=True) as temporary:
         draw_preview(scenes, title=title).savefig(temporary, format="png", dpi=100, facecolor="white")
+
+
+def _label(name: str, level: float | None, units: str | None) -> str:
+    return name + ("" if level is None else f", {level:g} m") + (f" [{units}]" if units else "")
 
 
 def _physical(field: Tensor, scale: np.ndarray) -> np.ndarray:
