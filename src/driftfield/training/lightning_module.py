@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import lightning as L
 import torch
@@ -23,10 +23,26 @@ from driftfield.training.learning_rate import LearningRate
 from driftfield.training.snapshots import write_snapshot
 from driftfield.training.state import TrainingState, write_state
 
-if TYPE_CHECKING:
-    from driftfield.training.lightning_trainer import LightningTrainer
-
 log = logging.getLogger(__name__)
+
+
+class Options(Protocol):
+    """What a module asks of its trainer's arguments."""
+
+    steps: int
+    batch_size: int
+    learning_rate: dict[str, Any]
+    weight_decay: float
+    ema: float | dict[str, Any]
+    compile: bool
+    validate_every: int
+    early_stopping: int | None
+    previews: int
+
+    @property
+    def monitor(self) -> str:
+        """What the best weights have least of."""
+        ...
 
 
 class TrainingModule(L.LightningModule):
@@ -34,7 +50,7 @@ class TrainingModule(L.LightningModule):
 
     def __init__(
         self,
-        options: "LightningTrainer",
+        options: Options,
         model: nn.Module,
         validation: Sequence[FieldBatch],
         folder: Path,

@@ -15,9 +15,10 @@ from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.registry import build
 from driftfield.sampling import DPMSolverPP2M
-from driftfield.sampling.guidance.base import GuidedDenoiser, Look
+from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.dps import DPSDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
+from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.mmps import MMPSDenoiser
 from driftfield.sampling.guidance.prior_covariance import PriorCovarianceDenoiser
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser

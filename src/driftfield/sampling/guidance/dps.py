@@ -20,8 +20,9 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
-from driftfield.sampling.guidance.base import GuidedDenoiser, Look
+from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard, observed_size
+from driftfield.sampling.guidance.look import Look
 
 
 class DPSDenoiser(GuidedDenoiser):

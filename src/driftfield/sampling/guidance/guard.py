@@ -15,7 +15,7 @@ it is the growth on the way that gives it away.
 __all__ = ["DivergenceGuard", "observed_size"]
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -23,9 +23,19 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.interfaces import Observation
+from driftfield.sampling.guidance.look import Look
 
-if TYPE_CHECKING:
-    from driftfield.sampling.guidance.base import GuidedDenoiser, Look
+
+class Guided(Protocol):
+    """A guidance method, as far as its guard looks at it."""
+
+    advice: str
+    observation: Observation
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        ...
 
 
 class DivergenceGuard:
@@ -43,7 +53,7 @@ class DivergenceGuard:
         self._step = 0
         self._least = self._before = torch.empty(0)
 
-    def check(self, method: "GuidedDenoiser", look: "Look", guided: Tensor) -> None:
+    def check(self, method: Guided, look: Look, guided: Tensor) -> None:
         """Looks at one answer.
 
         Arguments:
@@ -80,22 +90,22 @@ class DivergenceGuard:
         elif level < self._level * (1 - 1e-6):
             self._level, self._step = level, self._step + 1
 
-    def _message(self, method: "GuidedDenoiser", what: str) -> str:
+    def _message(self, method: Guided, what: str) -> str:
         return f"{method.name} diverged at step {self._step} (noise level {self._level:.3g}): {what}. {method.advice}."
 
 
-def observed_size(look: "Look") -> Float[Tensor, " batch"]:
+def observed_size(look: Look) -> Float[Tensor, " batch"]:
     """h: root mean square size of an observation of independent cells of variance 1."""
     return look.adjoint(_signs(look)).flatten(1).square().sum(-1).div(look.misfit.shape[-1]).sqrt()
 
 
-def _error_size(observation: Observation, look: "Look") -> Tensor:
+def _error_size(observation: Observation, look: Look) -> Tensor:
     """r: root mean square error of an observation."""
     signs = _signs(look)[:1]
     return (signs * observation.covariance.matmul(signs)).mean().clamp(min=0).sqrt()
 
 
-def _signs(look: "Look") -> Tensor:
+def _signs(look: Look) -> Tensor:
     """With random signs off-diagonal elements cancel, and traces remain (Hutchinson's estimate): (batch, n), all rows alike."""
     n = look.misfit.shape[-1]
     signs = torch.randint(0, 2, (1, n), generator=torch.Generator().manual_seed(n)) * 2 - 1

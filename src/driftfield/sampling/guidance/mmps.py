@@ -23,8 +23,9 @@ from torch import Tensor
 from driftfield.diffusion.covariance import Covariance
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
-from driftfield.sampling.guidance.base import GuidedDenoiser, Look
+from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
+from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.prior_covariance import PriorSystem
 from driftfield.sampling.guidance.solvers import ConjugateGradients, Solver
 

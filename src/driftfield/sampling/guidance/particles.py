@@ -30,7 +30,7 @@ from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.registry import build
 from driftfield.sampling.base import FIRST_ORDER_GRID
-from driftfield.sampling.guidance.base import Look
+from driftfield.sampling.guidance.look import Look
 
 _PROBES = 8
 

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.sampling.guidance.base import GuidedDenoiser, Look
+from driftfield.sampling.guidance.base import GuidedDenoiser
+from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.solvers import ConjugateGradients
 
 
