@@ -133,7 +133,7 @@ def _unseen(reconstructor: Any, data: TrainingData) -> Any:
     if (guess := getattr(method, "guess", None)) is not None and getattr(guess.peer, "refit", False):
         method.guess = copy.copy(guess)
         method.guess.peer = _unseen(guess.peer, data)
-        method._guessed = None
+        method.guess.forget()
     return method
 
 

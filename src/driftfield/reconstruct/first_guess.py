@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 FLOOR = 0.02
 """Smallest error scale in network units: an observed cell has an error too."""
 
+Encoded = tuple[np.ndarray, np.ndarray]
+"""Guess and error scale (channel, lat, lon) of one time, network units."""
+
 _KEYS = ("run", "pool", "leave_out_days", "folds")
 
 
@@ -75,6 +78,7 @@ class FirstGuess:
         self.data = data
         self.peer, self.leave_out_days, self.folds, self.unseen = peer, leave_out_days, list(folds), unseen
         self.scale = None if scale is None else np.asarray(scale, dtype=np.float32)
+        self._kept: tuple[xr.Dataset, dict[int, Encoded]] | None = None
 
     @classmethod
     def open(cls, spec: Mapping[str, Any], data: TrainingData, *, seed: int = 0) -> Self:
@@ -156,6 +160,23 @@ class FirstGuess:
         if self.data is not None and getattr(unseen, "memory", False):
             unseen.remember(self.data, before=observations["time"].values.min())
         return _ask(unseen, observations, None, only)
+
+    def encoded(self, observations: xr.Dataset, times: Sequence[int], codec: FieldCodec) -> dict[int, Encoded]:
+        """Guess and scale by time index, on the columns of the observations; of a peer that looks at all times, found once."""
+        if not getattr(self.peer, "uses_other_times", False):
+            return dict(zip(times, self._encoded(observations.isel(time=list(times)), codec), strict=True))
+        if self._kept is None or self._kept[0] is not observations:
+            self._kept = (observations, dict(enumerate(self._encoded(observations, codec))))
+        return self._kept[1]
+
+    def forget(self) -> None:
+        """Drops what was found for the last observations."""
+        self._kept = None
+
+    def _encoded(self, observations: xr.Dataset, codec: FieldCodec) -> list[Encoded]:
+        guess, scale = self.encode(self.estimate(observations), codec, observations["time"].values)
+        columns = codec.grid.columns(observations["lon"].values)
+        return list(zip(guess[..., columns], scale[..., columns], strict=True))
 
     def encode(self, estimate: Mapping[str, Estimate], codec: FieldCodec, times: Any) -> tuple[np.ndarray, np.ndarray]:
         """Guess and scale (time, channel, lat, lon) in network units, finite everywhere, on the whole grid."""

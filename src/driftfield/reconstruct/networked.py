@@ -83,7 +83,6 @@ class NetworkReconstructor(ABC):
         self.codec: FieldCodec | None = None
         self.model: nn.Module | None = None
         self.guess: FirstGuess | None = None
-        self._guessed: tuple[xr.Dataset, dict[int, tuple[np.ndarray, np.ndarray]]] | None = None
         self.extra: dict[str, Any] = {}
         self.calibration: Calibration | None = None
 
@@ -288,7 +287,7 @@ class NetworkReconstructor(ABC):
         columns = codec.grid.columns(observations["lon"].values)
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if times is None else times)
-        guesses = self._guesses(observations, chosen)
+        guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
         found: list[dict[str, Estimate]] = []
         for time in chosen:
             guess = guesses.get(time)
@@ -340,22 +339,6 @@ class NetworkReconstructor(ABC):
                 codec.decode(name, members[:, part], date, rows, columns),
             )
         return decoded
-
-    def _guesses(self, observations: xr.Dataset, times: Sequence[int]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """First guess and its scale by time index; of a peer that looks at all times, found once per data set."""
-        if self.guess is None:
-            return {}
-        if not getattr(self.guess.peer, "uses_other_times", False):
-            return dict(zip(times, self._encoded_guess(observations.isel(time=list(times))), strict=True))
-        if self._guessed is None or self._guessed[0] is not observations:
-            self._guessed = (observations, dict(enumerate(self._encoded_guess(observations))))
-        return self._guessed[1]
-
-    def _encoded_guess(self, observations: xr.Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
-        assert self.guess is not None
-        guess, scale = self.guess.encode(self.guess.estimate(observations), self._codec, observations["time"].values)
-        columns = self._codec.grid.columns(observations["lon"].values)
-        return list(zip(guess[..., columns], scale[..., columns], strict=True))
 
     def _provenance(self) -> dict[str, Any]:
         return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}

@@ -132,7 +132,7 @@ def test_a_network_takes_its_first_guess_to_the_longitudes_of_the_file() -> None
     run.codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, run.normalizer)  # type: ignore[arg-type]
     run.guess = FirstGuess(peer)
     seen = observe(globe.isel(time=[17]), PATTERNS, seed=1)
-    (plain, _), (turned, _) = (run._guesses(one, [0])[0] for one in (seen, eastward(seen)))
+    (plain, _), (turned, _) = (run.guess.encoded(one, [0], run._codec)[0] for one in (seen, eastward(seen)))
     columns = run.codec.grid.columns(eastward(seen)["lon"].values)
     np.testing.assert_array_equal(turned, plain[..., columns])
     assert (turned != plain).any()
