@@ -15,37 +15,33 @@ __all__ = ["SpaceTimeOptimalInterpolation"]
 
 import zlib
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import asdict, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.encodings import time_days
 from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import (
     Background,
-    Peer,
     canonical,
     fitting_times,
     member_generator,
     observed_domain,
     part,
     stated_errors,
-    time_blocks,
     time_stamps,
 )
 from driftfield.reconstruct.baselines.daily_cycle import DailyCycle
-from driftfield.reconstruct.baselines.gappy_mean import RunningSums, smooth_mean_and_sd
 from driftfield.reconstruct.baselines.gaps import tuning_split
 from driftfield.reconstruct.baselines.local_kriging import Scattered, solve_leaves
 from driftfield.reconstruct.baselines.neighbours import leaves
 from driftfield.reconstruct.baselines.space_time_cases import OWN_GAPS, CaseDrawer, places_of, usual_gaps
 from driftfield.reconstruct.baselines.space_time_covariance import Places
+from driftfield.reconstruct.baselines.space_time_mean import StandardisedPeer
 from driftfield.reconstruct.baselines.space_time_tuning import Case, SpaceTimeConstants, search
 from driftfield.reconstruct.baselines.tuning import Calibration
 from driftfield.reconstruct.output import Estimate
@@ -55,7 +51,7 @@ _LEAF = 16
 
 
 @register("reconstructor")
-class SpaceTimeOptimalInterpolation(Peer):
+class SpaceTimeOptimalInterpolation(StandardisedPeer):
     """Kriging of anomalies in space and time, by local neighbourhoods.
 
     Arguments:
@@ -112,8 +108,7 @@ class SpaceTimeOptimalInterpolation(Peer):
         both = np.union1d(train, validation)
         self.short = self.is_short(data)
         self.background = Background.fit(data, both if self.short else train)
-        self.cycle: dict[str, DailyCycle] = {}
-        self.sd: dict[str, np.ndarray] = {}
+        self.sd = {}
         self.constants, self.spread, self.validation_crps = {}, {}, {}
         self._learn_cycle(data, both if self.short else train)
         for name in data.targets:
@@ -130,27 +125,6 @@ class SpaceTimeOptimalInterpolation(Peer):
         self._learn_mean(data, both if self.short else fitting_times(data, refit=self.refit))
         self._keep(data, both[both.size - min(self.memory, both.size) :])
 
-    def is_short(self, data: TrainingData) -> bool:
-        """Whether the record has no seasonal cycle to learn: its mean is that of all its times."""
-        both = np.union1d(data.train, data.validation)
-        return not _covers_years(data.archive.dataset["time"].isel(time=both))
-
-    def refitted(self, data: TrainingData, times: np.ndarray) -> Self:
-        """The same constants and calibration, but mean, daily cycle and spread from some times of `data` alone."""
-        other = copy(self)
-        other.short, other.sd = self.is_short(data), {}
-        other._learn_mean(data, times)
-        return other
-
-    def _learn_mean(self, data: TrainingData, times: np.ndarray) -> None:
-        """Mean, daily cycle and spread of some times."""
-        self.background = Background.fit(data, times)
-        self._learn_cycle(data, times)
-        for name in data.targets:
-            mean, self.sd[name] = self._mean_and_sd(name, self._sums(data, name, times))
-            if self.short:
-                self._set_mean(name, mean)
-
     def remember(self, data: TrainingData, *, before: Any) -> None:
         """Keeps the last `memory` times of the archive before a date in place of the last ones of the fit."""
         earlier = np.flatnonzero(data.archive.dataset["time"].values < before)
@@ -163,46 +137,6 @@ class SpaceTimeOptimalInterpolation(Peer):
         if times.size:
             chosen = data.archive.dataset.isel(time=times)
             self.past = {name: self._anomaly(chosen[name], name).astype(np.float32) for name in data.targets}
-
-    def _anomaly(self, field: xr.DataArray, name: str) -> np.ndarray:
-        """Departure from mean and daily cycle: (time, [depth,] lat, lon), NaN where not seen."""
-        return self.background.anomaly(field, name) - self._daily(name, field["time"])
-
-    def _learn_cycle(self, data: TrainingData, times: np.ndarray) -> None:
-        """The mean course of the day, if the archive has one."""
-        days = time_days(data.archive.dataset["time"])
-        self.cycle = {}
-        if DailyCycle.exists(days[times]):
-            self.cycle = {
-                name: DailyCycle.fit((days[block], self._fields(data, name, block)) for block in time_blocks(times))
-                for name in data.targets
-            }
-
-    def _sums(self, data: TrainingData, name: str, times: np.ndarray) -> RunningSums:
-        """Of the fields of a short record, of the anomalies of a long one."""
-        return RunningSums.of(self._fields(data, name, block) for block in time_blocks(times))
-
-    def _fields(self, data: TrainingData, name: str, times: np.ndarray) -> np.ndarray:
-        """(time, [depth,] lat, lon), NaN where not seen: values of a short record, anomalies of a long one; no daily cycle."""
-        field = canonical(data.archive.dataset[name].isel(time=times))
-        inside = self.background.domains[name].values
-        fields = np.where(inside, field.values, np.nan) if self.short else self.background.anomaly(field, name)
-        return fields.astype(np.float64) - self._daily(name, field["time"])
-
-    def _daily(self, name: str, times: xr.DataArray) -> np.ndarray | float:
-        return self.cycle[name].at(time_days(times)) if name in self.cycle else 0.0
-
-    def _mean_and_sd(self, name: str, sums: RunningSums) -> tuple[np.ndarray, np.ndarray]:
-        domain = self.background.domains[name].values
-        mean, sd = smooth_mean_and_sd(sums, domain, periodic=self.background.periodic)
-        return mean, sd.astype(np.float32)
-
-    def _set_mean(self, name: str, mean: np.ndarray) -> None:
-        """The same mean in every month of the year."""
-        old = self.background.climatologies[name]
-        months = old.mean.copy(data=np.broadcast_to(mean, old.mean.shape).astype(np.float32))
-        climatologies = self.background.climatologies | {name: MonthlyClimatology(months, stepwise=True)}
-        self.background = replace(self.background, climatologies=climatologies)
 
     def _cases(self, data: TrainingData, name: str, train: np.ndarray, validation: np.ndarray, seed: int) -> list[Case]:
         """Times of the validation split (of the whole record, where it is short) with gaps."""
@@ -349,10 +283,3 @@ def _inverse_shapes(constants: SpaceTimeConstants) -> dict[str, float]:
     """1 / nu of both components; its own inverse."""
     shapes = {"shape": constants.shape, "second_shape": constants.second_shape}
     return {key: float("inf") if nu == 0 else 1.0 / nu for key, nu in shapes.items()}
-
-
-def _covers_years(times: xr.DataArray, *, years: int = 3) -> bool:
-    """Whether the months of the year were seen in that many years each, on average."""
-    pairs = np.unique(times.dt.year.values * 12 + times.dt.month.values)
-    months = np.unique(times.dt.month.values)
-    return pairs.size >= years * months.size
