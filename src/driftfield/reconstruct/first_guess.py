@@ -126,8 +126,8 @@ class FirstGuess:
         for number, left_out in enumerate(blocks):
             log.info("first guess: fold %d of %d", number + 1, len(blocks))
             self.folds.append((left_out, fitted(np.setdiff1d(times, left_out))))
-        # the validation split is among the blocks, or was seen by none of them
-        self.unseen = fitted(np.asarray(data.train))
+        if np.setdiff1d(data.validation, times).size:
+            self.unseen = fitted(np.asarray(data.train))
 
     @classmethod
     def load(cls, folder: Path, spec: Mapping[str, Any], *, scale: Sequence[float] | None = None) -> Self:

@@ -26,7 +26,6 @@ from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruct.baselines.base import (
-    Background,
     canonical,
     fitting_times,
     member_generator,
@@ -107,10 +106,8 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         train, validation = tuning_split(data)
         both = np.union1d(train, validation)
         self.short = self.is_short(data)
-        self.background = Background.fit(data, both if self.short else train)
-        self.sd = {}
-        self.constants, self.spread, self.validation_crps = {}, {}, {}
-        self._learn_cycle(data, both if self.short else train)
+        self.sd, self.constants, self.spread, self.validation_crps = {}, {}, {}, {}
+        self._learn_background(data, both if self.short else train)
         for name in data.targets:
             cases = self._cases(data, name, train, validation, seed)
             if not cases:
@@ -122,16 +119,19 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             found, fit = search(cases, levels=levels, periodic=self.background.periodic, most=self.nearest)
             self.constants[name], self.spread[name] = found, fit.calibration
             self.validation_crps[name] = fit.crps
-        self._learn_mean(data, both if self.short else fitting_times(data, refit=self.refit))
-        self._keep(data, both[both.size - min(self.memory, both.size) :])
+        times = both if self.short else fitting_times(data, refit=self.refit)
+        if not self.short:
+            self._learn_background(data, times)
+        self._learn_mean_and_sd(data, times)
+        self._keep(data, both)
 
     def remember(self, data: TrainingData, *, before: Any) -> None:
         """Keeps the last `memory` times of the archive before a date in place of the last ones of the fit."""
-        earlier = np.flatnonzero(data.archive.dataset["time"].values < before)
-        self._keep(data, earlier[earlier.size - min(self.memory, earlier.size) :])
+        self._keep(data, np.flatnonzero(data.archive.dataset["time"].values < before))
 
     def _keep(self, data: TrainingData, times: np.ndarray) -> None:
-        """Dates and anomalies of some times."""
+        """Dates and anomalies of the last `memory` of some times."""
+        times = times[times.size - min(self.memory, times.size) :]
         self.past_days = time_days(data.archive.dataset["time"])[times]
         self.past: dict[str, np.ndarray] = {}
         if times.size:

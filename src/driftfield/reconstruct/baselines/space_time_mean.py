@@ -39,13 +39,17 @@ class StandardisedPeer(Peer):
         """The same constants and calibration, but mean, daily cycle and spread from some times of `data` alone."""
         other = copy(self)
         other.short, other.sd = self.is_short(data), {}
-        other._learn_mean(data, times)
+        other._learn_background(data, times)
+        other._learn_mean_and_sd(data, times)
         return other
 
-    def _learn_mean(self, data: TrainingData, times: np.ndarray) -> None:
-        """Mean, daily cycle and spread of some times."""
+    def _learn_background(self, data: TrainingData, times: np.ndarray) -> None:
+        """Domains, seasonal cycle and daily cycle of some times."""
         self.background = Background.fit(data, times)
         self._learn_cycle(data, times)
+
+    def _learn_mean_and_sd(self, data: TrainingData, times: np.ndarray) -> None:
+        """Spread of some times, and the mean where there is no seasonal cycle."""
         for name in data.targets:
             mean, self.sd[name] = self._mean_and_sd(name, self._sums(data, name, times))
             if self.short:
