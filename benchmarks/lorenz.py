@@ -20,13 +20,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from driftfield.data.sources import open_fields
-from driftfield.data.synthetic.lorenz import Lorenz96, TwoScaleLorenz96, runge_kutta
 from driftfield.evaluate.ensembles import crps_fair, spread_skill
 from driftfield.evaluate.scores import rmse
-from driftfield.reconstruct import load_emulator, load_reconstructor
-from driftfield.reconstruct.emulator import Emulator
-from driftfield.reconstruct.unconditional import draw_unconditionally
+from driftfield.models.unconditional import draw_unconditionally
 from driftfield.registry import build
+from driftfield.runs import load_emulator, load_reconstructor
+from driftfield.trajectories.emulator import Emulator
+from driftfield.worlds.lorenz import Lorenz96, TwoScaleLorenz96, runge_kutta
 
 RUNS = Path("runs")
 ERRORS, STEPS, EVERY = (0.5, 0.1, 0.0), 20, 20

@@ -20,10 +20,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from driftfield.data.synthetic.lorenz import Lorenz96, simulate_lorenz
-from driftfield.interfaces import Dynamics
-from driftfield.reconstruct import DiffusionEmulator, load_emulator, load_reconstructor
-from driftfield.reconstruct.assimilation import (
+from driftfield.assimilation.kalman import (
     ETKF,
     EmulatorDynamics,
     EnsembleFilter,
@@ -32,8 +29,11 @@ from driftfield.reconstruct.assimilation import (
     StochasticEnKF,
     assimilate,
 )
-from driftfield.reconstruct.trajectory import TrajectoryReconstructor
+from driftfield.interfaces import Dynamics
 from driftfield.registry import build
+from driftfield.runs import DiffusionEmulator, load_emulator, load_reconstructor
+from driftfield.trajectories.trajectory import TrajectoryReconstructor
+from driftfield.worlds.lorenz import Lorenz96, simulate_lorenz
 
 ERROR = 1.0
 WORLD = Lorenz96()

@@ -23,22 +23,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.assimilation.analysis import Assimilation
+from driftfield.assimilation.inflation import choose_inflation
+from driftfield.assimilation.rows import DatedRows, row_days
 from driftfield.data.encodings import as_dates
-from driftfield.data.observing_operators.drawn import draw_profiles, draw_tracks
-from driftfield.data.observing_operators.grid import StateGrid
-from driftfield.data.observing_operators.observe import state_grid
-from driftfield.data.observing_operators.table import ObservationTable
-from driftfield.data.observing_operators.withholding import withhold
-from driftfield.data.readers.superobs import Target, bin_to_grid
-from driftfield.data.synthetic.ocean import simulate_ocean
 from driftfield.evaluate.drawing import Plane, colour_map, fill, label_edges, limits
 from driftfield.evaluate.ensembles import coverage, crps_fair, spread_skill
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
 from driftfield.evaluate.scores import rmse
-from driftfield.reconstruct import load_reconstructor, shipped_run
-from driftfield.reconstruct.assimilation.analysis import Assimilation
-from driftfield.reconstruct.assimilation.inflation import choose_inflation
-from driftfield.reconstruct.assimilation.rows import DatedRows, row_days
+from driftfield.observations.drawn import draw_profiles, draw_tracks
+from driftfield.observations.grid import StateGrid
+from driftfield.observations.observe import state_grid
+from driftfield.observations.readers.superobs import Target, bin_to_grid
+from driftfield.observations.table import ObservationTable
+from driftfield.observations.withholding import withhold
+from driftfield.runs import load_reconstructor, shipped_run
+from driftfield.worlds.ocean import simulate_ocean
 
 PROFILES, PASSES = 50, 4
 DEPTHS = (*range(5, 100, 10), *range(100, 200, 25), *range(200, 500, 50), *range(500, 1001, 100))

@@ -22,20 +22,20 @@ import numpy as np
 import torch
 import xarray as xr
 
-from driftfield.data.observing_operators.checks import check
-from driftfield.data.observing_operators.grid import StateGrid
-from driftfield.data.observing_operators.operators import Observed, SparseOperator
-from driftfield.data.observing_operators.table import ObservationTable
-from driftfield.data.observing_operators.tracks import tracks
-from driftfield.diffusion.covariance import DiagonalCovariance, along_track
 from driftfield.diffusion.denoiser import NetworkDenoiser, Preconditioning
 from driftfield.diffusion.parameterization import EDMParameterization
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.fields import Channel
+from driftfield.linalg.covariance import DiagonalCovariance, along_track
+from driftfield.linalg.operators import Observed, SparseOperator
+from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.networks import ResidualUNet
+from driftfield.observations.checks import check
+from driftfield.observations.grid import StateGrid
+from driftfield.observations.table import ObservationTable
+from driftfield.observations.tracks import tracks
 from driftfield.sampling import DPMSolverPP2M
 from driftfield.sampling.guidance.mmps import MMPSDenoiser
-from driftfield.sampling.guidance.solvers import ConjugateGradients
 from driftfield.testing import tiny_batch
 
 SIZE, MEMBERS = 128, 16

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from driftfield.data.observing_operators.operators import Observed
-from driftfield.diffusion.covariance import Covariance
-from driftfield.diffusion.prior_covariance import eof_covariance, spectral_covariance
 from driftfield.errors import DivergenceError
 from driftfield.interfaces import Denoiser
+from driftfield.linalg.covariance import Covariance
+from driftfield.linalg.operators import Observed
+from driftfield.linalg.prior_covariance import eof_covariance, spectral_covariance
+from driftfield.linalg.solvers import GMRES, ConjugateGradients
 from driftfield.sampling import DPMSolverPP2M, Sampler
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.dps import DPSDenoiser
@@ -25,7 +26,6 @@ from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
 from driftfield.sampling.guidance.repaint import RePaintSampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 from driftfield.sampling.guidance.sda import SDADenoiser
-from driftfield.sampling.guidance.solvers import GMRES, ConjugateGradients
 from driftfield.sampling.guidance.tmpd import TMPDDenoiser
 from driftfield.testing.posteriors import (
     MixtureProblem,

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from driftfield.data.synthetic.ocean import simulate_ocean
 from driftfield.data.twin import observe
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.evaluate.ensembles import crps_fair
 from driftfield.evaluate.scores import rmse
-from driftfield.reconstruct import load_reconstructor, shipped_run
-from driftfield.reconstruct.unconditional import draw_unconditionally
+from driftfield.models.unconditional import draw_unconditionally
 from driftfield.registry import build
+from driftfield.runs import load_reconstructor, shipped_run
+from driftfield.worlds.ocean import simulate_ocean
 
 EXACT = ("EulerSampler", "HeunSampler", "DPMSolverPP2M", "DDIMSampler")
 TRAINED = [

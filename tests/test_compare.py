@@ -18,12 +18,12 @@ from driftfield.compare.settings import content_hash
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError, DataError, ExistsError
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.peers.linear import LinearInterpolation
 from driftfield.recipe import as_recipe
-from driftfield.reconstruct import load_reconstructor
-from driftfield.reconstruct.baselines.linear import LinearInterpolation
-from driftfield.reconstruct.calibration import Calibration, LevelMap
-from driftfield.reconstruct.fitting import fit_recipe
+from driftfield.reconstruction.calibration import Calibration, LevelMap
+from driftfield.reconstruction.fitting import fit_recipe
 from driftfield.registry import build
+from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean
 
 RECIPE: dict[str, Any] = {

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from driftfield.data.synthetic.ocean import simulate_ocean
 from driftfield.data.twin import observe
 from driftfield.demo import METHODS, OBSERVE, run_demo
 from driftfield.errors import ConfigurationError, ExistsError
-from driftfield.reconstruct import load_reconstructor, shipped_run
+from driftfield.runs import load_reconstructor, shipped_run
+from driftfield.worlds.ocean import simulate_ocean
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from driftfield.data.synthetic.lorenz import Lorenz96
 from driftfield.errors import ConfigurationError
-from driftfield.reconstruct import DiffusionReconstructor, load_reconstructor
-from driftfield.reconstruct.unconditional import draw_unconditionally
+from driftfield.models.unconditional import draw_unconditionally
+from driftfield.runs import DiffusionReconstructor, load_reconstructor
+from driftfield.worlds.lorenz import Lorenz96
 
 STATES = 1000
 

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 from driftfield.data.sources import open_archive, write_dataset
-from driftfield.data.synthetic.ocean import simulate_ocean
 from driftfield.data.twin import observe
 from driftfield.evaluate.comparison import scores_table, skill_ratio
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.report import write_report_folder
 from driftfield.files import refuse_existing
-from driftfield.reconstruct import load_reconstructor, shipped_run
+from driftfield.runs import load_reconstructor, shipped_run
+from driftfield.worlds.ocean import simulate_ocean
 
 METHODS = ("ocean_diffusion", "ocean_oi", "ocean_unet", "ocean_linear", "ocean_climatology")
 OBSERVE = {"thetao": "profiles:0.95", "sst": "clouds:0.8"}

@@ -10,7 +10,7 @@ import xarray as xr
 from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets, neighbours, time_step
 from driftfield.data.dataset import ObservingSystem, TwinDataset
-from driftfield.data.observations import observation_batch
+from driftfield.data.observed_batch import observation_batch
 from driftfield.data.patches import Window
 from driftfield.errors import ConfigurationError
 from driftfield.testing import tiny_ocean, tiny_training_data

@@ -9,7 +9,7 @@ import xarray as xr
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
-from driftfield.data.observations import add_domain, observation_batch
+from driftfield.data.observed_batch import add_domain, observation_batch
 from driftfield.data.patches import Window
 from driftfield.data.twin import observe
 from driftfield.errors import DataError

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from driftfield.diffusion.covariance import LowRankCovariance
 from driftfield.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser, MixtureDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser
+from driftfield.linalg.covariance import LowRankCovariance
 from driftfield.testing import check_denoiser, exact_problems
 
 PROBLEMS = exact_problems()

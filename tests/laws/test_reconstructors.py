@@ -11,8 +11,8 @@ import xarray as xr
 from driftfield.data.twin import observe
 from driftfield.errors import UserError
 from driftfield.interfaces import Reconstructor, TrainingData
-from driftfield.reconstruct import load_reconstructor
 from driftfield.registry import build, names, register
+from driftfield.runs import load_reconstructor
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}

@@ -152,7 +152,7 @@ def test_a_recipe_trains_samples_and_saves_it(tmp_path: Path) -> None:
     pytest.importorskip("lightning")
     import driftfield.training  # noqa: F401
     from driftfield.data.twin import observe
-    from driftfield.reconstruct import load_reconstructor
+    from driftfield.runs import load_reconstructor
 
     data = tiny_training_data()
     recipe = tiny_recipe(steps=2)

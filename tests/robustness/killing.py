@@ -22,8 +22,8 @@ _HEAVY = ["pytest", "torch", "lightning", "xarray", "zarr", "netCDF4", "scipy.in
 _OWN = [
     "killing",
     "driftfield.cli",
-    "driftfield.reconstruct.writer",
-    "driftfield.reconstruct.fitting",
+    "driftfield.reconstruction.writer",
+    "driftfield.reconstruction.fitting",
     "driftfield.training",
 ]
 

@@ -144,7 +144,7 @@ def class_that_is_not_registered(rng: Rng, place: Path, good: Path) -> Case:
     section = str(
         rng.choice(["reconstructor", "data.split", "reconstructor.network", "reconstructor.sampler", "trainer"])
     )
-    name = str(rng.choice(["Climatologie", "os.system", "driftfield.reconstruct.Climatology", "", "UNet3000", "dict"]))
+    name = str(rng.choice(["Climatologie", "os.system", "driftfield.runs.Climatology", "", "UNet3000", "dict"]))
     if rng.random() < 0.3:
         name = str(rng.choice(["7", "[Climatology]", "{class: Climatology}", "null"]))
         return Case(as_recipe(good / "model.yaml", f"{section}.class={name}"), [section.split(".")[-1]])

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from driftfield.data.observing_operators.operators import MatrixOperator, Observed
-from driftfield.diffusion.covariance import DiagonalCovariance
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.diffusion.trajectory import WindowedDenoiser
 from driftfield.errors import ConfigurationError
+from driftfield.linalg.covariance import DiagonalCovariance
+from driftfield.linalg.operators import MatrixOperator, Observed
+from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.sampling import DPMSolverPP2M
 from driftfield.sampling.guidance.mmps import MMPSDenoiser
-from driftfield.sampling.guidance.solvers import ConjugateGradients
 
 SCHEDULE = LogLinearSchedule(0.002, 20.0)
 LENGTH, A, ERROR = 25, 0.9, 0.5

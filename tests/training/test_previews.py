@@ -16,13 +16,13 @@ from driftfield.checkpoint import read_run
 from driftfield.errors import ConfigurationError
 from driftfield.evaluate.preview import Scene, draw_preview
 from driftfield.fields import Channel, FieldBatch
+from driftfield.models.preview import write_preview
 from driftfield.recipe import as_recipe
-from driftfield.reconstruct.preview import write_preview
 from driftfield.testing import tiny_batch, tiny_ocean, tiny_recipe
 
 pytest.importorskip("lightning")
 
-from driftfield.reconstruct.fitting import fit_recipe
+from driftfield.reconstruction.fitting import fit_recipe
 from driftfield.training import LightningTrainer
 
 CHANNELS = [Channel("thetao", 10.0), Channel("thetao", 40.0), Channel("zos")]

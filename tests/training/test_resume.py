@@ -16,7 +16,7 @@ from driftfield.testing import tiny_batch
 
 pytest.importorskip("lightning")
 
-from driftfield.reconstruct.fitting import _made_of
+from driftfield.reconstruction.fitting import _made_of
 from driftfield.training import LightningTrainer
 from driftfield.training.state import TrainingState
 

@@ -91,11 +91,11 @@ def assimilate(
     overwrite: Overwrite = False,
 ) -> None:
     """Constrain a trained prior by points, footprints, means over depth, profiles, tracks or cells: an ensemble that agrees."""
-    from driftfield.data.observing_operators.stated import as_stated
-    from driftfield.data.observing_operators.withholding import withhold as choose
+    from driftfield.assimilation.analysis import Assimilation
     from driftfield.data.sources import write_dataset
-    from driftfield.reconstruct import load_reconstructor
-    from driftfield.reconstruct.assimilation.analysis import Assimilation
+    from driftfield.observations.stated import as_stated
+    from driftfield.observations.withholding import withhold as choose
+    from driftfield.runs import load_reconstructor
 
     check_output(out, overwrite=overwrite)
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
@@ -176,7 +176,7 @@ def assimilate(
 
 def _sources(obs: Path, points: Path | None, variables: dict[str, str]) -> tuple[Any, Any]:
     """What guides, and the gridded observations beside it."""
-    from driftfield.data.observing_operators.reading import read_observations
+    from driftfield.observations.reading import read_observations
 
     if points is not None:
         if not _is_gridded(obs):
@@ -256,9 +256,9 @@ def _check_calibrate(
 
 def _calibrated(folder: Path, method: str, options: dict[str, Any], choices: dict[str, list[Any]], analyse: Any) -> Any:
     """The best analysis; what was found is written into the run."""
+    from driftfield.assimilation.constants import choose_constants
+    from driftfield.assimilation.inflation import choose_inflation
     from driftfield.checkpoint import amend_run, read_run
-    from driftfield.reconstruct.assimilation.constants import choose_constants
-    from driftfield.reconstruct.assimilation.inflation import choose_inflation
 
     constants, found = {}, {}
     if choices:

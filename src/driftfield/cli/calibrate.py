@@ -41,8 +41,8 @@ def calibrate(
     from driftfield.checkpoint import amend_run, read_run
     from driftfield.data.prepare import prepare
     from driftfield.recipe import read_recipe
-    from driftfield.reconstruct import load_reconstructor
-    from driftfield.reconstruct.calibration_cases import calibrate as fit
+    from driftfield.reconstruction.calibration_cases import calibrate as fit
+    from driftfield.runs import load_reconstructor
 
     if str(run).startswith("shipped:"):
         raise ConfigurationError(

@@ -36,8 +36,8 @@ def diagnose(
 ) -> None:
     """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
     from driftfield.data.sources import open_fields
-    from driftfield.reconstruct import load_reconstructor
-    from driftfield.reconstruct.diagnostics import diagnose as look
+    from driftfield.models.diagnostics import diagnose as look
+    from driftfield.runs import load_reconstructor
 
     check_output(out, overwrite=overwrite, suffixes=())
     whole(members, "--members", least=2)

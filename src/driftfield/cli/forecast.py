@@ -40,8 +40,8 @@ def forecast(
 ) -> None:
     """Go on from a state: an ensemble of the states of the next time steps, its mean and its standard deviation."""
     from driftfield.data.sources import open_fields, write_dataset
-    from driftfield.reconstruct.emulator import load_emulator
-    from driftfield.reconstruct.forecasting import forecast as run_forecast
+    from driftfield.trajectories.emulator import load_emulator
+    from driftfield.trajectories.forecasting import forecast as run_forecast
 
     check_output(out, overwrite=overwrite)
     least = ((steps, "--steps", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))

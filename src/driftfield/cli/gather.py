@@ -45,8 +45,8 @@ def gather(
     overwrite: Overwrite = False,
 ) -> None:
     """Collect profiles and tracks into an observation file that `reconstruct` takes; say what was dropped, and why."""
-    from driftfield.data.readers import Quality, counts, read_points
     from driftfield.data.sources import write_dataset
+    from driftfield.observations.readers import Quality, counts, read_points
 
     _check(out, like, table, overwrite=overwrite)
     wanted = read_pairs(variable, "--variable", "OURS=NAME_IN_FILE, such as thetao=TEMP")
@@ -88,8 +88,8 @@ def _grid(
 ) -> "xr.Dataset":
     """The observation file; says how many values found a cell."""
     from driftfield.cli.grid_like import only_seen, read_target, with_unseen
-    from driftfield.data.readers.potential import is_potential, to_potential
-    from driftfield.data.readers.superobs import bin_to_grid
+    from driftfield.observations.readers.potential import is_potential, to_potential
+    from driftfield.observations.readers.superobs import bin_to_grid
 
     target, others = read_target(like, names, points, times, every)
     for name in names:

@@ -14,9 +14,9 @@ import xarray as xr
 
 from driftfield.checkpoint import read_run
 from driftfield.cli.shared import find_run, read_period
-from driftfield.data.readers.superobs import Target
 from driftfield.data.sources import open_archive
 from driftfield.errors import ConfigurationError, suggest
+from driftfield.observations.readers.superobs import Target
 
 
 def read_target(

@@ -57,11 +57,11 @@ def reconstruct(
     from driftfield.checkpoint import hash_run
     from driftfield.conventions import FORMAT
     from driftfield.data.sources import is_periodic
-    from driftfield.reconstruct import load_reconstructor
-    from driftfield.reconstruct.diffusion import PRECISIONS
-    from driftfield.reconstruct.output import with_quantiles
-    from driftfield.reconstruct.postprocess import smoothed
-    from driftfield.reconstruct.writer import Work, write_reconstruction
+    from driftfield.models.diffusion import PRECISIONS
+    from driftfield.reconstruction.output import with_quantiles
+    from driftfield.reconstruction.postprocess import smoothed
+    from driftfield.reconstruction.writer import Work, write_reconstruction
+    from driftfield.runs import load_reconstructor
 
     check_output(out, overwrite=overwrite or resume)
     if not 0 <= smooth < float("inf"):
@@ -115,7 +115,7 @@ def reconstruct(
 
 
 def _levels(quantiles: str, members: int) -> tuple[float, ...]:
-    from driftfield.reconstruct.output import check_quantiles
+    from driftfield.reconstruction.output import check_quantiles
 
     try:
         probabilities = [float(part) for part in quantiles.split(",")]

@@ -57,10 +57,10 @@ def sample(
 ) -> None:
     """Draw fields from a model without any observation: what it has learnt to be possible, anywhere or around a first guess."""
     from driftfield.data.sources import write_dataset
-    from driftfield.reconstruct import TrajectoryReconstructor, load_reconstructor
-    from driftfield.reconstruct.around import draw_around
-    from driftfield.reconstruct.prior_courses import draw_courses
-    from driftfield.reconstruct.unconditional import draw_unconditionally
+    from driftfield.models.around import draw_around
+    from driftfield.models.unconditional import draw_unconditionally
+    from driftfield.runs import TrajectoryReconstructor, load_reconstructor
+    from driftfield.trajectories.prior_courses import draw_courses
 
     check_output(out, overwrite=overwrite)
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):

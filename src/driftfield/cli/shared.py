@@ -67,7 +67,7 @@ def options(
 
 def register(*, training: bool = False) -> None:
     """Imports the rooms whose classes a recipe or a run may name."""
-    import driftfield.reconstruct
+    import driftfield.runs
 
     if training:
         import driftfield.training  # noqa: F401
@@ -79,7 +79,7 @@ def register(*, training: bool = False) -> None:
 
 def find_run(run: Path) -> Path:
     """A folder, or `shipped:NAME` for a run that comes with the package."""
-    from driftfield.reconstruct import shipped_run
+    from driftfield.runs import shipped_run
 
     text = str(run)
     return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else run
@@ -87,7 +87,7 @@ def find_run(run: Path) -> Path:
 
 def open_observations(path: Path, domain: Path | None) -> Any:
     from driftfield.conventions import domain_of, error_of, state_variables
-    from driftfield.data.observations import add_domain
+    from driftfield.data.observed_batch import add_domain
     from driftfield.data.sources import open_fields
     from driftfield.data.units import check_plausible
 

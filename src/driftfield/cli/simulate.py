@@ -21,7 +21,7 @@ def simulate_ocean_command(
 ) -> None:
     """A regional ocean: temperature, sea surface temperature and height, with a front, eddies, a coast and a sea floor."""
     from driftfield.data.sources import write_dataset
-    from driftfield.data.synthetic.ocean import simulate_ocean
+    from driftfield.worlds.ocean import simulate_ocean
 
     check_output(out, overwrite=overwrite)
     dataset = simulate_ocean(years=years, every_days=every_days, start=start, seed=seed)

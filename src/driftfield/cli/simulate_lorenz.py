@@ -10,7 +10,7 @@ import typer
 from driftfield.cli.shared import Overwrite, check_output, simulate_app, whole
 
 if TYPE_CHECKING:
-    from driftfield.data.synthetic.lorenz import LorenzWorld
+    from driftfield.worlds.lorenz import LorenzWorld
 
 Out = Annotated[Path, typer.Argument(help="OUT.zarr or OUT.nc")]
 Steps = Annotated[int, typer.Option(help="States to write.")]
@@ -28,7 +28,7 @@ def _lorenz96(
     overwrite: Overwrite = False,
 ) -> None:
     """The Lorenz-96 model: 40 variables on a circle, F = 8, RK4 with steps of .05 (six hours)."""
-    from driftfield.data.synthetic.lorenz import Lorenz96
+    from driftfield.worlds.lorenz import Lorenz96
 
     _write(Lorenz96(forcing=forcing), out, steps, every, seed, overwrite)
 
@@ -36,7 +36,7 @@ def _lorenz96(
 @simulate_app.command("lorenz96-two-scale")
 def _two_scale(out: Out, steps: Steps = 20_000, every: Every = 1, seed: Seed = 0, overwrite: Overwrite = False) -> None:
     """The two-scale Lorenz-96 model, seen by its 36 slow variables: a truly stochastic transition."""
-    from driftfield.data.synthetic.lorenz import TwoScaleLorenz96
+    from driftfield.worlds.lorenz import TwoScaleLorenz96
 
     _write(TwoScaleLorenz96(), out, steps, every, seed, overwrite)
 
@@ -44,14 +44,14 @@ def _two_scale(out: Out, steps: Steps = 20_000, every: Every = 1, seed: Seed = 0
 @simulate_app.command("lorenz63")
 def _lorenz63(out: Out, steps: Steps = 20_000, every: Every = 5, seed: Seed = 0, overwrite: Overwrite = False) -> None:
     """The Lorenz-63 model, three variables, RK4 with steps of .01."""
-    from driftfield.data.synthetic.lorenz import Lorenz63
+    from driftfield.worlds.lorenz import Lorenz63
 
     _write(Lorenz63(), out, steps, every, seed, overwrite)
 
 
 def _write(world: "LorenzWorld", out: Path, steps: int, every: int, seed: int, overwrite: bool) -> None:
     from driftfield.data.sources import write_dataset
-    from driftfield.data.synthetic.lorenz import simulate_lorenz
+    from driftfield.worlds.lorenz import simulate_lorenz
 
     check_output(out, overwrite=overwrite)
     for value, option, least in ((steps, "--steps", 1), (every, "--every", 1), (seed, "--seed", 0)):

@@ -20,7 +20,7 @@ def train(
 ) -> None:
     """Fit a reconstructor (the diffusion model or a peer) to an archive."""
     from driftfield.recipe import read_recipe
-    from driftfield.reconstruct.fitting import fit_recipe
+    from driftfield.reconstruction.fitting import fit_recipe
 
     read = read_recipe(recipe, set_ or [])
     check_run(out, resume=resume, overwrite=overwrite)

@@ -35,7 +35,7 @@ from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
 from driftfield.files import write_text
 from driftfield.interfaces import Reconstructor
-from driftfield.reconstruct import load_reconstructor
+from driftfield.runs import load_reconstructor
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from driftfield.compare.recipe import Method
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError
 from driftfield.recipe import as_recipe, expanded
-from driftfield.reconstruct import shipped_run
-from driftfield.reconstruct.fitting import fit_recipe
+from driftfield.reconstruction.fitting import fit_recipe
+from driftfield.runs import shipped_run
 
 log = logging.getLogger(__name__)
 

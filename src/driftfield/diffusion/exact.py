@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from driftfield.diffusion.covariance import Covariance, DenseCovariance, DiagonalCovariance
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Schedule
+from driftfield.linalg.covariance import Covariance, DenseCovariance, DiagonalCovariance
 
 
 class GaussianDenoiser:

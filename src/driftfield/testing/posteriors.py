@@ -27,10 +27,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from driftfield.data.observing_operators.operators import MatrixOperator, Observed
-from driftfield.diffusion.covariance import DiagonalCovariance
 from driftfield.diffusion.exact import GaussianDenoiser, MixtureDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule, Schedule
+from driftfield.linalg.covariance import DiagonalCovariance
+from driftfield.linalg.operators import MatrixOperator, Observed
 from driftfield.sampling.base import Noise
 
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from driftfield.data.observing_operators.operators import FunctionOperator, MatrixOperator, Observed
-from driftfield.diffusion.covariance import Covariance, DenseCovariance, DiagonalCovariance
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.interfaces import Denoiser, Observation
+from driftfield.linalg.covariance import Covariance, DenseCovariance, DiagonalCovariance
+from driftfield.linalg.operators import FunctionOperator, MatrixOperator, Observed
+from driftfield.linalg.solvers import GMRES, ConjugateGradients
 from driftfield.registry import build
 from driftfield.sampling import DPMSolverPP2M
 from driftfield.sampling.guidance.base import GuidedDenoiser
@@ -23,7 +24,6 @@ from driftfield.sampling.guidance.mmps import MMPSDenoiser
 from driftfield.sampling.guidance.prior_covariance import PriorCovarianceDenoiser
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
 from driftfield.sampling.guidance.sda import SDADenoiser
-from driftfield.sampling.guidance.solvers import GMRES, ConjugateGradients
 from driftfield.sampling.guidance.tmpd import TMPDDenoiser
 from driftfield.testing import check_denoiser, numbered_noise
 

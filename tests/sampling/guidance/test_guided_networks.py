@@ -2,13 +2,13 @@
 
 import torch
 
-from driftfield.data.observing_operators.operators import Observed, SparseOperator
-from driftfield.diffusion.covariance import DiagonalCovariance
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise_levels import LogNormalLevels
 from driftfield.diffusion.parameterization import EDMParameterization
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.diffusion.weighting import EDMWeighting
+from driftfield.linalg.covariance import DiagonalCovariance
+from driftfield.linalg.operators import Observed, SparseOperator
 from driftfield.registry import build
 from driftfield.sampling import DPMSolverPP2M
 from driftfield.sampling.guidance import ConjugateGradients, MMPSDenoiser

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from driftfield.data.observing_operators.operators import FunctionOperator, Observed
-from driftfield.diffusion.covariance import DiagonalCovariance
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.errors import ConfigurationError, DivergenceError
+from driftfield.linalg.covariance import DiagonalCovariance
+from driftfield.linalg.operators import FunctionOperator, Observed
 from driftfield.sampling.guidance.particles import TwistedParticles
 from driftfield.testing.posteriors import MixtureProblem
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from driftfield.diffusion.prior_covariance import eof_covariance, spectral_covariance
 from driftfield.errors import DivergenceError
 from driftfield.interfaces import Denoiser
+from driftfield.linalg.prior_covariance import eof_covariance, spectral_covariance
+from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.sampling import DDPMSampler, DPMSolverPP2M
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.dps import DPSDenoiser
@@ -14,7 +15,6 @@ from driftfield.sampling.guidance.mmps import MMPSDenoiser
 from driftfield.sampling.guidance.prior_covariance import PriorCovarianceDenoiser
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
 from driftfield.sampling.guidance.sda import SDADenoiser
-from driftfield.sampling.guidance.solvers import ConjugateGradients
 from driftfield.sampling.guidance.tmpd import TMPDDenoiser
 from driftfield.testing.posteriors import (
     PosteriorProblem,

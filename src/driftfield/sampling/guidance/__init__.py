@@ -8,6 +8,7 @@ grid cells only                replacement, repaint
 exact as particles grow        particles
 """
 
+from driftfield.linalg.solvers import GMRES, ConjugateGradients
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.dps import DPSDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
@@ -18,7 +19,6 @@ from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
 from driftfield.sampling.guidance.repaint import RePaintSampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 from driftfield.sampling.guidance.sda import SDADenoiser
-from driftfield.sampling.guidance.solvers import GMRES, ConjugateGradients
 from driftfield.sampling.guidance.tmpd import TMPDDenoiser
 
 __all__ = [

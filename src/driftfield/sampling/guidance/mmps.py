@@ -20,14 +20,14 @@ __all__ = ["DIRECT", "MMPSDenoiser"]
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.diffusion.covariance import Covariance
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
+from driftfield.linalg.covariance import Covariance
+from driftfield.linalg.solvers import ConjugateGradients, Solver
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.prior_covariance import PriorSystem
-from driftfield.sampling.guidance.solvers import ConjugateGradients, Solver
 
 DIRECT = 1024
 """Observations whose matrix is still written down: a covariance of the prior preconditions so many, and no more."""

@@ -18,13 +18,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.diffusion.covariance import Covariance
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
+from driftfield.linalg.covariance import Covariance
+from driftfield.linalg.solvers import ConjugateGradients, Product, Solver
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
-from driftfield.sampling.guidance.solvers import ConjugateGradients, Product, Solver
 
 _COLUMNS = 256
 """Columns of H V H' made at a time: memory is this many fields."""

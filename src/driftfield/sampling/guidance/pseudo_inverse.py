@@ -16,10 +16,10 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
+from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
-from driftfield.sampling.guidance.solvers import ConjugateGradients
 
 
 class PseudoInverseDenoiser(GuidedDenoiser):

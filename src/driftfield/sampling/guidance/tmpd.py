@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.look import Look
-from driftfield.sampling.guidance.solvers import ConjugateGradients
 
 
 class TMPDDenoiser(GuidedDenoiser):

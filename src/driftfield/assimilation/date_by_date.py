@@ -1,0 +1,165 @@
+"""Analyses of a run that knows one date at a time: a diffusion model, conditional or not.
+
+rows --nearest days--> the rows of a date --guide--> members of p(x | condition, rows), each date by itself
+"""
+
+__all__ = ["DateByDate"]
+
+import copy
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from driftfield.assimilation.drawing import Drawing, Drawn, Place, frozen
+from driftfield.assimilation.observation_errors import ObservationErrors
+from driftfield.assimilation.rows import DatedRows, row_days
+from driftfield.data.encodings import as_dates
+from driftfield.diffusion.model import to_residual
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import Denoiser
+from driftfield.linalg.operators import Observed
+from driftfield.models.diffusion import DiffusionReconstructor, Guide
+from driftfield.models.unconditional import learnt_to_see_nothing
+from driftfield.observations.observe import folded, network_scale, state_grid
+from driftfield.observations.table import ObservationTable
+from driftfield.sampling.base import conditional_mean
+from driftfield.sampling.guidance.methods import GuidanceMethod
+
+log = logging.getLogger(__name__)
+
+
+class DateByDate(Drawing):
+    """A diffusion model, guided.
+
+    Arguments:
+        run: Trained, conditional or not.
+        guidance, errors, place: See `Drawing`.
+        window_days: See `Assimilation`.
+    """
+
+    def __init__(
+        self,
+        run: DiffusionReconstructor,
+        guidance: GuidanceMethod,
+        errors: ObservationErrors,
+        place: Place,
+        window_days: float,
+    ) -> None:
+        assert run.codec is not None
+        super().__init__(run.codec, guidance, run.sampler, errors, place)
+        self.window_days = window_days
+        # a walk that is not guided at its first look has had a look of its own
+        self.extra_calls = int(not guidance.starts_at_posterior)
+        # a copy, for the run is the caller's; its calibration belongs to reconstructions from gridded observations
+        self.run = copy.copy(run)
+        self.run.calibration = None
+        self.run.sampler = self.sampler
+
+    def dates(self, dated: np.ndarray) -> np.ndarray:
+        unit = "datetime64[M]" if self.codec.grid.monthly else "datetime64[D]"
+        return np.unique(dated.astype(unit)).astype("datetime64[s]")
+
+    def draw(
+        self,
+        guides: ObservationTable,
+        condition: xr.Dataset,
+        *,
+        gridded: bool,
+        members: int,
+        seed: int,
+        batch_size: int,
+    ) -> Drawn:
+        self._warn(condition)
+        dates, where = as_dates(condition["time"]), self.cells(condition)
+        grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *where)
+
+        def dated(table: ObservationTable) -> DatedRows:
+            days = row_days(table, dates, monthly=self.codec.grid.monthly, gridded=gridded)
+            return DatedRows(table, days, grid, self.place)
+
+        seen, parts = dated(guides), []
+        near = seen.away(dates) <= self.window_days
+        with frozen(self.run.model):
+            for index, date in enumerate(dates.values):
+                guide = self._guide(seen.select(near[:, index]), date, where, seed, batch_size)
+                options: dict[str, Any] = {"batch_size": batch_size, "guide": guide}
+                parts.append(self.run.reconstruct(condition, members=members, seed=seed, times=[index], **options))
+
+        def predicted(table: ObservationTable) -> tuple[ObservationTable, np.ndarray]:
+            return self._predicted(dated(table), parts, dates)
+
+        fields = xr.concat(parts, "time", data_vars="all", combine_attrs="override")
+        guided = int(near.any(1).sum())
+        return Drawn(fields, guided, len(guides) - guided, predicted)
+
+    def _predicted(
+        self, rows: DatedRows, parts: list[xr.Dataset], dates: xr.DataArray
+    ) -> tuple[ObservationTable, np.ndarray]:
+        """Each row on the date that is nearest."""
+        away = rows.away(dates)
+        of = np.where(away.min(1) <= self.window_days, away.argmin(1), -1)
+        shown = [(rows.select(of == index), part) for index, part in enumerate(parts) if (of == index).any()]
+        if not shown:
+            return rows.table.select(of >= 0), np.empty((0, 0))
+        members = np.concatenate([mine.predicted(part) for mine, part in shown], axis=1)
+        return ObservationTable.join([mine.table for mine, _ in shown]), members
+
+    def _guide(
+        self, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], seed: int, batch_size: int
+    ) -> Guide | None:
+        """What the sampler is told on one date; None if nothing was seen."""
+        if not len(seen):
+            return None
+        rows, columns = where
+        found: dict[str, Any] = {}
+
+        def guide(denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
+            if "observed" not in found:
+                found["observed"] = self._observed(seen, batch, date, rows, columns)
+
+            def prior(samples: int) -> Tensor:
+                if "prior" not in found:
+                    # streams of their own: no member is what its covariance was learned from
+                    drawn = self.run.draw(
+                        batch,
+                        members=range(samples),
+                        seed=seed,
+                        stamp=f"{date} prior",
+                        rows=rows,
+                        columns=columns,
+                        batch_size=batch_size,
+                    )
+                    found["prior"] = to_residual(batch.repeat(samples), drawn)
+                return found["prior"]
+
+            guided = self.guidance.guide(denoiser, found["observed"], eps, prior)
+            return guided, conditional_mean(guided if self.guidance.starts_at_posterior else denoiser, eps)
+
+        return guide
+
+    def _observed(
+        self, seen: DatedRows, batch: FieldBatch, date: Any, rows: np.ndarray, columns: np.ndarray
+    ) -> Observed:
+        """y, H and R of what the network draws: normalised anomalies, or residuals of a first guess."""
+        guess = None
+        if batch.first_guess is not None and batch.first_guess_scale is not None:
+            guess = batch.first_guess[0].cpu().numpy(), batch.first_guess_scale[0].cpu().numpy()
+        scale, offset = network_scale(self.codec, [date], rows, columns, guess=guess)
+        operator = seen.operator
+        physical = Observed(operator, torch.from_numpy(seen.table.value), self.errors.covariance(seen.table))
+        network = folded(physical, operator, scale, offset)
+        return Observed(network.operator, network.y.to(batch.target.device), network.covariance)
+
+    def _warn(self, condition: xr.Dataset) -> None:
+        for name in self.codec.targets:
+            blind = name not in condition or not bool(condition[name].notnull().any())
+            if blind and not learnt_to_see_nothing(self.run, name):
+                log.warning(
+                    "this run was always shown some of %r while it learnt: guided from nothing it extrapolates. Train one with "
+                    "none among its patterns",
+                    name,
+                )

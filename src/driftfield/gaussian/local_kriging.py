@@ -1,0 +1,123 @@
+"""Kriging by leaves: many small normal problems, solved in batches.
+
+    weights   W = (K_oo + R)^-1 K_ox          mean  W' y          variance  K_xx - |L^-1 K_ox|^2,  L L' = K_oo + R
+    member    f + W' (y - f_o - e)            f drawn from the prior, e from R                        (Matheron's rule)
+
+The observations of a leaf are its neighbours (`neighbours.py`); that choice is the only approximation. The draws f are made
+for the whole grid, so that members do not change at the edge of a leaf.
+"""
+
+__all__ = ["Scattered", "solve_leaves"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from driftfield.gaussian.neighbours import Neighbourhood
+from driftfield.gaussian.space_time_covariance import Places, SpaceTimeCovariance
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """Standardised observations of several times.
+
+    Arguments:
+        time: Index of the time of every observation.
+        cell: Index of its place.
+        day: Its date in days.
+        innovations: (observation, 1 + member): the value, then the value less the member's draw and error.
+        noise: Variance of its error.
+    """
+
+    time: np.ndarray
+    cell: np.ndarray
+    day: np.ndarray
+    innovations: np.ndarray
+    noise: np.ndarray
+
+    def __getitem__(self, index: np.ndarray) -> "Scattered":
+        return Scattered(*(getattr(self, key)[index] for key in ("time", "cell", "day", "innovations", "noise")))
+
+    def __len__(self) -> int:
+        return self.cell.size
+
+
+def solve_leaves(
+    covariance: SpaceTimeCovariance,
+    seen: Scattered,
+    places: Places,
+    groups: Sequence[np.ndarray],
+    *,
+    time: int,
+    day: float,
+    most: int,
+    batch: int = 8,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Increments and variance at one time.
+
+    Arguments:
+        covariance: The prior.
+        seen: The observations that may speak.
+        places: All cells.
+        groups: Leaves: indices of the cells to do.
+        time: Index of the time, as in `seen.time`.
+        day: Its date in days.
+        most: Observations per leaf, beyond its own.
+        batch: Leaves at once; few of them stay in the cache.
+
+    Returns:
+        Increments (cell, 1 + member) and variance (cell,), standardised; cells of no leaf have increment 0 and the prior's.
+    """
+    increments = np.zeros((len(places), seen.innovations.shape[1]), dtype=np.float32)
+    variance = np.full(len(places), covariance.variance)
+    if not len(seen) or not groups:
+        return increments, variance
+    # the dates relative to this one: 20,000 days since 1970 would cost digits
+    embedded = covariance.embed(places[seen.cell], seen.day - day)
+    targets = covariance.embed(places, np.zeros(len(places)))
+    at = np.full(len(places), -1)
+    now = np.flatnonzero(seen.time == time)
+    at[seen.cell[now]] = now
+    size = max(g.size for g in groups)
+    cells = np.stack([np.pad(g, (0, size - g.size), mode="edge") for g in groups])
+    centres = [phi[cells].mean(axis=1) for phi in targets]
+    index = Neighbourhood(embedded, most).find(centres, at[cells])
+    for start in range(0, len(cells), batch):
+        part = slice(start, start + batch)
+        here, near = cells[part], index[part]
+        middle = [c[part, None] for c in centres]
+        left = [torch.from_numpy(phi[near] - m) for phi, m in zip(embedded, middle, strict=True)]
+        right = [torch.from_numpy(phi[here] - m) for phi, m in zip(targets, middle, strict=True)]
+        same = torch.from_numpy((near[:, :, None] == at[here][:, None, :]) & (near >= 0)[:, :, None])
+        used = torch.from_numpy(near >= 0)
+        weights, spread = _solve(covariance, left, right, same, torch.from_numpy(seen.noise[near]), used)
+        innovations = torch.from_numpy(seen.innovations[near]).double()
+        increments[here] = (weights.transpose(1, 2) @ innovations).float().numpy()
+        variance[here] = spread.numpy()
+    return increments, variance
+
+
+def _solve(
+    covariance: SpaceTimeCovariance,
+    left: list[Tensor],
+    right: list[Tensor],
+    same: Tensor,
+    noise: Tensor,
+    used: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Weights (leaf, neighbour, cell) and variances (leaf, cell); an unused neighbour is an island of weight 0."""
+    pairs = used[:, :, None] & used[:, None, :]
+    matrix = covariance.between(left, left) * pairs
+    # a neighbour that a rounding error could make its own double keeps the matrix definite
+    own = torch.where(used, covariance.nugget + noise + 1e-9 + matrix.new_zeros(()), 1.0 - 0.0 * noise)
+    matrix = matrix + torch.diag_embed(own)
+    cross = (covariance.between(left, right) + covariance.nugget * same) * used[:, :, None]
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    if int(info.max()):
+        factor = torch.linalg.cholesky(matrix + 1e-6 * torch.eye(matrix.shape[-1], dtype=matrix.dtype))
+    half = torch.linalg.solve_triangular(factor, cross, upper=False)
+    weights = torch.linalg.solve_triangular(factor.transpose(1, 2), half, upper=True)
+    return weights, (covariance.variance - half.square().sum(dim=1)).clamp_min(0.0)

@@ -1,0 +1,236 @@
+"""How space-time interpolation learns its constants: by what it makes of cells hidden from the training fields.
+
+    score      geometric mean over the patterns of the CRPS on hidden cells of the middle time, spread calibrated
+    search     a coarse grid of lengths and time scales, then one constant after the other, by factors 2, 1.4 and 1.2
+
+The cases are those of `space_time_cases.py`.
+"""
+
+__all__ = ["Case", "SpaceTimeConstants", "evaluate", "search"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from driftfield.gaussian.local_kriging import Scattered, solve_leaves
+from driftfield.gaussian.space_time_covariance import SHAPES, Component, Places, SpaceTimeCovariance
+from driftfield.gaussian.tuning import Fit, calibrate
+
+
+@dataclass(frozen=True)
+class SpaceTimeConstants:
+    """What is tuned.
+
+    Arguments:
+        length: Geometric mean of zonal and meridional length of the first component, km.
+        aspect: Zonal over meridional length.
+        days: Its scale in time.
+        vertical: Scale in log(1 + depth / 100 m), of both.
+        likeness: Scale in the log of the standard deviation, of both.
+        shape: Its smoothness nu.
+        second: Share of the second component.
+        second_length: Its length as a part of the first one's.
+        second_days: Its scale in time as a part of the first one's.
+        second_shape: Its smoothness.
+        nugget: Variance of the white part.
+        middle: Latitude of the middle of the grid, not tuned.
+    """
+
+    length: float
+    days: float
+    aspect: float = 1.0
+    vertical: float = 0.5
+    likeness: float = 16.0
+    shape: float = 0.5
+    second: float = 0.0
+    second_length: float = 0.3
+    second_days: float = 0.5
+    second_shape: float = 0.5
+    nugget: float = 0.01
+    middle: float = 0.0
+
+    @property
+    def covariance(self) -> SpaceTimeCovariance:
+        """Of unit variance."""
+        smooth = 1.0 - self.nugget
+        first = self._component(smooth * (1 - self.second), 1.0, self.days, self.shape)
+        if self.second == 0.0:
+            return SpaceTimeCovariance((first,), self.nugget)
+        days = self.days * self.second_days
+        second = self._component(smooth * self.second, self.second_length, days, self.second_shape)
+        return SpaceTimeCovariance((first, second), self.nugget)
+
+    def _component(self, share: float, part: float, days: float, shape: float) -> Component:
+        across, along = (part * self.length * self.aspect**power for power in (0.5, -0.5))
+        return Component(share, across, along, days, self.vertical, self.likeness, shape, self.middle)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One time under one pattern of gaps, with the times around it.
+
+    Arguments:
+        pattern: Which; scores are averaged per pattern.
+        places: Cells of the case.
+        level: Level of every cell.
+        seen: Standardised observations, relative to the middle time (time 0, day 0).
+        groups: Hidden cells to score.
+        truth: Standardised (cell,), of the middle time.
+        sd: Standard deviation (cell,), physical.
+    """
+
+    pattern: str
+    places: Places
+    level: np.ndarray
+    seen: Scattered
+    groups: list[np.ndarray]
+    truth: np.ndarray
+    sd: np.ndarray
+
+
+def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[Case], *, levels: int, most: int) -> Fit:
+    """Reconstructs the hidden cells of all cases and calibrates the spread on them."""
+    prior = np.sqrt(covariance.variance)
+    parts: dict[str, list[np.ndarray]] = {}
+    for case in cases:
+        increments, variance = solve_leaves(covariance, case.seen, case.places, case.groups, time=0, day=0.0, most=most)
+        cell = np.concatenate(case.groups)
+        error = (increments[cell, 0] - case.truth[cell]) * case.sd[cell]
+        rows = [case.level[cell], error, np.sqrt(variance[cell]) * case.sd[cell], prior * case.sd[cell]]
+        parts.setdefault(case.pattern, []).append(np.stack(rows))
+    return calibrate({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, levels)
+
+
+def search(cases: Sequence[Case], *, levels: int, periodic: bool, most: int) -> tuple[SpaceTimeConstants, Fit]:
+    """The constants with the lowest score; the coarse steps look at a third of the cells with half the observations."""
+    few = [replace(case, groups=case.groups[: max(1, len(case.groups) // 3)]) for case in cases]
+    half = max(4, most // 2)
+    best, _ = _walk(_grid(cases), few, (2.0,), levels=levels, periodic=periodic, most=half)
+    # one component is a valley that single steps do not leave
+    best, _ = _walk([best, *_doubled(best)], few, (2.0,), levels=levels, periodic=periodic, most=half)
+    return _walk([best], cases, (1.4, 1.2), levels=levels, periodic=periodic, most=most)
+
+
+def _walk(
+    start: Sequence[SpaceTimeConstants],
+    cases: Sequence[Case],
+    steps: Sequence[float],
+    *,
+    levels: int,
+    periodic: bool,
+    most: int,
+    rounds: int = 2,
+) -> tuple[SpaceTimeConstants, Fit]:
+    """From the best of some constants, one coordinate after the other, some rounds with every step."""
+    tried: dict[SpaceTimeConstants, Fit] = {}
+
+    def score(constants: SpaceTimeConstants) -> float:
+        if constants not in tried:
+            tried[constants] = evaluate(constants.covariance, cases, levels=levels, most=most)
+        return tried[constants].score
+
+    best = min(start, key=score)
+    for step in steps:
+        for _ in range(rounds):
+            before = best
+            for name in _order(levels):
+                best = _climb(best, name, step, score, periodic=periodic)
+            if best == before:
+                break
+    return best, tried[best]
+
+
+def _grid(cases: Sequence[Case]) -> list[SpaceTimeConstants]:
+    """Where the search begins: lengths from some cells to the whole field, scales from some steps to the whole run."""
+    places = max((case.places for case in cases), key=len)
+    middle = float(0.5 * (places.lat.min() + places.lat.max()))
+    sphere = Component(1.0, 1.0, 1.0, 1.0, 1e12).embed(places)[:, :3]
+    surface = np.unique(np.round(sphere, 3), axis=0)
+    spacing = float(np.median(KDTree(surface).query(surface, k=2)[0][:, 1])) if len(surface) > 1 else 100.0
+    extent = float(np.linalg.norm(np.ptp(surface, axis=0)))
+    days = np.unique(np.concatenate([np.abs(case.seen.day) for case in cases]))
+    step = float(days[days > 0].min()) if (days > 0).any() else 1.0
+    lengths = np.geomspace(3 * spacing, max(0.6 * extent, 6 * spacing), 4)
+    scales = step * np.array([1.0, 4.0, 16.0])
+    return [SpaceTimeConstants(float(a), float(b), middle=middle) for a in lengths for b in scales]
+
+
+def _doubled(one: SpaceTimeConstants) -> list[SpaceTimeConstants]:
+    """A second component beside the first: as a part of it, or with the first made wider and slower."""
+    if one.second > 0:
+        return []
+    return [
+        replace(
+            one,
+            length=wider * one.length,
+            days=wider * one.days,
+            second=0.25 if wider == 1.0 else 0.45,
+            second_length=0.5 / wider,
+            second_days=days / wider,
+            second_shape=one.shape,
+        )
+        for wider in (1.0, 2.0)
+        for days in (0.25, 1.0)
+    ]
+
+
+def _order(levels: int) -> tuple[str, ...]:
+    names = [name for name in asdict(SpaceTimeConstants(1.0, 1.0)) if name != "middle"]
+    return tuple(name for name in names if name != "vertical" or levels > 1)
+
+
+def _climb(
+    best: SpaceTimeConstants,
+    name: str,
+    step: float,
+    score: Callable[[SpaceTimeConstants], float],
+    *,
+    periodic: bool,
+) -> SpaceTimeConstants:
+    """Walks along one constant while the score falls."""
+    if name.startswith("second_") and best.second == 0.0:
+        return best
+    for direction in (1, -1):
+        moved = False
+        while (trial := _moved(best, name, step, direction, periodic=periodic)) is not None:
+            # less than a thousandth is not worth a step
+            if score(trial) >= score(best) - 1e-3:
+                break
+            best, moved = trial, True
+        if moved:
+            break
+    return best
+
+
+def _moved(
+    constants: SpaceTimeConstants, name: str, step: float, direction: int, *, periodic: bool
+) -> SpaceTimeConstants | None:
+    """The next value of one constant, or nothing where its range ends."""
+    value = getattr(constants, name)
+    if name.endswith("shape"):
+        place = SHAPES.index(value) + direction
+        # a walk over four values needs no finer steps
+        return replace(constants, **{name: SHAPES[place]}) if 0 <= place < len(SHAPES) and step >= 2 else None
+    if name == "second":
+        shares = (0.0, 0.1, 0.25, 0.45, 0.65, 0.85)
+        place = shares.index(value) + direction
+        return replace(constants, second=shares[place]) if 0 <= place < len(shares) else None
+    low, high = _RANGES[name]
+    if name == "aspect" and periodic:
+        low = 1.0
+    value = value * step ** (direction * (2 if name == "nugget" else 1))
+    return replace(constants, **{name: value}) if low <= value <= high else None
+
+
+_RANGES = {
+    "length": (1e-3, 2e4),
+    "days": (1e-4, 1e5),
+    "aspect": (0.2, 6.0),
+    "vertical": (0.01, 20.0),
+    "likeness": (0.1, 64.0),
+    "second_length": (0.02, 1.0),
+    "second_days": (0.02, 8.0),
+    "nugget": (1e-6, 0.6),
+}

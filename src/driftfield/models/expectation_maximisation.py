@@ -1,0 +1,258 @@
+"""A diffusion model of complete fields from fields with gaps, by expectation-maximisation.
+
+    start   a Gaussian of low rank, or any fitted method               (ProbabilisticPCA by default)
+    E       fill the gaps of every training field with draws from p(field | what was seen of it) of the present model
+    M       train on the filled fields as if they were the truth, from the weights of the round before
+
+Rozet et al. (2024), "Learning diffusion priors from observations by expectation maximization" (arXiv 2405.13712), with a model
+that is conditional on observations already, so that the E step is a reconstruction like any other. Draws and not means: a mean
+is too smooth, and a model of means learns a spread that is too small. In the filled fields x_t is complete in training as it
+is in sampling; a training on the gappy fields themselves (`diffusion.loss`) has that only where gaps leave clear stretches.
+
+Validation fields keep their gaps: scored are cells that were seen, and hidden further.
+"""
+
+__all__ = ["ExpectationMaximisation", "fill_gaps"]
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+
+from driftfield.checkpoint import read_run
+from driftfield.data.sources import GriddedArchive
+from driftfield.errors import ConfigurationError, suggest
+from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.models.training_samples import Trainer, check_trainer
+from driftfield.registry import build, lookup, register
+
+log = logging.getLogger(__name__)
+
+
+@register("reconstructor")
+class ExpectationMaximisation:
+    """Fits another reconstructor to gappy fields in rounds; what is saved is that reconstructor's run.
+
+    Arguments:
+        reconstructor: Class and arguments of what is trained.
+        rounds: Rounds of filling and training; each trains for all the steps of the trainer.
+        members: Draws per training field: so many times as many filled fields.
+        start: What fills for the first time: class and arguments of a method that is fitted at once, or {run: FOLDER}.
+        error: Standard deviation of the error of the archive's own values, physical units, for all or per target; where it is
+            0, what was seen keeps its value.
+    """
+
+    trained = True
+
+    def __init__(
+        self,
+        reconstructor: Mapping[str, Any],
+        rounds: int = 3,
+        members: int = 2,
+        start: Mapping[str, Any] | None = None,
+        error: float | Mapping[str, float] = 0.0,
+    ) -> None:
+        for name, value in (("rounds", rounds), ("members", members)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+        self.spec, self.rounds, self.members, self.error = dict(reconstructor), rounds, members, error
+        self.start = dict(start or {"class": "ProbabilisticPCA"})
+        # a wrong key is found before hours of work, not after
+        self.inner: Any = build("reconstructor", self.spec)
+        if not getattr(self.inner, "trained", False):
+            raise ConfigurationError(
+                f"{self.spec['class']} is fitted at once and has no use for filled fields: expected DiffusionReconstructor "
+                "or another one that is trained."
+            )
+        self._begin()
+
+    @property
+    def method(self) -> str:
+        """That of the reconstructor inside."""
+        return str(self.inner.method)
+
+    @property
+    def uses_other_times(self) -> bool:
+        """Whether the fields of a date depend on the observations of other dates."""
+        return bool(getattr(self.inner, "uses_other_times", False))
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What run.json says beyond the arguments."""
+        found: dict[str, Any] = self.inner.extra
+        return found
+
+    def fit(
+        self,
+        data: TrainingData,
+        *,
+        seed: int = 0,
+        trainer: Trainer | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Alternates between filling and training.
+
+        Arguments:
+            data: Archive and splits; the fields may have gaps.
+            seed: Of everything random.
+            trainer: Fits the weights, anew in every round.
+            folder: Where the rounds are kept.
+            resume: Go on after the last round that was finished, or in the middle of one.
+        """
+        trainer, folder = check_trainer(self, trainer, folder)
+        rounds = [Path(folder) / "checkpoints" / f"round_{number + 1}" for number in range(self.rounds)]
+        if not resume:  # rounds of an older training would be resumed in place of these
+            shutil.rmtree(Path(folder) / "checkpoints", ignore_errors=True)
+        done = [place for place in rounds if resume and (place / "run.json").exists()]
+        model = self._load(done[-1]) if done else self._fitted_start(data, seed)
+        for number in range(len(done), self.rounds):
+            log.info("round %d of %d: filling gaps with %s", number + 1, self.rounds, type(model).__name__)
+            filled = fill_gaps(model, data, members=self.members, seed=seed + 7919 * number, error=self.error)
+            model, place = build("reconstructor", self.spec), rounds[number]
+            begun = resume and (place / "checkpoints" / "last").exists()
+            warm = trainer if number == 0 else _starting_from(trainer, rounds[number - 1])
+            model.fit(filled, seed=seed + number, trainer=warm, folder=place, resume=begun)
+            model.save(place)
+        self.inner = model
+        self.extra["expectation_maximisation"] = self._arguments()
+
+    def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0, **options: Any) -> xr.Dataset:
+        """As the reconstructor that was fitted."""
+        result: xr.Dataset = self.inner.reconstruct(observations, members=members, seed=seed, **options)
+        return result
+
+    def save(self, folder: Path) -> None:
+        """Writes the run of the reconstructor that was fitted; nobody who loads it needs to know how it was."""
+        self.inner.save(Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote; `load_reconstructor` gives the reconstructor itself."""
+        run = read_run(Path(folder))
+        loaded = cls({"class": run.class_name, **run.arguments}, **run.extra.get("expectation_maximisation", {}))
+        loaded.inner = loaded._load(Path(folder))
+        return loaded
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"rounds": self.rounds, "members": self.members, "start": self.start, "error": self.error}
+
+    def _begin(self) -> Any:
+        """The method that fills for the first time, not fitted."""
+        if "run" in self.start:
+            if len(self.start) > 1:
+                raise ConfigurationError(f"start names a run, and {sorted(self.start)} besides. Leave out the rest.")
+            return None
+        method = build("reconstructor", self.start)
+        if getattr(method, "trained", False):
+            raise ConfigurationError(
+                f"{self.start['class']} has weights to train and cannot start: train it beforehand, and name its run: "
+                "start: {run: FOLDER}."
+            )
+        return method
+
+    def _fitted_start(self, data: TrainingData, seed: int) -> Any:
+        method = self._begin()
+        if method is None:
+            return self._load(Path(self.start["run"]))
+        method.fit(data, seed=seed)
+        return method
+
+    @staticmethod
+    def _load(folder: Path) -> Any:
+        return lookup("reconstructor", read_run(folder).class_name).load(folder)
+
+
+def fill_gaps(
+    model: Reconstructor,
+    data: TrainingData,
+    *,
+    members: int = 1,
+    seed: int = 0,
+    error: float | Mapping[str, float] = 0.0,
+    block: int = 32,
+) -> TrainingData:
+    """The E step: every training field, its gaps filled with draws from the model's posterior.
+
+    Arguments:
+        model: Fitted.
+        data: Archive and splits.
+        members: Draws per field.
+        seed: Of the draws.
+        error: Standard deviation of the error of the archive's values, physical units, for all or per target; where it is 0,
+            what was seen keeps its value.
+        block: Times that are reconstructed at once.
+
+    Returns:
+        The same data with `members` filled copies of every training time; validation and test keep their gaps.
+
+    Raises:
+        ConfigurationError: an error of a variable that is no target.
+    """
+    if isinstance(error, Mapping) and (unknown := [name for name in error if name not in data.targets]):
+        raise ConfigurationError(f"An error of {unknown[0]!r}, which is no target: {suggest(unknown[0], data.targets)}")
+    archive: Any = data.archive
+    kept = np.concatenate([np.asarray(part, dtype=int) for part in (data.validation, data.test) if part is not None])
+    fields = archive.dataset[[*data.targets, *data.covariates]].isel(time=np.asarray(data.train, dtype=int))
+    errors = {n: float(error.get(n, 0.0)) if isinstance(error, Mapping) else float(error) for n in data.targets}
+    seen = fields.assign({f"{name}_domain": archive.domain(name) for name in fields.data_vars})
+    for name, sd in errors.items():
+        seen[f"{name}_error"] = xr.where(fields[name].notnull(), np.float32(sd), np.float32(np.nan))
+    together = getattr(model, "uses_other_times", False)
+    length = fields.sizes["time"] if together else block
+    parts = [
+        _filled(model, seen.isel(time=slice(start, start + length)), data, errors, members, seed)
+        for start in range(0, fields.sizes["time"], length)
+    ]
+    copies = [xr.concat([part[m] for part in parts], "time") for m in range(members)]
+    rest = archive.dataset[list(fields.data_vars)].isel(time=kept)
+    dataset = xr.concat([*copies, rest], "time")
+    # patterns that borrow the gaps of the record need to find them
+    measured = xr.concat([*[fields.notnull()] * members, rest.notnull()], "time")
+    count = members * len(data.train)
+    places = count + np.arange(len(kept))
+    domains = {str(name): archive.domain(name) for name in fields.data_vars}
+    return replace(
+        data,
+        archive=GriddedArchive(dataset, domains, archive.periodic, {name: measured[name] for name in domains}),
+        train=np.arange(count),
+        validation=places[: len(data.validation)],
+        test=None if data.test is None else places[len(data.validation) :],
+    )
+
+
+def _filled(
+    model: Reconstructor,
+    seen: xr.Dataset,
+    data: TrainingData,
+    errors: Mapping[str, float],
+    members: int,
+    seed: int,
+) -> list[xr.Dataset]:
+    """One data set per member."""
+    drawn = model.reconstruct(seen, members=members, seed=seed)
+    found = []
+    for m in range(members):
+        fields = seen[[*data.targets, *data.covariates]]
+        for name in data.targets:
+            ensemble = drawn.get(f"{name}_member")
+            # a method without members gives the same field every time
+            field = drawn[name] if ensemble is None else ensemble.isel(member=m % ensemble.sizes["member"], drop=True)
+            field = field.transpose(*seen[name].dims).astype(np.float32)
+            filled = field if errors[name] > 0 else seen[name].where(seen[name].notnull(), field)
+            fields = fields.assign({name: filled.where(seen[f"{name}_domain"])})
+        found.append(fields.reset_coords(drop=True).load())
+    return found
+
+
+def _starting_from(trainer: Trainer, run: Path) -> Trainer:
+    """The same trainer, from the weights of a run."""
+    if is_dataclass(trainer) and not isinstance(trainer, type) and hasattr(trainer, "initial"):
+        return replace(trainer, initial=str(run))
+    log.warning("%s cannot start from the weights of %s: every round trains from nothing", type(trainer).__name__, run)
+    return trainer

@@ -1,0 +1,241 @@
+"""A peer's estimate as the first guess of a network: the network learns what the peer leaves, in units of the peer's error.
+
+    r = (x - g) / d,    g the peer's mean, d its standard deviation (floored; the RMS of its residuals where it has none)
+
+The residuals that teach must be those of a peer that has not seen the answer, or the spread collapses: a peer that can do so
+leaves out the fields near the analysed date (`leave_out_days`), any other is fitted again without each of `folds` blocks of
+training times. Training needs the guess of many masks: these are computed once, kept beside the run, and drawn from.
+"""
+
+__all__ = ["FirstGuess"]
+
+import inspect
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import xarray as xr
+
+from driftfield.checkpoint import Run, read_run
+from driftfield.data.codec import FieldCodec
+from driftfield.errors import ConfigurationError, suggest
+from driftfield.interfaces import TrainingData
+from driftfield.reconstruction.output import Estimate
+from driftfield.registry import lookup
+
+log = logging.getLogger(__name__)
+
+FLOOR = 0.02
+"""Smallest error scale in network units: an observed cell has an error too."""
+
+Encoded = tuple[np.ndarray, np.ndarray]
+"""Guess and error scale (channel, lat, lon) of one time, network units."""
+
+_KEYS = ("run", "pool", "leave_out_days", "folds")
+
+
+class Peer(Protocol):
+    """A fitted method."""
+
+    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
+        """Learns from the training split."""
+        ...
+
+    def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> Mapping[str, Estimate]:
+        """Per target mean, standard deviation and members, physical units."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes the run."""
+        ...
+
+
+class FirstGuess:
+    """A fitted peer, with what turns its answers into network units.
+
+    Arguments:
+        peer: The fitted method.
+        leave_out_days: In training a peer that can may not use fields this near to the analysed date.
+        folds: (time indices, peer that has not seen them), for a peer that cannot.
+        unseen: The peer for the validation split, where `folds` are used.
+        scale: Error in network units per channel, for a peer that states none.
+        data: In training, from where a peer with a memory has the fields before the observations.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        leave_out_days: float = 400.0,
+        folds: Sequence[tuple[np.ndarray, Peer]] = (),
+        unseen: Peer | None = None,
+        scale: Sequence[float] | None = None,
+        data: TrainingData | None = None,
+    ) -> None:
+        self.data = data
+        self.peer, self.leave_out_days, self.folds, self.unseen = peer, leave_out_days, list(folds), unseen
+        self.scale = None if scale is None else np.asarray(scale, dtype=np.float32)
+        self._kept: tuple[xr.Dataset, dict[int, Encoded]] | None = None
+
+    @classmethod
+    def open(cls, spec: Mapping[str, Any], data: TrainingData, *, seed: int = 0) -> Self:
+        """From a recipe's {run: FOLDER, folds: K}; fits the folds.
+
+        Raises:
+            ConfigurationError: no `run`, or the run's method cannot leave out what it would be scored on.
+        """
+        if "run" not in spec:
+            raise ConfigurationError(f"first_guess needs the key 'run' (a fitted peer), found {dict(spec)}.")
+        guess = cls.load(Path(spec["run"]), spec)
+        count = spec.get("folds", 0)
+        # the mean of a short record goes with its days: each needs those before and after, whatever their split
+        short = hasattr(guess.peer, "is_short") and guess.peer.is_short(data)
+        times = np.union1d(data.train, data.validation) if short else np.sort(np.asarray(data.train))
+        if type(count) is not int or count < 0 or count == 1 or count > len(times):
+            raise ConfigurationError(
+                f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(times)} blocks of training times."
+            )
+        if count:
+            guess.data = data
+            guess._leave_out(read_run(Path(spec["run"])), data, np.array_split(times, count), seed)
+        elif not hasattr(guess.peer, "mean_and_sd"):
+            name = type(guess.peer).__name__
+            raise ConfigurationError(
+                f"{name} as first guess would be learnt from where it has seen the answer: add 'folds: 5' under first_guess."
+            )
+        return guess
+
+    def _leave_out(self, run: Run, data: TrainingData, blocks: Sequence[np.ndarray], seed: int) -> None:
+        """Fits the folds, and the peer of the validation split."""
+        peer_class = lookup("reconstructor", run.class_name)
+        # a peer that is fitted once more on the validation split has seen what the network is chosen by
+        seen = {"refit": False} if "refit" in inspect.signature(peer_class).parameters else {}
+
+        def fitted(train: np.ndarray) -> Peer:
+            if hasattr(self.peer, "refitted"):
+                again: Peer = self.peer.refitted(data, train)
+                return again
+            peer: Peer = peer_class(**(run.arguments | seen))
+            peer.fit(replace(data, train=train), seed=seed)
+            return peer
+
+        times = np.concatenate(blocks)
+        for number, left_out in enumerate(blocks):
+            log.info("first guess: fold %d of %d", number + 1, len(blocks))
+            self.folds.append((left_out, fitted(np.setdiff1d(times, left_out))))
+        if np.setdiff1d(data.validation, times).size:
+            self.unseen = fitted(np.asarray(data.train))
+
+    @classmethod
+    def load(cls, folder: Path, spec: Mapping[str, Any], *, scale: Sequence[float] | None = None) -> Self:
+        """Reads the peer's run."""
+        peer_class = lookup("reconstructor", read_run(folder).class_name)
+        if not hasattr(peer_class, "estimate"):
+            raise ConfigurationError(f"{peer_class.__name__} is no peer that gives a mean: it cannot be a first guess.")
+        days = float(spec.get("leave_out_days", 400.0))
+        return cls(peer_class.load(folder), leave_out_days=days, scale=scale)
+
+    def save(self, folder: Path) -> None:
+        """The peer's run, so that a network's run is complete in itself."""
+        self.peer.save(folder)
+
+    def estimate(
+        self, observations: xr.Dataset, *, training: int | None = None, only: int | None = None
+    ) -> Mapping[str, Estimate]:
+        """Mean and standard deviation in physical units, on the longitudes of the peer's own grid and in their order.
+
+        Arguments:
+            observations: An observation data set.
+            training: The time index of the archive that is analysed, in training.
+            only: The one time of the data set that is asked for; all of them if not given.
+        """
+        if training is None:
+            return _ask(self.peer, observations, None, only)
+        if not self.folds:
+            return _ask(self.peer, observations, self.leave_out_days, only)
+        unseen: Any = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)
+        if self.data is not None and getattr(unseen, "memory", False):
+            unseen.remember(self.data, before=observations["time"].values.min())
+        return _ask(unseen, observations, None, only)
+
+    def encoded(self, observations: xr.Dataset, times: Sequence[int], codec: FieldCodec) -> dict[int, Encoded]:
+        """Guess and scale by time index, on the columns of the observations; of a peer that looks at all times, found once."""
+        if not getattr(self.peer, "uses_other_times", False):
+            return dict(zip(times, self._encoded(observations.isel(time=list(times)), codec), strict=True))
+        if self._kept is None or self._kept[0] is not observations:
+            self._kept = (observations, dict(enumerate(self._encoded(observations, codec))))
+        return self._kept[1]
+
+    def forget(self) -> None:
+        """Drops what was found for the last observations."""
+        self._kept = None
+
+    def _encoded(self, observations: xr.Dataset, codec: FieldCodec) -> list[Encoded]:
+        guess, scale = self.encode(self.estimate(observations), codec, observations["time"].values)
+        columns = codec.grid.columns(observations["lon"].values)
+        return list(zip(guess[..., columns], scale[..., columns], strict=True))
+
+    def encode(self, estimate: Mapping[str, Estimate], codec: FieldCodec, times: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Guess and scale (time, channel, lat, lon) in network units, finite everywhere, on the whole grid."""
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
+        guesses, scales = [], []
+        first = 0
+        for name in codec.targets:
+            mean, sd, members = estimate[name]
+            if mean is None:
+                assert members is not None
+                mean = members.mean(axis=0)
+            mean = mean if mean.ndim == 4 else mean[:, None]
+            inside = codec.domains[name] & np.isfinite(mean)
+            guesses.append(np.where(inside, codec.encode(name, mean, times, rows, columns), 0))
+            part = slice(first, first + mean.shape[1])
+            first = part.stop
+            scales.append(np.where(inside, np.maximum(self._error(sd, codec, name, mean, part), FLOOR), 1))
+        return np.concatenate(guesses, axis=1).astype(np.float32), np.concatenate(scales, axis=1).astype(np.float32)
+
+    def _error(self, sd: np.ndarray | None, codec: FieldCodec, name: str, mean: np.ndarray, part: slice) -> np.ndarray:
+        """The peer's error in network units: its own, or the one of its residuals, or 1 while that is being found."""
+        if sd is not None and np.isfinite(sd).any():
+            sd = sd if sd.ndim == 4 else sd[:, None]
+            error: np.ndarray = np.where(np.isfinite(sd), sd, 0) / codec.normalizers[name].slope(mean)
+            return error
+        scale = np.ones((mean.shape[1], 1, 1)) if self.scale is None else self.scale[part, None, None]
+        return np.broadcast_to(scale, mean.shape)
+
+    def states_error(self, estimate: Mapping[str, Estimate]) -> bool:
+        """Whether the peer gives a standard deviation."""
+        return all(sd is not None and bool(np.isfinite(sd).any()) for _, sd, _ in estimate.values())
+
+
+def check_keys(spec: Mapping[str, Any]) -> None:
+    """Raises `ConfigurationError` for a key that `first_guess` has not."""
+    for key in spec:
+        if key not in _KEYS:
+            raise ConfigurationError(f"Unknown key {key!r} under 'first_guess': {suggest(key, _KEYS)}")
+
+
+def _ask(peer: Any, observations: xr.Dataset, leave_out_days: float | None, only: int | None) -> Mapping[str, Estimate]:
+    """Mean and sd of any peer at all times or at one, without members and other times where it can."""
+    if hasattr(peer, "mean_and_sd"):
+        found = peer.mean_and_sd(observations, leave_out_days=leave_out_days)
+        return _at({name: (mean, sd, None) for name, (mean, sd) in found.items()}, only)
+    observations = peer.background.on_own_grid(observations)
+    peer.background.check(observations)
+    if only is not None and hasattr(peer, "estimate_at"):
+        estimate: Mapping[str, Estimate] = peer.estimate_at(observations, only)
+        return estimate
+    return _at(peer.estimate(observations, members=1, seed=0), only)
+
+
+def _at(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, Estimate]:
+    """One time of an estimate; members have theirs on the second axis."""
+    if time is None:
+        return estimate
+
+    def cut(array: np.ndarray | None, axis: int) -> np.ndarray | None:
+        return None if array is None else np.take(array, [time], axis=axis)
+
+    return {name: (cut(mean, 0), cut(sd, 0), cut(drawn, 1)) for name, (mean, sd, drawn) in estimate.items()}

@@ -1,0 +1,132 @@
+"""First guesses of many training samples, computed once: sample -> observation data set -> peer -> network units."""
+
+__all__ = ["first_guess_pool"]
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from driftfield.checkpoint import read_run, write_run
+from driftfield.data.codec import FieldCodec
+from driftfield.data.dataset import FirstGuessPool, TwinDataset
+from driftfield.data.patches import Window
+from driftfield.fields import FieldBatch
+from driftfield.models.first_guess import FLOOR, FirstGuess
+
+log = logging.getLogger(__name__)
+
+
+def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder: Path) -> FirstGuessPool:
+    """`size` whole-domain samples of `dataset` with their first guess, computed once and kept in `folder`.
+
+    The error scale of a peer that states none is found here, from the residuals of a training data set.
+    """
+    key = _key(guess, dataset, size)
+    if (folder / "run.json").exists() and (run := read_run(folder)).extra.get("key") == key:
+        guess.scale = run.arrays.pop("channel_scale", None)
+        return FirstGuessPool(**run.arrays)
+    codec = dataset.codec
+    whole = Window(0, 0, codec.grid.lat.size, codec.grid.lon.size)
+    drawn = [name for name in FirstGuessPool.__annotations__ if name != "visible" or dataset.observing.shown]
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in drawn}
+    stated = True
+    for number in range(size):
+        rng = np.random.default_rng((dataset.seed, 2**32 + number))
+        time = int(rng.choice(dataset.times))
+        sample = dataset.draw(time, whole, rng)
+        seen, now = _as_dataset(codec, sample, dataset.frame_stamps(time))
+        if not getattr(guess.peer, "uses_other_times", False):
+            seen, now = seen.isel(time=[now]), 0
+        estimate = guess.estimate(seen, training=time, only=now)
+        stated = stated and guess.states_error(estimate)
+        encoded = guess.encode(estimate, codec, dataset.stamps[[time]])
+        record = {name: getattr(sample, name)[0].numpy() for name in kept if name not in ("time", "guess", "scale")}
+        record |= {"time": np.array(time), "guess": encoded[0][0], "scale": encoded[1][0]}
+        for name, array in record.items():
+            kept[name].append(array)
+        if (number + 1) % 100 == 0:
+            log.info("first guesses: %d of %d", number + 1, size)
+    arrays = {name: np.stack(parts) for name, parts in kept.items()}
+    extra = {}
+    if not stated:
+        if guess.scale is None:
+            guess.scale = _residual_scale(arrays)
+        arrays["scale"] = np.broadcast_to(guess.scale[:, None, None], arrays["scale"].shape).astype(np.float32)
+        extra = {"channel_scale": guess.scale}
+    write_run(folder, "FirstGuessPool", {}, arrays | extra, {"size": size, "key": key})
+    return FirstGuessPool(**arrays)
+
+
+def _residual_scale(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(channel,) RMS of target minus guess over the hidden cells."""
+    hidden = arrays["held_out"]
+    squares = np.where(hidden, (arrays["target"] - arrays["guess"]) ** 2, 0).sum(axis=(0, 2, 3))
+    return np.maximum(np.sqrt(squares / np.maximum(hidden.sum(axis=(0, 2, 3)), 1)), FLOOR).astype(np.float32)
+
+
+def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
+    """Of everything that a pool depends on, so that a changed recipe, peer or seed never meets a stale one."""
+    described, arrays = dataset.codec.to_arrays()
+    folds = [times.tolist() for times, _ in guess.folds]
+    facts = [size, dataset.seed, dataset.training, dataset.mix, guess.leave_out_days, folds, described]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    digest.update(repr((dataset.observing, sorted(dataset.inflation.items()), dataset.times.tolist())).encode())
+    peer = vars(guess.peer)
+    digest.update(
+        repr(
+            (type(guess.peer).__name__, *(peer.get(key) for key in ("constants", "validation_crps", "memory")))
+        ).encode()
+    )
+    for name in sorted(arrays):
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _as_dataset(codec: FieldCodec, sample: FieldBatch, stamps: Mapping[int, np.ndarray]) -> tuple[xr.Dataset, int]:
+    """A sample as an observation data set on the whole grid, with the frames of its time context.
+
+    Arguments:
+        codec: To physical units.
+        sample: One whole-domain sample, network units.
+        stamps: Date (1,) of every frame that exists, by time offset.
+
+    Returns:
+        The data set, and the index of offset 0 on its time axis.
+    """
+    offsets = sorted(stamps)
+    times = np.concatenate([stamps[offset] for offset in offsets])
+    dataset = xr.Dataset(coords={"time": times, "lat": codec.grid.lat, "lon": codec.grid.lon})
+    for name in (*codec.targets, *codec.covariates):
+        levels = codec.grid.levels[name]
+        surface = levels == (None,)
+        values, errors = zip(*(_frame(codec, sample, name, offset, stamps[offset]) for offset in offsets), strict=True)
+        dims = ("time", "lat", "lon") if surface else ("time", "depth", "lat", "lon")
+        if not surface:
+            dataset = dataset.assign_coords(depth=list(levels))
+        for label, frames in ((name, values), (f"{name}_error", errors)):
+            array = np.stack(frames)
+            dataset[label] = (dims, array[:, 0] if surface else array)
+        domain = codec.domains[name]
+        dataset[f"{name}_domain"] = (dims[1:], domain[0] if surface else domain)
+    return dataset, offsets.index(0)
+
+
+def _frame(
+    codec: FieldCodec, sample: FieldBatch, name: str, offset: int, stamp: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Observations and errors (level, lat, lon) of one variable at one offset, physical units, NaN where not seen."""
+    if offset == 0 and name in codec.targets:
+        table, tensors = codec.channels(), (sample.observations, sample.observed, sample.error_std)
+    else:
+        table = codec.given()
+        tensors = (sample.covariates, sample.covariates_observed, sample.covariates_error_std)
+    part = [i for i, channel in enumerate(table) if (channel.variable, channel.offset) == (name, offset)]
+    y, seen, error = (tensor[0, part].numpy() for tensor in tensors)
+    rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
+    value = codec.decode(name, y[None], stamp, rows, columns, bounded=False)[0]
+    return np.where(seen, value, np.nan), np.where(seen, error * codec.normalizers[name].slope(value), np.nan)

@@ -1,0 +1,385 @@
+"""What the diffusion model and the regression network share: data to learn from, a network to fit, a run to keep.
+
+fit:          archive -> windows, splits, codec -> training samples -> trainer -> averaged weights
+reconstruct:  observations -> codec -> FieldBatch -> members in network units -> codec -> physical units -> data set
+"""
+
+__all__ = ["NetworkReconstructor", "Trainer"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from driftfield.checkpoint import read_run_of, write_run
+from driftfield.data.codec import FieldCodec
+from driftfield.data.context import check_offsets
+from driftfield.data.encodings import date_text
+from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.observed_batch import observation_batch
+from driftfield.data.observing import ObservingSystem
+from driftfield.errors import ConfigurationError, suggest
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import TrainingData
+from driftfield.models.first_guess import FirstGuess, check_keys
+from driftfield.models.preview import write_preview
+from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
+from driftfield.models.validation_scores import validation_scores
+from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.reconstruction.bounds import clipped
+from driftfield.reconstruction.calibration import Calibration
+from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
+from driftfield.registry import build
+
+
+class NetworkReconstructor(ABC):
+    """A reconstructor whose weights are trained.
+
+    Arguments:
+        network: Class and arguments of the backbone; channels and covariates are filled in.
+        observing: Arguments of `ObservingSystem`: what is seen in training.
+        normalizer: Class and arguments of the normaliser of every variable, or such a mapping for each variable.
+        augment: `mix` and `out_of_fold` of `TwinDataset`, `symmetries`: arguments of `Augmentation` (not with a first guess).
+        first_guess: {run: FOLDER, pool: N, folds: K or leave_out_days: D}: a fitted peer whose residual is learnt, in N samples
+            computed beforehand, out of fold.
+        context: Time offsets, in steps of the archive, of the neighbouring frames that are seen too, such as [-1, 1].
+        validation_samples: Fixed validation samples.
+    """
+
+    method: ClassVar[str]
+    trained = True
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        observing: Mapping[str, Any],
+        normalizer: Mapping[str, Any] | None = None,
+        augment: Mapping[str, Any] | None = None,
+        first_guess: Mapping[str, Any] | None = None,
+        validation_samples: int = 32,
+        context: Sequence[int] = (),
+    ) -> None:
+        self.network_spec = dict(network)
+        self.observing_spec = dict(observing)
+        self.observing: ObservingSystem = build("observing", {"class": "ObservingSystem", **observing})
+        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
+        self.augment = dict(augment or {})
+        self.first_guess_spec = dict(first_guess or {})
+        if not isinstance(validation_samples, int) or validation_samples < 1:
+            raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
+        self.validation_samples = validation_samples
+        self.context = check_offsets(context)
+        known = ("mix", "out_of_fold", "symmetries")
+        for key in self.augment:
+            if key not in known:
+                raise ConfigurationError(f"Unknown key {key!r} under 'augment': {suggest(key, known)}")
+        check_keys(self.first_guess_spec)
+        self.codec: FieldCodec | None = None
+        self.model: nn.Module | None = None
+        self.guess: FirstGuess | None = None
+        self.extra: dict[str, Any] = {}
+        self.calibration: Calibration | None = None
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `run.json`."""
+        return {
+            "network": self.network_spec,
+            "observing": self.observing_spec,
+            "normalizer": self.normalizer,
+            "augment": self.augment,
+            "first_guess": self.first_guess_spec,
+            "validation_samples": self.validation_samples,
+            "context": list(self.context),
+        }
+
+    @abstractmethod
+    def _build_model(self, network: nn.Module) -> nn.Module:
+        """The objective around the network."""
+
+    @abstractmethod
+    def draw(
+        self, batch: FieldBatch, *, members: Sequence[int], seed: int, stamp: str, rows: np.ndarray, columns: np.ndarray
+    ) -> Tensor:
+        """(member, channel, lat, lon) fields in network units for a batch of one sample."""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether members differ."""
+        return True
+
+    def estimate(self, batch: FieldBatch, **options: Any) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """Mean and standard deviation (channel, lat, lon), None where they are those of the members, and the members.
+
+        Arguments:
+            batch: One sample.
+            options: Of `draw`.
+        """
+        return None, None, self.draw(batch, **options)
+
+    def _estimate(self, batch: FieldBatch, **options: Any) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """`estimate` where the weights are: batches are made on the processor, and a trainer has moved the network."""
+        return self.estimate(batch.to(self.device), **options)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are: after a training or `load`, on the processor."""
+        if self.model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return next(self.model.parameters()).device
+
+    def to(self, device: str | torch.device) -> Self:
+        """Moves the weights, as `torch.nn.Module.to` does; what is reconstructed comes back to the processor."""
+        if self.model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        self.model.to(device)
+        return self
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: TrainingData,
+        *,
+        seed: int = 0,
+        trainer: Trainer | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Trains on the training split; the best weights are chosen on the validation split.
+
+        Arguments:
+            data: Archive and splits.
+            seed: Of weights, samples and noise.
+            trainer: Fits the weights.
+            folder: Where checkpoints and logs go.
+            resume: Go on from the last checkpoint in `folder`.
+
+        Raises:
+            ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
+        """
+        trainer, folder = check_trainer(self, trainer, folder)
+        self._check_first_guess()
+        archive: Any = data.archive
+        self.codec = FieldCodec.fit(
+            archive,
+            data.train,
+            data.targets,
+            data.covariates,
+            self.normalizer,
+            data.vector_pairs,
+            self.context,
+            data.bounds,
+        )
+        if self.first_guess_spec:
+            self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed)
+        if self.method == "diffusion" and not self.observing.shown:
+            warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
+        torch.manual_seed(seed)
+        self.model = self._build_model(self._build_network())
+
+        samples = TrainingSamples(
+            data,
+            self._codec,
+            self.observing,
+            augment=self.augment,
+            guess=self.guess,
+            pool=int(self.first_guess_spec.get("pool", 512)),
+            folder=folder,
+            seed=seed,
+        )
+        train = samples.training(trainer.steps * trainer.batch_size)
+        fixed = samples.validation(self.validation_samples, trainer.batch_size)
+        history = trainer.fit(
+            self.model,
+            train,
+            fixed,
+            folder=folder,
+            seed=seed,
+            resume=resume,
+            wrap=samples.wraps,
+            diagnose=lambda: self._diagnose(fixed[0][:8], seed),
+            preview=partial(self._preview, fixed[0][:1], seed, self._units(archive)),
+        )
+        self.extra |= {"history": history, "seed": seed}
+        if self.guess is not None and self.guess.scale is not None:
+            self.extra["first_guess_scale"] = self.guess.scale.tolist()
+        self.model.eval()
+
+    def _check_first_guess(self) -> None:
+        # here and not in __init__: runs that were trained so before are still loaded
+        if self.first_guess_spec and any((self.augment.get("symmetries") or {}).values()):
+            raise ConfigurationError(
+                "Found a first_guess together with augment.symmetries, which the samples of a first guess do not have: "
+                "expected one of both. Leave out the other."
+            )
+
+    def _build_network(self) -> nn.Module:
+        codec = self._codec
+        network = build(
+            "network",
+            self.network_spec,
+            channels=len(codec.channels()),
+            covariates=len(codec.given()),
+            first_guess=self.guess is not None,
+            **({"visible": True} if self.observing.shown and self.method == "diffusion" else {}),
+        )
+        return network.to(memory_format=torch.channels_last)
+
+    def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
+        """Scores of a small ensemble of fixed samples."""
+        members = range(4 if self.spreads else 1)
+        return validation_scores(partial(self._estimate, members=members, seed=seed), batch, self._scale())
+
+    def _units(self, archive: Any) -> dict[str, str]:
+        """Of the targets whose departures are in the units of the field, not in those of its logarithm."""
+        fields, normalizers = archive.dataset, self._codec.normalizers
+        return {n: str(fields[n].attrs.get("units", "")) for n in self._codec.targets if normalizers[n].affine}
+
+    def _preview(self, batch: FieldBatch, seed: int, units: Mapping[str, str], path: Path, title: str) -> None:
+        """A picture of one fixed sample."""
+        estimate = partial(self._estimate, members=range(8 if self.spreads else 1), seed=seed)
+        channels, scale = self._codec.channels(), self._scale()
+        write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path, units=units)
+
+    def _scale(self) -> np.ndarray:
+        """(channel, 1, 1): standard deviation of a network unit in physical units, or those of a logarithm."""
+        codec = self._codec
+        return np.concatenate(
+            [np.broadcast_to(codec.normalizers[n].std, (len(codec.grid.levels[n]), 1, 1)) for n in codec.targets]
+        )
+
+    # -- reconstructing ------------------------------------------------------------------------------------------------
+
+    @property
+    def uses_other_times(self) -> bool:
+        """Whether the fields of a date depend on the observations of other dates in the same file."""
+        guess = False if self.guess is None else getattr(self.guess.peer, "uses_other_times", False)
+        return bool(self.context) or guess
+
+    def reconstruct(
+        self,
+        observations: xr.Dataset,
+        *,
+        members: int,
+        seed: int = 0,
+        times: Sequence[int] | None = None,
+        **options: Any,
+    ) -> xr.Dataset:
+        """Completes an observation data set; see `interfaces.Reconstructor`.
+
+        Arguments:
+            observations: An observation file, opened.
+            members: Size of the ensemble.
+            seed: Of the members.
+            times: Indices of the dates to complete, all of them by default; the others are context.
+            options: Of `draw`.
+        """
+        codec = self._codec
+        if members < 1:
+            raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        rows = codec.grid.rows(observations["lat"].values)
+        columns = codec.grid.columns(observations["lon"].values)
+        stamps = observations["time"].values
+        chosen = list(range(len(stamps)) if times is None else times)
+        guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
+        found: list[dict[str, Estimate]] = []
+        for time in chosen:
+            guess = guesses.get(time)
+            # moved here: guidance asks for derivatives, which tensors made in inference mode have not
+            batch = observation_batch(codec, observations, time, guess=guess).to(self.device)
+            with torch.inference_mode():
+                estimate = self.estimate(
+                    batch,
+                    members=range(members),
+                    seed=seed,
+                    stamp=date_text(stamps[time]),
+                    rows=rows,
+                    columns=columns,
+                    **options,
+                )
+            found.append(self._decoded(estimate, stamps[[time]], rows, columns))
+        result = assemble(
+            observations if times is None else observations.isel(time=chosen),
+            {n: joined([one[n] for one in found], "depth" in observations[n].dims) for n in codec.targets},
+            method=self.method,
+            seed=seed,
+            members=members,
+            attrs=self._provenance(),
+            domains=domains_like(codec, observations, rows, columns),
+        )
+        return result if self.calibration is None else clipped(self.calibration.apply(result), codec.limits())
+
+    def _decoded(
+        self,
+        estimate: tuple[Tensor | None, Tensor | None, Tensor],
+        date: np.ndarray,
+        rows: np.ndarray,
+        columns: np.ndarray,
+    ) -> dict[str, Estimate]:
+        """The estimate of one date in physical units, per variable ([member,] level, lat, lon)."""
+        codec, first = self._codec, 0
+        decoded: dict[str, Estimate] = {}
+        mean, sd, members = (None if part is None else part.cpu().numpy() for part in estimate)
+        assert members is not None
+        for name in codec.targets:
+            part = slice(first, first + len(codec.grid.levels[name]))
+            first = part.stop
+            affine = codec.normalizers[name].affine
+            # what is stated of a logarithm decodes to no mean and no spread: the members have them
+            stated = affine or len(members) == 1
+            decoded[name] = (
+                None if mean is None or not stated else codec.decode(name, mean[None, part], date, rows, columns)[0],
+                None if sd is None or not affine else sd[part] * codec.normalizers[name].std,
+                codec.decode(name, members[:, part], date, rows, columns),
+            )
+        return decoded
+
+    def _provenance(self) -> dict[str, Any]:
+        return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
+
+    # -- keeping -------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path, *, dtype: str = "float32") -> None:
+        """Writes the run; the weights may be stored as float16 to halve the file."""
+        if self.model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        description, arrays = self._codec.to_arrays()
+        arrays |= {name: array.astype(dtype) for name, array in weight_arrays(self.model).items()}
+        if self.guess is not None:
+            self.guess.save(Path(folder) / "first_guess")
+        extra = self.extra | {"codec": description}
+        if self.calibration is not None:
+            extra["calibration"] = self.calibration.to_json()
+        write_run(folder, type(self).__name__, self._arguments(), arrays, extra)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: no run of this class, or its weights do not fit its network.
+        """
+        run = read_run_of(cls.__name__, Path(folder))
+        loaded = cls(**run.arguments)
+        loaded.codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
+        if (Path(folder) / "first_guess").is_dir():
+            scale = run.extra.get("first_guess_scale")
+            loaded.guess = FirstGuess.load(Path(folder) / "first_guess", loaded.first_guess_spec, scale=scale)
+        loaded.model = loaded._build_model(loaded._build_network())
+        restore_weights(loaded.model, run.arrays, folder)
+        loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
+        loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
+        loaded.model.eval()
+        return loaded
+
+    @property
+    def _codec(self) -> FieldCodec:
+        if self.codec is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self.codec

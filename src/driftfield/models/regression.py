@@ -1,0 +1,103 @@
+"""The regression U-Net: the model's own network, size and inputs, trained to give the mean at once.
+
+One field and no spread; what sampling adds is what the diffusion model has on top of it. With output noise it also says how far
+each cell may be off, and then has members: their noise is independent from cell to cell, so that each cell has a distribution
+but a member is no field that could exist (docs/decisions/0014-output-noise.md).
+"""
+
+__all__ = ["RegressionReconstructor"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from driftfield.diffusion.model import RegressionModel, from_residual
+from driftfield.diffusion.noise import CellNoise
+from driftfield.errors import ConfigurationError
+from driftfield.fields import FieldBatch
+from driftfield.models.networked import NetworkReconstructor
+from driftfield.models.noisy_regression import NoisyRegressionModel, check_noise, noise_for
+from driftfield.registry import register
+
+
+@register("reconstructor")
+class RegressionReconstructor(NetworkReconstructor):
+    """A regression network as a `Reconstructor`.
+
+    Arguments:
+        network, observing, normalizer, augment, first_guess, validation_samples, context: See `NetworkReconstructor`.
+        output_noise: "gaussian" (the network gives the mean), "laplace" (the median), or one of them per target; default none.
+    """
+
+    method: ClassVar[str] = "unet"
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        observing: Mapping[str, Any],
+        normalizer: Mapping[str, Any] | None = None,
+        augment: Mapping[str, Any] | None = None,
+        first_guess: Mapping[str, Any] | None = None,
+        validation_samples: int = 32,
+        context: Sequence[int] = (),
+        output_noise: str | Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(network, observing, normalizer, augment, first_guess, validation_samples, context)
+        if output_noise is not None:
+            check_noise(output_noise)
+        self.output_noise = dict(output_noise) if isinstance(output_noise, Mapping) else output_noise
+
+    def _arguments(self) -> dict[str, Any]:
+        own = {} if self.output_noise is None else {"output_noise": self.output_noise}
+        return super()._arguments() | own
+
+    @property
+    def spreads(self) -> bool:
+        """Whether members differ."""
+        return self.output_noise is not None
+
+    def _build_model(self, network: nn.Module) -> RegressionModel:
+        if self.output_noise is None:
+            return RegressionModel(network)
+        codec = self._codec
+        if codec.bounds and self.augment.get("mix"):
+            raise ConfigurationError(
+                "A mix of two fields does not keep the bounds of either: expected augment.mix without data.bounds "
+                "where there is output noise. Drop one of them."
+            )
+        return NoisyRegressionModel(network, noise_for(self.output_noise, codec), noise_for(self.output_noise, codec))
+
+    def reconstruct(self, observations: Any, *, members: int, seed: int = 0, **options: Any) -> Any:
+        """One field per time, however many members are asked for, unless there is output noise."""
+        members = members if self.spreads else 1
+        return super().reconstruct(observations, members=members, seed=seed, times=options.get("times"))
+
+    def draw(
+        self, batch: FieldBatch, *, members: Sequence[int], seed: int, stamp: str, rows: np.ndarray, columns: np.ndarray
+    ) -> Tensor:
+        """(member, channel, lat, lon) in network units; one member without output noise."""
+        return self.estimate(batch, members=members, seed=seed, stamp=stamp, rows=rows, columns=columns)[2]
+
+    def estimate(  # type: ignore[override]
+        self,
+        batch: FieldBatch,
+        *,
+        members: Sequence[int],
+        seed: int,
+        stamp: str,
+        rows: np.ndarray,
+        columns: np.ndarray,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """Mean and standard deviation (channel, lat, lon) where there is output noise, and the members."""
+        assert isinstance(self.model, RegressionModel)
+        codec = self._codec
+        wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
+        if not isinstance(self.model, NoisyRegressionModel):
+            return None, None, from_residual(batch, self.model(batch, wrap=wrap))
+        names = [f"{channel.variable}@{channel.level}" for channel in codec.channels()]
+        noise = CellNoise(seed, members, [stamp] * len(members), names, rows, columns, batch.target.device)
+        with torch.no_grad():
+            return self.model.estimate(batch, noise(0), wrap=wrap)

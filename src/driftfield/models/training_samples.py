@@ -1,0 +1,141 @@
+"""What a network learns from, and who teaches it.
+
+training      sample = f(seed, index), so that a resume goes on where it was: those of index start, start + 1, ...
+validation    the same few samples every time
+first guess   samples come from a pool, whose guesses were computed beforehand
+"""
+
+__all__ = ["Trainer", "TrainingSamples", "check_trainer", "remaining"]
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+from torch import nn
+
+from driftfield.data.codec import FieldCodec
+from driftfield.data.dataset import ObservingSystem, TwinDataset
+from driftfield.data.patches import Window
+from driftfield.errors import ConfigurationError
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import TrainingData
+from driftfield.models.first_guess import FirstGuess
+from driftfield.models.first_guess_pool import first_guess_pool
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Trainer(Protocol):
+    """What fits the weights; `driftfield.training` has the real one and hands it over from above."""
+
+    steps: int
+    batch_size: int
+
+    def fit(
+        self,
+        model: nn.Module,
+        samples: Callable[[int], "torch.utils.data.Dataset[FieldBatch]"],
+        validation: Sequence[FieldBatch],
+        *,
+        folder: Path,
+        seed: int,
+        resume: bool = False,
+        wrap: bool = False,
+        diagnose: Callable[[], dict[str, float]] | None = None,
+        preview: Callable[[Path, str], None] | None = None,
+    ) -> list[dict[str, float]]:
+        """Trains `model` in place."""
+        ...
+
+
+class Resumable(Protocol):
+    """Samples of which the first few may be done already."""
+
+    start: int
+
+
+Samples = TypeVar("Samples", bound=Resumable)
+
+
+def remaining(samples: Samples) -> Callable[[int], Samples]:
+    """From the index of its first sample, what is left of a data set."""
+
+    def rest(start: int) -> Samples:
+        samples.start = start
+        return samples
+
+    return rest
+
+
+def check_trainer(learner: object, trainer: Trainer | None, folder: Path | None) -> tuple[Trainer, Path]:
+    """What `fit` of a network cannot do without.
+
+    Raises:
+        ConfigurationError: one of them is missing.
+    """
+    if trainer is None or folder is None:
+        raise ConfigurationError(f"{type(learner).__name__}.fit needs a trainer and a folder: pass both.")
+    return trainer, folder
+
+
+@dataclass(frozen=True)
+class TrainingSamples:
+    """Draws the samples of both splits.
+
+    Arguments:
+        data: Archive and splits.
+        codec: To network units.
+        observing: What is seen.
+        augment: Further arguments of `TwinDataset`.
+        guess: Whose residual is learnt.
+        pool: Training samples whose first guess is computed beforehand.
+        folder: Where these are kept.
+        seed: Of every draw.
+    """
+
+    data: TrainingData
+    codec: FieldCodec
+    observing: ObservingSystem
+    augment: Mapping[str, Any]
+    guess: FirstGuess | None
+    pool: int
+    folder: Path
+    seed: int
+
+    @property
+    def wraps(self) -> bool:
+        """Whether every window goes round the globe."""
+        windows = (*self._windows("train"), *self._windows("validation"))
+        return self.codec.grid.periodic and all(window.width == self.codec.grid.lon.size for window in windows)
+
+    def training(self, count: int) -> Callable[[int], TwinDataset]:
+        """From the index of its first sample, a data set of what is left of `count`."""
+        return remaining(self._draw("train", self.data.train, count, self.seed, self.pool))
+
+    def validation(self, count: int, batch_size: int) -> list[FieldBatch]:
+        """Fixed batches of `count` samples together."""
+        checked = self._draw("validation", self.data.validation, count, self.seed + 1_000_003, count)
+        size = min(batch_size, count)
+        return [
+            FieldBatch.stack([checked[i] for i in range(start, min(start + size, count))])
+            for start in range(0, count, size)
+        ]
+
+    def _windows(self, part: str) -> tuple[Window, ...]:
+        whole = Window(0, 0, self.codec.grid.lat.size, self.codec.grid.lon.size)
+        return getattr(self.data, f"{part}_windows") or (whole,)
+
+    def _draw(self, part: str, times: np.ndarray, count: int, seed: int, pool: int) -> TwinDataset:
+        archive: Any = self.data.archive
+        options: dict[str, Any] = {"times": times, "windows": self._windows(part), "samples": count}
+        options |= {"seed": seed, "training": part == "train"}
+        drawn = TwinDataset(archive, self.codec, self.observing, **(options | dict(self.augment)))
+        if self.guess is None:
+            return drawn
+        kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}")
+        # bounds are those of the pool's fields: none of a mix, scaled where the fields are
+        options |= {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
+        return TwinDataset(archive, self.codec, self.observing, **options, pool=kept)

@@ -1,0 +1,191 @@
+"""Observations of an ocean that is known everywhere, as instruments would have made them, for twin experiments.
+
+    profile   a random place at sea, between cells, and depths from the top down to the sea floor
+    track     a straight line through the region, ascending or descending, a point every few kilometres
+    y         = H(truth) + error N(0, 1)
+
+H is the interpolation of `stencils.points`, so that nothing is in the data that the operator does not know: what a point says
+of its cell and a day is left out. Each date has its own places.
+"""
+
+__all__ = ["draw_profiles", "draw_tracks"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from driftfield.data.encodings import as_dates
+from driftfield.errors import ConfigurationError, DataError
+from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.stencils import points
+from driftfield.observations.table import ObservationTable
+
+_KM_PER_DEGREE = 111.2
+_TRIES = 500
+"""In a row; then there is no sea worth the name."""
+
+
+def draw_profiles(
+    fields: xr.Dataset,
+    grid: StateGrid,
+    variable: str,
+    *,
+    count: int,
+    depths: Sequence[float],
+    error: float,
+    seed: int = 0,
+) -> ObservationTable:
+    """Profiles at random places of the sea; the platform of each is its date and number.
+
+    Arguments:
+        fields: Truth, (time, [depth,] lat, lon) on the grid.
+        grid: The state of one date.
+        variable: What is measured.
+        count: Profiles of a date.
+        depths: Metres; those below the sea floor are left out, and a place where the first one is, is no sea.
+        error: Standard deviation of the observation error, in units of the variable.
+        seed: Of places and errors.
+
+    Raises:
+        ConfigurationError: a count or an error that makes no sense, or no depths.
+        DataError: hardly any sea.
+    """
+    _check(count, error)
+    z = np.asarray(depths, dtype=np.float64)
+    if not z.size:
+        raise ConfigurationError("No depth was named: expected one or more, in metres.")
+    tables = []
+    for index, (date, state) in enumerate(_states(fields, grid)):
+        rng = np.random.default_rng([seed, index, 0])
+        found, tries = 0, 0
+        while found < count:
+            if (tries := tries + 1) > _TRIES:
+                raise DataError(
+                    f"{_TRIES} random places in a row lie on land: expected a region with some sea. Choose another."
+                )
+            lat, lon = (rng.uniform(axis[0], axis[-1]) for axis in (grid.lat, grid.lon))
+            places = Places.of(variable, np.full(z.size, lat), lon, z)
+            stencil = points(grid, places)
+            if not stencil.usable[0]:
+                continue
+            tables.append(
+                _measured(state, grid, places, date, error, rng, f"profile {index}-{found}", _attrs(fields, variable))
+            )
+            found, tries = found + 1, 0
+    return ObservationTable.join(tables)
+
+
+def draw_tracks(
+    fields: xr.Dataset,
+    grid: StateGrid,
+    variable: str,
+    *,
+    count: int,
+    spacing_km: float,
+    error: float,
+    inclination: float = 66.0,
+    seed: int = 0,
+) -> ObservationTable:
+    """Passes of a nadir altimeter; the platform of each is its date and number.
+
+    Arguments:
+        fields, grid, variable, error, seed: As for `draw_profiles`; a surface field.
+        count: Passes of a date, ascending and descending in turn; those over land alone are drawn again.
+        spacing_km: Between two points of a pass.
+        inclination: Angle between a pass and the parallels, degrees.
+
+    Raises:
+        ConfigurationError: a count, an error, a spacing or an angle that makes no sense.
+        DataError: hardly any sea.
+    """
+    _check(count, error)
+    if not (0 < spacing_km < np.inf and 0 < inclination <= 90):
+        raise ConfigurationError(
+            f"Found a spacing of {spacing_km:g} km and an inclination of {inclination:g}: expected a spacing above 0, and an "
+            "angle above 0, up to 90 degrees."
+        )
+    tables = []
+    for index, (date, state) in enumerate(_states(fields, grid)):
+        rng = np.random.default_rng([seed, index, 1])
+        found, tries = 0, 0
+        while found < count:
+            if (tries := tries + 1) > _TRIES:
+                raise DataError(
+                    f"{_TRIES} passes in a row saw land alone: expected a region with some sea. Choose another."
+                )
+            lat, lon = _pass(grid, spacing_km, np.radians(inclination) * (1 if found % 2 else -1), rng)
+            places = Places.of(variable, lat, lon)
+            if not points(grid, places).usable.any():
+                continue
+            tables.append(
+                _measured(state, grid, places, date, error, rng, f"pass {index}-{found}", _attrs(fields, variable))
+            )
+            found, tries = found + 1, 0
+    return ObservationTable.join(tables)
+
+
+def _check(count: int, error: float) -> None:
+    if count < 1 or not 0 < error < np.inf:
+        raise ConfigurationError(
+            f"Found count={count} and error={error:g}: expected 1 or more, and a standard deviation above 0."
+        )
+
+
+def _states(fields: xr.Dataset, grid: StateGrid) -> list[tuple[Any, torch.Tensor]]:
+    """(date, state (1, channel, lat, lon)) of each time; 0 on land."""
+    parts = []
+    for name in grid.variables:
+        if name not in fields:
+            raise DataError(f"The truth lacks {name!r}: found {sorted(map(str, fields.data_vars))}. Add it.")
+        array = fields[name]
+        rank = ("time", "depth", "lat", "lon") if "depth" in array.dims else ("time", "lat", "lon")
+        values = array.transpose(*rank).values
+        parts.append(values if "depth" in array.dims else values[:, None])
+    states = torch.from_numpy(np.nan_to_num(np.concatenate(parts, axis=1)).astype(np.float64))
+    return [(date, states[i : i + 1]) for i, date in enumerate(as_dates(fields["time"]).values)]
+
+
+def _pass(grid: StateGrid, spacing_km: float, angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Latitudes and longitudes of a line through a random place, as far as the grid goes."""
+    lat, lon = (rng.uniform(axis[0], axis[-1]) for axis in (grid.lat, grid.lon))
+    reach = _KM_PER_DEGREE * float(np.hypot(np.ptp(grid.lat), np.ptp(grid.lon)))
+    # the phase is free: points lie between cells as chance will have it
+    along = np.arange(-reach, reach, spacing_km) + spacing_km * rng.random()
+    north = lat + along * np.sin(angle) / _KM_PER_DEGREE
+    east = lon + along * np.cos(angle) / (_KM_PER_DEGREE * np.cos(np.radians(lat)))
+    inside = (north >= grid.lat[0]) & (north <= grid.lat[-1]) & (east >= grid.lon[0]) & (east <= grid.lon[-1])
+    return north[inside], east[inside]
+
+
+def _measured(
+    state: torch.Tensor,
+    grid: StateGrid,
+    places: Places,
+    date: Any,
+    error: float,
+    rng: np.random.Generator,
+    platform: str,
+    attrs: dict[str, dict[str, str]],
+) -> ObservationTable:
+    stencil = points(grid, places)
+    seen = stencil.usable
+    exact = stencil.operator()(state)[0].numpy()
+    return ObservationTable.of(
+        longitude=places.lon[seen],
+        latitude=places.lat[seen],
+        depth=places.depth[seen],
+        time=date,
+        variable=np.full(exact.size, places.variable[0], dtype=object),
+        value=exact + error * rng.standard_normal(exact.size),
+        error=error,
+        platform=platform,
+        attrs=attrs,
+    )
+
+
+def _attrs(fields: xr.Dataset, variable: str) -> dict[str, dict[str, str]]:
+    described = fields[variable].attrs
+    return {variable: {key: str(described[key]) for key in ("units", "standard_name", "long_name") if key in described}}

@@ -1,0 +1,101 @@
+"""Any file of points in, one table out: finds out what a file is, and which of its variables is meant.
+
+A variable is asked for as `thetao=TEMP`; upper and lower case do not matter, and where files of several kinds are read together
+the names are separated by commas: `thetao=TEMP,Temperature`.
+"""
+
+__all__ = ["read_points"]
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from driftfield.data.sources import expand_paths
+from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.observations.readers.argo import (
+    is_profile_file,
+    is_row_table,
+    read_csv,
+    read_profile_file,
+    read_row_table,
+)
+from driftfield.observations.readers.en4 import is_en4_file, read_en4_file
+from driftfield.observations.readers.quality import Quality
+from driftfield.observations.readers.ragged import is_ragged, read_ragged
+from driftfield.observations.readers.table import Reading, collect
+from driftfield.observations.readers.track import is_track, read_track
+
+log = logging.getLogger(__name__)
+
+_Reader = Callable[..., Reading]
+_KINDS: tuple[tuple[str, Callable[[xr.Dataset], bool], _Reader], ...] = (
+    ("Argo profile file", is_profile_file, read_profile_file),
+    ("EN4 profile file", is_en4_file, read_en4_file),
+    ("ragged file of the World Ocean Database", is_ragged, read_ragged),
+    ("table of rows", is_row_table, read_row_table),
+    ("along-track file", is_track, read_track),
+)
+
+
+def read_points(
+    paths: str | Path | Sequence[str | Path], variables: Mapping[str, str], quality: Quality | None = None
+) -> xr.Dataset:
+    """Reads files of profiles and tracks, of any kinds, into one table (see `table`).
+
+    Arguments:
+        paths: Files or globs.
+        variables: Our name -> name in the files, or names separated by commas.
+        quality: What is asked of a value; the default honours flags, modes and ranges.
+
+    Raises:
+        DataError: no such file, a variable that no file or a file has not, units that do not convert.
+        FileFormatError: a file that is none of the known kinds, or damaged.
+    """
+    quality = quality or Quality()
+    if not variables:
+        raise DataError("No variable was asked for: expected at least one, such as thetao=TEMP.")
+    return collect([_read(path, variables, quality) for path in expand_paths(paths)], quality)
+
+
+def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading:
+    if path.suffix.lower() == ".csv":
+        with path.open(encoding="utf-8", errors="replace") as file:
+            columns = [name.strip().strip('"') for name in file.readline().split(",")]
+        return read_csv(path, _found(variables, columns, str(path)), quality)
+    with _open(path) as dataset:
+        for kind, fits, read in _KINDS:
+            if fits(dataset):
+                log.info("%s: %s", path, kind)
+                found = _found(variables, list(map(str, dataset.variables)), str(path))
+                return read(dataset, found, quality, source=str(path))
+        raise FileFormatError(
+            f"{path} is none of: {', '.join(kind for kind, _, _ in _KINDS)}. Found the dimensions "
+            f"{tuple(map(str, dataset.dims))}. Gridded files need no gathering: they are observation files themselves."
+        )
+
+
+def _open(path: Path) -> xr.Dataset:
+    try:
+        return xr.open_dataset(path, decode_times=False, decode_timedelta=False)
+    except PermissionError as error:
+        raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
+    except Exception as error:  # each backend has its own exceptions for a broken file
+        raise FileFormatError(f"Cannot read {path} as NetCDF: {error}. Check that the file is complete.") from error
+
+
+def _found(variables: Mapping[str, str], names: Sequence[str], source: str) -> dict[str, str]:
+    """The names as this file spells them; a variable that it lacks is left to the other files, unless it has none at all."""
+    spelled = {name.lower(): name for name in reversed(names)}
+    found = {}
+    for ours, wanted in variables.items():
+        hit = [spelled[w.strip().lower()] for w in wanted.split(",") if w.strip().lower() in spelled]
+        if hit:
+            found[ours] = hit[0]
+        else:
+            log.info("%s holds no %s (%s)", source, wanted, ours)
+    if not found:
+        first = next(iter(variables.values()))
+        raise DataError(f"No variable {first!r} in {source}: {suggest(first, names)}")
+    return found

@@ -1,0 +1,212 @@
+"""The table of points: what every reader ends in.
+
+    Reading (all rows of one file, with a ledger per variable)  --collect-->  data set with the dimension `observation`
+
+    time lat lon depth | thetao thetao_error thetao_quality | platform cycle mode profile
+
+A row is one depth of one profile, or one point of a track. A variable that is not believed there is NaN; a row in which no
+variable is believed is left out. Attributes of each variable say how many values were read, kept and dropped, and why.
+"""
+
+__all__ = ["Counts", "Measured", "Reading", "collect", "counts", "is_table", "to_frame"]
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
+from driftfield.data.units import convert, quantity_of
+from driftfield.errors import DataError
+from driftfield.observations.readers.quality import MODES, Ledger, Quality, in_range, is_spike
+
+_ROWS = ("time", "lat", "lon", "depth", "platform", "cycle", "mode", "cast", "copy_of")
+
+
+@dataclass
+class Measured:
+    """One variable of a file, a value per row.
+
+    Arguments:
+        values, error: (row,); NaN where there is none.
+        quality: (row,) flag, 0 where there is none.
+        ledger: Which values are believed so far.
+        attrs: `units`, `standard_name` and `long_name` of the file.
+    """
+
+    values: np.ndarray
+    error: np.ndarray
+    quality: np.ndarray
+    ledger: Ledger
+    attrs: dict[str, str]
+
+
+@dataclass
+class Reading:
+    """All rows of one file.
+
+    Arguments:
+        rows: Columns time (datetime64), lat, lon, depth (metres), platform, cycle, mode, cast (number of the profile in the
+            file), copy_of (the same text for copies of the same profile; empty if it has no identity).
+        measured: By our names.
+    """
+
+    rows: pd.DataFrame
+    measured: dict[str, Measured]
+
+    def __post_init__(self) -> None:
+        assert set(_ROWS) <= set(self.rows), set(_ROWS) - set(self.rows)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The account of one variable: read = kept + sum(dropped)."""
+
+    read: int
+    kept: int
+    dropped: dict[str, int]
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(self.dropped.items(), key=lambda item: -item[1]))
+        return f"{self.read} values read, {self.kept} kept, {self.read - self.kept} dropped" + (
+            f" ({reasons})" if reasons else ""
+        )
+
+
+def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:
+    """Joins files into one table: copies of a profile (the best mode stays), ranges, spikes.
+
+    Arguments:
+        readings: One or more.
+        quality: What is asked of a value.
+
+    Returns:
+        The table (see the module), with `driftfield_format` and `featureType`.
+
+    Raises:
+        DataError: a variable has units that do not convert.
+    """
+    rows = pd.concat([r.rows.assign(file=i) for i, r in enumerate(readings)], ignore_index=True)
+    cast = rows.groupby(["file", "cast"], sort=False).ngroup().to_numpy()
+    copies = _copies(rows, cast)
+    names = list(dict.fromkeys(name for reading in readings for name in reading.measured))
+    depth = rows["depth"].to_numpy(float)
+    measured = {}
+    for name in names:
+        one = _joined(name, readings)
+        quantity = quantity_of(xr.DataArray(attrs=one.attrs), name)
+        kind = None if quantity is None else quantity.name
+        one.ledger.drop("copy of a profile in a better mode, or of the same", copies)
+        if quality.ranges:
+            one.ledger.drop("outside the range", ~in_range(one.values, depth, kind))
+        if quality.spikes:
+            one.ledger.drop("spike", is_spike(one.values, depth, cast, one.ledger.kept, kind))
+        measured[name] = one
+    return _table(rows, cast, measured)
+
+
+def counts(table: xr.Dataset) -> dict[str, Counts]:
+    """How many values of each variable were read, kept and dropped, and why."""
+    return {
+        str(name): Counts(
+            int(array.attrs["values_read"]), int(array.attrs["values_kept"]), json.loads(array.attrs["values_dropped"])
+        )
+        for name, array in table.data_vars.items()
+        if "values_read" in array.attrs
+    }
+
+
+def to_frame(table: xr.Dataset) -> pd.DataFrame:
+    """The table as pandas has it, one row per observation."""
+    return table.reset_coords().to_dataframe().reset_index(drop=True)
+
+
+def is_table(dataset: xr.Dataset) -> bool:
+    """Whether a data set is a table that `collect` made."""
+    return "observation" in dataset.dims and bool(counts(dataset))
+
+
+def _copies(rows: pd.DataFrame, cast: np.ndarray) -> np.ndarray:
+    """Rows of profiles of which there is a copy in a better mode, or an earlier one in the same."""
+    rank = rows["mode"].map({mode: i for i, mode in enumerate(MODES)}).fillna(len(MODES)).to_numpy()
+    profiles = pd.DataFrame({"key": rows["copy_of"], "cast": cast, "rank": rank}).drop_duplicates("cast")
+    profiles = profiles[profiles["key"] != ""].sort_values(["rank", "cast"])
+    return np.isin(cast, profiles.loc[profiles.duplicated("key"), "cast"].to_numpy())
+
+
+def _joined(name: str, readings: Sequence[Reading]) -> Measured:
+    """One variable of all files in the program's units; no values where a file lacks it."""
+    parts = []
+    for reading in readings:
+        n = len(reading.rows)
+        one = reading.measured.get(name)
+        if one is None:
+            nothing = np.full(n, np.nan)
+            one = Measured(nothing, nothing, np.zeros(n, np.int8), Ledger(np.zeros(n, bool)), {})
+        parts.append(_canonical(one, name))
+    ledger = Ledger(np.concatenate([part.ledger.kept for part in parts]))
+    ledger.read = sum(part.ledger.read for part in parts)
+    for part in parts:
+        for reason, number in part.ledger.dropped.items():
+            ledger.dropped[reason] = ledger.dropped.get(reason, 0) + number
+    described = [part.attrs for part in parts if part.attrs]
+    units = {attrs["units"] for attrs in described if "units" in attrs}
+    if len(units) > 1:
+        raise DataError(f"{name!r} has the units {sorted(units)} in these files: expected one. Read them apart.")
+    return Measured(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.error for part in parts]),
+        np.concatenate([part.quality for part in parts]),
+        ledger,
+        described[0] if described else {},
+    )
+
+
+def _canonical(one: Measured, name: str) -> Measured:
+    quantity = quantity_of(xr.DataArray(attrs=one.attrs), name)
+    if quantity is None or not one.attrs.get("units"):
+        return one
+    values = convert(xr.DataArray(one.values, name=name, attrs=one.attrs), quantity.units)
+    error = convert(xr.DataArray(one.error, name=name, attrs=one.attrs), quantity.units, difference=True)
+    attrs = one.attrs | {"units": quantity.units}
+    return Measured(values.values, error.values, one.quality, one.ledger, attrs)
+
+
+def _table(rows: pd.DataFrame, cast: np.ndarray, measured: Mapping[str, Measured]) -> xr.Dataset:
+    kept = np.zeros(len(rows), dtype=bool)
+    for one in measured.values():
+        kept |= one.ledger.kept
+    rows = rows[kept]
+    axis = "observation"
+    table = xr.Dataset(
+        coords={
+            "time": (axis, rows["time"].to_numpy("datetime64[us]"), {"standard_name": "time"}),
+            "lat": (axis, rows["lat"].to_numpy(float), dict(LATITUDE)),
+            "lon": (axis, rows["lon"].to_numpy(float), dict(LONGITUDE)),
+            "depth": (
+                axis,
+                rows["depth"].to_numpy(float),
+                {"standard_name": "depth", "units": "m", "positive": "down"},
+            ),
+        },
+        attrs={"featureType": "point", "Conventions": "CF-1.10", "driftfield_format": FORMAT},
+    )
+    for name, one in measured.items():
+        good = one.ledger.kept[kept]
+        account = {
+            "values_read": one.ledger.read,
+            "values_kept": int(one.ledger.kept.sum()),
+            "values_dropped": json.dumps(one.ledger.dropped),
+        }
+        table[name] = (axis, np.where(good, one.values[kept], np.nan), one.attrs | account)
+        units = {"units": one.attrs["units"]} if "units" in one.attrs else {}
+        table[f"{name}_error"] = (axis, np.where(good, one.error[kept], np.nan), units)
+        table[f"{name}_quality"] = (axis, np.where(good, one.quality[kept], 9).astype(np.int8))
+    table["platform"] = (axis, rows["platform"].to_numpy(object))
+    table["cycle"] = (axis, rows["cycle"].to_numpy(np.int64))
+    table["mode"] = (axis, rows["mode"].to_numpy(object))
+    table["profile"] = (axis, pd.factorize(cast[kept])[0].astype(np.int32), {"long_name": "number of the profile"})
+    return table

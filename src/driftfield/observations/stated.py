@@ -1,0 +1,83 @@
+"""H of a table whose rows are not all of one kind.
+
+a row with a bottom     -> the mean over depth, from its depth down to there           (`stencils.vertical_means`)
+of a wide variable      -> the mean over a disc around its place                       (`stencils.footprints`)
+any other               -> the value at its place                                      (`stencils.points`)
+"""
+
+__all__ = ["as_stated"]
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from driftfield.errors import ConfigurationError, suggest
+from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.stencils import SURFACE, Stencil, footprints, points, vertical_means
+
+
+def as_stated(
+    grid: StateGrid,
+    places: Places,
+    *,
+    radius_km: Mapping[str, float] | float | None = None,
+    gaussian: bool = False,
+    least: float = 0.5,
+    surface: float = SURFACE,
+) -> Stencil:
+    """Each observation as its row says.
+
+    Arguments:
+        grid: The state.
+        places: Of the observations; those with a bottom are means over depth.
+        radius_km: Radius of the footprint, of all variables or of some; the others are points. A mean over depth is one at a
+            point.
+        gaussian: As for `footprints`.
+        least, surface: As for `points`.
+
+    Raises:
+        ConfigurationError: a radius that is not above 0, or one of a variable that the grid has not.
+    """
+    wide = _radii(grid, places, radius_km)
+    deep = np.zeros(len(places), dtype=bool) if places.bottom is None else np.isfinite(places.bottom)
+    parts: list[tuple[np.ndarray, Stencil]] = []
+    if deep.any():
+        assert places.bottom is not None
+        mine = np.flatnonzero(deep)
+        made = vertical_means(grid, places.select(mine), places.bottom[mine], least=least, surface=surface)
+        parts.append((mine, made))
+    for radius in np.unique(wide[~deep & np.isfinite(wide)]):
+        mine = np.flatnonzero(~deep & (wide == radius))
+        made = footprints(grid, places.select(mine), float(radius), gaussian=gaussian, least=least, surface=surface)
+        parts.append((mine, made))
+    if (simple := ~deep & np.isnan(wide)).any() or not parts:
+        mine = np.flatnonzero(simple)
+        parts.append((mine, points(grid, places.select(mine), least=least, surface=surface)))
+    return _side_by_side(parts, len(places), grid.shape)
+
+
+def _radii(grid: StateGrid, places: Places, given: Mapping[str, float] | float | None) -> np.ndarray:
+    """Radius of each observation (n,), NaN at a point."""
+    if given is None:
+        return np.full(len(places), np.nan)
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(grid.variables, given)
+    radius = np.full(len(places), np.nan)
+    for name, one in by_name.items():
+        if name not in grid.variables:
+            raise ConfigurationError(f"Found a footprint of {name!r}: {suggest(name, grid.variables)}")
+        if not 0 < one < np.inf:
+            raise ConfigurationError(f"Found a footprint of {one:g} km: expected a radius above 0.")
+        radius[places.variable == name] = one
+    return radius
+
+
+def _side_by_side(parts: list[tuple[np.ndarray, Stencil]], n: int, shape: tuple[int, ...]) -> Stencil:
+    """One stencil of the observations of several, each with the numbers of its observations."""
+    if len(parts) == 1:
+        return parts[0][1]
+    problem = np.full(n, "", dtype=object)
+    for mine, made in parts:
+        problem[mine] = made.problem
+    rows = np.concatenate([mine[made.rows] for mine, made in parts])
+    columns, weights = (np.concatenate([getattr(made, name) for _, made in parts]) for name in ("columns", "weights"))
+    return Stencil(rows, columns, weights, problem, shape)

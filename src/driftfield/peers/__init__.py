@@ -1,0 +1,27 @@
+"""The peers that every report shows beside the model; importing the room makes them known to recipes."""
+
+from driftfield.peers.climatology import Climatology
+from driftfield.peers.cubic import Cubic
+from driftfield.peers.dineof import DINEOF
+from driftfield.peers.eof import EOFOptimalInterpolation
+from driftfield.peers.inverse_distance import InverseDistance
+from driftfield.peers.linear import LinearInterpolation
+from driftfield.peers.nearest import Nearest
+from driftfield.peers.optimal_interpolation import OptimalInterpolation
+from driftfield.peers.persistence import Persistence
+from driftfield.peers.probabilistic_pca import ProbabilisticPCA
+from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
+
+__all__ = [
+    "DINEOF",
+    "Climatology",
+    "Cubic",
+    "EOFOptimalInterpolation",
+    "InverseDistance",
+    "LinearInterpolation",
+    "Nearest",
+    "OptimalInterpolation",
+    "Persistence",
+    "ProbabilisticPCA",
+    "SpaceTimeOptimalInterpolation",
+]

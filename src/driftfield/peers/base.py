@@ -1,0 +1,326 @@
+"""What the peers share: they reconstruct *anomalies* from the seasonal cycle, on the grid that they were fitted on.
+
+    y'(t, x) = y(t, x) - c(month of t, x)          reconstruct y'          add c again
+
+`Background` holds c and the domain of every variable; `Peer` is the part of a `Reconstructor` that all of them have
+alike: the same checks, the same output, the same files.
+"""
+
+__all__ = ["Background", "Peer", "member_generator", "time_stamps"]
+
+import inspect
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import xarray as xr
+
+from driftfield.checkpoint import read_run_of, write_run
+from driftfield.conventions import DIMS, domain_of, error_of, require
+from driftfield.data.climatology import MonthlyClimatology
+from driftfield.data.codec import bounds_from_json, bounds_to_json
+from driftfield.errors import ConfigurationError, DataError
+from driftfield.interfaces import TrainingData
+from driftfield.reconstruction.bounds import bounded, clipped
+from driftfield.reconstruction.calibration import Calibration
+from driftfield.reconstruction.output import Estimate, assemble
+
+_NEAR: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-3}
+"""How far coordinates of the same place may differ."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """Seasonal cycle and domain of the variables of a grid.
+
+    Arguments:
+        climatologies: Per variable, targets first.
+        domains: Per variable ([depth,] lat, lon), boolean.
+        targets: Which of them are to be reconstructed.
+        periodic: Whether longitude wraps.
+        bounds: (lower, upper) of targets that have bounds, infinite where there is none.
+    """
+
+    climatologies: dict[str, MonthlyClimatology]
+    domains: dict[str, xr.DataArray]
+    targets: tuple[str, ...]
+    periodic: bool
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def fit(cls, data: TrainingData, times: np.ndarray, *, covariates: bool = False) -> Self:
+        """Learns the seasonal cycle of the targets (and the covariates) from the given time indices."""
+        names = (*data.targets, *(data.covariates if covariates else ()))
+        require(data.archive.dataset, names, "the archive")
+        return cls(
+            climatologies={n: MonthlyClimatology.fit(data.archive.dataset[n].isel(time=times)) for n in names},
+            domains={n: canonical(data.archive.domain(n)).astype(bool) for n in names},
+            targets=tuple(data.targets),
+            periodic=bool(data.archive.periodic),
+            bounds=dict(data.bounds),
+        )
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Targets, then covariates."""
+        return tuple(self.climatologies)
+
+    @property
+    def target_domains(self) -> list[xr.DataArray]:
+        """Where the targets exist."""
+        return [self.domains[name] for name in self.targets]
+
+    @property
+    def lat(self) -> np.ndarray:
+        """Degrees north, ascending."""
+        return self.domains[self.targets[0]]["lat"].values.astype(np.float64)
+
+    @property
+    def lon(self) -> np.ndarray:
+        """Degrees east."""
+        return self.domains[self.targets[0]]["lon"].values.astype(np.float64)
+
+    def mean(self, name: str, times: xr.DataArray) -> np.ndarray:
+        """The seasonal cycle on these dates: (time, [depth,] lat, lon)."""
+        return self.climatologies[name].at(times).values
+
+    def anomaly(self, field: xr.DataArray, name: str) -> np.ndarray:
+        """Departure from the seasonal cycle: (time, [depth,] lat, lon), NaN where not seen or outside the domain."""
+        field = canonical(field)
+        return np.where(self.domains[name].values, field.values - self.mean(name, field["time"]), np.nan)
+
+    def departures(self, observations: xr.Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Observed anomalies of all variables, and the standard deviations of their errors, 0 where none is stated.
+
+        A variable that was not observed is NaN everywhere.
+        """
+        n_times = observations[self.targets[0]].sizes["time"]
+        anomalies, errors = {}, {}
+        for name in self.variables:
+            shape = (n_times, *self.domains[name].shape)
+            given = name in observations
+            anomalies[name] = self.anomaly(observations[name], name) if given else np.full(shape, np.nan)
+            errors[name] = stated_errors(observations, name, shape)
+        return anomalies, errors
+
+    def on_own_grid(self, observations: xr.Dataset) -> xr.Dataset:
+        """The observations on the longitudes of the fit, if theirs are the same places in another convention, such as 0..360.
+
+        Anything else comes back as it is; `check` says what is wrong with it.
+        """
+        columns = self._columns(observations)
+        if columns is None:
+            return observations
+        return observations.isel(lon=columns).assign_coords(lon=("lon", self.lon, observations["lon"].attrs))
+
+    def on_given_grid(self, result: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
+        """A result of `on_own_grid(observations)` on the longitudes of the observations, in their order."""
+        columns = self._columns(observations)
+        if columns is None:
+            return result
+        back = result.isel(lon=np.argsort(columns)).assign_coords(lon=observations["lon"])
+        for name, given in result.data_vars.items():
+            back[name].encoding = given.encoding
+        return back
+
+    def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
+        """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
+        found = observations["lon"].values if "lon" in observations.coords else np.array([])
+        if found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
+            return None
+        apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
+        columns: np.ndarray = apart.argmin(axis=1)
+        same = np.allclose(apart.min(axis=1), 0.0, atol=_NEAR["atol"] + 180.0 * _NEAR["rtol"])
+        return columns if same and np.unique(columns).size == columns.size else None
+
+    def check(self, observations: xr.Dataset) -> None:
+        """Refuses observations that lack a target, a time axis, or lie on another grid.
+
+        Raises:
+            DataError: as said.
+        """
+        require(observations, self.targets, "the observations")
+        for name in (n for n in self.variables if n in observations):
+            field, domain = observations[name], self.domains[name]
+            if "time" not in field.dims:
+                raise DataError(f"{name!r} has no time axis, found {field.dims}: add one, the season must be known.")
+            for axis in domain.dims:
+                own = domain[axis].values
+                found = field[axis].values if axis in field.coords else np.array([])
+                if own.shape != found.shape or not np.allclose(own, found, **_NEAR):
+                    raise DataError(
+                        f"{name!r} lies on another grid: {axis} is {_span(found)}, expected {_span(own)} as in "
+                        "training. Interpolate the observations to that grid, or train on theirs."
+                    )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain numbers for safetensors; keys `climatology.<variable>.*` and `domain.<variable>`."""
+        arrays = {f"domain.{n}": d.values.astype(np.uint8) for n, d in self.domains.items()}
+        for name, climatology in self.climatologies.items():
+            arrays |= {f"climatology.{name}.{key}": value for key, value in climatology.to_arrays().items()}
+        return arrays
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        *,
+        variables: list[str],
+        targets: list[str],
+        periodic: bool,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+    ) -> Self:
+        """The inverse of `to_arrays`."""
+        climatologies = {n: MonthlyClimatology.from_arrays(part(arrays, f"climatology.{n}.")) for n in variables}
+        domains = {}
+        for name, climatology in climatologies.items():
+            like = climatology.mean.isel(month=0, drop=True)
+            domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
+        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}))
+
+
+class Peer(ABC):
+    """A `Reconstructor` of anomalies; a method says how it is fitted, how it estimates, and what it remembers."""
+
+    method: ClassVar[str]
+    uses_other_times: ClassVar[bool] = False
+    """Whether the estimate of a date looks at the observations of other dates in the same file."""
+    background: Background
+    seed: int = 0
+    calibration: Calibration | None = None
+    """Applied to every reconstruction; `reconstruction.calibration_cases.calibrate` fits it."""
+
+    @abstractmethod
+    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
+        """Learns from the training split; constants are chosen on the validation split."""
+
+    @abstractmethod
+    def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
+        """Per target mean, standard deviation and members, in physical units; the observations are checked already."""
+
+    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Fitted numbers beyond the background: arrays, and what JSON holds."""
+        return {}, {}
+
+    def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:  # noqa: B027
+        """Takes back what `_remember` gave; nothing, where there is nothing beyond the background."""
+
+    def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0) -> xr.Dataset:
+        """Completes the fields; see `driftfield.interfaces.Reconstructor`. Longitudes may be in either convention.
+
+        Raises:
+            ConfigurationError: not fitted yet, or fewer than one member.
+            DataError: the observations lack a target or lie on another grid.
+        """
+        background = self._fitted()
+        if members < 1:
+            raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
+        given, observations = observations, background.on_own_grid(observations)
+        background.check(observations)
+        estimate = self.estimate(observations, members=members, seed=seed)
+        inside = {name: bounded(estimate[name], *ends) for name, ends in background.bounds.items()}
+        result = assemble(
+            observations, estimate | inside, method=self.method, seed=seed, members=members, domains=background.domains
+        )
+        if self.calibration is not None:
+            result = clipped(self.calibration.apply(result), background.bounds)
+        return background.on_given_grid(result, given)
+
+    def save(self, folder: Path) -> None:
+        """Writes run.json and arrays.safetensors into `folder`."""
+        background = self._fitted()
+        arrays, extra = self._remember()
+        extra |= {"variables": list(background.variables), "targets": list(background.targets)}
+        extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        if background.bounds:
+            extra["bounds"] = bounds_to_json(background.bounds)
+        if self.calibration is not None:
+            extra["calibration"] = self.calibration.to_json()
+        write_run(Path(folder), type(self).__name__, self._arguments(), background.to_arrays() | arrays, extra)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: the folder holds no run, or one of another class.
+        """
+        run = read_run_of(cls.__name__, Path(folder))
+        peer = cls(**run.arguments)
+        peer.seed = int(run.extra["seed"])
+        names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
+        bounds = bounds_from_json(run.extra.get("bounds", {}))
+        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds)
+        peer.calibration = Calibration.from_json(run.extra.get("calibration"))
+        peer._recall(run.arrays, run.extra)
+        return peer
+
+    def _fitted(self) -> Background:
+        if not hasattr(self, "background"):
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self.background
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor is the configuration: every argument is kept under its own name."""
+        values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def canonical(field: xr.DataArray) -> xr.DataArray:
+    """Axes in the order of the conventions."""
+    return field.transpose(*(d for d in DIMS if d in field.dims))
+
+
+def part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose name starts with `prefix`, without it."""
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+
+def fitting_times(data: TrainingData, *, refit: bool) -> np.ndarray:
+    """Time indices for the last fit: training alone, or training and validation once the constants are chosen."""
+    return np.union1d(data.train, data.validation).astype(int) if refit else np.asarray(data.train, dtype=int)
+
+
+def observed_domain(background: Background, observations: xr.Dataset, name: str) -> np.ndarray:
+    """Where the variable exists: as the observations say, else as the archive said. Boolean ([depth,] lat, lon)."""
+    domain = domain_of(observations, name)
+    return (background.domains[name] if domain is None else canonical(domain)).values
+
+
+def stated_errors(observations: xr.Dataset, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard deviation of the observation error of a variable, 0 where none is stated; `shape` as of the variable.
+
+    Raises:
+        DataError: a negative one.
+    """
+    error = error_of(observations, name)
+    if error is None:
+        return np.zeros(shape)
+    stated = np.nan_to_num(canonical(error).values)
+    if (stated < 0).any():
+        raise DataError(f"{name}_error holds negative numbers: expected standard deviations. Correct the file.")
+    return np.broadcast_to(stated, shape)
+
+
+def time_blocks(times: np.ndarray, block: int = 64) -> Iterator[np.ndarray]:
+    """The same indices in handsome portions, so that an archive is never loaded whole."""
+    for start in range(0, len(times), block):
+        yield times[start : start + block]
+
+
+def time_stamps(times: xr.DataArray) -> list[int]:
+    """One integer per date, the same on every machine, for any calendar."""
+    return [zlib.crc32(str(text).encode()) for text in times.dt.strftime("%Y-%m-%dT%H:%M:%S").values]
+
+
+def member_generator(seed: int, member: int, stamp: int, stream: str = "") -> np.random.Generator:
+    """The random numbers of one member at one time (and of one variable); they depend on nothing else."""
+    return np.random.default_rng(np.random.SeedSequence([seed, member, stamp, zlib.crc32(stream.encode())]))
+
+
+def _span(values: np.ndarray) -> str:
+    return f"{values.size} values" + (f" from {values[0]:g} to {values[-1]:g}" if values.size else "")

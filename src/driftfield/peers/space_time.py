@@ -1,0 +1,285 @@
+"""Optimal interpolation in space and time: the observations of the days around speak too, and no complete field is needed.
+
+    state      z(t, x) = (f(t, x) - m(t, x)) / s(x)              m: the seasonal cycle where three years are known,
+                                                                 else a smooth mean of what was seen (`gappy_mean.py`);
+                                                                 with hourly data and the like a mean course of the day
+    observed   y = z(observed) + e,  e ~ N(0, error^2 / s^2)     at every time of the file within `window` days
+    estimate   E[z | y], Var[z | y]                              covariance: `space_time_covariance.py`
+    members    prior draws, conditioned (Matheron)               neighbours, solver: `neighbours.py`, `local_kriging.py`
+
+Every target is reconstructed by itself; its levels go together through a scale in depth. Covariates are not looked at. The
+constants are tuned, and the spread is calibrated, on cells hidden from the training fields (`space_time_tuning.py`).
+"""
+
+__all__ = ["SpaceTimeOptimalInterpolation"]
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.data.encodings import time_days
+from driftfield.data.masks import parse_pattern
+from driftfield.errors import ConfigurationError, DataError
+from driftfield.gaussian.local_kriging import Scattered, solve_leaves
+from driftfield.gaussian.neighbours import leaves
+from driftfield.gaussian.space_time_covariance import Places
+from driftfield.gaussian.space_time_tuning import Case, SpaceTimeConstants, search
+from driftfield.gaussian.tuning import Calibration
+from driftfield.interfaces import TrainingData
+from driftfield.peers.base import (
+    canonical,
+    fitting_times,
+    member_generator,
+    observed_domain,
+    part,
+    stated_errors,
+    time_stamps,
+)
+from driftfield.peers.daily_cycle import DailyCycle
+from driftfield.peers.gaps import tuning_split
+from driftfield.peers.space_time_cases import OWN_GAPS, CaseDrawer, places_of, usual_gaps
+from driftfield.peers.space_time_mean import StandardisedPeer
+from driftfield.reconstruction.output import Estimate
+from driftfield.registry import register
+
+_LEAF = 16
+
+
+@register("reconstructor")
+class SpaceTimeOptimalInterpolation(StandardisedPeer):
+    """Kriging of anomalies in space and time, by local neighbourhoods.
+
+    Arguments:
+        patterns: Gaps that it is tuned for (`driftfield.data.masks.parse_pattern`), or `own`: the gaps of other times of
+            the archive. If not given: `own` where the archive has gaps, else profiles for fields with depth, random cells
+            and clouds for surfaces.
+        nearest: Observations that speak for one leaf of the grid.
+        window: Days before and after that are used; four scales in time if not given.
+        context: Times before and after that are shown while tuning.
+        memory: Last times of the archive that are kept as observations of later dates; a date that a file has itself is
+            never taken from memory. Not for files of dates that the archive knows.
+        refit: Whether mean and spread come from training and validation once the constants are chosen.
+    """
+
+    method = "space_time_oi"
+    uses_other_times = True
+
+    def __init__(
+        self,
+        patterns: Sequence[str] | None = None,
+        nearest: int = 240,
+        window: float | None = None,
+        context: int = 5,
+        memory: int = 0,
+        refit: bool = True,
+    ) -> None:
+        for pattern in (p for p in patterns or () if p != OWN_GAPS):
+            parse_pattern(pattern)
+        if nearest < 4 or min(context, memory) < 0 or (window is not None and window < 0):
+            raise ConfigurationError(
+                f"Found nearest={nearest}, window={window}, context={context}, memory={memory}: expected at least 4 "
+                "observations and no negative time."
+            )
+        self.patterns = None if patterns is None else tuple(patterns)
+        self.nearest = nearest
+        self.window = window
+        self.context = context
+        self.memory = memory
+        self.refit = refit
+
+    # Fitting
+
+    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
+        """Learns mean and spread on training times, constants and calibration on cells hidden from fields.
+
+        A record of less than three years has no validation times that its mean could do without: there the hidden cells
+        of all its times are left out of the mean instead.
+
+        Raises:
+            DataError: the archive lacks a target or a time axis, or has nothing in it to hide.
+        """
+        self.seed = seed
+        train, validation = tuning_split(data)
+        both = np.union1d(train, validation)
+        self.short = self.is_short(data)
+        self.sd, self.constants, self.spread, self.validation_crps = {}, {}, {}, {}
+        self._learn_background(data, both if self.short else train)
+        for name in data.targets:
+            cases = self._cases(data, name, train, validation, seed)
+            if not cases:
+                raise DataError(
+                    f"Nothing of {name!r} is hidden by the patterns {self.patterns or 'of the archive'}, so no "
+                    "covariance can be tuned. Name other patterns."
+                )
+            levels = int(np.prod(self.background.domains[name].shape[:-2]))
+            found, fit = search(cases, levels=levels, periodic=self.background.periodic, most=self.nearest)
+            self.constants[name], self.spread[name] = found, fit.calibration
+            self.validation_crps[name] = fit.crps
+        times = both if self.short else fitting_times(data, refit=self.refit)
+        if not self.short:
+            self._learn_background(data, times)
+        self._learn_mean_and_sd(data, times)
+        self._keep(data, both)
+
+    def remember(self, data: TrainingData, *, before: Any) -> None:
+        """Keeps the last `memory` times of the archive before a date in place of the last ones of the fit."""
+        self._keep(data, np.flatnonzero(data.archive.dataset["time"].values < before))
+
+    def _keep(self, data: TrainingData, times: np.ndarray) -> None:
+        """Dates and anomalies of the last `memory` of some times."""
+        times = times[times.size - min(self.memory, times.size) :]
+        self.past_days = time_days(data.archive.dataset["time"])[times]
+        self.past: dict[str, np.ndarray] = {}
+        if times.size:
+            chosen = data.archive.dataset.isel(time=times)
+            self.past = {name: self._anomaly(chosen[name], name).astype(np.float32) for name in data.targets}
+
+    def _cases(self, data: TrainingData, name: str, train: np.ndarray, validation: np.ndarray, seed: int) -> list[Case]:
+        """Times of the validation split (of the whole record, where it is short) with gaps."""
+        times = np.union1d(train, validation)
+        learnt = times if self.short else train
+        sums, domain = self._sums(data, name, learnt), self.background.domains[name]
+        drawer = CaseDrawer(
+            fields=lambda index: self._fields(data, name, index),
+            sums=sums,
+            domain=domain,
+            periodic=self.background.periodic,
+            days=time_days(data.archive.dataset["time"]),
+            times=times,
+            scored=times if self.short else validation,
+            short=self.short,
+            context=self.context,
+        )
+        return drawer.draw(self.patterns or usual_gaps(sums, domain, learnt.size), seed)
+
+    # Reconstructing
+
+    def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
+        """Mean, standard deviation and conditioned draws."""
+        return {name: self._estimate(observations, name, members, seed) for name in self.background.targets}
+
+    def estimate_at(self, observations: xr.Dataset, time: int) -> dict[str, Estimate]:
+        """Mean and standard deviation of one time of the file, from the observations of all of its times; no members."""
+        return {name: self._estimate(observations, name, 0, 0, only=time) for name in self.background.targets}
+
+    def _estimate(
+        self, observations: xr.Dataset, name: str, members: int, seed: int, only: int | None = None
+    ) -> Estimate:
+        field = canonical(observations[name])
+        domain = np.broadcast_to(observed_domain(self.background, observations, name), field.shape[1:])
+        inside = np.flatnonzero(domain)
+        sd = self.sd[name].ravel()[inside]
+        places, level = places_of(self.background.domains[name], inside, sd)
+        covariance = self.constants[name].covariance
+        values, noise, days, stamps = self._observed(observations, name, inside, sd)
+        size = int(np.prod(field.shape[1:]))
+        draws, errors = self._draws(name, places, days, stamps, inside, size=size, members=members, seed=seed)
+        when, where = np.nonzero(np.isfinite(values))
+        y, r = values[when, where], noise[when, where]
+        of_members = y - draws[:, when, where] - np.sqrt(r) * errors[:, when, where]
+        innovations = np.concatenate([y[None], of_members]).T.astype(np.float32)
+        seen = Scattered(when, where, days[when], innovations, r)
+        # scales and powers as if every cell were a row
+        calibration = Calibration(self.spread[name].scale[level], self.spread[name].power)
+        prior = np.full(inside.size, np.sqrt(covariance.variance))
+        groups = leaves(covariance.embed(places, np.zeros(inside.size))[-1], _LEAF)
+        window = 4 * covariance.days if self.window is None else self.window
+        wanted = range(len(field)) if only is None else [only]
+        output = np.zeros((2 + members, len(wanted), *field.shape[1:]), dtype=np.float32)
+        for place, t in enumerate(wanted):
+            day = days[t]
+            near = seen[np.abs(seen.day - day) <= window]
+            increments, variance = solve_leaves(covariance, near, places, groups, time=t, day=day, most=self.nearest)
+            spread = np.sqrt(variance)
+            factor = calibration.apply(spread, prior) / np.maximum(spread, 1e-6)
+            factor[near.cell[near.time == t]] = 1.0
+            mean = increments[:, 0]
+            drawn = draws[:, t] + increments[:, 1:].T
+            flat = output[:, place].reshape(2 + members, -1)
+            flat[0, inside] = mean * sd
+            flat[1, inside] = spread * factor * sd
+            flat[2:, inside] = (mean + (drawn - mean) * factor) * sd
+        times = field["time"].isel(time=list(wanted))
+        season = self.background.mean(name, times) + self._daily(name, times)
+        return output[0] + season, output[1], output[2:] + season
+
+    def _observed(
+        self, observations: xr.Dataset, name: str, inside: np.ndarray, sd: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
+        """Standardised values (NaN where not seen) and error variances (time, cell), dates and their stamps.
+
+        The times of the file come first, those in memory behind them.
+        """
+        field = canonical(observations[name])
+        days, stamps = time_days(field["time"]), time_stamps(field["time"])
+        values = self._anomaly(field, name).reshape(len(field), -1)[:, inside] / sd
+        errors = stated_errors(observations, name, field.shape).reshape(len(field), -1)[:, inside]
+        noise = (errors / sd) ** 2
+        if name in self.past:
+            # a date that the file has is known from the file alone
+            older = np.array([np.abs(days - day).min(initial=np.inf) > 1e-4 for day in self.past_days])
+            past = self.past[name].reshape(older.size, -1)[older][:, inside] / sd
+            values = np.concatenate([values, past])
+            noise = np.concatenate([noise, np.zeros(past.shape)])
+            days = np.concatenate([days, self.past_days[older]])
+            stamps = stamps + [zlib.crc32(f"past {day:.4f}".encode()) for day in self.past_days[older]]
+        return values, noise, days, stamps
+
+    def _draws(
+        self,
+        name: str,
+        places: Places,
+        days: np.ndarray,
+        stamps: Sequence[int],
+        inside: np.ndarray,
+        *,
+        size: int,
+        members: int,
+        seed: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Prior draws and standard normal observation errors: (member, time, cell) each, float32; `size` cells a grid."""
+        covariance = self.constants[name].covariance
+        draws = np.zeros((members, days.size, inside.size), dtype=np.float32)
+        errors = np.zeros_like(draws)
+        for m in range(members):
+            draws[m] = covariance.draw(places, days, member_generator(seed, m, 0, f"{name} waves"))
+            for t, stamp in enumerate(stamps):
+                # for every cell of the grid, so that a member does not depend on the domain of a file
+                generator = member_generator(seed, m, stamp, name)
+                white = generator.standard_normal((2, size), dtype=np.float32)[:, inside]
+                draws[m, t] += np.float32(np.sqrt(covariance.nugget)) * white[0]
+                errors[m, t] = white[1]
+        return draws, errors
+
+    # What is kept
+
+    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
+        arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
+        arrays |= {"past_days": self.past_days} | {f"past.{name}": fields for name, fields in self.past.items()}
+        arrays |= {f"cycle.{name}": c.coefficients for name, c in self.cycle.items()}
+        # JSON has no infinity: a shape is kept as its inverse
+        constants = {name: asdict(c) | _inverse_shapes(c) for name, c in self.constants.items()}
+        powers = {name: c.power for name, c in self.spread.items()}
+        return arrays, {"constants": constants, "power": powers, "validation_crps": self.validation_crps}
+
+    def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
+        self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
+        self.past_days, self.past = arrays["past_days"], part(arrays, "past.")
+        self.cycle = {name: DailyCycle(c) for name, c in part(arrays, "cycle.").items()}
+        self.spread = {name: Calibration(scales[name], float(extra["power"][name])) for name in scales}
+        self.validation_crps = dict(extra["validation_crps"])
+        self.constants = {}
+        for name, values in extra["constants"].items():
+            kept = SpaceTimeConstants(**values)
+            self.constants[name] = replace(kept, **_inverse_shapes(kept))
+
+
+def _inverse_shapes(constants: SpaceTimeConstants) -> dict[str, float]:
+    """1 / nu of both components; its own inverse."""
+    shapes = {"shape": constants.shape, "second_shape": constants.second_shape}
+    return {key: float("inf") if nu == 0 else 1.0 / nu for key, nu in shapes.items()}

@@ -1,0 +1,54 @@
+"""Bounds of a variable, such as 0 of a concentration: no field of a reconstruction leaves them.
+
+    members                        clamped
+    mean, sd of a normal error     mean and sd of clamp(N(mean, sd^2)), in closed form
+    mean alone                     clamped
+
+What is stated of a cell that may lie on a bound is then true: the mean of what is possible moves inwards, its spread shrinks.
+"""
+
+__all__ = ["bounded", "clipped"]
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import xarray as xr
+
+from driftfield.networks.codecs.distributions import Normal, clamped_moments
+from driftfield.reconstruction.output import Estimate
+
+Bounds = Mapping[str, tuple[float, float]]
+"""(lower, upper) by variable, infinite where there is none."""
+
+
+def bounded(estimate: Estimate, lower: float, upper: float) -> Estimate:
+    """One variable of an estimate between its bounds, the moments those of a normal distribution that is clamped."""
+    mean, sd, members = estimate
+    if members is not None:
+        members = np.clip(members, lower, upper)
+    if mean is not None and sd is not None:
+        m, s = (torch.from_numpy(np.asarray(part, dtype=np.float64)) for part in (mean, sd))
+        # a cell that is known has no spread: it is clamped and nothing else
+        known = ~(s > 0)
+        first, second = clamped_moments(
+            Normal(), m, torch.where(known, 1.0, s), torch.tensor(lower), torch.tensor(upper)
+        )
+        mean = torch.where(known, m.clamp(lower, upper), first).numpy()
+        sd = torch.where(known, s, second).numpy()
+    elif mean is not None:
+        mean = np.clip(mean, lower, upper)
+    return mean, sd, members
+
+
+def clipped(result: xr.Dataset, bounds: Bounds) -> xr.Dataset:
+    """A reconstruction whose mean and members are clamped once more, after a calibration has moved them."""
+    fields = {
+        label: result[label].clip(*ends, keep_attrs=True)
+        for name, ends in bounds.items()
+        for label in (name, f"{name}_member")
+        if label in result
+    }
+    for label, field in fields.items():
+        field.encoding = result[label].encoding
+    return result.assign(fields)

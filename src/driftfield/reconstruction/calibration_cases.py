@@ -1,0 +1,261 @@
+"""The twin experiment that a calibration is fitted to: the validation split, seen as the method expects to see it.
+
+    validation times -> observe (the run's own patterns and errors) -> reconstruct, raw -> hidden cells with their truth
+
+The test split is never read. A method that was fitted once more on training *and* validation (`refit`) would be judged on what
+it knows: its twin without the validation split is fitted from the same data and calibrated in its place.
+"""
+
+__all__ = ["calibrate", "patterns_of"]
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.conventions import domain_of, held_out_of
+from driftfield.data.observing import ObservingSystem
+from driftfield.data.splits import spread_over
+from driftfield.data.twin import observe
+from driftfield.errors import ConfigurationError
+from driftfield.evaluate import ensembles
+from driftfield.evaluate.cells import cells_of, level_slice
+from driftfield.interfaces import TrainingData
+from driftfield.reconstruction.calibration import Calibration, Cells
+from driftfield.reconstruction.calibration_fit import fit_calibration
+
+log = logging.getLogger(__name__)
+
+CELLS = 800
+"""Most cells of one level that one date gives; neighbours say the same."""
+FOLDS = 4
+
+Samples = dict[str, dict[float | None, Cells]]
+Patterns = Mapping[str, Sequence[str]]
+
+
+def calibrate(
+    reconstructor: Any,
+    data: TrainingData,
+    *,
+    cases: int = 12,
+    members: int = 16,
+    seed: int = 0,
+    patterns: Patterns | None = None,
+    error: Mapping[str, float | Sequence[float]] | None = None,
+    coverage: float | None = None,
+    by_time: bool = False,
+    bias: bool = True,
+) -> Calibration:
+    """Fits a calibration to a fitted reconstructor; the reconstructor is not changed.
+
+    Arguments:
+        reconstructor: A network or a peer.
+        data: What it was fitted to.
+        cases: Validation times, evenly spaced.
+        members: Size of the ensembles; reconstruct with as many for intervals that hold what they state.
+        seed: Of masks, noise and members.
+        patterns: Per variable the patterns to choose from (`data.masks.parse_pattern`); those of the method by default.
+        error: Per variable the standard deviation of the observation error, or [low, high]; that of the method by default.
+        coverage, by_time, bias: See `calibration_fit.fit_calibration`.
+
+    Raises:
+        ConfigurationError: the method states no patterns, or gives one answer without a spread.
+        DataError: nothing was hidden, or too little for the coverage.
+    """
+    own_patterns, own_error = patterns_of(reconstructor, data)
+    observing = ObservingSystem(own_patterns | dict(patterns or {}), own_error | dict(error or {}))
+    if missing := [name for name in data.targets if name not in observing.observe]:
+        raise ConfigurationError(
+            f"{type(reconstructor).__name__} does not say how {missing[0]!r} is observed: expected a pattern. "
+            f"Pass --observe {missing[0]}=PATTERN."
+        )
+    method = _unseen(reconstructor, data)
+    validation = np.sort(np.asarray(data.validation))
+    chosen = spread_over(validation, cases)
+    alone = not getattr(method, "uses_other_times", False)
+    parts: dict[str, dict[float | None, list[Cells]]] = {name: {} for name in data.targets}
+    seen = results = None
+    if not alone:
+        seen = _observed(data, validation, observing, seed)
+        results = _together(method, seen, np.searchsorted(validation, chosen), members, seed)
+    for number, time in enumerate(chosen):
+        log.info("calibration: case %d of %d", number + 1, len(chosen))
+        if results is None or seen is None:
+            case = _observed(data, [time], observing, seed)
+            result = method.reconstruct(case, members=members, seed=seed)
+        else:
+            case = seen.isel(time=np.searchsorted(validation, [time]))
+            result = results.isel(time=[number])
+        for name, depth, cells in _hidden(data, case, result, int(time), seed):
+            parts[name].setdefault(depth, []).append(cells)
+    samples = {n: {depth: Cells.join(some) for depth, some in levels.items()} for n, levels in parts.items() if levels}
+    about = {
+        "cases": len(chosen),
+        "members": members,
+        "seed": seed,
+        "patterns": {name: list(texts) for name, texts in observing.observe.items()},
+        "scores": _before_and_after(samples, bias=bias),
+    }
+    return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about)
+
+
+def patterns_of(
+    reconstructor: Any, data: TrainingData
+) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+    """Patterns and errors of the observations that a method was made for, as far as it says so."""
+
+    def texts(spec: Any) -> list[str]:
+        return [spec] if isinstance(spec, str) else list(spec or ())
+
+    observing = getattr(reconstructor, "observing", None)
+    if observing is not None:
+        found = {name: texts(spec) for name, spec in observing.observe.items()}
+        stated = observing.error if isinstance(observing.error, Mapping) else dict.fromkeys(found, observing.error)
+        return found, dict(stated)
+    targets = texts(getattr(reconstructor, "patterns", None) or getattr(reconstructor, "pattern", None))
+    covariates = texts(getattr(reconstructor, "covariate_pattern", None))
+    found = {name: targets for name in data.targets if targets}
+    return found | {name: covariates for name in data.covariates if covariates}, {}
+
+
+def _unseen(reconstructor: Any, data: TrainingData) -> Any:
+    """The method as it was before anyone calibrated it, and without knowledge of the validation split."""
+    method = copy.copy(reconstructor)
+    method.calibration = None
+    if getattr(method, "refit", False):
+        log.info("%s has seen the validation split: fitting its twin on the training split", type(method).__name__)
+        method = type(method)(**(reconstructor._arguments() | {"refit": False}))
+        method.fit(data, seed=reconstructor.seed)
+    if (guess := getattr(method, "guess", None)) is not None and getattr(guess.peer, "refit", False):
+        method.guess = copy.copy(guess)
+        method.guess.peer = _unseen(guess.peer, data)
+        method.guess.forget()
+    return method
+
+
+def _observed(
+    data: TrainingData, times: Sequence[int] | np.ndarray, observing: ObservingSystem, seed: int
+) -> xr.Dataset:
+    """Twin observations of some dates; each date draws its pattern and its error among those that there are."""
+    archive: Any = data.archive
+    names = [name for name in (*data.targets, *data.covariates) if name in observing.observe]
+    domains = {name: archive.domain(name) for name in names}
+    cases = []
+    for time in times:
+        rng = np.random.default_rng((seed, int(time)))
+        texts = {name: observing.observe[name][int(rng.integers(len(observing.observe[name])))] for name in names}
+        errors = {name: observing.error_of(name, rng) for name in names}
+        fields = archive.dataset[names].isel(time=[int(time)])
+        cases.append(observe(fields, texts, error=errors, seed=seed, domain=domains))
+    return xr.concat(cases, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override")
+
+
+def _together(method: Any, seen: xr.Dataset, cases: np.ndarray, members: int, seed: int) -> xr.Dataset:
+    """For a method that looks at other dates: the cases, reconstructed from the observations of the whole split."""
+    if hasattr(method, "context"):
+        return method.reconstruct(seen, members=members, seed=seed, times=[int(case) for case in cases])
+    return method.reconstruct(seen, members=members, seed=seed).isel(time=cases)
+
+
+def _hidden(
+    data: TrainingData, observations: xr.Dataset, result: xr.Dataset, time: int, seed: int
+) -> list[tuple[str, float | None, Cells]]:
+    """Some of the hidden cells of one date, per variable and level."""
+    archive: Any = data.archive
+    inside, found = _validated(data, observations), []
+    for name in data.targets:
+        held_out, domain = held_out_of(observations, name), domain_of(observations, name)
+        if f"{name}_sd" not in result:
+            raise ConfigurationError(
+                f"The method gives one answer for {name!r} and no spread: there is nothing to calibrate. "
+                "Calibrate a method that draws members or states an error."
+            )
+        if held_out is None or domain is None:
+            continue
+        truth = archive.dataset[name].isel(time=[time]).load()
+        truth = truth.assign_coords({dim: result[name][dim] for dim in truth.dims})
+        depths = [float(depth) for depth in truth["depth"].values] if "depth" in truth.dims else [None]
+        for index, depth in enumerate(depths):
+            mask = cells_of(truth, domain & held_out & inside, index)
+            where = np.flatnonzero(mask)
+            if where.size > CELLS:
+                where = np.sort(np.random.default_rng((seed, time, index)).choice(where, CELLS, replace=False))
+            found.append((name, depth, _picked(truth, result, name, index, where, time)))
+    return found
+
+
+def _picked(truth: xr.DataArray, result: xr.Dataset, name: str, index: int, where: np.ndarray, time: int) -> Cells:
+    """The cells of one level at flat indices."""
+
+    def flat(array: xr.DataArray) -> np.ndarray:
+        values = level_slice(array, index).values.astype(np.float64)
+        return values.reshape(*values.shape[:-3], -1)[..., where]
+
+    ensemble = result.get(f"{name}_member")
+    return Cells(
+        truth=flat(truth),
+        mean=flat(result[name]),
+        sd=flat(result[f"{name}_sd"]),
+        time=np.full(where.size, time),
+        members=None if ensemble is None or ensemble.sizes["member"] < 2 else flat(ensemble),
+    )
+
+
+def _validated(data: TrainingData, observations: xr.Dataset) -> xr.DataArray:
+    """Cells of the validation windows (lat, lon): with a split in space the rest was learnt from."""
+    lat, lon = observations["lat"], observations["lon"]
+    inside = np.full((lat.size, lon.size), not data.validation_windows)
+    for window in data.validation_windows:
+        inside[np.ix_(np.arange(lat.size)[window.rows], window.columns(lon.size))] = True
+    return xr.DataArray(inside, dims=("lat", "lon"), coords={"lat": lat, "lon": lon})
+
+
+def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[str, dict[str, Any]]]:
+    """Scores of the raw and of the calibrated fields; each date is calibrated by a fit to the others."""
+    dates = np.unique(np.concatenate([cells.time for levels in samples.values() for cells in levels.values()]))
+    if len(dates) < 2:
+        return {}
+    raw, after = {name: [] for name in samples}, {name: [] for name in samples}  # type: ignore[var-annotated]
+    for fold in np.array_split(dates, min(FOLDS, len(dates))):
+        rest = {
+            name: {depth: cells.at(~np.isin(cells.time, fold)) for depth, cells in levels.items()}
+            for name, levels in samples.items()
+        }
+        fitted = fit_calibration(rest, bias=bias)
+        for name, levels in samples.items():
+            for (_, cells), level in zip(levels.items(), fitted.levels[name], strict=True):
+                left_out = cells.at(np.isin(cells.time, fold))
+                raw[name].append(left_out)
+                after[name].append(level(left_out))
+    return {name: {"raw": _scores(raw[name]), "calibrated": _scores(after[name])} for name in samples}
+
+
+def _scores(parts: Sequence[Cells]) -> dict[str, Any]:
+    """CRPS, spread over skill (overall and in five bins of spread) and coverage of all cells together."""
+    cells = Cells.join(parts)
+    truth, mean, sd = (xr.DataArray(a, dims="cell") for a in (cells.truth, cells.mean, cells.sd))
+    if cells.members is None:
+        given: tuple[xr.DataArray, ...] = (mean, sd, truth)
+        names = ("crps_gaussian", "spread_skill_gaussian", "coverage_gaussian", "spread_skill_bins_gaussian")
+    else:
+        given = (xr.DataArray(cells.members, dims=("member", "cell")), truth)
+        names = ("crps_fair", "spread_skill", "coverage", "spread_skill_bins")
+    crps, ratio, covered, bins = (getattr(ensembles, name)(*given) for name in names)
+    numbers = {
+        "rmse": float(np.sqrt(((mean - truth) ** 2).mean())),
+        "bias": float((mean - truth).mean()),
+        "crps": float(crps),
+        "spread_skill": float(ratio),
+        "coverage_90": float(covered),
+    }
+    listed = {"spread_skill_bins": [_finite(float(one)) for one in bins["ratio"]]}
+    return {name: _finite(value) for name, value in numbers.items()} | listed
+
+
+def _finite(value: float) -> float | None:
+    """As JSON knows it."""
+    return value if np.isfinite(value) else None

@@ -1,0 +1,213 @@
+"""A reconstruction that grows on disk date by date, needs the memory of one date, and goes on where it was killed.
+
+    OUT.zarr.partial/journal.json    what it is made of, and how many dates are finished
+    OUT.zarr.partial/draws/          batches of members of the date in the works
+    OUT.zarr.partial/store.zarr      the finished dates, one chunk per date and some members
+        -- after the last date -->   OUT.zarr, renamed (or OUT.nc, copied)
+
+Member m of a date is a function of (run, observations, seed, m, date), so it does not matter how often the work was stopped.
+"""
+
+__all__ = ["Work", "write_reconstruction"]
+
+import inspect
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import numpy as np
+import torch
+import xarray as xr
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from driftfield.data.sources import write_dataset
+from driftfield.errors import DataError, DivergenceError
+from driftfield.files import refuse_existing, replacing, swap, writing
+from driftfield.interfaces import Reconstructor
+from driftfield.reconstruction.journal import Journal, hash_dataset, partial_of
+
+CHUNK = 2**24
+"""Bytes of a chunk in the store, at most, where one field is smaller."""
+
+Progress = Callable[[int], None]
+"""Is told how many more members of a date are done."""
+
+
+@dataclass
+class Work:
+    """What is to be reconstructed, and how.
+
+    Arguments:
+        reconstructor: A fitted method.
+        observations: An observation data set, lazy where it is large.
+        members: Size of the ensemble.
+        seed: Of the members.
+        options: Further arguments of `reconstruct`, which do not change the members: `batch_size`.
+        finish: What is done to each date afterwards, such as smoothing and attributes.
+        depends_on: What the output depends on besides observations, members and seed: the run's hash, options, version.
+    """
+
+    reconstructor: Reconstructor
+    observations: xr.Dataset
+    members: int
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    finish: Callable[[xr.Dataset], xr.Dataset] = lambda part: part
+    depends_on: Mapping[str, Any] = field(default_factory=dict)
+    _whole: xr.Dataset | None = None
+
+    @property
+    def dates(self) -> int:
+        """How many there are."""
+        return int(self.observations.sizes["time"])
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """Equal for equal outputs."""
+        own = {"observations": hash_dataset(self.observations), "members": self.members, "seed": self.seed}
+        return own | dict(self.depends_on)
+
+    @property
+    def keeps_draws(self) -> bool:
+        """Whether batches of members can be kept one by one."""
+        draw = getattr(self.reconstructor, "draw", None)
+        return draw is not None and "keeper" in inspect.signature(draw).parameters
+
+    def date(self, index: int, **more: Any) -> xr.Dataset:
+        """The reconstruction of one date, as a data set with one time."""
+        options: dict[str, Any] = {"members": self.members, "seed": self.seed, **self.options, **more}
+        if not getattr(self.reconstructor, "uses_other_times", True):
+            part = self.reconstructor.reconstruct(self.observations.isel(time=[index]).load(), **options)
+        elif "times" in inspect.signature(self.reconstructor.reconstruct).parameters:
+            part = self.reconstructor.reconstruct(self.observations, **(options | {"times": [index]}))
+        else:  # a method that completes all dates together
+            if self._whole is None:
+                self._whole = self.reconstructor.reconstruct(self.observations.load(), **options)
+            part = self._whole.isel(time=[index])
+        return self.finish(part)
+
+
+class _KeptDraws:
+    """A `diffusion.Keeper` in a folder; nothing is kept where one batch is the whole ensemble."""
+
+    def __init__(self, folder: Path, members: int, progress: Progress) -> None:
+        self.folder, self.members, self.progress = folder, members, progress
+
+    def recall(self, members: Sequence[int]) -> Tensor | None:
+        try:
+            found: Tensor = load_file(self._path(members))["fields"]
+        except (OSError, SafetensorError):
+            return None
+        self.progress(len(members))
+        return found
+
+    def keep(self, members: Sequence[int], fields: Tensor) -> None:
+        if len(members) < self.members:
+            with replacing(self._path(members), overwrite=True) as temporary:
+                save_file({"fields": fields.detach().to("cpu", torch.float32).contiguous()}, temporary)
+        self.progress(len(members))
+
+    def _path(self, members: Sequence[int]) -> Path:
+        return self.folder / f"{members[0]}-{members[-1]}.safetensors"
+
+
+def write_reconstruction(
+    work: Work, out: Path, *, resume: bool = False, overwrite: bool = False, progress: Progress = lambda members: None
+) -> None:
+    """Reconstructs into `out` (.zarr or .nc) by way of `OUT.partial`; what stood at `out` stays until the end.
+
+    Arguments:
+        work: What to do.
+        out: The output.
+        resume: Go on with `OUT.partial`.
+        overwrite: Replace `out`, and start again in spite of an `OUT.partial`.
+        progress: Is told how many more members of a date are done.
+
+    Raises:
+        ExistsError: `out` is there, or an unfinished one, and may not be replaced.
+        ConfigurationError: nothing to resume, or it was begun with another run, other observations or other options.
+    """
+    partial = partial_of(out)
+    if resume:
+        journal = Journal.resume(partial, work.made_of)
+    else:
+        refuse_existing(out, overwrite=overwrite)
+        journal = Journal.begin(partial, work.made_of, overwrite=overwrite)
+    store = partial / "store.zarr"
+    if resume and journal.finished == work.dates and not store.exists() and out.exists():
+        journal.close()  # killed after the store was renamed
+        return
+    if not store.exists():
+        journal.finished = 0
+    refuse_existing(out, overwrite=overwrite)
+    progress(journal.finished * work.members)
+    try:
+        for index in range(journal.finished, work.dates):
+            _write_date(work, index, store, partial / "draws", progress)
+            journal.advance()
+            shutil.rmtree(partial / "draws", ignore_errors=True)
+    except BaseException as error:
+        begun = journal.finished > 0 or (partial / "draws").exists()
+        if not begun or isinstance(error, DataError | DivergenceError):
+            journal.close()  # nothing to go on with, or nowhere to go
+        raise
+    _deliver(store, out, overwrite=overwrite)
+    journal.close()
+
+
+def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Progress) -> None:
+    if work.keeps_draws:
+        part = work.date(index, keeper=_KeptDraws(draws / str(index), work.members, progress))
+    else:
+        part = work.date(index)
+        progress(work.members)
+    moving = part.drop_vars([*part.coords, *(n for n, a in part.data_vars.items() if "time" not in a.dims)])
+    with writing(store):
+        if index == 0:
+            _lay_out(part, work.observations, store)
+        moving.drop_encoding().to_zarr(store, region={"time": slice(index, index + 1)}, mode="r+", consolidated=False)
+
+
+def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
+    """An empty store for all dates; whatever has no time is written."""
+    dates = observations.sizes["time"]
+    template = part.drop_vars(part.data_vars).drop_encoding()
+    dated = [name for name in part.coords if "time" in part[name].dims]
+    template = template.drop_vars(dated).assign_coords({name: observations[name].load() for name in dated})
+    encoding = {}
+    for name, array in part.data_vars.items():
+        if "time" not in array.dims:
+            template[name] = array
+            continue
+        shape = tuple(dates if d == "time" else array.sizes[d] for d in array.dims)
+        chunks = _chunks(array)
+        empty = dask.array.full(shape, np.nan, dtype=array.dtype, chunks=chunks)
+        template[name] = (array.dims, empty, array.attrs)
+        encoding[name] = {"chunks": chunks}
+    template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
+
+
+def _chunks(array: xr.DataArray) -> tuple[int, ...]:
+    """One date, whole fields, and as many members as make a handsome file."""
+    cells = math.prod(n for d, n in array.sizes.items() if d not in ("member", "time"))
+    members = max(1, CHUNK // max(array.dtype.itemsize * cells, 1))
+    most = {"time": 1, "member": members}
+    return tuple(min(n, most.get(str(d), n)) for d, n in array.sizes.items())
+
+
+def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
+    """The finished store takes its place."""
+    refuse_existing(out, overwrite=overwrite)
+    if out.suffix == ".zarr":
+        for left in store.rglob("*.partial"):  # of a chunk whose writer was killed
+            left.unlink()
+        swap(store, out)
+        return
+    with xr.open_zarr(store, consolidated=False, chunks={}, decode_timedelta=False) as whole:
+        write_dataset(whole[sorted(whole.data_vars)], out, overwrite=overwrite)

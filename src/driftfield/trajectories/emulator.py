@@ -1,0 +1,279 @@
+"""Emulators: p(x_(t+1) | x_t) learnt from an archive, one time step after the other.
+
+    x_t  --encode-->  network  --draw-->  z  --decode-->  x_(t+1) = x_t + mean + std z  -->  x_(t+2)  -->  ...
+
+z is the normalised increment (`networks.codecs.IncrementCodec`); `emulators.py` has those who draw it.
+"""
+
+__all__ = ["Emulator", "load_emulator"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from driftfield.checkpoint import load_as, read_run, read_run_of, write_run
+from driftfield.data.codec import FieldCodec
+from driftfield.data.encodings import date_text
+from driftfield.diffusion.model import to_residual
+from driftfield.diffusion.noise import CellNoise
+from driftfield.errors import ConfigurationError, DivergenceError
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import TrainingData
+from driftfield.models.training_samples import Trainer, check_trainer, remaining
+from driftfield.networks.codecs import IncrementCodec
+from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.registry import build, lookup
+from driftfield.sampling.base import Noise
+from driftfield.trajectories.transitions import TransitionDataset, successors, transition_batch
+from driftfield.trajectories.whole_states import check_whole_grid, encoded_states
+
+
+class Emulator(ABC):
+    """One step of a world, learnt.
+
+    Arguments:
+        network: Class and arguments of the backbone; channels are filled in.
+        normalizer: Class and arguments of the normaliser of every variable.
+        validation_samples: Fixed pairs for validation.
+    """
+
+    method: ClassVar[str]
+    trained = True
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        normalizer: Mapping[str, Any] | None = None,
+        validation_samples: int = 256,
+    ) -> None:
+        if type(validation_samples) is not int or validation_samples < 1:
+            raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
+        self.network_spec = dict(network)
+        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
+        self.validation_samples = validation_samples
+        self.extra: dict[str, Any] = {}
+        self._codec: FieldCodec | None = None
+        self._increments: IncrementCodec | None = None
+        self.model: nn.Module | None = None
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `run.json`."""
+        return {
+            "network": self.network_spec,
+            "normalizer": self.normalizer,
+            "validation_samples": self.validation_samples,
+        }
+
+    @abstractmethod
+    def _build_model(self, network: nn.Module) -> nn.Module:
+        """The objective around the network."""
+
+    @abstractmethod
+    def step(self, batch: FieldBatch, noise: Noise) -> Tensor:
+        """x_(t+1) (batch, channel, lat, lon) of a `transition_batch`, network units; 0 outside the domain."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a forecast says about who made it."""
+        return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: TrainingData,
+        *,
+        seed: int = 0,
+        trainer: Trainer | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Trains on pairs of the training split; the best weights are chosen on pairs of the validation split.
+
+        Arguments:
+            data: Archive and splits.
+            seed: Of weights, samples and noise.
+            trainer: Fits the weights.
+            folder: Where checkpoints and logs go.
+            resume: Go on from the last checkpoint in `folder`.
+
+        Raises:
+            ConfigurationError: covariates, or windows that are not the whole grid.
+            DataError: a split without consecutive dates.
+        """
+        trainer, folder = check_trainer(self, trainer, folder)
+        if data.covariates:
+            raise ConfigurationError(f"An emulator knows no covariates, found {list(data.covariates)}. Leave them out.")
+        check_whole_grid(data, "an emulator")
+        archive: Any = data.archive
+        parts = (data.targets, (), self.normalizer, data.vector_pairs)
+        self._codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
+        states, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
+        train, checked = (successors(archive, part) for part in (data.train, data.validation))
+        self._increments = IncrementCodec.fit(states[train[1]], states[train[0]])
+        torch.manual_seed(seed)
+        self.model = self._build_model(self._build_network())
+        given: dict[str, Any] = {"codec": self._codec, "increments": self._increments, "dates": dates}
+        pairs = TransitionDataset(states, train, samples=trainer.steps * trainer.batch_size, seed=seed, **given)
+        held = TransitionDataset(states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **given)
+        fixed = held.__getitems__(range(self.validation_samples))
+
+        history = trainer.fit(
+            self.model,
+            remaining(pairs),
+            fixed,
+            folder=folder,
+            seed=seed,
+            resume=resume,
+            wrap=self.codec.grid.periodic,
+            diagnose=lambda: self._diagnose(fixed[0], seed),
+        )
+        self.extra |= {"history": history, "seed": seed}
+        self.model.eval()
+
+    def _build_network(self) -> nn.Module:
+        channels = len(self.codec.channels())
+        network: Any = build("network", self.network_spec, channels=channels, covariates=0, first_guess=True)
+        made: nn.Module = network.to(memory_format=torch.channels_last)
+        return made
+
+    def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
+        """Error of one step, in standard deviations of the increments."""
+        assert self.model is not None
+        # a trainer has moved the network
+        batch = batch.to(next(self.model.parameters()).device)
+        rows, columns = (np.arange(size) for size in batch.target.shape[-2:])
+        names = [f"{channel.variable}@{channel.level}" for channel in self.codec.channels()]
+        noise = CellNoise(seed, [0] * len(batch), range(len(batch)), names, rows, columns, batch.target.device)
+        with torch.inference_mode():
+            error = to_residual(batch, self.step(batch, noise)) - to_residual(batch, batch.target)
+        return {"validation_rmse": float(error[batch.held_out].square().mean().sqrt())}
+
+    # -- stepping ------------------------------------------------------------------------------------------------------
+
+    def roll_out(
+        self,
+        states: np.ndarray,
+        starts: Sequence[Any],
+        members: Sequence[int],
+        *,
+        steps: int,
+        seed: int = 0,
+        batch_size: int = 512,
+    ) -> np.ndarray:
+        """Goes on from complete states; a state's future depends on (seed, its start, its member) and on itself alone.
+
+        Arguments:
+            states: (case, channel, lat, lon) in network units, NaN outside the domain.
+            starts: Date of each case, datetime64 or cftime.
+            members: Member number of each case.
+            steps: How many time steps.
+            seed: Of every draw.
+            batch_size: Cases at a time; does not change them.
+
+        Returns:
+            (case, step, channel, lat, lon), network units, 0 outside the domain.
+
+        Raises:
+            DivergenceError: numbers stopped being finite; names the step.
+        """
+        parts = [slice(first, first + batch_size) for first in range(0, len(states), batch_size)]
+        walked = [self._walk(states[part], starts[part], members[part], steps, seed) for part in parts]
+        return np.concatenate(walked)
+
+    def valid_dates(self, start: Any, steps: int) -> np.ndarray:
+        """The dates of the `steps` states after `start`, of its own kind."""
+        seconds = round(self.codec.step_days * 86400)
+        if isinstance(start, np.datetime64):
+            # seconds reach further than the 584 years of nanoseconds
+            return start.astype("datetime64[s]") + np.arange(1, steps + 1) * np.timedelta64(seconds, "s")
+        return np.array([start + timedelta(seconds=seconds * lead) for lead in range(1, steps + 1)])
+
+    def _walk(
+        self, states: np.ndarray, starts: Sequence[Any], members: Sequence[int], steps: int, seed: int
+    ) -> np.ndarray:
+        rows, columns = np.arange(states.shape[-2]), np.arange(states.shape[-1])
+        names = [f"{channel.variable}@{channel.level}" for channel in self.codec.channels()]
+        origins = [date_text(start) for start in starts]
+        valid = np.stack([self.valid_dates(start, steps) for start in starts])
+        walked = np.empty((len(states), steps, *states.shape[1:]), np.float32)
+        now = states
+        for lead in range(steps):
+            batch = transition_batch(self.codec, self.increments, now, self.codec.dates(valid[:, lead]))
+            stamps = [f"{origin} + {lead + 1}" for origin in origins]
+            with torch.inference_mode():
+                walked[:, lead] = self.step(batch, CellNoise(seed, members, stamps, names, rows, columns)).numpy()
+            if not np.isfinite(walked[:, lead]).all():
+                raise DivergenceError(
+                    f"The forecast met numbers that are not finite at step {lead + 1} of {steps}. Start from states like those "
+                    "that the run was trained on, or train it longer."
+                )
+            now = np.where(batch.domain.numpy(), walked[:, lead], np.nan)
+        return walked
+
+    # -- keeping -------------------------------------------------------------------------------------------------------
+
+    @property
+    def codec(self) -> FieldCodec:
+        """Between physical and network units."""
+        if self._codec is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self._codec
+
+    @property
+    def increments(self) -> IncrementCodec:
+        """Mean and scale of the increments, network units."""
+        if self._increments is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self._increments
+
+    def save(self, folder: Path) -> None:
+        """Writes the run."""
+        description, arrays = self.codec.to_arrays()
+        arrays |= {f"increments.{name}": array for name, array in self.increments.to_arrays().items()}
+        assert self.model is not None
+        arrays |= weight_arrays(self.model)
+        write_run(folder, type(self).__name__, self._arguments(), arrays, self.extra | {"codec": description})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: no run of this class, or its weights do not fit its network.
+        """
+        run = read_run_of(cls.__name__, Path(folder))
+        loaded = cls(**run.arguments)
+        loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
+        prefix = "increments."
+        loaded._increments = IncrementCodec.from_arrays(
+            {name.removeprefix(prefix): array for name, array in run.arrays.items() if name.startswith(prefix)}
+        )
+        loaded.model = loaded._build_model(loaded._build_network())
+        restore_weights(loaded.model, run.arrays, folder)
+        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
+        loaded.model.eval()
+        return loaded
+
+
+def load_emulator(folder: Path) -> Emulator:
+    """Loads a run of any registered emulator.
+
+    Raises:
+        FileFormatError: the folder is no run.
+        ConfigurationError: it is a run of something else.
+    """
+    name = read_run(Path(folder)).class_name
+    try:
+        run_class: type[Emulator] = lookup("emulator", name)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{folder} is a run of {name}, which does not step in time. Name a run that was trained with a recipe that has "
+            "an 'emulator'."
+        ) from error
+    return load_as(run_class, folder)

@@ -1,0 +1,79 @@
+"""Who draws the increment: a diffusion model, or its deterministic peer of the same size.
+
+DiffusionEmulator        z ~ p(z | x_t)      members part also where the state does not determine its successor
+DeterministicEmulator    z = E[z | x_t]      members part only because they started apart
+"""
+
+__all__ = ["DeterministicEmulator", "DiffusionEmulator"]
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_residual
+from driftfield.fields import FieldBatch
+from driftfield.models.diffusion import diffusion_model
+from driftfield.registry import build, register
+from driftfield.sampling.base import Noise, Sampler, conditional_mean
+from driftfield.trajectories.emulator import Emulator
+
+
+@register("emulator")
+class DiffusionEmulator(Emulator):
+    """A conditional diffusion model of the increment.
+
+    Arguments:
+        network, normalizer, validation_samples: See `Emulator`.
+        diffusion: As of `DiffusionReconstructor`.
+        sampler: Class and arguments. The increment is known but for a little, so that few evaluations suffice; one more finds
+            its mean, where the walk starts.
+    """
+
+    method: ClassVar[str] = "diffusion emulator"
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        normalizer: Mapping[str, Any] | None = None,
+        validation_samples: int = 256,
+        diffusion: Mapping[str, Any] | None = None,
+        sampler: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(network, normalizer, validation_samples)
+        self.diffusion = dict(diffusion or {})
+        self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 5})
+        self.sampler: Sampler = build("sampler", self.sampler_spec)
+
+    def _arguments(self) -> dict[str, Any]:
+        return super()._arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
+
+    def _build_model(self, network: nn.Module) -> DiffusionModel:
+        return diffusion_model(network, self.diffusion)
+
+    def step(self, batch: FieldBatch, noise: Noise) -> Tensor:
+        assert isinstance(self.model, DiffusionModel)
+        denoiser = self.model.denoiser(batch, wrap=self.codec.grid.periodic)
+        z = self.sampler.sample(denoiser, noise, initial=conditional_mean(denoiser, noise(0)))
+        return from_residual(batch, torch.where(batch.domain, z, 0))
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {
+            "sampler": type(self.sampler).__name__,
+            "network_evaluations": self.sampler.evaluations + 1,
+        }
+
+
+@register("emulator")
+class DeterministicEmulator(Emulator):
+    """The same network, trained to give the mean increment at once; the arguments are those of `Emulator`."""
+
+    method: ClassVar[str] = "deterministic emulator"
+
+    def _build_model(self, network: nn.Module) -> RegressionModel:
+        return RegressionModel(network)
+
+    def step(self, batch: FieldBatch, noise: Noise) -> Tensor:
+        assert isinstance(self.model, RegressionModel)
+        return from_residual(batch, self.model(batch, wrap=self.codec.grid.periodic))

@@ -1,0 +1,331 @@
+"""Trajectories: one prior of short windows, and observations at any time that constrain the whole course.
+
+    archive --> windows of 2k+1 states --train--> D(window)          nothing is observed: a prior, and no model equations
+    D(window) --WindowedDenoiser--> D(trajectory) --guidance, y = H x + e--> members of p(trajectory | all observations)
+
+(Rozet and Louppe 2023, "Score-based data assimilation".) A member is one course in time, not a row of fields drawn date by date.
+The last state has seen the past alone, as that of a filter; the others are smoothed.
+"""
+
+__all__ = ["TrajectoryReconstructor"]
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from driftfield.checkpoint import read_run_of, write_run
+from driftfield.data.codec import FieldCodec
+from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.observed_batch import observation_batch
+from driftfield.diffusion.model import DiffusionModel
+from driftfield.diffusion.noise import CellNoise
+from driftfield.diffusion.trajectory import WindowedDenoiser
+from driftfield.errors import ConfigurationError
+from driftfield.fields import FieldBatch
+from driftfield.interfaces import Denoiser, TrainingData
+from driftfield.linalg.operators import Observed
+from driftfield.models.diffusion import diffusion_model
+from driftfield.models.training_samples import Trainer, check_trainer, remaining
+from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.reconstruction.output import assemble, domains_like
+from driftfield.registry import build, register
+from driftfield.sampling.base import Sampler, conditional_mean
+from driftfield.sampling.guidance.methods import guidance_method
+from driftfield.trajectories.courses import cells, course
+from driftfield.trajectories.state_windows import StateWindows, runs
+from driftfield.trajectories.whole_states import blank_batch, check_whole_grid, encoded_states
+
+log = logging.getLogger(__name__)
+
+
+@register("reconstructor")
+class TrajectoryReconstructor:
+    """A smoother whose prior never saw the model equations; fields with depth or without, on the whole grid or a part.
+
+    Arguments:
+        network: Class and arguments of the backbone; channels are filled in.
+        states: Length 2k+1 of a window, odd.
+        normalizer: Class and arguments of the normaliser of every variable.
+        diffusion: As of `DiffusionReconstructor`.
+        sampler: Class and arguments. New noise at every step mends what a window cannot know of states further off.
+        guidance: {method: NAME, options}: how observations enter (`sampling.guidance.methods`).
+        validation_samples: Fixed windows for validation.
+    """
+
+    method: ClassVar[str] = "trajectory"
+    trained = True
+    uses_other_times = True
+
+    def __init__(
+        self,
+        network: Mapping[str, Any],
+        states: int = 5,
+        normalizer: Mapping[str, Any] | None = None,
+        diffusion: Mapping[str, Any] | None = None,
+        sampler: Mapping[str, Any] | None = None,
+        guidance: Mapping[str, Any] | None = None,
+        validation_samples: int = 256,
+    ) -> None:
+        for name, value in (("states", states), ("validation_samples", validation_samples)):
+            if type(value) is not int or value < 1:
+                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+        if states % 2 == 0:
+            raise ConfigurationError(f"Found states={states}: expected an odd number, so that a window has a middle.")
+        self.network_spec, self.states = dict(network), states
+        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
+        self.diffusion = dict(diffusion or {})
+        self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2MSDE", "evaluations": 128})
+        self.sampler: Sampler = build("sampler", self.sampler_spec)
+        self.guidance_spec = dict(guidance or {"method": "sda", "sda_scale": 0.05})
+        if not isinstance(self.guidance_spec.get("method"), str):
+            raise ConfigurationError(
+                f"Found guidance={guidance!r}: expected a mapping with a method, such as {{method: sda}}."
+            )
+        options = {key: value for key, value in self.guidance_spec.items() if key != "method"}
+        self.guidance = guidance_method(self.guidance_spec["method"], options)
+        self.validation_samples = validation_samples
+        self.extra: dict[str, Any] = {}
+        self._codec: FieldCodec | None = None
+        self._model: DiffusionModel | None = None
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: TrainingData,
+        *,
+        seed: int = 0,
+        trainer: Trainer | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Trains on windows of the training split; the best weights are chosen on windows of the validation split.
+
+        Arguments:
+            data: Archive and splits; covariates are not looked at.
+            seed: Of weights, samples and noise.
+            trainer: Fits the weights.
+            folder: Where checkpoints and logs go.
+            resume: Go on from the last checkpoint in `folder`.
+
+        Raises:
+            ConfigurationError: windows in space, which belong to another method.
+            DataError: a split without `states` consecutive dates.
+        """
+        trainer, folder = check_trainer(self, trainer, folder)
+        archive: Any = data.archive
+        if data.covariates:
+            log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
+        check_whole_grid(data, "a prior of trajectories")
+        warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
+        self._codec = FieldCodec.fit(archive, data.train, data.targets, (), self.normalizer, data.vector_pairs)
+        fields, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
+
+        def windows(times: np.ndarray, samples: int, first_seed: int) -> StateWindows:
+            found = runs(archive, times, self.states)
+            return StateWindows(fields, found, self.codec, dates=dates, samples=samples, seed=first_seed)
+
+        train = windows(data.train, trainer.steps * trainer.batch_size, seed)
+        checked = windows(data.validation, self.validation_samples, seed + 1_000_003)
+        torch.manual_seed(seed)
+        self._model = self._build_model()
+
+        fixed = checked.__getitems__(range(self.validation_samples))
+        wrap = self._codec.grid.periodic
+        history = trainer.fit(self._model, remaining(train), fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
+        self.extra |= {"history": history, "seed": seed}
+        self._model.eval()
+
+    def _build_model(self) -> DiffusionModel:
+        channels = self.states * len(self.codec.channels())
+        network = build("network", self.network_spec, channels=channels, covariates=0)
+        return diffusion_model(network.to(memory_format=torch.channels_last), self.diffusion)
+
+    # -- reconstructing ------------------------------------------------------------------------------------------------
+
+    def reconstruct(
+        self, observations: xr.Dataset, *, members: int, seed: int = 0, batch_size: int = 512
+    ) -> xr.Dataset:
+        """Draws courses through all dates of an observation file; see `interfaces.Reconstructor`.
+
+        Arguments:
+            observations: Dates on the time steps of the run; steps that are left out are drawn too, and not returned.
+            members: Size of the ensemble.
+            seed: Of the members.
+            batch_size: Windows that the network sees at a time; does not change the members.
+
+        Raises:
+            DataError: dates between the steps of the run.
+        """
+        codec = self.codec
+        if members < 1:
+            raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        rows = codec.grid.rows(observations["lat"].values)
+        columns = codec.grid.columns(observations["lon"].values)
+        whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
+        seen = [observation_batch(codec, observations, time) for time in range(observations.sizes["time"])]
+        drawn = self.draw(
+            cells(seen, whole.numbers, len(whole)),
+            torch.cat([batch.domain for batch in seen]).any(0),
+            codec.dates(whole.dates),
+            members=range(members),
+            seed=seed,
+            rows=rows,
+            columns=columns,
+            batch_size=batch_size,
+        )
+        return self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
+
+    def assembled(self, drawn: Tensor, template: xr.Dataset, *, seed: int) -> xr.Dataset:
+        """A reconstruction data set.
+
+        Arguments:
+            drawn: (member, time, channel, lat, lon) in network units.
+            template: Gives dates, cells, attributes and, where it says so, the domain.
+            seed: Of the members.
+        """
+        codec, estimates, first = self.codec, {}, 0
+        rows = codec.grid.rows(template["lat"].values)
+        columns = codec.grid.columns(template["lon"].values)
+        fields, stamps = drawn.numpy(), template["time"].values
+        for name in codec.targets:
+            levels = len(codec.grid.levels[name])
+            part = fields[:, :, first : first + levels]
+            decoded = [codec.decode(name, part[:, t], stamps[[t]], rows, columns) for t in range(len(stamps))]
+            stacked = np.stack(decoded, axis=1)
+            estimates[name] = (None, None, stacked if "depth" in template[name].dims else stacked[:, :, 0])
+            first += levels
+        return assemble(
+            template,
+            estimates,
+            method=self.method,
+            seed=seed,
+            members=len(drawn),
+            attrs=self._provenance(),
+            domains=domains_like(codec, template, rows, columns),
+        )
+
+    def draw(
+        self,
+        observed: Observed,
+        domain: Tensor,
+        dates: np.ndarray,
+        *,
+        members: Sequence[int],
+        seed: int,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        batch_size: int = 512,
+    ) -> Tensor:
+        """(member, state, channel, lat, lon) in network units, 0 outside the domain; member m depends on (seed, m).
+
+        Arguments:
+            observed: Of fields (state channel, lat, lon), network units.
+            domain: (channel, lat, lon).
+            dates: (state, 2) fractions of the year and of the day; as many states as the trajectory has.
+            members: Their numbers.
+            seed: Of their noise.
+            rows, columns: Indices on the grid of the run.
+            batch_size: Windows at a time.
+        """
+        length, channels = len(dates), len(self.codec.channels())
+        names = [f"{c.variable}@{c.level} {state}" for state in range(length) for c in self.codec.channels()]
+        some = max(1, batch_size // (length - self.states + 1))
+        known: dict[int, Tensor] = {}
+
+        def parts(numbers: Sequence[int], stream: str) -> Iterator[tuple[Denoiser, CellNoise]]:
+            """The prior of a few trajectories at a time, and the noise of their walks."""
+            for start in range(0, len(numbers), some):
+                chosen = numbers[start : start + some]
+                noise = CellNoise(seed, chosen, [stream] * len(chosen), names, rows, columns)
+                yield self.denoiser(domain, dates, len(chosen), rows, columns), noise
+
+        def prior(count: int) -> Tensor:
+            if count not in known:
+                # streams of their own: no member is what a covariance was learned from
+                known[count] = torch.cat([self.sampler.sample(*one) for one in parts(range(count), "prior")])
+            return known[count]
+
+        drawn = []
+        with torch.no_grad():
+            for denoiser, noise in parts(list(members), "trajectory"):
+                guided = self.guidance.guide(denoiser, observed, noise(0), prior)
+                mean = conditional_mean(guided, noise(0)) if self.guidance.starts_at_posterior else None
+                z = self.guidance.sampler(self.sampler).sample(guided, noise, initial=mean)
+                drawn.append(torch.where(domain, z.view(len(z), length, channels, *z.shape[2:]), 0))
+        return torch.cat(drawn)
+
+    def denoiser(
+        self, domain: Tensor, dates: np.ndarray, members: int, rows: np.ndarray, columns: np.ndarray
+    ) -> Denoiser:
+        """The prior of whole trajectories, for a number of members drawn side by side; see `draw`."""
+        half, count = self.states // 2, len(dates) - self.states + 1
+        windows = np.tile(domain.numpy(), (members * count, self.states, 1, 1))
+        middles = np.tile(dates[half : half + count], (members, 1))
+        batch: FieldBatch = blank_batch(self.codec, windows, middles, rows, columns)
+        wrap = self.codec.grid.periodic and len(columns) == self.codec.grid.lon.size
+        return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
+
+    def _provenance(self) -> dict[str, Any]:
+        looks = self.guidance.sampler(self.sampler).evaluations + self.guidance.starts_at_posterior
+        return {
+            "run_class": type(self).__name__,
+            "recipe_hash": self.extra.get("recipe_hash", ""),
+            "sampler": type(self.sampler).__name__,
+            "guidance": self.guidance_spec["method"],
+            "network_evaluations": looks * (1 + 2 * self.guidance.products),
+            "window_states": self.states,
+        }
+
+    # -- keeping -------------------------------------------------------------------------------------------------------
+
+    @property
+    def codec(self) -> FieldCodec:
+        """Between physical and network units."""
+        if self._codec is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self._codec
+
+    @property
+    def model(self) -> DiffusionModel:
+        """The prior of a window."""
+        if self._model is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self._model
+
+    def save(self, folder: Path) -> None:
+        """Writes the run."""
+        description, arrays = self.codec.to_arrays()
+        arrays |= weight_arrays(self.model)
+        arguments = {
+            "network": self.network_spec,
+            "states": self.states,
+            "normalizer": self.normalizer,
+            "diffusion": self.diffusion,
+            "sampler": self.sampler_spec,
+            "guidance": self.guidance_spec,
+            "validation_samples": self.validation_samples,
+        }
+        write_run(folder, type(self).__name__, arguments, arrays, self.extra | {"codec": description})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: no run of this class, or its weights do not fit its network.
+        """
+        run = read_run_of(cls.__name__, Path(folder))
+        loaded = cls(**run.arguments)
+        loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
+        loaded._model = loaded._build_model()
+        restore_weights(loaded._model, run.arrays, folder)
+        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
+        loaded._model.eval()
+        return loaded

@@ -1,0 +1,259 @@
+"""A first guess in training comes from a peer that has not seen the answer; in use from the peer that has seen all."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import driftfield.runs  # noqa: F401 - registers the peers
+from driftfield.data.codec import FieldCodec
+from driftfield.data.dataset import ObservingSystem, TwinDataset
+from driftfield.data.patches import Window
+from driftfield.data.twin import observe
+from driftfield.errors import ConfigurationError
+from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.models.first_guess import FirstGuess
+from driftfield.models.first_guess_pool import first_guess_pool
+from driftfield.models.training_samples import TrainingSamples
+from driftfield.registry import build
+from driftfield.runs import load_reconstructor
+from driftfield.testing import tiny_ocean, tiny_training_data
+
+WHOLE = Window(0, 0, 8, 12)
+SYSTEM = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error": 0.05}
+
+
+def fitted(name: str, folder: Path, fields: xr.Dataset | None = None) -> Path:
+    peer = build("reconstructor", {"class": name})
+    peer.fit(tiny_training_data(fields), seed=0)
+    peer.save(folder)
+    return folder
+
+
+def dataset(fields: xr.Dataset | None = None, context: tuple[int, ...] = ()) -> TwinDataset:
+    data = tiny_training_data(fields)
+    spec = {"class": "ClimatologicalAnomaly"}
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, spec, context=context)
+    options: dict[str, Any] = {"times": data.train, "windows": [WHOLE], "samples": 9, "seed": 5}
+    return TwinDataset(data.archive, codec, ObservingSystem(**SYSTEM), **options)
+
+
+def test_a_fold_has_not_seen_its_own_times(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    data = tiny_training_data(fields)
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path)), "folds": 3}, data)
+    assert sorted(np.concatenate([times for times, _ in guess.folds]).tolist()) == sorted(data.train.tolist())
+    time = int(guess.folds[0][0][0])
+    seen = observe(fields.isel(time=[time]), SYSTEM["observe"], error=0.05, seed=0)  # type: ignore[arg-type]
+    changed = fields.copy(deep=True)
+    changed["thetao"][time] += 3.0
+    other = FirstGuess.open(
+        {"run": str(fitted("Climatology", tmp_path / "b", changed)), "folds": 3}, tiny_training_data(changed)
+    )
+    for training, same in ((time, True), (int(guess.folds[1][0][0]), False), (None, False)):
+        one, two = (g.estimate(seen, training=training)["thetao"][0] for g in (guess, other))
+        assert one is not None
+        assert two is not None
+        assert np.array_equal(one, two, equal_nan=True) == same
+
+
+def test_a_peer_without_an_error_gets_that_of_its_residuals(tmp_path: Path) -> None:
+    data = dataset()
+    guess = FirstGuess.open(
+        {"run": str(fitted("LinearInterpolation", tmp_path / "peer")), "folds": 2}, tiny_training_data()
+    )
+    pool = first_guess_pool(guess, data, 6, tmp_path / "pool")
+    hidden = pool.held_out
+    error = np.where(hidden, pool.target - pool.guess, 0)
+    rms = np.sqrt((error**2).sum(axis=(0, 2, 3)) / hidden.sum(axis=(0, 2, 3)))
+    assert guess.scale == pytest.approx(rms, rel=1e-4)
+    assert np.allclose(pool.scale, guess.scale[:, None, None])
+    again = FirstGuess.load(tmp_path / "peer", {})
+    assert np.array_equal(first_guess_pool(again, data, 6, tmp_path / "other").guess.shape, pool.guess.shape)
+
+
+def test_a_pool_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path / "peer")), "folds": 2}, tiny_training_data())
+    first = first_guess_pool(guess, dataset(context=(-1, 1)), 3, tmp_path / "pool")
+    monkeypatch.setattr(guess, "estimate", None)
+    second = first_guess_pool(guess, dataset(context=(-1, 1)), 3, tmp_path / "pool")
+    assert np.array_equal(first.guess, second.guess)
+    assert first.covariates.shape[1] == len(dataset(context=(-1, 1)).codec.given())
+
+
+def test_the_peer_is_asked_with_every_frame(tmp_path: Path) -> None:
+    """What the peer sees in training is what was drawn: values, errors, dates."""
+    data = dataset(context=(-1, 1))
+    asked: list[xr.Dataset] = []
+
+    class Recorder(FirstGuess):
+        def estimate(self, observations: xr.Dataset, **options: Any) -> Any:
+            asked.append(observations)
+            return super().estimate(observations, **options)
+
+    peer = load_reconstructor(fitted("Climatology", tmp_path / "peer"))
+    pool = first_guess_pool(Recorder(peer, folds=[(data.times, peer)]), data, 2, tmp_path / "pool")  # type: ignore[arg-type]
+    for number, seen in enumerate(asked):
+        time = int(pool.time[number])
+        now = list(seen["time"].values).index(data.stamps[time])
+        rows, columns = np.arange(8), np.arange(12)
+        found = data.codec.encode("thetao", seen["thetao"].values[[now]], data.stamps[[time]], rows, columns)[0]
+        assert np.allclose(np.nan_to_num(found), pool.observations[number], atol=1e-4)
+        assert np.array_equal(np.isfinite(found), pool.observed[number])
+        for stamp in seen["time"].values:
+            assert stamp in data.stamps[data.times]
+
+
+def test_a_peer_that_cannot_leave_out_needs_folds(tmp_path: Path) -> None:
+    run = str(fitted("Climatology", tmp_path))
+    with pytest.raises(ConfigurationError, match="folds: 5"):
+        FirstGuess.open({"run": run}, tiny_training_data())
+    with pytest.raises(ConfigurationError, match="folds=1"):
+        FirstGuess.open({"run": run, "folds": 1}, tiny_training_data())
+
+
+@pytest.mark.parametrize("peer", ["LinearInterpolation", "OptimalInterpolation"])
+def test_residuals_covariates_and_context_together(tmp_path: Path, peer: str) -> None:
+    training = pytest.importorskip("driftfield.training")
+    spec: dict[str, Any] = {"run": str(fitted(peer, tmp_path / "peer")), "pool": 4}
+    if peer == "LinearInterpolation":
+        spec["folds"] = 2
+    model = DiffusionReconstructor(
+        network={"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1]},
+        observing=SYSTEM,
+        first_guess=spec,
+        context=[-1, 1],
+        validation_samples=2,
+        sampler={"class": "DPMSolverPP2M", "evaluations": 2},
+    )
+    trainer = training.LightningTrainer(steps=2, batch_size=2, validate_every=2, loggers=[])
+    model.fit(tiny_training_data(), trainer=trainer, folder=tmp_path / "run")
+    model.save(tmp_path / "run")
+    seen = observe(tiny_ocean(), SYSTEM["observe"], error=0.05, seed=3).isel(time=slice(0, 3))  # type: ignore[arg-type]
+    found = model.reconstruct(seen, members=2)
+    again = load_reconstructor(tmp_path / "run").reconstruct(seen, members=2)
+    assert np.allclose(found["thetao_member"], again["thetao_member"], equal_nan=True, atol=1e-4)
+    assert bool(np.isfinite(found["thetao"]).any())
+
+
+def test_bounds_of_a_pool_are_those_of_its_fields(tmp_path: Path) -> None:
+    data = replace(tiny_training_data(), bounds={"thetao": (-2.0, 40.0)})
+    spec = {"class": "ClimatologicalAnomaly"}
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, spec, bounds=data.bounds)
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path / "peer")), "folds": 2}, data)
+    drawn = {}
+    for name, augment in {"plain": {}, "mix": {"mix": True}, "out_of_fold": {"out_of_fold": True}}.items():
+        samples = TrainingSamples(
+            data, codec, ObservingSystem(**SYSTEM), augment=augment, guess=guess, pool=3, folder=tmp_path / name, seed=0
+        )  # type: ignore[arg-type]
+        drawn[name] = samples.training(4)(0)[0]
+        assert samples.validation(2, 2)[0].upper is not None
+    assert drawn["mix"].upper is None  # a mix of two fields has no bounds
+    plain, scaled = drawn["plain"].upper, drawn["out_of_fold"].upper
+    assert plain is not None
+    assert scaled is not None
+    sea = drawn["plain"].domain & (drawn["plain"].target.abs() > 0.1)
+    factor = (drawn["out_of_fold"].target / drawn["plain"].target)[sea]
+    assert float(factor.min()) > 1.01
+    np.testing.assert_allclose((scaled / plain)[sea], factor, rtol=1e-3)
+
+
+def test_symmetries_are_refused_that_a_pool_does_not_have(tmp_path: Path) -> None:
+    class Never:
+        steps, batch_size = 1, 1
+
+        def fit(self, *_: Any, **__: Any) -> list[dict[str, float]]:
+            raise AssertionError("it must not come this far")
+
+    network = {"class": "ResidualUNet", "widths": [4], "depths": [1], "condition_depths": [1]}
+    spec = {"network": network, "observing": SYSTEM, "first_guess": {"run": str(tmp_path / "none")}}
+    model = DiffusionReconstructor(**spec, augment={"symmetries": {"flip_longitude": True}})
+    with pytest.raises(ConfigurationError, match=r"first_guess together with augment\.symmetries"):
+        model.fit(tiny_training_data(), trainer=Never(), folder=tmp_path)
+
+
+def test_a_pool_says_where_the_noisy_field_exists(tmp_path: Path) -> None:
+    data = dataset()
+    data.observing = ObservingSystem(**SYSTEM, visible={"thetao": ["clouds:0.5"]})
+    guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path / "peer")), "folds": 2}, tiny_training_data())
+    pool = first_guess_pool(guess, data, 3, tmp_path / "pool")
+    again = first_guess_pool(guess, data, 3, tmp_path / "pool")
+    assert pool.visible is not None
+    assert again.visible is not None
+    np.testing.assert_array_equal(again.visible, pool.visible)
+    assert not (pool.visible & ~(pool.observed | pool.held_out)).any()
+    assert 0 < pool.visible.mean() < (pool.observed | pool.held_out).mean()
+    options: dict[str, Any] = {"times": data.times, "windows": [Window(2, 3, 4, 6)], "samples": 5, "seed": 1}
+    sample = TwinDataset(data.archive, data.codec, data.observing, **options, pool=pool)[0]
+    assert sample.visible is not None
+    assert any(np.array_equal(sample.visible[0], one[:, 2:6, 3:9]) for one in pool.visible)
+
+
+def test_a_memory_ends_before_the_observations(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    peer = {"class": "SpaceTimeOptimalInterpolation", "memory": 3, "patterns": ["profiles:0.6"], "nearest": 20}
+    fitted_once = build("reconstructor", peer)
+    fitted_once.fit(tiny_training_data(fields), seed=0)
+    fitted_once.save(tmp_path)
+    seen = observe(fields[["thetao"]].isel(time=[6]), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+
+    def mean(changed: slice) -> np.ndarray:
+        other = fields.copy(deep=True)
+        other["thetao"][changed] += 0.3 * np.random.default_rng(1).standard_normal(other["thetao"][changed].shape)
+        guess, data = FirstGuess.load(tmp_path, {}), tiny_training_data(other)
+        guess.data, guess.folds = data, [(data.train, guess.peer)]
+        found = guess.estimate(seen, training=6, only=0)["thetao"][0]
+        assert found is not None
+        return found
+
+    before = mean(slice(0, 0))
+    np.testing.assert_array_equal(mean(slice(6, None)), before)
+    assert np.nanmax(np.abs(mean(slice(3, 6)) - before)) > 0.01
+    np.testing.assert_array_equal(mean(slice(0, 3)), before)
+
+
+def test_one_time_of_an_estimate_is_that_of_all(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    peer: Any = build(
+        "reconstructor", {"class": "SpaceTimeOptimalInterpolation", "patterns": ["profiles:0.6"], "nearest": 20}
+    )
+    peer.fit(tiny_training_data(fields), seed=0)
+    seen = observe(fields[["thetao"]].isel(time=slice(4, 8)), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+    every, one = peer.estimate(seen, members=1, seed=0)["thetao"], peer.estimate_at(seen, 2)["thetao"]
+    for k in (0, 1):
+        np.testing.assert_allclose(one[k][0], every[k][2], rtol=1e-5, atol=1e-6)
+
+
+def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    data = tiny_training_data(fields)
+    peer: Any = build(
+        "reconstructor", {"class": "SpaceTimeOptimalInterpolation", "patterns": ["profiles:0.6"], "nearest": 20}
+    )
+    peer.fit(data, seed=0)
+    peer.save(tmp_path)
+    assert peer.is_short(data)
+    seen = observe(fields[["thetao"]].isel(time=[3]), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+    every = np.union1d(data.train, data.validation)
+    changed = fields.copy(deep=True)
+    changed["thetao"][3] += 3.0
+
+    def mean(peer: Any) -> np.ndarray:
+        found: np.ndarray = peer.estimate_at(seen, 0)["thetao"][0]
+        return found
+
+    np.testing.assert_allclose(mean(peer.refitted(data, every)), mean(peer), rtol=1e-5)
+    guesses = [
+        FirstGuess.open({"run": str(tmp_path), "folds": every.size}, tiny_training_data(f)) for f in (fields, changed)
+    ]
+    assert [times.tolist() for times, _ in guesses[0].folds] == [[time] for time in every]
+    one, two, other = (
+        g.estimate(seen, training=t)["thetao"][0] for g, t in ((guesses[0], 3), (guesses[1], 3), (guesses[1], 4))
+    )
+    assert one is not None
+    assert other is not None
+    np.testing.assert_array_equal(one, two)
+    assert np.nanmax(np.abs(other - one)) > 0.05
