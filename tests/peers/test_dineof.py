@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from driftfield.peers.gappy_field import fill_gaps
 from gaussian_ocean import TinyArchive, profiles, tiny_ocean
 
 from driftfield.data.masks import reference_mask
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.transplant import hide, transplant_clouds
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError
 from driftfield.gaussian.eof_error import EofError, amplitudes, calibrate
 from driftfield.gaussian.gappy_svd import DineofResult, diffusion_filter, dineof
 from driftfield.gaussian.tuning import gaussian_crps
@@ -140,27 +139,6 @@ def test_with_all_data_the_modes_differ_by_less_than_a_percent(original: Origina
 
 
 # -- one field ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_field_is_filled_inside_its_domain_and_land_has_no_say() -> None:
-    field = tiny_ocean(4, 24).dataset["thetao"]
-    rng = np.random.default_rng(0)
-    gappy = field.where(rng.random(field.shape) > 0.4)
-    domain = field.notnull().any("time")
-    filled, result = fill_gaps(gappy.transpose("lat", "time", "lon", "depth"), domain=domain, filter_strength=10.0)
-    assert filled.dims == ("time", "lat", "lon", "depth")
-    filled = filled.transpose(*field.dims)
-    np.testing.assert_array_equal(np.isfinite(filled.values), np.broadcast_to(domain.values, field.shape))
-    np.testing.assert_array_equal(filled.where(gappy.notnull()).values, gappy.values)
-    hidden = gappy.isnull() & field.notnull()
-    assert float(((filled - field).where(hidden) ** 2).mean()) < 0.3 * float(field.where(hidden).var())
-    spoiled, _ = fill_gaps(
-        gappy.where(domain, 1e4).transpose("lat", "time", "lon", "depth"), domain=domain, filter_strength=10.0
-    )
-    xr.testing.assert_identical(spoiled.transpose(*field.dims), filled)
-    assert result.filled.shape == (int(domain.sum()), 24)
-    with pytest.raises(DataError, match="needs a time axis"):
-        fill_gaps(gappy.isel(time=0))
 
 
 # -- the error ---------------------------------------------------------------------------------------------------------
