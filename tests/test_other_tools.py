@@ -14,6 +14,8 @@ import yaml
 
 from driftfield.cli import main
 from driftfield.data.sources import open_fields, write_dataset
+from driftfield.errors import DataError
+from driftfield.reconstruction.member_files import write_members
 from driftfield.testing import tiny_ocean
 
 Complaints = Callable[[Path], dict[str, list[str]]]
@@ -55,6 +57,7 @@ LEARNT = (
     "calibrate peer --conformal 0.9 --members 4 --cases 4 --observe thetao=random:0.5 --observe sst=random:0.5",
     "reconstruct peer seen.nc --members 3 --quantiles 0.25,0.5,0.75 --out fields.nc",
     "reconstruct peer seen.nc --members 3 --raw --smooth 1 --out smooth.nc",
+    "members fields.nc --out members",
 )
 DRAWN = (
     "train prior.yaml --out prior",
@@ -65,7 +68,7 @@ DRAWN = (
 )
 FILES = {
     "worlds": ("ocean.nc", "circle.nc", "seen.nc"),
-    "learnt": ("fields.nc", "smooth.nc"),
+    "learnt": ("fields.nc", "smooth.nc", "members/member_002.nc"),
     "drawn": ("drawn.nc", "posterior.nc", "forecast.nc"),
 }
 
@@ -121,6 +124,22 @@ def test_cdo_reads_every_variable_of_four_dimensions(folder: Path, name: str, cd
     # no order of five dimensions is read: `driftfield members` writes them one by one
     assert set(re.findall(r"skipped variable (\w+)", said)) == five
     assert not re.search("Time must be the first dimension", said)
+
+
+def test_a_file_per_member_is_an_ensemble_for_cdo(folder: Path, cdo: Callable[..., str], tmp_path: Path) -> None:
+    files = sorted((folder / "members").iterdir())
+    assert [file.name for file in files] == ["member_000.nc", "member_001.nc", "member_002.nc"]
+    assert "skipped" not in cdo("ensmean", *files, tmp_path / "mean.nc")
+    with xr.open_dataset(tmp_path / "mean.nc") as mean, xr.open_dataset(folder / "fields.nc") as fields:
+        for name in ("thetao", "sst"):
+            expected = fields[f"{name}_member"].mean("member", skipna=False)
+            np.testing.assert_allclose(mean[name].values, expected.transpose("time", ...).values, atol=1e-5)
+
+
+def test_members_are_there_or_it_says_so(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no members"):
+        write_members(open_fields(folder / "seen.nc"), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_time_comes_first_in_a_file_and_members_in_the_program(folder: Path) -> None:
