@@ -146,7 +146,9 @@ def _gridded(dataset: xr.Dataset) -> list[str]:
 def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     """Compressed fields in chunks, no fill value where a coordinate is complete."""
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
-    found = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
+    found: dict[str, dict[str, Any]] = {
+        str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
+    }
     for name in _gridded(dataset):
         found[name] |= {"chunksizes": chunks_of(dataset[name])}
     return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}
