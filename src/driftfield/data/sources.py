@@ -19,7 +19,7 @@ __all__ = [
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,32 @@ class GriddedArchive:
         domains: Where each variable exists: boolean ([depth,] lat, lon).
         periodic: Whether longitude wraps.
         seen: Where the values were measured (time, [depth,] lat, lon), by variable, if gaps were filled in by a model.
+        cells: Of a part of an archive, the cells that it may know: boolean (lat, lon). A gap elsewhere is none.
     """
 
     dataset: xr.Dataset
     domains: dict[str, xr.DataArray]
     periodic: bool
     seen: dict[str, xr.DataArray] = field(default_factory=dict)
+    cells: xr.DataArray | None = None
+
+    def only(self, times: np.ndarray, cells: np.ndarray | None = None) -> "GriddedArchive":
+        """The same grid, dates and domains, with NaN at all other times and cells: what is not to be learnt from.
+
+        Arguments:
+            times: Time indices that stay.
+            cells: Cells that stay, boolean (lat, lon); None for all.
+        """
+        stays = np.zeros(self.times.size, dtype=bool)
+        stays[times] = True
+        if cells is None and stays.all():
+            return self
+        mask = xr.DataArray(stays, dims="time")
+        inside = None if cells is None else xr.DataArray(cells, dims=("lat", "lon"))
+        order = {str(name): field.dims for name, field in self.dataset.items()}
+        kept = self.dataset.where(mask if inside is None else mask & inside)
+        kept = kept.assign({name: kept[name].transpose(*dims) for name, dims in order.items()})
+        return replace(self, dataset=kept, cells=inside)
 
     @property
     def variables(self) -> tuple[str, ...]:
