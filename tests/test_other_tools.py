@@ -98,7 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_compliance_checker_finds_no_error(folder: Path, name: str, cf_complaints: Complaints) -> None:
     found = cf_complaints(folder / name)
     assert not found["errors"]
-    # CF would rather have members left of the time, which CDO cannot read (decision 0016); and the checker looks for the
+    # CF would rather have members left of the time, which CDO cannot read (decision 0017); and the checker looks for the
     # dimension that a mean is taken over in the mean itself, where it cannot be any more
     known = ("dimensions are not in the recommended order", "cell_methods name component member does not match")
     assert not [text for text in found["warnings"] if not any(part in text for part in known)]
