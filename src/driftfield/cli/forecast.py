@@ -14,11 +14,10 @@ from driftfield.cli.shared import (
     check_output,
     find_run,
     read_errors,
-    read_sampler,
     register,
+    use_sampler,
     whole,
 )
-from driftfield.errors import ConfigurationError
 
 
 @app.command()
@@ -49,10 +48,7 @@ def forecast(
         whole(value, option, least=lowest)
     register()
     emulator: Any = load_emulator(find_run(run))
-    if sampler:
-        if not hasattr(emulator, "sampler"):
-            raise ConfigurationError(f"{type(emulator).__name__} draws no samples: leave out --sampler.")
-        emulator.sampler = read_sampler(sampler)
+    use_sampler(emulator, sampler)
     found = run_forecast(
         emulator,
         open_fields(initial),

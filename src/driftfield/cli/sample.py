@@ -13,8 +13,8 @@ from driftfield.cli.shared import (
     app,
     check_output,
     find_run,
-    read_sampler,
     register,
+    use_sampler,
     whole,
 )
 from driftfield.errors import ConfigurationError, DataError
@@ -71,10 +71,7 @@ def sample(
         )
     register()
     reconstructor: Any = load_reconstructor(find_run(run))
-    if sampler:
-        if not hasattr(reconstructor, "sampler"):
-            raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
-        reconstructor.sampler = read_sampler(sampler)
+    use_sampler(reconstructor, sampler)
     given: dict[str, Any] = {"members": members, "seed": seed, "batch_size": batch_size}
     courses = isinstance(reconstructor, TrajectoryReconstructor)
     if states is not None and not courses:
