@@ -12,9 +12,7 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     open_observations,
-    register,
     use_sampler,
     whole,
 )
@@ -38,12 +36,11 @@ def diagnose(
     from driftfield.data.sources import open_fields
     from driftfield.models.diagnostics import check_diagnosable
     from driftfield.models.diagnostics import diagnose as look
-    from driftfield.runs import load_reconstructor
+    from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite, suffixes=())
     whole(members, "--members", least=2)
     whole(seed, "--seed", least=0)
-    register()
     folder = find_run(run)
     method = load_reconstructor(folder)
     check_diagnosable(method)

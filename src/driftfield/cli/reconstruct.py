@@ -15,10 +15,8 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     open_observations,
     read_sampler,
-    register,
     whole,
 )
 from driftfield.errors import ConfigurationError
@@ -62,7 +60,7 @@ def reconstruct(
     from driftfield.checkpoint import hash_run
     from driftfield.reconstruction.settings import Settings, check_ability, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction
-    from driftfield.runs import load_reconstructor
+    from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite or resume)
     if not 0 <= smooth < float("inf"):
@@ -72,7 +70,6 @@ def reconstruct(
         if value is not None:
             whole(value, option, least=least)
     levels = _levels(quantiles, members) if quantiles else ()
-    register()
     folder = find_run(run)
     method = load_reconstructor(folder)
     asked = Settings(read_sampler(sampler) if sampler else None, precision, replacement, device, raw)
