@@ -16,8 +16,8 @@ from driftfield.cli import main
 from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
-from driftfield.evaluate.ensembles import spread_skill_bins
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.scores.ensembles import spread_skill_bins
 from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers.climatology import Climatology

@@ -20,8 +20,8 @@ from driftfield.data.observing import ObservingSystem
 from driftfield.data.splits import spread_over
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
-from driftfield.evaluate import ensembles
 from driftfield.evaluate.cells import cells_of, level_slice
+from driftfield.evaluate.scores import ensembles
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.reconstruction.calibration import Calibration, Cells
 from driftfield.reconstruction.calibration_fit import fit_calibration
