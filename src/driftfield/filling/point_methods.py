@@ -1,10 +1,10 @@
 """The methods that a map of scattered values is chosen from; each fits what was seen and answers at any place and day.
 
-    box mean             the mean of a level
-    month mean           the mean of a level in the calendar month of the year, else of that month in other years
-    climatology          regression on season and position, shrunk (`gaussian/seasonal_regression.py`)
-    regression           the same with a trend
-    interpolation ...    a regression, and kriging of what it leaves (`gaussian/point_likelihood.py`, `point_kriging.py`)
+    box-mean       the mean of a level
+    month-mean     the mean of a level in the calendar month of the year, else of that month in other years
+    climatology    regression on season and position, shrunk (`gaussian/seasonal_regression.py`)
+    regression     the same with a trend
+    kriging-...    a regression, and kriging of what it leaves (`gaussian/point_likelihood.py`, `point_kriging.py`)
 
 A method's spread is that of a value at a point: what the map does not resolve is in it.
 """
@@ -14,6 +14,7 @@ __all__ = ["METHODS", "FittedMethod", "PointMethod"]
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,8 +24,6 @@ from driftfield.gaussian.point_kriging import krige_smoothly
 from driftfield.gaussian.point_likelihood import PointSample, Stated, fit_covariance, independent_blocks
 from driftfield.gaussian.seasonal_regression import SeasonalBasis, SeasonalRegression
 from driftfield.gaussian.space_time_covariance import Places, SpaceTimeCovariance
-
-_DAYS_APART = 0.1
 
 
 class FittedMethod(ABC):
@@ -38,6 +37,14 @@ class FittedMethod(ABC):
     def without(self, kept: PointValues) -> "FittedMethod":
         """The same constants, but the values of a fold left out; `kept` are the others."""
 
+    def with_members(
+        self, places: Places, days: np.ndarray, *, members: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean, standard deviation and draws (member, n); what a mean leaves has no structure that it knows."""
+        mean, sd = self.at(places, days)
+        noise = [_white(seed, m, days).standard_normal(len(places)) for m in range(members)]
+        return mean, sd, mean + sd * np.reshape(noise, (members, len(places)))
+
     def describe(self) -> str:
         """The constants, in words."""
         return ""
@@ -46,7 +53,9 @@ class FittedMethod(ABC):
 class PointMethod(ABC):
     """One way to make a map."""
 
-    name: str
+    name: ClassVar[str]
+    interpolates: ClassVar[bool] = False
+    """Whether a value nearby changes the map more than one far away."""
 
     @abstractmethod
     def fit(self, values: PointValues, stated: Stated) -> FittedMethod:
@@ -80,7 +89,7 @@ class _Means(FittedMethod):
 class BoxMean(PointMethod):
     """The mean of a level, over all."""
 
-    name = "box mean"
+    name = "box-mean"
     monthly = False
 
     def fit(self, values: PointValues, stated: Stated) -> FittedMethod:
@@ -90,7 +99,7 @@ class BoxMean(PointMethod):
 class MonthMean(BoxMean):
     """The mean of a level in a month."""
 
-    name = "month mean"
+    name = "month-mean"
     monthly = True
 
 
@@ -177,17 +186,16 @@ class _Interpolation(FittedMethod):
         self, sample: PointSample, places: Places, days: np.ndarray, members: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Prior draws, with their white part: (n, member) of the values and of the targets."""
-        of_values, of_targets = np.zeros((len(sample), members)), np.zeros((len(places), members))
+        n = len(sample)
+        of_values, of_targets = np.zeros((n, members)), np.zeros((len(places), members))
+        where = Places(*(np.concatenate([getattr(p, a) for p in (sample.places, places)]) for a in _AXES))
+        when = np.concatenate([sample.days, days])
         for m in range(members):
             waves, white = (np.random.default_rng(np.random.SeedSequence([seed, m, part])) for part in (0, 1))
-            both = self.covariance.draw_at(
-                Places(*(np.concatenate([getattr(p, a) for p in (sample.places, places)]) for a in _AXES)),
-                np.concatenate([sample.days, days]),
-                waves,
-            )
-            noise = white.standard_normal(len(both))
-            of_values[:, m] = both[: len(sample)] + np.sqrt(self.covariance.nugget + sample.noise) * noise[: len(sample)]
-            of_targets[:, m] = both[len(sample) :] + np.sqrt(self.covariance.nugget) * noise[len(sample) :]
+            both = self.covariance.draw_at(where, when, waves)
+            of_values[:, m] = both[:n] + np.sqrt(self.covariance.nugget + sample.noise) * white.standard_normal(n)
+            fresh = _white(seed, m, days).standard_normal(len(places))
+            of_targets[:, m] = both[n:] + np.sqrt(self.covariance.nugget) * fresh
         return of_values, of_targets
 
 
@@ -197,8 +205,9 @@ _AXES = ("lat", "lon", "depth", "likeness")
 class Interpolation(PointMethod):
     """Kriging of what a regression leaves, of one smoothness."""
 
-    name = "interpolation, rough"
-    shapes: Sequence[float] = (0.5,)
+    name = "kriging-rough"
+    interpolates = True
+    shapes: ClassVar[Sequence[float]] = (0.5,)
 
     def fit(self, values: PointValues, stated: Stated) -> FittedMethod:
         regression = _regressed(values, _basis(values, trend=True))
@@ -218,14 +227,14 @@ class Interpolation(PointMethod):
 class SmoothInterpolation(Interpolation):
     """The same with a field that has a slope everywhere."""
 
-    name = "interpolation, smooth"
+    name = "kriging-smooth"
     shapes = (1.5,)
 
 
 class TwoScaleInterpolation(Interpolation):
     """A wide and slow part, and a fine and fast one."""
 
-    name = "interpolation, two scales"
+    name = "kriging-two-scales"
     shapes = (0.5, 0.5)
 
 
@@ -330,3 +339,8 @@ def _means(key: np.ndarray, value: np.ndarray, wanted: np.ndarray, otherwise: np
     mean = np.bincount(inverse, value) / np.bincount(inverse)
     place = np.clip(np.searchsorted(keys, wanted), 0, keys.size - 1)
     return np.where(keys[place] == wanted, mean[place], otherwise)
+
+
+def _white(seed: int, member: int, days: np.ndarray) -> np.random.Generator:
+    """Of what is new at every date; the same for the same one."""
+    return np.random.default_rng(np.random.SeedSequence([seed, member, 2, int(abs(float(days.flat[0])) * 1440)]))

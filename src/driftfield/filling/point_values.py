@@ -4,7 +4,7 @@ A profile is left out whole, since its values say much of each other; where ther
 pieces of what was seen are left out instead.
 """
 
-__all__ = ["PointValues", "folds_of"]
+__all__ = ["PointValues", "folds_of", "month_of"]
 
 from dataclasses import dataclass, field
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from driftfield.errors import ConfigurationError
 from driftfield.gaussian.covariance import EARTH_RADIUS
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Component, Places, SpaceTimeCovariance
@@ -54,12 +55,24 @@ class Stated:
     Arguments:
         length: Km, of the widest component.
         days: Its scale in time.
-        noise: Variance of what the map does not resolve, of standardised values.
+        noise: Variance of what the map does not resolve, in the units of the values squared.
     """
 
     length: float | None = None
     days: float | None = None
     noise: float | None = None
+
+    @classmethod
+    def checked(cls, length_km: float | None, days: float | None, noise: float | None) -> "Stated":
+        """From what a user says; the noise as a standard deviation in the units of the values.
+
+        Raises:
+            ConfigurationError: a number that cannot be.
+        """
+        for value, what in ((length_km, "length"), (days, "time scale"), (noise, "noise")):
+            if value is not None and not (0 < value < np.inf or (what == "noise" and value == 0)):
+                raise ConfigurationError(f"Found the {what} {value:g}: expected a number above 0.")
+        return cls(length_km, days, None if noise is None else noise**2)
 
 
 def independent_blocks(sample: PointSample, length: float, days: float, size: int = _BLOCK) -> list[np.ndarray]:
@@ -141,9 +154,13 @@ class _Problem:
         xyz = unit[:, :3][index] * EARTH_RADIUS
         sphere = torch.from_numpy(((xyz[:, :, None] - xyz[:, None]) ** 2).sum(-1))
         y = torch.from_numpy(np.where(real, values[index], 0.0))
+        north, east, level, time = squares
         return cls(
-            sphere,
-            *squares,
+            sphere=sphere,
+            north=north,
+            east=east,
+            level=level,
+            time=time,
             values=y,
             noise=torch.from_numpy(sample.noise[index]),
             real=torch.from_numpy(real),
