@@ -177,7 +177,8 @@ def map(
         seed: Of what is left out and of the members.
 
     Returns:
-        `<variable>`, `<variable>_sd` and, if asked for, `<variable>_member`; the attribute `driftfield_tried` says what was tried.
+        `<variable>`, `<variable>_sd` and, if asked for, `<variable>_member`; the attribute `driftfield_tried` says
+        what was tried.
     """
     from driftfield.filling.map_grid import MapGrid
     from driftfield.filling.points import map_points
