@@ -26,7 +26,7 @@ import xarray as xr
 
 from driftfield.checkpoint import read_run
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.models.training_samples import Trainer, check_trainer
 from driftfield.registry import build, lookup, register
@@ -58,8 +58,7 @@ class ExpectationMaximisation:
         error: float | Mapping[str, float] = 0.0,
     ) -> None:
         for name, value in (("rounds", rounds), ("members", members)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, value)
         self.spec, self.rounds, self.members, self.error = dict(reconstructor), rounds, members, error
         self.start = dict(start or {"class": "ProbabilisticPCA"})
         # a wrong key is found before hours of work, not after

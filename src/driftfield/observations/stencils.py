@@ -15,11 +15,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from driftfield.data.encodings import encode_position
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError
 from driftfield.linalg.operators import SparseOperator
 from driftfield.observations.grid import Places, StateGrid, along_axis, around_axis
 
-EARTH_RADIUS_KM = 6371.0
 SURFACE = 10.0
 """Metres: a surface field is seen by what lies above this depth."""
 

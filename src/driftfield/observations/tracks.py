@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from driftfield.data.encodings import encode_position
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.observations.table import ObservationTable
 
-EARTH_RADIUS_KM = 6371.0
 KM_PER_METRE = 0.1
 
 

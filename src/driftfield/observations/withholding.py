@@ -13,10 +13,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from driftfield.data.encodings import encode_position
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.observations.table import ObservationTable
-
-EARTH_RADIUS_KM = 6371.0
 
 
 @dataclass(frozen=True)
