@@ -36,7 +36,7 @@ TRAINED: dict[str, dict[str, Any]] = {
         },
         "rounds": 1,
         "members": 1,
-        "start": {"class": "ProbabilisticPCA", "rank": 3, "iterations": 3},
+        "start": {"class": "Climatology"},
     },
     "EnsembleKalman": {"dynamics": {"class": "Standstill"}, "members": 8},
 }

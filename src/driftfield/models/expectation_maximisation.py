@@ -1,6 +1,6 @@
 """A diffusion model of complete fields from fields with gaps, by expectation-maximisation.
 
-    start   a Gaussian of low rank, or any fitted method               (ProbabilisticPCA by default)
+    start   any fitted method                                (SpaceTimeOptimalInterpolation by default)
     E       fill the gaps of every training field with draws from p(field | what was seen of it) of the present model
     M       train on the filled fields as if they were the truth, from the weights of the round before
 
@@ -60,7 +60,7 @@ class ExpectationMaximisation:
         for name, value in (("rounds", rounds), ("members", members)):
             whole_number(name, value)
         self.spec, self.rounds, self.members, self.error = dict(reconstructor), rounds, members, error
-        self.start = dict(start or {"class": "ProbabilisticPCA"})
+        self.start = dict(start or {"class": "SpaceTimeOptimalInterpolation"})
         # a wrong key is found before hours of work, not after
         self.inner: Any = build("reconstructor", self.spec)
         if not getattr(self.inner, "trained", False):
