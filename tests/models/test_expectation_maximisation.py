@@ -10,7 +10,7 @@ import xarray as xr
 from driftfield import registry
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Abilities, TrainingData
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.expectation_maximisation import ExpectationMaximisation, fill_gaps
 from driftfield.registry import build
@@ -54,7 +54,7 @@ class DenseGaussian:
 class LinearModel:
     """The exact M step of a linear denoiser: mean and covariance of the filled fields; its E step is the exact posterior."""
 
-    trained, method = True, "linear"
+    abilities, method = Abilities(needs_training=True), "linear"
     found: ClassVar[list[float]] = []
 
     def __init__(self) -> None:
@@ -77,6 +77,13 @@ class LinearModel:
         pass
 
 
+class Untaught:
+    """Stands for a trainer where nothing is trained."""
+
+    def starting_from(self, run: Path) -> "Untaught":
+        return self
+
+
 def world(times: int) -> TrainingData:
     """The gappy vectors as fields of 2 x 4 cells."""
     fields = gappy_vectors(times).reshape(times, 2, 4).astype(np.float32)
@@ -95,7 +102,7 @@ def test_rounds_of_draws_and_exact_fits_end_at_the_true_covariance(
     monkeypatch.setitem(registry._KINDS["reconstructor"], "LinearModel", LinearModel)
     monkeypatch.setattr(LinearModel, "found", [])
     em = ExpectationMaximisation({"class": "LinearModel"}, rounds=10, members=1, start={"class": "Climatology"})
-    em.fit(world(1000), trainer=object(), folder=tmp_path)  # type: ignore[arg-type]
+    em.fit(world(1000), trainer=Untaught(), folder=tmp_path)  # type: ignore[arg-type]
     errors = LinearModel.found
     assert len(errors) == 10
     # the start knows no pattern at all; 1000 complete fields would leave .07
@@ -142,7 +149,8 @@ def test_filled_fields_keep_what_was_seen_and_leave_land_and_validation_alone(er
     xr.testing.assert_equal(after["sst"].isel(time=slice(0, count)), before["sst"].isel(time=data.train))
 
 
-def test_neighbours_fill_gaps_better_than_the_season_does() -> None:
+@pytest.mark.slow
+def test_the_default_start_fills_gaps_better_than_the_season_does() -> None:
     data, truth = gappy_ocean(100, 1.0), tiny_ocean(times=100, every_days=1.0)["thetao"].isel(time=slice(0, 60))
     observations = data.archive.dataset.isel(time=data.train).assign(thetao_domain=data.archive.domain("thetao"))
     gaps = observations["thetao"].isnull() & data.archive.domain("thetao")
@@ -153,7 +161,7 @@ def test_neighbours_fill_gaps_better_than_the_season_does() -> None:
         mean = method.reconstruct(observations, members=1)["thetao"]
         return float(np.sqrt(((mean - truth) ** 2).where(gaps).mean()))
 
-    assert error({"class": "OptimalInterpolation"}) < 0.3 * error({"class": "Climatology"})
+    assert error({"class": "SpaceTimeOptimalInterpolation"}) < 0.3 * error({"class": "Climatology"})
 
 
 # -- with a network ----------------------------------------------------------------------------------------------------
