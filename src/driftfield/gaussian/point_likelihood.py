@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.gaussian.covariance import EARTH_RADIUS_KM
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Component, Places, SpaceTimeCovariance
 
 _BLOCK = 112
 _MOST_BLOCKS = 40
-_PER_DEGREE = np.pi / 180 * EARTH_RADIUS
+_PER_DEGREE = np.pi / 180 * EARTH_RADIUS_KM
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class _Problem:
         index = np.stack([np.pad(b, (0, size - b.size), mode="edge") for b in blocks])
         real = np.stack([np.arange(size) < b.size for b in blocks])
         middle = float(np.median(sample.places.lat))
-        unit = Component(1.0, EARTH_RADIUS, EARTH_RADIUS, 1.0).embed(sample.places)
+        unit = Component(1.0, EARTH_RADIUS_KM, EARTH_RADIUS_KM, 1.0).embed(sample.places)
         axes = (
             sample.places.lat * _PER_DEGREE,
             sample.places.lon * _PER_DEGREE * np.cos(np.radians(middle)),
@@ -151,7 +151,7 @@ class _Problem:
             sample.days,
         )
         squares = [torch.from_numpy((a[index][:, :, None] - a[index][:, None, :]) ** 2) for a in axes]
-        xyz = unit[:, :3][index] * EARTH_RADIUS
+        xyz = unit[:, :3][index] * EARTH_RADIUS_KM
         sphere = torch.from_numpy(((xyz[:, :, None] - xyz[:, None]) ** 2).sum(-1))
         y = torch.from_numpy(np.where(real, values[index], 0.0))
         north, east, level, time = squares
