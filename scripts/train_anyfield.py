@@ -6,15 +6,18 @@ python scripts/train_anyfield.py runs/anyfield --minutes 30 --initial runs/anyfi
 Loss: the CRPS of a normal distribution in every cell that is not known exactly, relative to the mean CRPS of its sample, so that
 an easy field teaches as much as a hard one. Weights are averaged over the steps; the learning rate is constant and falls to zero
 over the last part of the time. Each checkpoint is a run folder that `driftfield reconstruct` reads; the ones at samples seen
-= 1000 x 2^n are kept beside it as OUT_NNNNNN, for the learning curve.
+(those seen again count again) = 1000 x 2^n are kept beside it as OUT_NNNNNN, for the learning curve.
 """
 
 import argparse
 import copy
 import time
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -36,6 +39,24 @@ class Stream(IterableDataset[SampleBatch]):
         return self.samples.stream(self.seed)
 
 
+def replayed(stream: Stream, replays: int, seed: int) -> Iterator[SampleBatch]:
+    """Every new batch, then some of the last 300 again, flipped or turned: drawing costs more than learning."""
+    rng = np.random.default_rng(seed)
+    past: deque[SampleBatch] = deque(maxlen=300)
+    for batch in DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=8):
+        yield batch
+        past.append(batch)
+        for _ in range(replays):
+            yield turned(past[int(rng.integers(len(past)))], int(rng.integers(1, 8)))
+
+
+def turned(batch: SampleBatch, turn: int) -> SampleBatch:
+    """The batch flipped along rows (bit 1) or columns (bit 2) and with its axes exchanged (bit 4)."""
+    flips = [axis for axis, bit in ((1, 1), (2, 2)) if turn & bit]
+    parts = [getattr(batch, field.name).flip(flips) for field in fields(batch)]
+    return SampleBatch(*(part.transpose(1, 2).contiguous() if turn & 4 else part for part in parts))
+
+
 def gaussian_crps(mean: Tensor, sd: Tensor, truth: Tensor) -> Tensor:
     """CRPS of N(mean, sd^2) in each cell (Gneiting et al. 2005)."""
     z = (truth - mean) / sd
@@ -45,7 +66,7 @@ def gaussian_crps(mean: Tensor, sd: Tensor, truth: Tensor) -> Tensor:
 
 def sample_scores(network: AnyFieldNetwork, batch: SampleBatch) -> Tensor:
     """Mean CRPS of every sample over the cells that are not known exactly, NaN where there are none: (batch,)."""
-    mean, sd = network(batch.values, batch.observed, batch.domain, batch.error)
+    mean, sd = network(batch.values, batch.observed, batch.domain, batch.error, batch.guess, batch.spread)
     unknown = batch.domain & (~batch.observed | (batch.error > 0))
     scores = torch.where(unknown, gaussian_crps(mean, sd.clamp_min(1e-5), batch.truth), 0.0)
     return scores.sum((1, 2)) / unknown.sum((1, 2))
@@ -76,13 +97,14 @@ def train(options: argparse.Namespace) -> None:
         seen, history = int(run.extra["samples"]), list(run.extra["history"])
     network = network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network)
+    print({"samples": seen, "loss": validate(average, fixed)}, flush=True)
     matrices = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
     begin = last = time.time()
     step = 0
-    for batch in DataLoader(Stream(samples, options.seed + seen), batch_size=None, num_workers=1, prefetch_factor=8):
+    for batch in replayed(Stream(samples, options.seed + seen), options.replays, options.seed):
         part = (time.time() - begin) / (60 * options.minutes)
         rate = options.rate * min(1.0, (step + 1) / 100, max(0.0, 1 - part) / options.decay)
         for group in optimizer.param_groups:
@@ -125,7 +147,8 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--initial", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--replays", type=int, default=2, help="How often a batch is seen again.")
     parser.add_argument("--decay", type=float, default=0.35, help="Part of the time over which the rate falls.")
     parser.add_argument("--cells", type=int, default=32768)
     parser.add_argument("--every", type=float, default=4, help="Minutes between checkpoints.")

@@ -9,6 +9,7 @@ from driftfield.assimilation.kalman.ensemble_kalman import EnsembleKalman
 from driftfield.checkpoint import load_as, read_run
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor
+from driftfield.models.any_field import AnyFieldReconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.expectation_maximisation import ExpectationMaximisation
 from driftfield.models.regression import RegressionReconstructor
@@ -18,6 +19,7 @@ from driftfield.trajectories.emulators import DeterministicEmulator, DiffusionEm
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
 __all__ = [
+    "AnyFieldReconstructor",
     "DeterministicEmulator",
     "DiffusionEmulator",
     "DiffusionReconstructor",

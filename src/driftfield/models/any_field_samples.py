@@ -1,11 +1,11 @@
 """What the filler of any field learns from: a random world, a random domain, random gaps, random errors, normalised.
 
-    truth (worlds) -> domain (worlds) -> observed (every pattern of data.masks) -> errors -> scale -> tensors
+    truth (worlds) -> domain (worlds) -> observed (every pattern of data.masks) -> errors -> scale -> kriging -> tensors
 
 `normalise` is the one place where a sample gets its units: by its own observed values, robustly, and nothing else.
 """
 
-__all__ = ["AnyFieldSamples", "Normalised", "SampleBatch", "normalise"]
+__all__ = ["AnyFieldSamples", "Normalised", "SampleBatch", "krige", "normalise"]
 
 import math
 from collections.abc import Iterator
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from driftfield.data.masks import parse_pattern
+from driftfield.gaussian.field_kriging import FieldKriging
+from driftfield.gaussian.variogram import fit_matern
 from driftfield.worlds.random_coasts import draw_domain
 from driftfield.worlds.random_worlds import RandomWorlds
 
@@ -71,6 +73,11 @@ def normalise(values: np.ndarray, error: float = 0.0) -> Normalised:
     return Normalised(centre, -spread if skewness < 0 else spread)
 
 
+def krige(values: np.ndarray, observed: np.ndarray, error: np.ndarray) -> FieldKriging:
+    """The first guess of a normalised field: kriging with the covariance that its observations show, land left out."""
+    return FieldKriging(fit_matern(values, observed, error), observed, error)
+
+
 @dataclass(frozen=True)
 class SampleBatch:
     """Samples in the units of the network, all (batch, lat, lon).
@@ -81,6 +88,8 @@ class SampleBatch:
         observed: Where they are, boolean.
         domain: Where the field exists, boolean.
         error: Standard deviation of the errors, 0 elsewhere.
+        guess: The field as kriging by itself completes it.
+        spread: Its standard deviation.
     """
 
     truth: Tensor
@@ -88,6 +97,8 @@ class SampleBatch:
     observed: Tensor
     domain: Tensor
     error: Tensor
+    guess: Tensor
+    spread: Tensor
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,7 @@ class AnyFieldSamples:
         return side - int(rng.random() < 0.5) * int(rng.integers(0, 17))
 
     def sample(self, truth: np.ndarray, rng: np.random.Generator, *, periodic: bool) -> tuple[np.ndarray, ...]:
-        """Truth, values, observed, domain and error of one field, in the units of its own observations."""
+        """The fields of `SampleBatch` for one sample, in the units of its own observations."""
         domain = draw_domain(rng, truth.shape, periodic=periodic)
         observed = draw_observed(domain, rng, periodic=periodic)
         error = np.zeros(truth.shape, dtype=np.float32)
@@ -146,7 +157,9 @@ class AnyFieldSamples:
             unit = Normalised(unit.centre, float(np.exp(0.5 * rng.standard_normal())))
         truth, values = ((part - unit.centre) / unit.scale for part in (truth, values))
         error = np.where(observed, error / abs(unit.scale), 0)
-        parts = (truth, np.where(observed, values, 0), observed, domain, error)
+        values = np.where(observed, values, 0)
+        kriging = krige(values, observed, error)
+        parts = (truth, values, observed, domain, error, kriging.mean(values), kriging.sd)
         return tuple(part if part.dtype == bool else part.astype(np.float32) for part in parts)
 
 

@@ -1,16 +1,15 @@
-"""A network for any field on any grid: normalised values, where they are, where the field exists -> a distribution per cell.
+"""A network that corrects a first guess of any field on any grid, and says how far each cell may be off.
 
-    values (0 where not observed), observed, domain, error
+    values (0 where not observed), observed, domain, error, and the first guess with its spread (kriging of the field by itself)
        |-- filled    averages of averages: each cell takes the finest scale at which anything was observed
        |-- summary   numbers of the whole sample (variogram, share observed, skewness) -> scale and shift of every block
        v
     2 x 2 cells -> channels, U-Net, channels -> 2 x 2 cells
        v
-    what the neighbours say of a cell: N(filled + d, p^2), then the cell's own observation, by Gaussian conditioning:
-    K = p^2 / (p^2 + error^2),   mean = (1 - K) (filled + d) + K value,   variance = K error^2
+    mean = guess + spread d,   sd = spread exp(r);   at an observation with error e: |mean - value| <= 4 e and sd <= e
 
-So a cell observed without error keeps its value exactly, an unobserved one (error infinite) is the neighbours', and in between
-both count. The network sees no position, date, unit or variable; where the field does not exist nothing enters.
+So the first guess is what an untrained network says, and a cell that was observed without error keeps its value exactly. The
+network sees no position, date, unit or variable; where the field does not exist nothing enters.
 """
 
 __all__ = ["STRIDE", "AnyFieldNetwork"]
@@ -27,8 +26,8 @@ STRIDE = 2
 """Cells a side that the body takes together."""
 
 _LAGS = (1, 2, 4, 8, 16, 32)
-_FEATURES = 7
-_SUMMARY = 6 + 4 * len(_LAGS)
+_FEATURES = 8
+_SUMMARY = 9 + 4 * len(_LAGS)
 
 
 @register("network")
@@ -67,14 +66,16 @@ class AnyFieldNetwork(nn.Module):
         nn.init.zeros_(self.fine_out.weight)
         with torch.no_grad():
             assert self.fine_out.bias is not None
-            self.fine_out.bias.copy_(torch.tensor([0.0, -0.5]))
+            self.fine_out.bias.zero_()
 
     @property
     def multiple(self) -> int:
         """Sides are padded to a multiple of this."""
         return STRIDE * 2 ** (len(self.widths) - 1)
 
-    def forward(self, values: Tensor, observed: Tensor, domain: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, values: Tensor, observed: Tensor, domain: Tensor, error: Tensor, guess: Tensor, spread: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of every cell (batch, lat, lon), in the units of `values`.
 
         Arguments:
@@ -82,11 +83,15 @@ class AnyFieldNetwork(nn.Module):
             observed: Where they were observed, boolean.
             domain: Where the field exists, boolean.
             error: Standard deviation of the observations' errors, 0 or more; any finite number elsewhere.
+            guess: First guess; any finite number outside the domain.
+            spread: Its standard deviation, positive.
         """
         rows, columns = values.shape[-2:]
         seen = observed & domain
         pad = (0, -columns % self.multiple, 0, -rows % self.multiple)
         values, error = (functional.pad(torch.where(seen, part.float(), 0.0), pad)[:, None] for part in (values, error))
+        guess = functional.pad(torch.where(domain, guess.float(), 0.0), pad)[:, None]
+        log_spread = functional.pad(torch.where(domain, spread.float(), 1.0).log(), pad)[:, None]
         mask, inside = (functional.pad(part.float(), pad)[:, None] for part in (seen, domain))
         levels = 1 + int(max(values.shape[-2:])).bit_length() - 1
         filled = _filled(values, mask / (1 + error**2), levels)
@@ -96,23 +101,25 @@ class AnyFieldNetwork(nn.Module):
                 mask,
                 inside,
                 error / (1 + error),
-                _tame(filled),
-                _tame((values - filled) * mask),
+                _tame(guess),
+                _tame(filled) * inside - _tame(guess),
                 _nearness(mask),
+                log_spread / 3,
             ],
             1,
         )
-        offset, log_spread = self._body(features, _summary(values, mask, inside, error)).float().split(1, 1)
-        neighbours = filled + offset
-        prior = torch.exp(2 * log_spread.clamp(-9.0, 8.0))
-        share = prior / (prior + error**2)
-        mean = torch.where(mask > 0, share * values + (1 - share) * neighbours, neighbours)
-        sd = torch.where(mask > 0, error * share.sqrt(), prior.sqrt())
+        summary = torch.cat([_summary(values, mask, inside, error), _of_guess(guess, log_spread, inside, mask)], 1)
+        offset, change = self._body(features, summary).float().split(1, 1)
+        sd = torch.exp((log_spread + change).clamp(-12.0, 8.0))
+        mean = guess + log_spread.exp() * offset
+        near = 4 * error
+        mean = torch.where(mask > 0, values + torch.minimum(torch.maximum(mean - values, -near), near), mean)
+        sd = torch.where(mask > 0, torch.minimum(sd, error), sd)
         return mean[:, 0, :rows, :columns], sd[:, 0, :rows, :columns]
 
     def _body(self, features: Tensor, summary: Tensor) -> Tensor:
         summary = self.summary(summary)
-        pooled = functional.avg_pool2d(features[:, [0, 1, 2, 4]], STRIDE)
+        pooled = functional.avg_pool2d(features[:, [0, 1, 2, 4, 7]], STRIDE)
         z = self.stem(functional.pixel_unshuffle(features, STRIDE).to(memory_format=torch.channels_last))
         skips: list[Tensor] = []
         for level, stage in enumerate(self.down):
@@ -132,7 +139,7 @@ class AnyFieldNetwork(nn.Module):
         return self.fine_out(functional.silu(fine))
 
 
-_POOLED = 4
+_POOLED = 5
 
 
 class _Block(nn.Module):
@@ -221,6 +228,16 @@ def _summary(values: Tensor, mask: Tensor, inside: Tensor, error: Tensor) -> Ten
         for axis in (2, 3):
             numbers += _variogram(tame, mask, lag, axis)
     return torch.stack(numbers, 1)
+
+
+def _of_guess(guess: Tensor, log_spread: Tensor, inside: Tensor, mask: Tensor) -> Tensor:
+    """What the first guess says of the sample: its variance, its mean log spread, and that of the hidden cells (batch, 3)."""
+    size = inside.sum((1, 2, 3)).clamp_min(1.0)
+    hidden = inside * (1 - mask)
+    count = hidden.sum((1, 2, 3)).clamp_min(1.0)
+    variance = (_tame(guess) ** 2 * inside).sum((1, 2, 3)) / size
+    spread, unknown = (log_spread * inside).sum((1, 2, 3)) / size, (log_spread * hidden).sum((1, 2, 3)) / count
+    return torch.stack([torch.log(variance + 1e-3) / 3, spread / 3, unknown / 3], 1)
 
 
 def _variogram(values: Tensor, mask: Tensor, lag: int, axis: int) -> list[Tensor]:
