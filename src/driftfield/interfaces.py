@@ -174,7 +174,7 @@ class TrainingData:
     """What a `Reconstructor` is fitted to.
 
     Arguments:
-        archive: The gridded truth.
+        archive: The gridded truth, NaN where nothing may be learnt from it.
         train: Time indices of the training split.
         validation: Time indices of the validation split.
         targets: Variables to reconstruct.
@@ -183,6 +183,7 @@ class TrainingData:
         train_windows, validation_windows: Windows of the grid (`data.patches.Window`); none means the whole grid.
         vector_pairs: (eastward, northward) components of vectors, which turn together.
         bounds: (lower, upper) of targets that have bounds, physical units, infinite where there is none.
+        validation_archive: The same truth, NaN but in the cells that validate; given where cells, not times, divide the parts.
     """
 
     archive: Archive
@@ -195,6 +196,12 @@ class TrainingData:
     validation_windows: "tuple[Any, ...]" = ()
     vector_pairs: tuple[tuple[str, str], ...] = ()
     bounds: "dict[str, tuple[float, float]]" = field(default_factory=dict)
+    validation_archive: Archive | None = None
+
+    @property
+    def to_validate(self) -> Archive:
+        """The archive whose fields at the times of `validation` constants and weights are chosen on."""
+        return self.archive if self.validation_archive is None else self.validation_archive
 
 
 @runtime_checkable

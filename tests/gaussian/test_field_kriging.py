@@ -46,7 +46,7 @@ def test_with_many_observations_it_is_near_the_posterior_and_calibrated() -> Non
         observed = rng.random(values.shape) < 0.2
         error = np.zeros(values.shape)
         kriging = FieldKriging(model, observed, error)
-        mean, sd = exact(model, observed, error, values)
+        mean, _ = exact(model, observed, error, values)
         hidden = ~observed
         ratios.append(((kriging.mean(values) - values)[hidden] ** 2).mean() / ((mean - values)[hidden] ** 2).mean())
         scores.append((((values - kriging.mean(values)) / kriging.sd)[hidden] ** 2).mean())

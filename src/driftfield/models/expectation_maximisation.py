@@ -197,7 +197,7 @@ def fill_gaps(
     if isinstance(error, Mapping) and (unknown := [name for name in error if name not in data.targets]):
         raise ConfigurationError(f"An error of {unknown[0]!r}, which is no target: {suggest(unknown[0], data.targets)}")
     archive: Any = data.archive
-    kept = np.concatenate([np.asarray(part, dtype=int) for part in (data.validation, data.test) if part is not None])
+    others = [(data.to_validate, data.validation)] + ([] if data.test is None else [(data.archive, data.test)])
     fields = archive.dataset[[*data.targets, *data.covariates]].isel(time=np.asarray(data.train, dtype=int))
     errors = {n: float(error.get(n, 0.0)) if isinstance(error, Mapping) else float(error) for n in data.targets}
     seen = fields.assign({f"{name}_domain": archive.domain(name) for name in fields.data_vars})
@@ -210,15 +210,16 @@ def fill_gaps(
         for start in range(0, fields.sizes["time"], length)
     ]
     copies = [xr.concat([part[m] for part in parts], "time") for m in range(members)]
-    rest = archive.dataset[list(fields.data_vars)].isel(time=kept)
+    rest = xr.concat([part.dataset[list(fields.data_vars)].isel(time=times) for part, times in others], "time")
     dataset = xr.concat([*copies, rest], "time")
     # patterns that borrow the gaps of the record need to find them
     measured = xr.concat([*[fields.notnull()] * members, rest.notnull()], "time")
     count = members * len(data.train)
-    places = count + np.arange(len(kept))
+    places = count + np.arange(rest.sizes["time"])
     domains = {str(name): archive.domain(name) for name in fields.data_vars}
     return replace(
         data,
+        validation_archive=None,
         archive=GriddedArchive(dataset, domains, archive.periodic, {name: measured[name] for name in domains}),
         train=np.arange(count),
         validation=places[: len(data.validation)],

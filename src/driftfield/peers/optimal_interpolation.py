@@ -80,7 +80,7 @@ class OptimalInterpolation(StatePeer):
             DataError: the archive lacks a variable or a time axis, or has fewer than eight training times.
         """
         train, validation = self._begin(data, seed)
-        known = self._known(data, spread_over(train, 400))
+        known = self._known(data.archive, spread_over(train, 400))
         seen = np.isfinite(known)
         structure = Structure.estimate(np.nan_to_num(known), self._domain, self._grid, seen=seen)
         past = self._fields(data, spread_over(train, self.samples))

@@ -144,7 +144,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         learnt = times if self.short else train
         sums, domain = self._sums(data, name, learnt), self.background.domains[name]
         drawer = CaseDrawer(
-            fields=lambda index: self._fields(data, name, index),
+            fields=lambda index: self._fields(data, name, index, validation=True),
             sums=sums,
             domain=domain,
             periodic=self.background.periodic,
@@ -152,6 +152,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             times=times,
             scored=times if self.short else validation,
             short=self.short,
+            learnt=self.short and data.validation_archive is None,
             context=self.context,
         )
         return drawer.draw(self.patterns or usual_gaps(sums, domain, learnt.size), seed)

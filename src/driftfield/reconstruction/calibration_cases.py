@@ -21,8 +21,8 @@ from driftfield.data.observing import ObservingSystem
 from driftfield.data.splits import spread_over
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
-from driftfield.evaluate import ensembles
 from driftfield.evaluate.cells import cells_of, level_slice
+from driftfield.evaluate.scores import ensembles
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruction.calibration import Calibration, Cells
 from driftfield.reconstruction.calibration_fit import fit_calibration
@@ -141,7 +141,7 @@ def _observed(
     data: TrainingData, times: Sequence[int] | np.ndarray, observing: ObservingSystem, seed: int
 ) -> xr.Dataset:
     """Twin observations of some dates; each date draws its pattern and its error among those that there are."""
-    archive: Any = data.archive
+    archive: Any = data.to_validate
     names = [name for name in (*data.targets, *data.covariates) if name in observing.observe]
     domains = {name: archive.domain(name) for name in names}
     cases = []
@@ -165,7 +165,7 @@ def _hidden(
     data: TrainingData, observations: xr.Dataset, result: xr.Dataset, time: int, seed: int
 ) -> list[tuple[str, float | None, Cells]]:
     """Some of the hidden cells of one date, per variable and level."""
-    archive: Any = data.archive
+    archive: Any = data.to_validate
     inside, found = _validated(data, observations), []
     for name in data.targets:
         held_out, domain = held_out_of(observations, name), domain_of(observations, name)
