@@ -52,8 +52,8 @@ class FieldKriging:
         matrix[:, diagonal, diagonal] += own
         offset = near[:, :, None] - cells[:, None].astype(np.float64)
         cross = smooth * correlation(model, offset) + MEAN
-        if model.nugget > 1e-3 and noise.any():
-            # what an observation with an error says of its own cell
+        if model.nugget > 0:
+            # what an observation says of its own cell
             cross += model.nugget * (offset == 0).all(axis=-1)
         weights = np.linalg.solve(matrix, cross)
         variance = 1 + MEAN - (weights * cross).sum(axis=1)
