@@ -29,7 +29,7 @@ def test_the_model_of_the_field_is_found(length: float, smoothness: float, stret
     field = draw_fields(rng, Matern.single(length, smoothness, stretch, angle), (128, 128))[0]
     fitted = fit_matern(7.0 * field, rng.random(field.shape) < 0.2)
     assert fitted.length == pytest.approx(length, rel=0.35)
-    assert fitted.stretch == pytest.approx(stretch, rel=0.15)
+    assert fitted.stretch == pytest.approx(stretch, rel=0.3)
     assert fitted.nugget < 0.05
     assert fitted.sill == pytest.approx(49.0, rel=0.5)
     if stretch > 1.5:
