@@ -31,7 +31,7 @@ from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.field_kriging import FieldKriging
 from driftfield.gaussian.variogram import FittedMatern, fit_matern
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork
 from driftfield.networks.weights import restore_weights, weight_arrays
@@ -41,6 +41,8 @@ from driftfield.registry import build, register
 from driftfield.worlds.random_fields import Matern, torus_of
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = Cannot("gives its answer in one look of the network")
 
 _WRAP = 32
 """Columns repeated on either side where longitude wraps; fewer columns than that are repeated more than once."""
@@ -80,8 +82,17 @@ class AnyFieldReconstructor:
     """
 
     method: ClassVar[str] = "anyfield"
-    uses_other_times: ClassVar[bool] = True
-    """Only a date on which nothing was seen of a variable is given the mean and the spread of the others."""
+    abilities: ClassVar[Abilities] = Abilities(
+        # a date on which nothing was seen of a variable is given the mean and the spread of the others
+        uses_other_times=True,
+        chooses_times=True,
+        first_guess=Cannot("is fitted to no archive"),
+        sampler=_AT_ONCE,
+        precision=_AT_ONCE,
+        replacement=_AT_ONCE,
+        batch_size=_AT_ONCE,
+        device=True,
+    )
 
     def __init__(self, network: Mapping[str, Any], symmetries: int = 1) -> None:
         if symmetries not in (1, 2, 4, 8):
