@@ -167,6 +167,23 @@ def test_it_keeps_the_laws_of_the_family(filler: AnyFieldReconstructor) -> None:
     check_reconstructor(filler, hidden, given)
 
 
+def test_a_section_is_a_field_of_depth_and_distance(filler: AnyFieldReconstructor) -> None:
+    field, observed = world(13, shape=(20, 30))
+    plane = filler.reconstruct(observations(field, observed), members=2)
+    flat = observations(field, observed)
+    section = xr.Dataset(
+        {
+            "chl": (("time", "depth", "lat", "lon"), flat["chl"].values[:, :, None]),
+            "domain": (("depth", "lat", "lon"), np.ones((20, 1, 30), bool)),
+        },
+        {"time": flat["time"], "depth": np.arange(20.0), "lat": [10.0], "lon": flat["lon"].values},
+    )
+    result = filler.reconstruct(section, members=2)
+    assert result["chl_member"].dims == ("member", "time", "depth", "lat", "lon")
+    for name in ("chl", "chl_sd", "chl_member"):
+        np.testing.assert_allclose(result[name].values.squeeze(), plane[name].values.squeeze(), atol=1e-6)
+
+
 def test_a_domain_that_is_not_stated_is_the_whole_grid(
     filler: AnyFieldReconstructor, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,8 @@ z is a random field of the covariance that the observations show (`gaussian.vari
 errors and completed by the same weights of kriging: e is the error of completing a field that is known, in units of the spread,
 so members are coherent fields which agree with the observations (conditional simulation; Chiles and Delfiner 1999).
 
-Every level of every variable is completed for itself, by the same weights. No position, date, unit or name is looked at.
+Every level of every variable is completed for itself, by the same weights; a section (one row or one column of places, several
+depths) is one field of depth and distance. No position, date, unit or name is looked at.
 """
 
 __all__ = ["AnyFieldReconstructor"]
@@ -167,13 +168,14 @@ class AnyFieldReconstructor:
         if domain_of(observations, name) is None:
             log.warning("%s states no domain: completed in all %d cells of the grid", name, field[0].size)
         domains, depth = _domain(observations, name), "depth" in field.dims
-        error, levels = error_of(observations, name), _levels(field)
+        section = depth and 1 in field.shape[-2:]
+        error, levels = error_of(observations, name), [None] if section else _levels(field)
         periodic = is_periodic(field["lon"])
         parts: list[Estimate] = []
         unseen = 0
         for time in chosen:
-            values, domain = _planes(field, time), _planes(domains, time)
-            stated = np.zeros_like(values) if error is None else _planes(error.transpose(*field.dims), time)
+            values, domain = _planes(field, time, section), _planes(domains, time, section)
+            stated = np.zeros_like(values) if error is None else _planes(error.transpose(*field.dims), time, section)
             planes = zip(values, np.nan_to_num(stated), domain, strict=True)
             slices = [_slice(*plane, periodic=periodic) for plane in planes]
             fallback = _fallback(slices, field, domain)
@@ -186,7 +188,8 @@ class AnyFieldReconstructor:
                 for part, level, plane in zip(slices, levels, domain, strict=True)
             ]
             mean, sd, drawn = (np.stack(part) for part in zip(*level_parts, strict=True))
-            parts.append((mean, sd, drawn.swapaxes(0, 1)))
+            shape = (-1, *field.shape[-2:])
+            parts.append((mean.reshape(shape), sd.reshape(shape), drawn.swapaxes(0, 1).reshape(members, *shape)))
         if unseen:
             log.warning(
                 "%s: nothing was seen in %d of %d horizontal fields: the mean and the spread of the others stand there",
@@ -375,10 +378,10 @@ def _domain(observations: xr.Dataset, name: str) -> xr.DataArray:
     return domain.broadcast_like(like).transpose(*dims).astype(bool)
 
 
-def _planes(field: xr.DataArray, time: int) -> np.ndarray:
-    """One date, or what is the same on all of them, as (level, lat, lon)."""
+def _planes(field: xr.DataArray, time: int, section: bool) -> np.ndarray:
+    """One date, or what is the same on all of them, as (level, lat, lon); a section as one plane of depth and distance."""
     values = (field.isel(time=time) if "time" in field.dims else field).values
-    return values.reshape(-1, *values.shape[-2:])
+    return values.reshape(1, len(values), -1) if section else values.reshape(-1, *values.shape[-2:])
 
 
 def _levels(field: xr.DataArray) -> list[float | None]:
