@@ -19,9 +19,11 @@ __all__ = [
     "FORMAT",
     "LATITUDE",
     "LONGITUDE",
+    "MASKS",
     "domain_of",
     "error_of",
     "held_out_of",
+    "is_mask",
     "require",
     "state_variables",
 ]
@@ -42,7 +44,27 @@ DIMS = ("time", "depth", "lat", "lon")
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"}
 LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"}
 
-_SUFFIXES = ("_error", "_domain", "_held_out", "_sd", "_member", "_quantile", "_lower", "_upper")
+MASKS = (
+    "mask",
+    "lsm",
+    "landmask",
+    "land_mask",
+    "land_sea_mask",
+    "sea_mask",
+    "seamask",
+    "tmask",
+    "wet",
+    "sftlf",
+    "sftof",
+)
+"""What files call their mask of land or sea."""
+
+_SUFFIXES = ("_error", "_domain", "_held_out", "_sd", "_member", "_quantile", "_lower", "_upper", "_removed")
+
+
+def is_mask(name: str) -> bool:
+    """Whether a variable says where others exist or were seen: `domain`, or what files call their land-sea mask."""
+    return name in ("domain", "held_out") or name.endswith(("_domain", "_held_out")) or name.lower() in MASKS
 
 
 def state_variables(dataset: xr.Dataset) -> list[str]:
@@ -50,9 +72,7 @@ def state_variables(dataset: xr.Dataset) -> list[str]:
     return [
         str(name)
         for name, array in dataset.data_vars.items()
-        if {"lat", "lon"} <= set(array.dims)
-        and str(name) not in ("domain", "held_out")
-        and not str(name).endswith(_SUFFIXES)
+        if {"lat", "lon"} <= set(array.dims) and not is_mask(str(name)) and not str(name).endswith(_SUFFIXES)
     ]
 
 

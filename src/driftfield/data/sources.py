@@ -27,7 +27,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, require, state_variables
+from driftfield.data.domains import check_domain, with_domain
 from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.data.removal import count_removed
 from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError, suggest
 
@@ -122,19 +124,20 @@ def open_archive(
         DataError: a variable, level, region, time or domain that the file does not have.
         FileFormatError: a file that cannot be read.
     """
-    dataset = open_fields(path, variables=variables)
+    dataset = open_fields(path, variables=variables, marks=True)
     names = _checked_variables(dataset, variables, str(path))
-    masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith("_domain")]
+    masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith(("_domain", "_removed"))]
     dataset = dataset[[*names, *masks]]
     if levels is not None and "depth" in dataset.dims:
         dataset = _select_levels(dataset, levels)
     dataset = _select_region(dataset, region or {})
     if time is not None:
         dataset = _select_time(dataset, time)
+    dataset, _ = count_removed(dataset, names, str(path))
     fields = dataset[names].astype(np.float32)
     if fields.nbytes <= in_memory_mib * 2**20:
         fields = fields.load()
-    given = open_fields(domain) if domain is not None else None
+    given = with_domain(open_fields(domain), str(domain)) if domain is not None else None
     domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
     for name in names:
         check_plausible(fields[name], inside=domains[name], source=str(path))
@@ -239,10 +242,13 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | N
     domain = domain_of(dataset, name)
     if domain is None and given is not None:
         domain = _domain_from(given, field, path)
+    stated = domain is not None
     if domain is None:
         domain = ever_finite(field)
     elif "depth" in field.dims and "depth" not in domain.dims:
         domain = domain & ever_finite(field)  # a surface mask knows the coast but not the sea floor
+    if stated:
+        check_domain(field, domain, path if given is not None else "the file")
     return (
         domain.transpose(*(d for d in ("depth", "lat", "lon") if d in domain.dims)).compute().rename(f"{name}_domain")
     )
@@ -252,8 +258,6 @@ def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataAr
     """The domain of `field` on its own grid, read from another file."""
     name = str(field.name)
     here = field.isel(time=0, drop=True)
-    if "mask" in given and "domain" not in given:
-        given = given.rename(mask="domain")
     mask = domain_of(given if name in given else given.assign({name: here}), name)
     if mask is None and name not in given:
         raise DataError(f"No variable 'domain', 'mask' or {name!r} in {path}: found {sorted(map(str, given))}.")
