@@ -2,7 +2,8 @@
 
     ..., 358, 359, 360 (= 0)   ->   ..., 358, 359       where both hold the same, and a line says so
 
-A copy would be a place of its own to every method: hidden at 0 and shown at 360. Where the copies differ, nobody knows which is right.
+A copy would be a place of its own to every method: hidden at 0 and shown at 360. Where copies differ, nobody knows which is
+right.
 """
 
 __all__ = ["without_copies"]
