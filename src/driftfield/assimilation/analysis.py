@@ -30,6 +30,7 @@ from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import nothing_seen
 from driftfield.observations.checks import Account, check
 from driftfield.observations.gridded import table_of_cells
+from driftfield.observations.measured import in_run_units
 from driftfield.observations.observe import state_grid
 from driftfield.observations.stated import as_stated
 from driftfield.observations.table import ObservationTable
@@ -144,13 +145,16 @@ class Assimilation:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         if condition is not None and isinstance(self.drawing, WholeCourse):
             raise ConfigurationError("A prior of trajectories is shown nothing: guide it by all observations at once.")
-        gridded = isinstance(observations, xr.Dataset)
+        gridded, measures = isinstance(observations, xr.Dataset), self.codec.measures
         if isinstance(observations, xr.Dataset):
             if condition is not None:
                 raise ConfigurationError("Gridded observations are their own condition: pass a table, or no condition.")
-            condition, observations = self._divided(observations)
+            condition, observations = self._divided(measures.brought(observations))
+        elif condition is not None:
+            condition = measures.brought(condition)
+        observations = in_run_units(observations, measures)
         grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *self.drawing.cells(condition))
-        units = {} if condition is None else _units(condition, self.codec.targets)
+        units = measures.units() | ({} if condition is None else _units(condition, self.codec.targets))
         drawing = self.drawing
         used, _, account = check(
             observations, grid, place=drawing.place, default_error=drawing.errors.default, units=units

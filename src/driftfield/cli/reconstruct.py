@@ -72,7 +72,7 @@ def reconstruct(
     left_out = {}
     if raw and getattr(reconstructor, "calibration", None) is not None:
         reconstructor.calibration, left_out = None, {"calibration": "left out (--raw)"}
-    observations = open_observations(obs, domain)
+    observations = reconstructor.measures.brought(open_observations(obs, domain), str(obs))
     given: dict[str, Any] = {}
     if hasattr(reconstructor, "sampler"):
         given["batch_size"] = batch_size

@@ -124,7 +124,7 @@ class Measures(Mapping[str, Measure]):
                 continue
             self.check_scale(name, dataset[name], source)
             if measure.units:
-                log.info("%s declares no units of %r: taken as %s, those of the run", source, name, measure.units)
+                log.info("%s declares no units of %r: taken as %s, as it is known here", source, name, measure.units)
                 dataset = dataset.assign({name: dataset[name].assign_attrs(units=measure.units)})
         return dataset
 

@@ -22,6 +22,8 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
 from driftfield.data.encodings import date_text
 from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
 from driftfield.errors import ConfigurationError, suggest
@@ -283,6 +285,7 @@ class NetworkReconstructor(ABC):
         codec = self._codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        observations = complete_errors(codec.measures.brought(observations), "the file of observations")
         rows = codec.grid.rows(observations["lat"].values)
         columns = codec.grid.columns(observations["lon"].values)
         stamps = observations["time"].values
@@ -314,6 +317,11 @@ class NetworkReconstructor(ABC):
             domains=domains_like(codec, observations, rows, columns),
         )
         return result if self.calibration is None else clipped(self.calibration.apply(result), codec.limits())
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self._codec.measures
 
     def _decoded(
         self,

@@ -23,6 +23,8 @@ from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruction.bounds import bounded, clipped
@@ -43,6 +45,7 @@ class Background:
         targets: Which of them are to be reconstructed.
         periodic: Whether longitude wraps.
         bounds: (lower, upper) of targets that have bounds, infinite where there is none.
+        measures: What the variables are measured in.
     """
 
     climatologies: dict[str, MonthlyClimatology]
@@ -50,6 +53,7 @@ class Background:
     targets: tuple[str, ...]
     periodic: bool
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
 
     @classmethod
     def fit(cls, data: TrainingData, times: np.ndarray, *, covariates: bool = False) -> Self:
@@ -62,6 +66,7 @@ class Background:
             targets=tuple(data.targets),
             periodic=bool(data.archive.periodic),
             bounds=dict(data.bounds),
+            measures=Measures.fit(data.archive.dataset, names, times),
         )
 
     @property
@@ -173,6 +178,7 @@ class Background:
         targets: list[str],
         periodic: bool,
         bounds: Mapping[str, tuple[float, float]] | None = None,
+        measures: Measures | None = None,
     ) -> Self:
         """The inverse of `to_arrays`."""
         climatologies = {n: MonthlyClimatology.from_arrays(part(arrays, f"climatology.{n}.")) for n in variables}
@@ -180,7 +186,7 @@ class Background:
         for name, climatology in climatologies.items():
             like = climatology.mean.isel(month=0, drop=True)
             domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
-        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}))
+        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}), measures or Measures())
 
 
 class Peer(ABC):
@@ -219,6 +225,7 @@ class Peer(ABC):
         background = self._fitted()
         if members < 1:
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
+        observations = complete_errors(background.measures.brought(observations), "the file of observations")
         given, observations = observations, background.on_own_grid(observations)
         background.check(observations)
         estimate = self.estimate(observations, members=members, seed=seed)
@@ -236,6 +243,8 @@ class Peer(ABC):
         arrays, extra = self._remember()
         extra |= {"variables": list(background.variables), "targets": list(background.targets)}
         extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        if background.measures:
+            extra["measures"] = background.measures.to_json()
         if background.bounds:
             extra["bounds"] = bounds_to_json(background.bounds)
         if self.calibration is not None:
@@ -254,10 +263,16 @@ class Peer(ABC):
         peer.seed = int(run.extra["seed"])
         names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
         bounds = bounds_from_json(run.extra.get("bounds", {}))
-        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds)
+        measures = Measures.from_json(run.extra.get("measures"))
+        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds, measures=measures)
         peer.calibration = Calibration.from_json(run.extra.get("calibration"))
         peer._recall(run.arrays, run.extra)
         return peer
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self._fitted().measures
 
     def _fitted(self) -> Background:
         if not hasattr(self, "background"):

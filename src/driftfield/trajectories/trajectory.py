@@ -22,6 +22,8 @@ from torch import Tensor
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
@@ -149,6 +151,11 @@ class TrajectoryReconstructor:
 
     # -- reconstructing ------------------------------------------------------------------------------------------------
 
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.codec.measures
+
     def reconstruct(
         self, observations: xr.Dataset, *, members: int, seed: int = 0, batch_size: int = 512
     ) -> xr.Dataset:
@@ -166,6 +173,7 @@ class TrajectoryReconstructor:
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        observations = complete_errors(codec.measures.brought(observations), "the file of observations")
         rows = codec.grid.rows(observations["lat"].values)
         columns = codec.grid.columns(observations["lon"].values)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
