@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "reconstructor": ("peers", "models", "trajectories", "assimilation.kalman"),
     "sampler": ("sampling",),
     "schedule": ("diffusion",),
-    "score": ("evaluate",),
+    "score": ("evaluate.scores",),
     "split": ("data",),
     "trainer": ("training",),
     "weighting": ("diffusion",),

@@ -1,6 +1,7 @@
 """What is written date by date is what is reconstructed at once, wherever the writing was stopped in between."""
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Stopped(Exception):
 class Together(Climatology):
     """A peer that completes all dates in one go."""
 
-    uses_other_times = True
+    abilities = replace(Climatology.abilities, uses_other_times=True)
     calls = 0
 
     def reconstruct(self, observations: xr.Dataset, **options: Any) -> xr.Dataset:

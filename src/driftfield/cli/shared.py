@@ -13,6 +13,7 @@ __all__ = [
     "read_period",
     "read_sampler",
     "simulate_app",
+    "use_sampler",
     "whole",
 ]
 
@@ -104,6 +105,19 @@ def read_sampler(text: str) -> Any:
     if colon:
         spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
     return build("sampler", spec)
+
+
+def use_sampler(method: Any, text: str | None) -> None:
+    """Gives a run, a reconstructor or an emulator, the sampler that was asked for, if one was.
+
+    Raises:
+        ConfigurationError: the run draws no samples.
+    """
+    from driftfield.reconstruction.settings import check_ability
+
+    if text:
+        check_ability(method, "sampler", asked="--sampler")
+        method.sampler = read_sampler(text)
 
 
 def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:

@@ -273,7 +273,7 @@ def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: 
         overridden = {**recipe.content, "data": {**recipe.content["data"], "archive": archive}}
         recipe = as_recipe(overridden, source)
     built = build("reconstructor", recipe.reconstructor)
-    if getattr(built, "trained", False) != bool(recipe.trainer):
+    if built.abilities.needs_training != bool(recipe.trainer):
         need = "needs a 'trainer'" if not recipe.trainer else "is fitted at once: leave out 'trainer'"
         raise ConfigurationError(f"The method {label!r} in {path}: {type(built).__name__} {need}.")
     return Method(label, folder, recipe)

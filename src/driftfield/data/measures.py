@@ -5,12 +5,12 @@ one side has none    the values are held against the run's own:  |x - mean| > 20
                      so is 6 sd, if another unit of the same dimension brings most of them within 3
 """
 
-__all__ = ["Measure", "Measures"]
+__all__ = ["Measure", "Measured", "Measures", "in_units_of_run"]
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -166,6 +166,21 @@ class Measures(Mapping[str, Measure]):
             f"about {measure.mean:.4g} with a standard deviation of {measure.sd:.3g}"
             f"{' ' + measure.units if measure.units else ''}, as in the archive of the run.{guess}"
         )
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A method that knows what its variables are measured in: every network and peer of the program."""
+
+    @property
+    def measures(self) -> Measures:
+        """By variable."""
+        ...
+
+
+def in_units_of_run(method: object, dataset: xr.Dataset, source: str) -> xr.Dataset:
+    """`Measures.brought` by a method; unchanged if the method, somebody else's, knows no units."""
+    return method.measures.brought(dataset, source) if isinstance(method, Measured) else dataset
 
 
 def _likely_units(values: np.ndarray, measure: Measure, name: str) -> str:

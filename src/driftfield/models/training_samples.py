@@ -33,6 +33,12 @@ class Trainer(Protocol):
 
     steps: int
     batch_size: int
+    made_of: dict[str, str]
+    """What a resumed training must have in common with its beginning; the caller says so."""
+
+    def starting_from(self, run: Path) -> "Trainer":
+        """The same trainer, whose training starts with the weights of a run."""
+        ...
 
     def fit(
         self,

@@ -35,7 +35,7 @@ class StandardisedPeer(Peer):
         both = np.union1d(data.train, data.validation)
         return not _covers_years(data.archive.dataset["time"].isel(time=both))
 
-    def refitted(self, data: TrainingData, times: np.ndarray) -> Self:
+    def refitted(self, data: TrainingData, times: np.ndarray, *, seed: int = 0) -> Self:
         """The same constants and calibration, but mean, daily cycle and spread from some times of `data` alone."""
         other = copy(self)
         other.short, other.sd = self.is_short(data), {}

@@ -36,7 +36,6 @@ class StatePeer(Peer):
         covariate_pattern: Gaps of the covariates meanwhile.
     """
 
-    patterns: tuple[str, ...] | None
     covariate_pattern: str
     _sd: np.ndarray
     """s of all rows: (row, cell)."""
