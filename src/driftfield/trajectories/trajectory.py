@@ -26,6 +26,7 @@ from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.measures import Measures
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
+from driftfield.data.placing import GridPlacer
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
@@ -184,8 +185,9 @@ class TrajectoryReconstructor:
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         observations = complete_errors(codec.measures.brought(observations), "the file of observations")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains).place(observations)
+        observations = placed.dataset
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
         seen = [observation_batch(codec, observations, time) for time in range(observations.sizes["time"])]
         drawn = self.draw(
@@ -199,7 +201,7 @@ class TrajectoryReconstructor:
             batch_size=batch_size,
         )
         result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
-        return calibrated(result, self.calibration, codec.limits())
+        return placed.cut(calibrated(result, self.calibration, codec.limits()))
 
     def expected_observations(
         self, data: TrainingData
