@@ -3,7 +3,7 @@
 file, glob, list or store  --open_fields-->  canonical data set (lazy)  --write_dataset-->  NetCDF or Zarr
 """
 
-__all__ = ["expand_paths", "open_fields", "write_dataset"]
+__all__ = ["as_in_files", "expand_paths", "open_fields", "write_dataset"]
 
 import glob
 import importlib.util
@@ -13,6 +13,7 @@ from typing import Any
 
 import xarray as xr
 
+from driftfield.conventions import positions_of
 from driftfield.data.axes import canonical
 from driftfield.data.lazy import lazily
 from driftfield.data.units import canonical_units
@@ -59,7 +60,7 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
     path = Path(path)
     if path.suffix not in (".nc", ".zarr"):
         raise ConfigurationError(f"Cannot write {path}: expected a name that ends in .nc or .zarr. Rename the output.")
-    dataset = dataset.drop_encoding()
+    dataset = as_in_files(dataset).drop_encoding()
     with replacing(path, overwrite=overwrite) as temporary:
         if path.suffix == ".nc":
             dataset.to_netcdf(temporary, encoding=_compression(dataset))
@@ -67,6 +68,24 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
             # Zarr asks for chunks of one size
             even = {dim: sizes[0] for dim, sizes in dataset.unify_chunks().chunks.items()}
             (dataset.chunk(even) if even else dataset).to_zarr(temporary, consolidated=False)
+
+
+def as_in_files(dataset: xr.Dataset) -> xr.Dataset:
+    """A data set on a grid with positions, as CF has it: axes y and x (or rlat and rlon), positions lat and lon on them.
+
+    A section has the one axis station. Any other data set comes back as it is.
+    """
+    if positions_of(dataset) is None:
+        return dataset
+    if "station_lat" in dataset.coords:
+        dataset = dataset.isel(lat=0, drop=True).drop_vars(["station_lat", "lon"])
+        names = dataset["station"].values if "station" in dataset.coords else None
+        dataset = dataset.drop_vars("station", errors="ignore")
+        dataset = dataset.rename(lon="station", latitude="lat", longitude="lon")
+        return dataset if names is None else dataset.assign_coords(station=("station", names))
+    rotated = dataset["lat"].attrs.get("standard_name") == "grid_latitude"
+    row, column = ("rlat", "rlon") if rotated else ("y", "x")
+    return dataset.rename({"lat": row, "lon": column, "latitude": "lat", "longitude": "lon"})
 
 
 def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -132,4 +151,4 @@ def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
 def _compression(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
     numeric = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
-    return numeric | {axis: {"_FillValue": None} for axis in ("lat", "lon", "depth") if axis in dataset.coords}
+    return numeric | {axis: {"_FillValue": None} for axis in ("lat", "lon", "depth", "y", "x", "rlat", "rlon") if axis in dataset.coords}

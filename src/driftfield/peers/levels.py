@@ -15,7 +15,6 @@ import numpy as np
 import xarray as xr
 from scipy.spatial import KDTree
 
-from driftfield.gaussian.covariance import Grid
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import Background, Peer, canonical, fitting_times, observed_domain
 from driftfield.reconstruction.output import Estimate
@@ -90,5 +89,5 @@ class LevelInterpolation(Peer):
     @property
     def points(self) -> np.ndarray:
         """All cells on the sphere, km: (lat, lon, 3)."""
-        grid = Grid(self.background.lat, self.background.lon, self.background.periodic)
+        grid = self.background.grid
         return grid.points.reshape(*grid.shape, 3)

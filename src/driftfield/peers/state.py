@@ -50,7 +50,7 @@ class StatePeer(Peer):
 
     @property
     def _grid(self) -> Grid:
-        return Grid(self.background.lat, self.background.lon, self.background.periodic)
+        return self.background.grid
 
     @property
     def _targets(self) -> int:

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from driftfield.data.gridded_files import as_in_files
 from driftfield.data.sources import write_dataset
 from driftfield.errors import DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
@@ -167,6 +168,7 @@ def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Prog
     else:
         part = work.date(index)
         progress(work.members)
+    part = as_in_files(part)
     moving = part.drop_vars([*part.coords, *(n for n, a in part.data_vars.items() if "time" not in a.dims)])
     with writing(store):
         if index == 0:

@@ -1,0 +1,227 @@
+"""Where the cells of a grid lie, when two axes do not say it.
+
+    cell (row, column)  ->  latitude[row, column], longitude[row, column]  ->  a point of the sphere
+
+Rotated poles, tripolar and stereographic grids, projected radar images and sections of stations are one thing: numbered rows
+and columns, with a position for every cell. Positions give areas, distances, and the cell in which an observation lies; row
+and column say which cells are neighbours.
+"""
+
+__all__ = ["EARTH_RADIUS", "Geometry", "unrotated"]
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from driftfield.errors import DataError
+
+EARTH_RADIUS = 6371.0
+"""Kilometres."""
+
+_SAME = 0.05
+"""Share of the spacing within which two positions are one place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Positions of the cells of a grid.
+
+    Arguments:
+        latitude, longitude: Degrees, (row, column); longitude in any convention.
+    """
+
+    latitude: np.ndarray
+    longitude: np.ndarray
+
+    @classmethod
+    def of_axes(cls, lat: np.ndarray, lon: np.ndarray) -> "Geometry":
+        """A regular grid: latitudes of its rows, longitudes of its columns."""
+        return cls(*(np.asarray(part, dtype=np.float64) for part in np.meshgrid(lat, lon, indexing="ij")))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.latitude.shape
+        return rows, columns
+
+    def part(self, rows: np.ndarray | slice, columns: np.ndarray | slice) -> "Geometry":
+        """The positions of some rows and columns."""
+        return Geometry(self.latitude[rows][:, columns], self.longitude[rows][:, columns])
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """All cells on the sphere, km: (row, column, 3)."""
+        return EARTH_RADIUS * _unit(self.latitude, self.longitude)
+
+    @cached_property
+    def column_step(self) -> np.ndarray:
+        """Kilometres from a cell to the next of its row, the median of each row: (row,)."""
+        return _median_step(self.points, axis=1)
+
+    @cached_property
+    def row_step(self) -> np.ndarray:
+        """Kilometres from each row to the next, the median over the columns: (row - 1,)."""
+        if self.shape[0] < 2:
+            return np.zeros(0)
+        return np.median(_arc(np.linalg.norm(np.diff(self.points, axis=0), axis=-1)), axis=1)
+
+    @property
+    def spacing(self) -> float:
+        """Kilometres between neighbours, the smaller of both directions; 1 for a single cell."""
+        steps = [float(np.median(s)) for s in (self.column_step[self.column_step > 0], self.row_step) if s.size]
+        return min(steps) if steps else 1.0
+
+    @property
+    def stretching(self) -> float:
+        """Largest step along a row over the smallest of the same row: 1 where the columns are evenly spaced."""
+        if self.shape[1] < 3:
+            return 1.0
+        steps = np.linalg.norm(np.diff(self.points, axis=1), axis=-1)
+        return float((steps.max(axis=1) / np.maximum(steps.min(axis=1), 1e-6)).max())
+
+    @cached_property
+    def area(self) -> np.ndarray:
+        """Square kilometres of every cell (row, column): step along the rows times step across them, and their angle."""
+        east, north = (_central(self.points, axis) for axis in (1, 0))
+        if self.shape[1] == 1:
+            return np.linalg.norm(north, axis=-1) if self.shape[0] > 1 else np.ones(self.shape)
+        if self.shape[0] == 1:
+            return np.linalg.norm(east, axis=-1)
+        return np.linalg.norm(np.cross(east, north), axis=-1)
+
+    @cached_property
+    def plane(self) -> tuple[np.ndarray, np.ndarray]:
+        """Kilometres north and east of the middle, of equal areas (Lambert's azimuthal projection): two (row, column)."""
+        unit = self.points / EARTH_RADIUS
+        middle = unit.mean(axis=(0, 1))
+        middle = middle / max(float(np.linalg.norm(middle)), 1e-9)
+        pole = np.array([0.0, 0.0, 1.0]) if abs(middle[2]) < 0.999 else np.array([1.0, 0.0, 0.0])
+        east = np.cross(pole, middle)
+        east = east / np.linalg.norm(east)
+        scale = EARTH_RADIUS * np.sqrt(2.0 / np.maximum(1.0 + unit @ middle, 1e-9))
+        return scale * (unit @ np.cross(middle, east)), scale * (unit @ east)
+
+    @cached_property
+    def one_turn(self) -> "Geometry":
+        """The same with longitudes that do not jump within the grid, as far as it has no pole inside."""
+        middle = self.points.mean(axis=(0, 1))
+        centre = np.degrees(np.arctan2(middle[1], middle[0]))
+        return Geometry(self.latitude, centre + (self.longitude - centre + 180.0) % 360.0 - 180.0)
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the last column has the first for its neighbour, as round the globe."""
+        if self.shape[1] < 4:
+            return False
+        closing = _arc(np.linalg.norm(self.points[:, 0] - self.points[:, -1], axis=-1))
+        return bool(np.median(closing / np.maximum(self.column_step, 1e-6)) < 1.5)
+
+    @cached_property
+    def _tree(self) -> KDTree:
+        return KDTree(self.points.reshape(-1, 3))
+
+    def nearest(self, latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of the cell in which each place lies, -1 beyond the grid: two (n,).
+
+        A place lies in the cell whose centre is nearest; beyond the outer centres a cell reaches half its diagonal.
+        """
+        lat, lon = np.asarray(latitude, dtype=np.float64), np.asarray(longitude, dtype=np.float64)
+        finite = np.isfinite(lat) & np.isfinite(lon)
+        where = EARTH_RADIUS * _unit(np.where(finite, lat, 0.0), np.where(finite, lon, 0.0))
+        distance, flat = self._tree.query(where)
+        row, column = np.divmod(flat, self.shape[1])
+        inside = finite & (distance <= self._reach[row, column])
+        return np.where(inside, row, -1), np.where(inside, column, -1)
+
+    @cached_property
+    def _reach(self) -> np.ndarray:
+        """Half the diagonal of every cell, km."""
+        east, north = (np.linalg.norm(_central(self.points, axis), axis=-1) for axis in (1, 0))
+        alone = np.maximum(east, north) if min(self.shape) == 1 else 0.0
+        reach = 0.5 * np.hypot(np.maximum(east, alone), np.maximum(north, alone))
+        return np.where(reach > 0, reach * 1.01, 0.5 * self.spacing)
+
+    def cells(self, other: "Geometry", what: str = "The observations", grid: str = "the grid of the run") -> tuple:
+        """The rows and columns of this grid on which another one lies.
+
+        Arguments:
+            other: A block of neighbouring cells of this grid, in the same order; columns may go round.
+            what: What messages call it.
+            grid: What messages call this grid.
+
+        Raises:
+            DataError: it is no block of this grid.
+        """
+        distance, flat = self._tree.query(other.points[0, 0])
+        row, column = divmod(int(flat), self.shape[1])
+        rows = row + np.arange(other.shape[0])
+        columns = column + np.arange(other.shape[1])
+        columns = columns % self.shape[1] if self.wraps else columns
+        if rows[-1] < self.shape[0] and columns.max() < self.shape[1]:
+            apart = np.linalg.norm(self.points[rows][:, columns] - other.points, axis=-1)
+            if apart.max() <= _SAME * self.spacing + 1e-3:
+                return rows, columns
+            distance = float(apart.max())
+        lat, lon = other.latitude[0, 0], other.longitude[0, 0]
+        raise DataError(
+            f"{what} begin at latitude {lat:g}, longitude {lon:g} with {other.shape[0]} x {other.shape[1]} cells, and are no "
+            f"block of {grid} ({self.shape[0]} x {self.shape[1]} cells, apart by {distance:.3g} km, spacing "
+            f"{self.spacing:.3g} km). Interpolate one to the other, or train a run on theirs."
+        )
+
+    def mended(self) -> tuple["Geometry", int]:
+        """The same with a position for cells that have none (NaN, or one place repeated), and how many these are.
+
+        Ocean models leave out land: such cells take the position of the nearest cell that has one.
+        """
+        bad = ~(np.isfinite(self.latitude) & np.isfinite(self.longitude))
+        pairs = np.stack([np.where(bad, 1e9, self.latitude), np.where(bad, 1e9, self.longitude)], axis=-1).reshape(-1, 2)
+        _, inverse, count = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+        bad |= (count[inverse.reshape(-1)] > 4).reshape(self.shape)
+        if not bad.any() or bad.all():
+            return self, int(bad.sum())
+        places = np.argwhere(~bad)
+        rows, columns = places[KDTree(places).query(np.argwhere(bad))[1]].T
+        latitude, longitude = self.latitude.copy(), self.longitude.copy()
+        latitude[bad], longitude[bad] = latitude[rows, columns], longitude[rows, columns]
+        return Geometry(latitude, longitude), int(bad.sum())
+
+
+def unrotated(
+    grid_latitude: np.ndarray, grid_longitude: np.ndarray, pole_latitude: float, pole_longitude: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Geographic latitude and longitude of a rotated grid, degrees (CF: rotated_latitude_longitude).
+
+    Arguments:
+        grid_latitude, grid_longitude: Degrees, any shape that broadcasts.
+        pole_latitude, pole_longitude: `grid_north_pole_latitude` and `grid_north_pole_longitude`.
+    """
+    phi, lam = np.broadcast_arrays(np.radians(grid_latitude), np.radians(grid_longitude))
+    pole = np.radians(pole_latitude)
+    sine = np.sin(phi) * np.sin(pole) + np.cos(phi) * np.cos(pole) * np.cos(lam)
+    east = np.cos(phi) * np.sin(lam)
+    north = np.cos(phi) * np.cos(lam) * np.sin(pole) - np.sin(phi) * np.cos(pole)
+    longitude = pole_longitude + 180.0 + np.degrees(np.arctan2(east, north))
+    return np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))), (longitude + 180.0) % 360.0 - 180.0
+
+
+def _unit(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    phi, lam = np.radians(latitude), np.radians(longitude)
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
+
+
+def _arc(chord: np.ndarray) -> np.ndarray:
+    return 2.0 * EARTH_RADIUS * np.arcsin(np.minimum(0.5 * chord / EARTH_RADIUS, 1.0))
+
+
+def _median_step(points: np.ndarray, axis: int) -> np.ndarray:
+    if points.shape[axis] < 2:
+        return np.zeros(points.shape[1 - axis])
+    return np.median(_arc(np.linalg.norm(np.diff(points, axis=axis), axis=-1)), axis=axis)
+
+
+def _central(points: np.ndarray, axis: int) -> np.ndarray:
+    """Half the way from the cell before to the cell behind, along an axis; the whole way at the ends."""
+    return np.gradient(points, axis=axis) if points.shape[axis] > 1 else np.zeros_like(points)
