@@ -103,6 +103,14 @@ class Geometry:
         scale = EARTH_RADIUS * np.sqrt(2.0 / np.maximum(1.0 + unit @ middle, 1e-9))
         return scale * (unit @ np.cross(middle, east)), scale * (unit @ east)
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Latitude and longitude (-180 to 180) of the middle of all cells, safe across the dateline and the poles."""
+        x, y, z = self.points.mean(axis=(0, 1))
+        return float(np.degrees(np.arctan2(z, np.hypot(x, y)))), float(
+            (np.degrees(np.arctan2(y, x)) + 180.0) % 360 - 180
+        )
+
     @cached_property
     def one_turn(self) -> "Geometry":
         """The same with longitudes that do not jump within the grid, as far as it has no pole inside."""
@@ -135,6 +143,47 @@ class Geometry:
         inside = finite & (distance <= self._reach[row, column])
         return np.where(inside, row, -1), np.where(inside, column, -1)
 
+    def at(self, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Latitude and longitude of fractional rows and columns, between the cells and as far beyond the outer ones as asked."""
+        where = self._between(np.asarray(row, dtype=np.float64), np.asarray(column, dtype=np.float64))[0]
+        unit = where / np.linalg.norm(where, axis=-1, keepdims=True)
+        return np.degrees(np.arcsin(unit[..., 2].clip(-1, 1))), np.degrees(np.arctan2(unit[..., 1], unit[..., 0]))
+
+    def fractional(self, latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fractional row and column of places, the inverse of `at` (Newton's method); NaN beyond half a cell of the border.
+
+        Of a grid of one row (a section) a place counts as far off the line as half the way to the next station, at least 50 km.
+        """
+        lat, lon = np.asarray(latitude, dtype=np.float64), np.asarray(longitude, dtype=np.float64)
+        finite = np.isfinite(lat) & np.isfinite(lon)
+        where = EARTH_RADIUS * _unit(np.where(finite, lat, 0.0), np.where(finite, lon, 0.0))
+        row, column = (part.astype(np.float64) for part in np.divmod(self._tree.query(where)[1], self.shape[1]))
+        for _ in range(12):
+            point, south, west = self._between(row, column)
+            step = _solved(south, west, where - point)
+            row, column = row + step[0].clip(-2, 2), column + step[1].clip(-2, 2)
+            row = row.clip(-2.0, self.shape[0] + 1.0)
+            column = column % self.shape[1] if self.wraps else column.clip(-2.0, self.shape[1] + 1.0)
+        off = np.linalg.norm(where - self._between(row, column)[0], axis=-1)
+        near = off <= max(50.0 if min(self.shape) == 1 else 0.0, 0.5 * self.spacing)
+        low, high = -0.5 - 1e-6, np.array(self.shape) - 0.5 + 1e-6
+        inside = finite & near & (row >= low) & (row <= high[0])
+        inside &= self.wraps | ((column >= low) & (column <= high[1]))
+        return np.where(inside, row, np.nan), np.where(inside, column, np.nan)
+
+    def _between(self, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The point at fractional indices, and how it moves with the row and with the column: three (n, 3)."""
+        rows, columns = self.shape
+        r = np.clip(np.floor(row), 0, max(rows - 2, 0)).astype(np.int64)
+        c = np.floor(column).astype(np.int64)
+        c = c % columns if self.wraps else np.clip(c, 0, max(columns - 2, 0))
+        down, across = np.minimum(r + 1, rows - 1), (c + 1) % columns if self.wraps else np.minimum(c + 1, columns - 1)
+        u, v = (row - r)[..., None], ((column - c) % columns if self.wraps else column - c)[..., None]
+        p = self.points
+        west, east = (1 - u) * p[r, c] + u * p[down, c], (1 - u) * p[r, across] + u * p[down, across]
+        south, north = (1 - v) * p[r, c] + v * p[r, across], (1 - v) * p[down, c] + v * p[down, across]
+        return (1 - v) * west + v * east, north - south, east - west
+
     @cached_property
     def _reach(self) -> np.ndarray:
         """Half the diagonal of every cell, km."""
@@ -154,22 +203,40 @@ class Geometry:
         Raises:
             DataError: it is no block of this grid.
         """
-        distance, flat = self._tree.query(other.points[0, 0])
-        row, column = divmod(int(flat), self.shape[1])
-        rows = row + np.arange(other.shape[0])
-        columns = column + np.arange(other.shape[1])
-        columns = columns % self.shape[1] if self.wraps else columns
-        if rows[-1] < self.shape[0] and columns.max() < self.shape[1]:
-            apart = np.linalg.norm(self.points[rows][:, columns] - other.points, axis=-1)
-            if apart.max() <= _SAME * self.spacing + 1e-3:
+        apart = np.inf
+        for corner in other._anchors():
+            distance, flat = self._tree.query(other.points[corner])
+            first = np.array(divmod(int(flat), self.shape[1])) - corner
+            rows, columns = first[0] + np.arange(other.shape[0]), first[1] + np.arange(other.shape[1])
+            columns = columns % self.shape[1] if self.wraps else columns
+            if rows[0] < 0 or rows[-1] >= self.shape[0] or columns.min() < 0 or columns.max() >= self.shape[1]:
+                apart = min(apart, float(distance))
+                continue
+            single = ~(self.repeated[rows][:, columns] | other.repeated)
+            off = np.linalg.norm(self.points[rows][:, columns] - other.points, axis=-1)[single]
+            apart = min(apart, float(off.max(initial=0.0 if single.any() else np.inf)))
+            if apart <= _SAME * self.spacing + 1e-3:
                 return rows, columns
-            distance = float(apart.max())
         lat, lon = other.latitude[0, 0], other.longitude[0, 0]
         raise DataError(
             f"{what} begin at latitude {lat:g}, longitude {lon:g} with {other.shape[0]} x {other.shape[1]} cells, and are no "
-            f"block of {grid} ({self.shape[0]} x {self.shape[1]} cells, apart by {distance:.3g} km, spacing "
+            f"block of {grid} ({self.shape[0]} x {self.shape[1]} cells, apart by {apart:.3g} km, spacing "
             f"{self.spacing:.3g} km). Interpolate one to the other, or train a run on theirs."
         )
+
+    @cached_property
+    def repeated(self) -> np.ndarray:
+        """Cells whose position another cell has too: land that got a position from its neighbour, or a seam (row, column)."""
+        pairs = np.stack([self.latitude, self.longitude], axis=-1).reshape(-1, 2)
+        _, inverse, count = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+        repeated: np.ndarray = (count[inverse.reshape(-1)] > 1).reshape(self.shape)
+        return repeated
+
+    def _anchors(self) -> list[tuple[int, int]]:
+        """A few cells with a position of their own, spread over the grid."""
+        alone = np.argwhere(~self.repeated)
+        chosen = alone[np.linspace(0, len(alone) - 1, 5).astype(int)] if len(alone) else np.zeros((1, 2), dtype=int)
+        return [(int(row), int(column)) for row, column in chosen]
 
     def mended(self) -> tuple["Geometry", int]:
         """The same with a position for cells that have none (NaN, or one place repeated), and how many these are.
@@ -177,7 +244,9 @@ class Geometry:
         Ocean models leave out land: such cells take the position of the nearest cell that has one.
         """
         bad = ~(np.isfinite(self.latitude) & np.isfinite(self.longitude))
-        pairs = np.stack([np.where(bad, 1e9, self.latitude), np.where(bad, 1e9, self.longitude)], axis=-1).reshape(-1, 2)
+        pairs = np.stack([np.where(bad, 1e9, self.latitude), np.where(bad, 1e9, self.longitude)], axis=-1).reshape(
+            -1, 2
+        )
         _, inverse, count = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
         bad |= (count[inverse.reshape(-1)] > 4).reshape(self.shape)
         if not bad.any() or bad.all():
@@ -205,6 +274,16 @@ def unrotated(
     north = np.cos(phi) * np.cos(lam) * np.sin(pole) - np.sin(phi) * np.cos(pole)
     longitude = pole_longitude + 180.0 + np.degrees(np.arctan2(east, north))
     return np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0))), (longitude + 180.0) % 360.0 - 180.0
+
+
+def _solved(a: np.ndarray, b: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x, y of least squares of x a + y b = wanted, for vectors (n, 3); 0 along a direction that has no length."""
+    aa, bb, ab = (a * a).sum(-1), (b * b).sum(-1), (a * b).sum(-1)
+    aw, bw = (a * wanted).sum(-1), (b * wanted).sum(-1)
+    floor = 1e-9
+    aa, bb = np.where(aa > floor, aa, 1.0), np.where(bb > floor, bb, 1.0)
+    whole = np.maximum(aa * bb - ab**2, floor)
+    return (aw * bb - bw * ab) / whole, (bw * aa - aw * ab) / whole
 
 
 def _unit(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:

@@ -208,7 +208,9 @@ def _bounds_of_time(dataset: xr.Dataset, dim: Hashable | None) -> xr.DataArray |
 
 
 def _no_grid(dataset: xr.Dataset, source: str) -> DataError:
-    alone = [(k, n) for n, a in dataset.variables.items() if a.ndim == 2 and (k := kind_of(str(n), dataset[n])) in _ORDER[2:]]
+    alone = [
+        (k, n) for n, a in dataset.variables.items() if a.ndim == 2 and (k := kind_of(str(n), dataset[n])) in _ORDER[2:]
+    ]
     if alone:
         word, other = ("latitude", "longitude") if alone[0][0] == "lat" else ("longitude", "latitude")
         return DataError(

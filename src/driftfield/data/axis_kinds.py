@@ -1,8 +1,8 @@
 """Which axis is which: by its CF attributes and, where these are silent, by its name.
 
-    standard_name, units, axis, positive, dates   ->   time  depth  lat  lon  member     axes of the program
-                                                       y  x                              rows and columns of a grid that has
-                                                                                         a position for every cell
+standard_name, units, axis, positive, dates   ->   time  depth  lat  lon  member     axes of the program
+                                                   y  x                              rows and columns of a grid that has
+                                                                                     a position for every cell
 """
 
 __all__ = ["in_degrees", "is_dated", "kind_of"]

@@ -9,7 +9,6 @@ __all__ = ["FieldCodec", "Grid", "bounds_from_json", "bounds_to_json", "locate",
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from driftfield.conventions import WRAPS, positions_of
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.encodings import date_fraction, is_monthly, time_days
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
+from driftfield.data.patches import centre
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
@@ -48,11 +48,6 @@ class Grid:
     monthly: bool
     positions: Geometry | None = None
 
-    @cached_property
-    def places(self) -> Geometry:
-        """Where the cells lie."""
-        return Geometry.of_axes(self.lat, self.lon) if self.positions is None else self.positions
-
     def cells(self, fields: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the rows and columns of a data set on this grid: by positions where both have them, else by the axes.
 
@@ -66,6 +61,12 @@ class Grid:
         if self.positions is not None:
             return self.rows(fields["lat"].values), locate(fields["lon"].values, self.lon, "column", 0.0)
         return self.rows(fields["lat"].values), self.columns(fields["lon"].values)
+
+    def middle(self, rows: np.ndarray, columns: np.ndarray) -> tuple[float, float]:
+        """Latitude and longitude of the middle of some rows and columns."""
+        if self.positions is None:
+            return centre(self.lat[rows], self.lon[columns])
+        return self.positions.part(rows, columns).middle
 
     def coordinates(self) -> dict[str, Any]:
         """Of a data set on all of its cells: lat and lon, and where they lie if that is something else."""

@@ -81,11 +81,11 @@ def as_in_files(dataset: xr.Dataset) -> xr.Dataset:
         dataset = dataset.isel(lat=0, drop=True).drop_vars(["station_lat", "lon"])
         names = dataset["station"].values if "station" in dataset.coords else None
         dataset = dataset.drop_vars("station", errors="ignore")
-        dataset = dataset.rename(lon="station", latitude="lat", longitude="lon")
+        dataset = dataset.rename_dims(lon="station").rename(latitude="lat", longitude="lon")
         return dataset if names is None else dataset.assign_coords(station=("station", names))
     rotated = dataset["lat"].attrs.get("standard_name") == "grid_latitude"
     row, column = ("rlat", "rlon") if rotated else ("y", "x")
-    return dataset.rename({"lat": row, "lon": column, "latitude": "lat", "longitude": "lon"})
+    return dataset.rename({"lat": row, "lon": column}).rename({"latitude": "lat", "longitude": "lon"})
 
 
 def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -151,4 +151,8 @@ def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
 def _compression(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
     numeric = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
-    return numeric | {axis: {"_FillValue": None} for axis in ("lat", "lon", "depth", "y", "x", "rlat", "rlon") if axis in dataset.coords}
+    return numeric | {
+        axis: {"_FillValue": None}
+        for axis in ("lat", "lon", "depth", "y", "x", "rlat", "rlon")
+        if axis in dataset.coords
+    }

@@ -14,6 +14,7 @@ __all__ = ["Horizontal", "grid_axis", "horizontal_of", "stations_to_grid", "with
 import logging
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -53,8 +54,8 @@ def horizontal_of(dataset: xr.Dataset, kinds: dict[Hashable, str | None]) -> lis
         if kind in found and len(dims) == 2 and array.dtype.kind in "fiu" and "time" not in map(kinds.get, dims):
             found[kind].setdefault(frozenset(dims), str(name))
     pairs = []
-    for dims, latitude in found["lat"].items():
-        if (longitude := found["lon"].get(dims)) is None:
+    for plane, latitude in found["lat"].items():
+        if (longitude := found["lon"].get(plane)) is None:
             continue
         row, column = _row_and_column(dataset, latitude, kinds)
         if not _said_by_axes(dataset, row, column, latitude, longitude, kinds):
@@ -65,7 +66,8 @@ def horizontal_of(dataset: xr.Dataset, kinds: dict[Hashable, str | None]) -> lis
 def grid_axis(dataset: xr.Dataset, dim: Hashable, *, row: bool, wraps: bool | None) -> xr.DataArray:
     """The numbers of rows or columns: those of the file where they are finite and steady, else 0, 1, 2, ..."""
     size = dataset.sizes[dim]
-    values, attrs = np.arange(size, dtype=np.float64), {}
+    values = np.arange(size, dtype=np.float64)
+    attrs: dict[str, Any] = {}
     coordinate = dataset.get(dim)
     if coordinate is not None and coordinate.dtype.kind in "iuf" and coordinate.dims == (dim,):
         numbers = np.asarray(coordinate.values, dtype=np.float64)
@@ -75,7 +77,7 @@ def grid_axis(dataset: xr.Dataset, dim: Hashable, *, row: bool, wraps: bool | No
             attrs = {k: coordinate.attrs[k] for k in ("standard_name", "units", "long_name") if k in coordinate.attrs}
     if attrs.get("standard_name") in ("latitude", "longitude"):
         del attrs["standard_name"]
-    default = {"long_name": "row of the grid" if row else "column of the grid", "units": "1"}
+    default: dict[str, Any] = {"long_name": "row of the grid" if row else "column of the grid", "units": "1"}
     attrs = (attrs or default) | {"axis": "Y" if row else "X"}
     if wraps is not None:
         attrs[WRAPS] = int(wraps)
@@ -103,7 +105,9 @@ def with_positions(dataset: xr.Dataset, grid: Horizontal, mapping: dict | None, 
     if mended == latitude.size:
         raise DataError(f"The positions of {source} ({grid.latitude!r}) are all missing. Write them into the file.")
     if mended:
-        log.info("%s: %d of %d cells have no position of their own (land): the nearest one's", source, mended, latitude.size)
+        log.info(
+            "%s: %d of %d cells have no position of their own (land): the nearest one's", source, mended, latitude.size
+        )
     if np.abs(geometry.latitude).max() > 90.001 or np.abs(geometry.longitude).max() > 720.0:
         raise DataError(f"{source} has latitudes or longitudes that are no degrees. Expected -90..90 and -360..360.")
     dims = (grid.row, grid.column)
@@ -145,7 +149,8 @@ def _section(dataset: xr.Dataset, dim: Hashable, latitude: str, longitude: str) 
     lat = np.asarray(dataset[latitude].values, dtype=np.float64)
     lon = np.asarray(dataset[longitude].values, dtype=np.float64)
     steady = bool(np.all(np.diff(lon) > 0) or np.all(np.diff(lon) < 0))
-    on_section = [n for n, a in dataset.data_vars.items() if dim in a.dims and a.ndim > 1]
+    masks = [n for n in dataset.data_vars if str(n) in ("domain", "mask") or str(n).endswith("_domain")]
+    on_section = [n for n, a in dataset.data_vars.items() if dim in a.dims and (a.ndim > 1 or n in masks)]
     section = dataset[on_section].drop_vars([dim], errors="ignore").rename({dim: "lon"})
     section = section.expand_dims(lat=[float(lat.mean())]).assign(station_lat=("lon", lat))
     if dim in dataset:
@@ -176,7 +181,12 @@ def _row_and_column(dataset: xr.Dataset, latitude: str, kinds: dict[Hashable, st
 
 
 def _said_by_axes(
-    dataset: xr.Dataset, row: Hashable, column: Hashable, latitude: str, longitude: str, kinds: dict[Hashable, str | None]
+    dataset: xr.Dataset,
+    row: Hashable,
+    column: Hashable,
+    latitude: str,
+    longitude: str,
+    kinds: dict[Hashable, str | None],
 ) -> bool:
     """Whether one-dimensional latitudes and longitudes say the same as the two-dimensional ones: a regular grid."""
     if kinds.get(row) != "lat" or kinds.get(column) != "lon" or row not in dataset or column not in dataset:
@@ -185,9 +195,7 @@ def _said_by_axes(
     grid = Horizontal(row, column)
     apart = np.abs(_plane(dataset[latitude], grid) - lat[:, None])
     turned = np.abs((_plane(dataset[longitude], grid) - lon[None] + 180.0) % 360.0 - 180.0)
-    near = [
-        _STEADY * (float(np.abs(np.diff(axis)).min()) if axis.size > 1 else 1.0) + 1e-4 for axis in (lat, lon)
-    ]
+    near = [_STEADY * (float(np.abs(np.diff(axis)).min()) if axis.size > 1 else 1.0) + 1e-4 for axis in (lat, lon)]
     return bool(np.nanmax(apart) <= near[0] and np.nanmax(turned) <= near[1])
 
 
@@ -198,7 +206,9 @@ def _plane(array: xr.DataArray, grid: Horizontal) -> np.ndarray:
     return in_degrees(values, str(array.attrs.get("units", "")))
 
 
-def _computed(dataset: xr.Dataset, grid: Horizontal, mapping: dict | None, source: str) -> tuple[np.ndarray, np.ndarray]:
+def _computed(
+    dataset: xr.Dataset, grid: Horizontal, mapping: dict | None, source: str
+) -> tuple[np.ndarray, np.ndarray]:
     described = mapping or {}
     pole = [described.get(f"grid_north_pole_{part}") for part in ("latitude", "longitude")]
     name = str(described.get("grid_mapping_name", "rotated_latitude_longitude" if None not in pole else ""))

@@ -221,7 +221,9 @@ def _select_block(dataset: xr.Dataset, positions: Geometry, region: Mapping[str,
     chosen = dataset.isel(lat=slice(rows[0], rows[-1] + 1), lon=slice(columns[0], columns[-1] + 1))
     beyond = chosen.sizes["lat"] * chosen.sizes["lon"] - int(inside.sum())
     if beyond:
-        log.info("region: a block of %d x %d cells, %d of them outside", chosen.sizes["lat"], chosen.sizes["lon"], beyond)
+        log.info(
+            "region: a block of %d x %d cells, %d of them outside", chosen.sizes["lat"], chosen.sizes["lon"], beyond
+        )
     whole = chosen.sizes["lon"] == dataset.sizes["lon"] and is_periodic(dataset["lon"])
     chosen["lon"].attrs[WRAPS] = int(whole)
     return chosen

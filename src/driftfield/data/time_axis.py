@@ -38,14 +38,17 @@ def decoded_time(time: xr.DataArray, bounds: xr.DataArray | None, source: str) -
         FileFormatError: neither dates nor numbers with a unit that can be read.
     """
     dates = time if is_dated(time) else _dates(time, source)
+    spare = ("units", "calendar", "bounds", "climatology")
+    dates = dates.copy()
+    dates.attrs = {key: value for key, value in time.attrs.items() if key not in spare}
     if bounds is None or bounds.ndim != 2 or bounds.shape != (time.size, 2) or not time.size:
         return dates
     try:
-        ends = [_ends(bounds[:, k], time, source) for k in (0, 1)]
+        start, end = (_ends(bounds[:, k], time, source) for k in (0, 1))
     except FileFormatError as error:
         log.warning("%s: the bounds of its time axis are not used: %s", source, error)
         return dates
-    return _inside(dates, *ends, source)
+    return _inside(dates, start, end, source)
 
 
 def scalar_time(dataset: xr.Dataset) -> str | None:

@@ -125,7 +125,9 @@ def _select(dataset: xr.Dataset, times: Sequence[str], grid: xr.Dataset, what: s
     picks = {"time": np.array([have[t] for t in times])}
     axes = [name for name in ("depth", "lat", "lon") if name in dataset.dims and name in grid.dims]
     if (own := positions_of(dataset)) is not None and (theirs := positions_of(grid)) is not None:
-        picks["lat"], picks["lon"] = own.cells(theirs, what="The cells of the reconstruction", grid=f"the grid of {what}")
+        picks["lat"], picks["lon"] = own.cells(
+            theirs, what="The cells of the reconstruction", grid=f"the grid of {what}"
+        )
     for name in axes:
         if name not in picks:
             picks[name] = _nearest(dataset[name].values, grid[name].values, name, what)

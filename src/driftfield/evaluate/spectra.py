@@ -115,7 +115,9 @@ def _row_spacing_km(field: xr.DataArray) -> np.ndarray:
     """Distance between neighbours along longitude in every row, km."""
     if (positions := positions_of(field)) is not None:
         if positions.stretching > 1.02:
-            raise DataError("A spectrum needs evenly spaced columns: those of this grid are not. Choose a smaller region.")
+            raise DataError(
+                "A spectrum needs evenly spaced columns: those of this grid are not. Choose a smaller region."
+            )
         return np.maximum(positions.column_step, 1e-6)
     step = _even_step(field, "lon") * np.pi / 180 * EARTH_RADIUS_KM
     return np.maximum(step * np.cos(np.deg2rad(field["lat"].values.astype(np.float64))), 1e-6)

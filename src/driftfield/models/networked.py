@@ -283,8 +283,7 @@ class NetworkReconstructor(ABC):
         codec = self._codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        rows, columns = codec.grid.cells(observations)
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if times is None else times)
         guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)

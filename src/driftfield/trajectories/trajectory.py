@@ -166,8 +166,7 @@ class TrajectoryReconstructor:
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        rows, columns = codec.grid.cells(observations)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
         seen = [observation_batch(codec, observations, time) for time in range(observations.sizes["time"])]
         drawn = self.draw(
@@ -191,8 +190,7 @@ class TrajectoryReconstructor:
             seed: Of the members.
         """
         codec, estimates, first = self.codec, {}, 0
-        rows = codec.grid.rows(template["lat"].values)
-        columns = codec.grid.columns(template["lon"].values)
+        rows, columns = codec.grid.cells(template)
         fields, stamps = drawn.numpy(), template["time"].values
         for name in codec.targets:
             levels = len(codec.grid.levels[name])
