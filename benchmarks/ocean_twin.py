@@ -28,9 +28,9 @@ from driftfield.assimilation.inflation import choose_inflation
 from driftfield.assimilation.rows import DatedRows, row_days
 from driftfield.data.encodings import as_dates
 from driftfield.evaluate.drawing import Plane, colour_map, fill, label_edges, limits
-from driftfield.evaluate.ensembles import coverage, crps_fair, spread_skill
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
-from driftfield.evaluate.scores import rmse
+from driftfield.evaluate.scores.deterministic import rmse
+from driftfield.evaluate.scores.ensembles import coverage, crps_fair, spread_skill
 from driftfield.observations.drawn import draw_profiles, draw_tracks
 from driftfield.observations.grid import StateGrid
 from driftfield.observations.observe import state_grid

@@ -9,8 +9,10 @@ import xarray as xr
 from safetensors.numpy import load_file
 
 from driftfield.checkpoint import read_run
+from driftfield.models.expectation_maximisation import ExpectationMaximisation
 from driftfield.registry import names
-from driftfield.runs import ExpectationMaximisation, load_emulator, load_reconstructor
+from driftfield.runs import load_reconstructor
+from driftfield.trajectories.emulator import load_emulator
 from driftfield.trajectories.forecasting import forecast
 
 HERE = Path(__file__).parent / "old_runs"

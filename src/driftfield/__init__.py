@@ -1,5 +1,60 @@
-"""Driftfield: incomplete observations of the ocean and atmosphere in, an ensemble of complete fields out."""
+"""Driftfield: incomplete observations of the ocean and atmosphere in, an ensemble of complete fields out.
 
-__all__ = ["__version__"]
+    import driftfield as df
+
+    open        a file, a glob or a store             -> xarray.Dataset
+    observe     complete fields                       -> what an observing system would have seen of them
+    load        a run by its folder or shipped:NAME   -> a reconstructor
+    reconstruct run, observations                     -> complete fields with members
+    assimilate  trained prior, observations           -> fields that agree with both
+    sample, forecast, score, save, simulate_*
+
+Everything is imported when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from driftfield.face import (
+        assimilate,
+        forecast,
+        load,
+        observe,
+        open,
+        reconstruct,
+        sample,
+        save,
+        score,
+        simulate_lorenz63,
+        simulate_lorenz96,
+        simulate_ocean,
+    )
+
+__all__ = [
+    "__version__",
+    "assimilate",
+    "score",
+    "forecast",
+    "load",
+    "observe",
+    "open",
+    "reconstruct",
+    "sample",
+    "save",
+    "simulate_lorenz63",
+    "simulate_lorenz96",
+    "simulate_ocean",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("driftfield.face"), name)
+    raise AttributeError(f"module 'driftfield' has no attribute {name!r}: expected one of {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

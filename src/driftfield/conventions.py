@@ -26,11 +26,13 @@ __all__ = [
     "LONGITUDE",
     "WRAPS",
     "cell_area",
+    "MASKS",
     "domain_of",
     "error_of",
     "geometry_of",
     "held_out_of",
     "positions_of",
+    "is_mask",
     "require",
     "state_variables",
 ]
@@ -55,7 +57,27 @@ LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "units": "d
 WRAPS = "closes_the_circle"
 """Attribute of the axis lon of a grid with positions: whether the last column has the first for its neighbour."""
 
-_SUFFIXES = ("_error", "_domain", "_held_out", "_sd", "_member", "_quantile", "_lower", "_upper")
+MASKS = (
+    "mask",
+    "lsm",
+    "landmask",
+    "land_mask",
+    "land_sea_mask",
+    "sea_mask",
+    "seamask",
+    "tmask",
+    "wet",
+    "sftlf",
+    "sftof",
+)
+"""What files call their mask of land or sea."""
+
+_SUFFIXES = ("_error", "_domain", "_held_out", "_sd", "_member", "_quantile", "_lower", "_upper", "_removed")
+
+
+def is_mask(name: str) -> bool:
+    """Whether a variable says where others exist or were seen: `domain`, or what files call their land-sea mask."""
+    return name in ("domain", "held_out") or name.endswith(("_domain", "_held_out")) or name.lower() in MASKS
 
 
 def state_variables(dataset: xr.Dataset) -> list[str]:
@@ -63,9 +85,7 @@ def state_variables(dataset: xr.Dataset) -> list[str]:
     return [
         str(name)
         for name, array in dataset.data_vars.items()
-        if {"lat", "lon"} <= set(array.dims)
-        and str(name) not in ("domain", "held_out")
-        and not str(name).endswith(_SUFFIXES)
+        if {"lat", "lon"} <= set(array.dims) and not is_mask(str(name)) and not str(name).endswith(_SUFFIXES)
     ]
 
 

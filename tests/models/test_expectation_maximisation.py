@@ -11,10 +11,11 @@ from driftfield import registry
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.gappy_gaussian import GappyGaussian
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Abilities, TrainingData
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.expectation_maximisation import ExpectationMaximisation, fill_gaps
 from driftfield.registry import build
-from driftfield.runs import DiffusionReconstructor, load_reconstructor
+from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 CELLS = 8
@@ -78,7 +79,7 @@ def test_the_posterior_is_that_of_the_dense_gaussian() -> None:
 class LinearModel:
     """The exact M step of a linear denoiser: mean and covariance of the filled fields; its E step is the exact posterior."""
 
-    trained, method = True, "linear"
+    abilities, method = Abilities(needs_training=True), "linear"
     found: ClassVar[list[float]] = []
 
     def __init__(self) -> None:
@@ -103,6 +104,13 @@ class LinearModel:
         pass
 
 
+class Untaught:
+    """Stands for a trainer where nothing is trained."""
+
+    def starting_from(self, run: Path) -> "Untaught":
+        return self
+
+
 def world(times: int) -> TrainingData:
     """The gappy vectors as fields of 2 x 4 cells."""
     fields = gappy_vectors(times).reshape(times, 2, 4).astype(np.float32)
@@ -123,7 +131,7 @@ def test_rounds_of_draws_and_exact_fits_end_at_the_true_covariance(
     em = ExpectationMaximisation(
         {"class": "LinearModel"}, rounds=10, members=1, start={"class": "ProbabilisticPCA", "rank": 1, "iterations": 3}
     )
-    em.fit(world(1000), trainer=object(), folder=tmp_path)  # type: ignore[arg-type]
+    em.fit(world(1000), trainer=Untaught(), folder=tmp_path)  # type: ignore[arg-type]
     errors = LinearModel.found
     assert len(errors) == 10
     # the start knows one pattern only; 1000 complete fields would leave .07

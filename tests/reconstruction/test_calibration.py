@@ -16,16 +16,17 @@ from driftfield.cli import main
 from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
-from driftfield.evaluate.ensembles import spread_skill_bins
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.scores.ensembles import spread_skill_bins
 from driftfield.interfaces import TrainingData
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers.climatology import Climatology
 from driftfield.peers.linear import LinearInterpolation
 from driftfield.reconstruction.calibration import Calibration, Cells, LevelMap
 from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.reconstruction.calibration_fit import conformal_quantile, fit_calibration, fit_level
 from driftfield.reconstruction.output import assemble
-from driftfield.runs import DiffusionReconstructor, load_reconstructor
+from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 DATES, CELLS = 20, 300
@@ -315,7 +316,7 @@ def test_it_is_fitted_to_the_raw_method(peer: Climatology, data: TrainingData) -
 
 def test_a_method_that_looks_at_other_dates_sees_them(peer: Climatology, data: TrainingData) -> None:
     class Neighbours(Climatology):
-        uses_other_times = True
+        abilities = replace(Climatology.abilities, uses_other_times=True)
         saw: ClassVar[list[int]] = []
 
         def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> Any:

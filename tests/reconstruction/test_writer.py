@@ -1,6 +1,7 @@
 """What is written date by date is what is reconstructed at once, wherever the writing was stopped in between."""
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError
 from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers import Climatology
 from driftfield.reconstruction.journal import hash_dataset, partial_of
 from driftfield.reconstruction.output import with_quantiles
 from driftfield.reconstruction.writer import Work, write_reconstruction
-from driftfield.runs import DiffusionReconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 MEMBERS = 5
@@ -30,7 +31,7 @@ class Stopped(Exception):
 class Together(Climatology):
     """A peer that completes all dates in one go."""
 
-    uses_other_times = True
+    abilities = replace(Climatology.abilities, uses_other_times=True)
     calls = 0
 
     def reconstruct(self, observations: xr.Dataset, **options: Any) -> xr.Dataset:

@@ -12,13 +12,10 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     read_errors,
-    read_sampler,
-    register,
+    use_sampler,
     whole,
 )
-from driftfield.errors import ConfigurationError
 
 
 @app.command()
@@ -40,6 +37,7 @@ def forecast(
 ) -> None:
     """Go on from a state: an ensemble of the states of the next time steps, its mean and its standard deviation."""
     from driftfield.data.sources import open_fields, write_dataset
+    from driftfield.runs import find_run
     from driftfield.trajectories.emulator import load_emulator
     from driftfield.trajectories.forecasting import forecast as run_forecast
 
@@ -47,12 +45,8 @@ def forecast(
     least = ((steps, "--steps", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
     for value, option, lowest in (*least, *(((members, "--members", 1),) if members is not None else ())):
         whole(value, option, least=lowest)
-    register()
     emulator: Any = load_emulator(find_run(run))
-    if sampler:
-        if not hasattr(emulator, "sampler"):
-            raise ConfigurationError(f"{type(emulator).__name__} draws no samples: leave out --sampler.")
-        emulator.sampler = read_sampler(sampler)
+    use_sampler(emulator, sampler)
     found = run_forecast(
         emulator,
         open_fields(initial),

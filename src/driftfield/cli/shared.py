@@ -6,15 +6,14 @@ __all__ = [
     "app",
     "check_output",
     "check_run",
-    "find_run",
     "open_observations",
     "read_errors",
     "read_number",
     "read_pairs",
     "read_period",
     "read_sampler",
-    "register",
     "simulate_app",
+    "use_sampler",
     "whole",
 ]
 
@@ -65,29 +64,11 @@ def options(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def register(*, training: bool = False) -> None:
-    """Imports the rooms whose classes a recipe or a run may name."""
-    import driftfield.runs
-
-    if training:
-        import driftfield.training  # noqa: F401
-
-        # Lightning sets its own level when it is imported
-        for name in ("lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def find_run(run: Path) -> Path:
-    """A folder, or `shipped:NAME` for a run that comes with the package."""
-    from driftfield.runs import shipped_run
-
-    text = str(run)
-    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else run
-
-
 def open_observations(path: Path, domain: Path | None) -> Any:
     from driftfield.conventions import domain_of, error_of, state_variables
+    from driftfield.data.domains import check_observed, with_domain
     from driftfield.data.observed_batch import add_domain
+    from driftfield.data.removal import count_removed
     from driftfield.data.sources import open_fields
     from driftfield.data.units import check_plausible
 
@@ -96,11 +77,12 @@ def open_observations(path: Path, domain: Path | None) -> Any:
             f"{path} is a table: expected gridded fields (NetCDF, GRIB or Zarr). Bring it onto a grid with `driftfield gather "
             "--like`, or constrain a run by it with `driftfield assimilate`."
         )
-    observations = open_fields(path)
+    observations = open_fields(path, marks=True)
+    observations, _ = count_removed(observations, state_variables(observations), str(path))
     if "time" not in observations.dims:
         raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
     if domain is not None:
-        observations = add_domain(observations, open_fields(domain), source=str(domain))
+        observations = add_domain(observations, with_domain(open_fields(domain), str(domain)), source=str(domain))
     if exact := [name for name in state_variables(observations) if error_of(observations, name) is None]:
         logging.getLogger(__name__).info("%s states no error of %s: taken as exact", path, ", ".join(exact))
     if odd := [name for name in state_variables(observations) if observations[name].dtype.kind not in "fiub"]:
@@ -109,6 +91,7 @@ def open_observations(path: Path, domain: Path | None) -> Any:
         )
     if observations.nbytes <= IN_MEMORY:
         observations = observations.load()
+    check_observed(observations, str(path))
     for name in state_variables(observations):
         check_plausible(observations[name], inside=domain_of(observations, name), source=str(path))
         if (error := error_of(observations, name)) is not None:
@@ -159,6 +142,19 @@ def read_sampler(text: str) -> Any:
     if colon:
         spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
     return build("sampler", spec)
+
+
+def use_sampler(method: Any, text: str | None) -> None:
+    """Gives a run, a reconstructor or an emulator, the sampler that was asked for, if one was.
+
+    Raises:
+        ConfigurationError: the run draws no samples.
+    """
+    from driftfield.reconstruction.settings import check_ability
+
+    if text:
+        check_ability(method, "sampler", asked="--sampler")
+        method.sampler = read_sampler(text)
 
 
 def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:

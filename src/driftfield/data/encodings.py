@@ -39,7 +39,7 @@ def as_dates(times: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
         DataError: plain numbers, which carry no calendar.
     """
     values = np.atleast_1d(times.values if isinstance(times, xr.DataArray) else np.asarray(times))
-    if values.dtype.kind in "US" or (values.dtype == object and not hasattr(values.flat[0], "calendar")):
+    if values.dtype.kind in "US" or (values.dtype == object and not isinstance(values.flat[0], cftime.datetime)):
         values = np.asarray(values, dtype="datetime64[us]")
     if values.dtype.kind not in "MO":
         raise DataError(f"Expected dates, found {values.dtype} numbers. Give the time axis units such as 'days since'.")

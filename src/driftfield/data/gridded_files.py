@@ -15,7 +15,10 @@ import xarray as xr
 
 from driftfield.conventions import positions_of
 from driftfield.data.axes import canonical
+from driftfield.data.domains import sound_masks
+from driftfield.data.flags import honour_flags
 from driftfield.data.lazy import lazily
+from driftfield.data.stores import refuse_pickles, with_true_zeros
 from driftfield.data.units import canonical_units
 from driftfield.data.valid_range import inside_valid_range
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError
@@ -25,17 +28,22 @@ _GRIB = (".grib", ".grb", ".grib2", ".grb2")
 
 
 def open_fields(
-    path: str | Path | Sequence[str | Path], *, decode: bool = True, variables: Sequence[str] | None = None
+    path: str | Path | Sequence[str | Path],
+    *,
+    decode: bool = True,
+    variables: Sequence[str] | None = None,
+    marks: bool = False,
 ) -> xr.Dataset:
     """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes and units.
 
-    Axes are those of `data.axes`, units those of `data.units` where it knows the quantity. A value outside the
-    `valid_range` that the file declares is missing.
+    Axes are those of `data.axes`, units those of `data.units` where it knows the quantity. What the file itself calls no value
+    is missing: outside `valid_range`, the default fill of netCDF (`data.valid_range`).
 
     Arguments:
         path: Several files are joined along time, or side by side where they hold different variables.
         decode: Turn the time axis into dates.
         variables: Keep these only; their grid is chosen where a file holds several.
+        marks: Keep beside every variable what was removed of it and why (`data.removal`), to be counted.
 
     Raises:
         DataError: nothing there, no latitude and longitude, unknown units of a variable that was asked for, or files
@@ -44,9 +52,12 @@ def open_fields(
     """
     parts = [_open_one(one, variables, decode=decode) for one in expand_paths(path)]
     dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
+    if not marks:
+        dataset = dataset.drop_vars([str(name) for name in dataset.data_vars if str(name).endswith("_removed")])
     if variables is None:
         return dataset
-    masks = [n for v in variables for n in (f"{v}_domain", f"{v}_error", f"{v}_held_out") if n in dataset]
+    parts_of = ("domain", "error", "held_out", "removed")
+    masks = [n for v in variables for part in parts_of if (n := f"{v}_{part}") in dataset]
     return dataset[[*variables, *masks, *(n for n in ("domain", "held_out") if n in dataset and n not in variables)]]
 
 
@@ -106,8 +117,16 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> xr.Dataset:
-    dataset = canonical(inside_valid_range(_open_raw(path)), variables=variables, decode=decode, source=str(path))
+    dataset = canonical(
+        _values(_open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
+    )
+    dataset = sound_masks(dataset, str(path))
     return canonical_units(dataset, asked=variables, source=str(path))
+
+
+def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr.Dataset:
+    """NaN where the file itself says that a number is no value."""
+    return honour_flags(inside_valid_range(raw), asked=variables or (), source=source)
 
 
 def _open_raw(path: Path) -> xr.Dataset:
@@ -116,6 +135,7 @@ def _open_raw(path: Path) -> xr.Dataset:
     if path.is_dir():
         if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
             raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
+        refuse_pickles(path)
         options |= {"engine": "zarr", "consolidated": False}
     elif path.suffix.lower() in _GRIB:
         if importlib.util.find_spec("cfgrib") is None:
@@ -123,6 +143,8 @@ def _open_raw(path: Path) -> xr.Dataset:
         options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
     try:
         opened = xr.open_dataset(path, chunks=None, cache=False, **options)
+        if path.is_dir():
+            opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
     except PermissionError as error:
         raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
     except Exception as error:  # each backend has its own exceptions for a broken file

@@ -19,7 +19,7 @@ __all__ = [
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import WRAPS, domain_of, positions_of, require, state_variables
+from driftfield.data.domains import check_domain, with_domain
 from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.data.removal import count_removed
 from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.geometry import Geometry
@@ -44,12 +46,32 @@ class GriddedArchive:
         domains: Where each variable exists: boolean ([depth,] lat, lon).
         periodic: Whether longitude wraps.
         seen: Where the values were measured (time, [depth,] lat, lon), by variable, if gaps were filled in by a model.
+        cells: Of a part of an archive, the cells that it may know: boolean (lat, lon). A gap elsewhere is none.
     """
 
     dataset: xr.Dataset
     domains: dict[str, xr.DataArray]
     periodic: bool
     seen: dict[str, xr.DataArray] = field(default_factory=dict)
+    cells: xr.DataArray | None = None
+
+    def only(self, times: np.ndarray, cells: np.ndarray | None = None) -> "GriddedArchive":
+        """The same grid, dates and domains, with NaN at all other times and cells: what is not to be learnt from.
+
+        Arguments:
+            times: Time indices that stay.
+            cells: Cells that stay, boolean (lat, lon); None for all.
+        """
+        stays = np.zeros(self.times.size, dtype=bool)
+        stays[times] = True
+        if cells is None and stays.all():
+            return self
+        mask = xr.DataArray(stays, dims="time")
+        inside = None if cells is None else xr.DataArray(cells, dims=("lat", "lon"))
+        order = {str(name): field.dims for name, field in self.dataset.items()}
+        kept = self.dataset.where(mask if inside is None else mask & inside)
+        kept = kept.assign({name: kept[name].transpose(*dims) for name, dims in order.items()})
+        return replace(self, dataset=kept, cells=inside)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -103,19 +125,20 @@ def open_archive(
         DataError: a variable, level, region, time or domain that the file does not have.
         FileFormatError: a file that cannot be read.
     """
-    dataset = open_fields(path, variables=variables)
+    dataset = open_fields(path, variables=variables, marks=True)
     names = _checked_variables(dataset, variables, str(path))
-    masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith("_domain")]
+    masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith(("_domain", "_removed"))]
     dataset = dataset[[*names, *masks]]
     if levels is not None and "depth" in dataset.dims:
         dataset = _select_levels(dataset, levels)
     dataset = _select_region(dataset, region or {})
     if time is not None:
         dataset = _select_time(dataset, time)
+    dataset, _ = count_removed(dataset, names, str(path))
     fields = dataset[names].astype(np.float32)
     if fields.nbytes <= in_memory_mib * 2**20:
         fields = fields.load()
-    given = open_fields(domain) if domain is not None else None
+    given = with_domain(open_fields(domain), str(domain)) if domain is not None else None
     domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
     for name in names:
         check_plausible(fields[name], inside=domains[name], source=str(path))
@@ -248,10 +271,13 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | N
     domain = domain_of(dataset, name)
     if domain is None and given is not None:
         domain = _domain_from(given, field, path)
+    stated = domain is not None
     if domain is None:
         domain = ever_finite(field)
     elif "depth" in field.dims and "depth" not in domain.dims:
         domain = domain & ever_finite(field)  # a surface mask knows the coast but not the sea floor
+    if stated:
+        check_domain(field, domain, path if given is not None else "the file")
     return (
         domain.transpose(*(d for d in ("depth", "lat", "lon") if d in domain.dims)).compute().rename(f"{name}_domain")
     )
@@ -261,8 +287,6 @@ def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataAr
     """The domain of `field` on its own grid, read from another file."""
     name = str(field.name)
     here = field.isel(time=0, drop=True)
-    if "mask" in given and "domain" not in given:
-        given = given.rename(mask="domain")
     mask = domain_of(given if name in given else given.assign({name: here}), name)
     if mask is None and name not in given:
         raise DataError(f"No variable 'domain', 'mask' or {name!r} in {path}: found {sorted(map(str, given))}.")

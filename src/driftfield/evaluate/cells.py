@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import cell_area
-from driftfield.evaluate import ensembles, scores
+from driftfield.evaluate.scores import deterministic, ensembles
+from driftfield.evaluate.scores.score import Score, all_scores
 
 
 def level_key(depth: float) -> str:
@@ -92,25 +93,22 @@ class Cells:
 
     def scores(self, kind: str) -> dict[str, object]:
         """Every score as JSON knows it: a finite float or None, and `n`."""
-        w = self.weights
-        found: dict[str, xr.DataArray | None] = {
-            name: scores.SCORES[name](self.mean, self.truth, weights=w)
-            for name in ("rmse", "mae", "bias", "correlation", "psnr")
-        }
-        found["ssim"] = scores.masked_mean(self.similarity, self.truth.notnull(), weights=w)
-        found |= {"crps": found["mae"], "spread_skill": None, "coverage_90": None}
-        if kind == "ensemble" and self.members is not None:
-            found["crps"] = ensembles.crps_fair(self.members, self.truth, weights=w)
-            found["spread_skill"] = ensembles.spread_skill(self.members, self.truth, weights=w)
-            found["coverage_90"] = ensembles.coverage(self.members, self.truth, weights=w)
-        elif kind == "gaussian" and self.sd is not None:
-            found["crps"] = ensembles.crps_gaussian(self.mean, self.sd, self.truth, weights=w)
-            found["spread_skill"] = ensembles.spread_skill_gaussian(self.mean, self.sd, self.truth, weights=w)
-            found["coverage_90"] = ensembles.coverage_gaussian(self.mean, self.sd, self.truth, weights=w)
+        found = {name: self._value(name, score, kind) for name, score in all_scores().items()}
         numbers: dict[str, object] = {
             name: float(value) if value is not None and np.isfinite(value) else None for name, value in found.items()
         }
         return {**numbers, **self._interval(), "n": int(self.truth.size), "spread_bins": self._spread_bins(kind)}
+
+    def _value(self, name: str, score: Score, kind: str) -> xr.DataArray | None:
+        """One score; None where the answer is of a kind that has none."""
+        w = self.weights
+        if name == "ssim":  # cells have lost their neighbours: gathered beside them
+            return deterministic.masked_mean(self.similarity, self.truth.notnull(), weights=w)
+        if kind == "ensemble" and self.members is not None and score.ensemble is not None:
+            return score.ensemble(self.members, self.truth, weights=w)
+        if kind == "gaussian" and self.sd is not None and score.gaussian is not None:
+            return score.gaussian(self.mean, self.sd, self.truth, weights=w)
+        return None if score.deterministic is None else score.deterministic(self.mean, self.truth, weights=w)
 
     def bins(self, kind: str) -> xr.Dataset | None:
         """Spread and error in five bins of spread, None without a spread."""
@@ -134,8 +132,8 @@ class Cells:
         known = self.truth.notnull()
         inside = ((self.truth >= self.lower) & (self.truth <= self.upper)).astype(np.float64)
         return {
-            "interval_coverage": float(scores.masked_mean(inside, known, weights=self.weights)),
-            "interval_width": float(scores.masked_mean(self.upper - self.lower, known, weights=self.weights)),
+            "interval_coverage": float(deterministic.masked_mean(inside, known, weights=self.weights)),
+            "interval_width": float(deterministic.masked_mean(self.upper - self.lower, known, weights=self.weights)),
         }
 
 
@@ -173,7 +171,7 @@ class Picker:
         return Cells(
             truth=flat(true),
             mean=flat(mean),
-            similarity=flat(scores.ssim_map(mean, true, domain=inside)),
+            similarity=flat(deterministic.ssim_map(mean, true, domain=inside)),
             weights=flat(area.transpose(*true.dims)) if self.area_weighted else None,
             members=flat(members) if members is not None and members.sizes["member"] > 1 else None,
             sd=flat(sd) if sd is not None else None,

@@ -25,9 +25,9 @@ import xarray as xr
 
 from driftfield.conventions import domain_of, held_out_of, require, state_variables
 from driftfield.errors import DataError
-from driftfield.evaluate import ensembles
 from driftfield.evaluate.alignment import Aligned, align
 from driftfield.evaluate.cells import Cells, Picker, cells_of, level_keys, level_slice
+from driftfield.evaluate.scores import ensembles
 from driftfield.evaluate.spectra import box_spectra
 from driftfield.files import write_text
 

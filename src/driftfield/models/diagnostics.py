@@ -9,7 +9,7 @@
 The watched ensemble is the one that `reconstruct` gives for the same members and seed, drawn in one batch.
 """
 
-__all__ = ["diagnose", "schedule_curves", "training_curves"]
+__all__ = ["check_diagnosable", "diagnose", "schedule_curves", "training_curves"]
 
 import csv
 import json
@@ -75,7 +75,7 @@ def diagnose(
         ExistsError: the folder exists and `overwrite` is false.
     """
     refuse_existing(out, overwrite=overwrite)
-    checked = _diffusion(reconstructor)
+    checked = check_diagnosable(reconstructor)
     one = _one_time(observations, time)
     if members < 2:
         raise ConfigurationError(f"Found members={members}: a spread needs 2 or more. Ask for more members.")
@@ -200,7 +200,12 @@ def _logged(log: list[dict[str, str]], name: str, last: float) -> tuple[np.ndarr
     return (step + behind if behind > gap > 0 else step), value
 
 
-def _diffusion(reconstructor: Reconstructor) -> DiffusionReconstructor:
+def check_diagnosable(reconstructor: Reconstructor) -> DiffusionReconstructor:
+    """The run as what it must be to be looked into.
+
+    Raises:
+        ConfigurationError: it is another kind of run.
+    """
     if not isinstance(reconstructor, DiffusionReconstructor):
         raise ConfigurationError(
             f"Found a run of {type(reconstructor).__name__}: only a DiffusionReconstructor has a schedule and a sampler "

@@ -40,7 +40,7 @@ def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder:
         time = int(rng.choice(dataset.times))
         sample = dataset.draw(time, whole, rng)
         seen, now = _as_dataset(codec, sample, dataset.frame_stamps(time))
-        if not getattr(guess.peer, "uses_other_times", False):
+        if not guess.uses_other_times:
             seen, now = seen.isel(time=[now]), 0
         estimate = guess.estimate(seen, training=time, only=now)
         stated = stated and guess.states_error(estimate)

@@ -6,6 +6,7 @@ reconstruct:  observations -> codec -> FieldBatch -> members in network units ->
 
 __all__ = ["NetworkReconstructor", "Trainer"]
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -26,13 +27,13 @@ from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Abilities, TrainingData
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.preview import write_preview
 from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
 from driftfield.models.validation_scores import validation_scores
 from driftfield.networks.weights import restore_weights, weight_arrays
-from driftfield.reconstruction.bounds import clipped
+from driftfield.reconstruction.bounds import calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
@@ -53,7 +54,6 @@ class NetworkReconstructor(ABC):
     """
 
     method: ClassVar[str]
-    trained = True
 
     def __init__(
         self,
@@ -257,10 +257,27 @@ class NetworkReconstructor(ABC):
     # -- reconstructing ------------------------------------------------------------------------------------------------
 
     @property
-    def uses_other_times(self) -> bool:
-        """Whether the fields of a date depend on the observations of other dates in the same file."""
-        guess = False if self.guess is None else getattr(self.guess.peer, "uses_other_times", False)
-        return bool(self.context) or guess
+    def abilities(self) -> Abilities:
+        """Trained; looks at other dates in its context, or where its first guess does."""
+        return Abilities(
+            needs_training=True,
+            uses_other_times=bool(self.context) or (self.guess is not None and self.guess.uses_other_times),
+            chooses_times=True,
+            device=True,
+        )
+
+    def expected_observations(
+        self, data: TrainingData
+    ) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+        """Patterns and errors that were seen in training."""
+        return self.observing.texts, self.observing.errors
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The run without its calibration, its first guess without knowledge of the validation split."""
+        method = copy.copy(self)
+        method.calibration = None
+        method.guess = None if self.guess is None else self.guess.without_validation(data)
+        return method
 
     def reconstruct(
         self,
@@ -312,7 +329,7 @@ class NetworkReconstructor(ABC):
             attrs=self._provenance(),
             domains=domains_like(codec, observations, rows, columns),
         )
-        return result if self.calibration is None else clipped(self.calibration.apply(result), codec.limits())
+        return calibrated(result, self.calibration, codec.limits())
 
     def _decoded(
         self,

@@ -8,11 +8,13 @@ alike: the same checks, the same output, the same files.
 
 __all__ = ["Background", "Peer", "member_generator", "time_stamps"]
 
+import copy
 import inspect
+import logging
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -27,10 +29,12 @@ from driftfield.data.codec import bounds_from_json, bounds_to_json
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.covariance import Grid
 from driftfield.geometry import Geometry
-from driftfield.interfaces import TrainingData
-from driftfield.reconstruction.bounds import bounded, clipped
+from driftfield.interfaces import Abilities, TrainingData
+from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble
+
+log = logging.getLogger(__name__)
 
 _NEAR: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-3}
 """How far coordinates of the same place may differ."""
@@ -222,12 +226,17 @@ class Peer(ABC):
     """A `Reconstructor` of anomalies; a method says how it is fitted, how it estimates, and what it remembers."""
 
     method: ClassVar[str]
-    uses_other_times: ClassVar[bool] = False
-    """Whether the estimate of a date looks at the observations of other dates in the same file."""
-    background: Background
+    abilities: ClassVar[Abilities] = Abilities(first_guess=True)
     seed: int = 0
+    refit: bool = False
+    """Whether the validation split was learnt from too, once the constants were chosen on it."""
+    patterns: tuple[str, ...] | None = None
+    """Gaps of the targets that constants are chosen for; the usual ones of the data if None."""
+    covariate_pattern: str | None = None
+    """Gaps of the covariates meanwhile."""
     calibration: Calibration | None = None
     """Applied to every reconstruction; `reconstruction.calibration_cases.calibrate` fits it."""
+    _background: Background | None = None
 
     @abstractmethod
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
@@ -251,7 +260,7 @@ class Peer(ABC):
             ConfigurationError: not fitted yet, or fewer than one member.
             DataError: the observations lack a target or lie on another grid.
         """
-        background = self._fitted()
+        background = self.background
         if members < 1:
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
         given, observations = observations, background.on_own_grid(observations)
@@ -261,13 +270,69 @@ class Peer(ABC):
         result = assemble(
             observations, estimate | inside, method=self.method, seed=seed, members=members, domains=background.domains
         )
-        if self.calibration is not None:
-            result = clipped(self.calibration.apply(result), background.bounds)
-        return background.on_given_grid(result, given)
+        return background.on_given_grid(calibrated(result, self.calibration, background.bounds), given)
+
+    # As the first guess of a network
+
+    def first_guess(
+        self, observations: xr.Dataset, *, only: int | None = None, leave_out_days: float | None = None
+    ) -> Mapping[str, Estimate]:
+        """Mean and standard deviation, without members where the method can do without them.
+
+        Arguments:
+            observations: An observation file, opened; the answer is on the longitudes of the fit and in their order.
+            only: The one time of the file that is asked for; all of them if not given.
+            leave_out_days: Fields so near to an analysed date are not used, by a method that `leaves_out_near_times`.
+
+        Raises:
+            DataError: the observations lack a target or lie on another grid.
+        """
+        observations = self.background.on_own_grid(observations)
+        self.background.check(observations)
+        return self._first_guess(observations, only)
+
+    def _first_guess(self, observations: xr.Dataset, only: int | None) -> Mapping[str, Estimate]:
+        return at_time(self.estimate(observations, members=1, seed=0), only)
+
+    def is_short(self, data: TrainingData) -> bool:
+        """Whether the record is so short that the mean of a date goes with the days around it, whatever their split."""
+        return False
+
+    def refitted(self, data: TrainingData, times: np.ndarray, *, seed: int = 0) -> Self:
+        """A twin that has learnt from these times of `data`, and nothing from the validation split."""
+        arguments = self._arguments()
+        twin = type(self)(**(arguments | {key: False for key in arguments if key == "refit"}))
+        twin.fit(replace(data, train=times), seed=seed)
+        return twin
+
+    def remember(self, data: TrainingData, *, before: Any) -> None:  # noqa: B027
+        """Takes the fields before a date as seen, where the method has a memory; nothing, where it has none."""
+
+    # As one that is calibrated
+
+    def expected_observations(
+        self, data: TrainingData
+    ) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+        """Patterns that it was tuned for, where it says so; the errors are not its business."""
+        targets = {name: list(self.patterns) for name in data.targets if self.patterns}
+        return targets | {name: [self.covariate_pattern] for name in data.covariates if self.covariate_pattern}, {}
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The method without its calibration; one that has learnt from the validation split has a twin fitted without."""
+        if not self.refit:
+            method = copy.copy(self)
+            method.calibration = None
+            return method
+        log.info("%s has seen the validation split: fitting its twin on the training split", type(self).__name__)
+        twin = type(self)(**(self._arguments() | {"refit": False}))
+        twin.fit(data, seed=self.seed)
+        return twin
+
+    # What is kept
 
     def save(self, folder: Path) -> None:
         """Writes run.json and arrays.safetensors into `folder`."""
-        background = self._fitted()
+        background = self.background
         arrays, extra = self._remember()
         extra |= {"variables": list(background.variables), "targets": list(background.targets)}
         extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
@@ -294,15 +359,32 @@ class Peer(ABC):
         peer._recall(run.arrays, run.extra)
         return peer
 
-    def _fitted(self) -> Background:
-        if not hasattr(self, "background"):
+    @property
+    def background(self) -> Background:
+        """Seasonal cycle and domain, once it is fitted."""
+        if self._background is None:
             raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self.background
+        return self._background
+
+    @background.setter
+    def background(self, background: Background) -> None:
+        self._background = background
 
     def _arguments(self) -> dict[str, Any]:
         """The constructor is the configuration: every argument is kept under its own name."""
         values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def at_time(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, Estimate]:
+    """One time of an estimate; members have theirs on the second axis."""
+    if time is None:
+        return estimate
+
+    def cut(array: np.ndarray | None, axis: int) -> np.ndarray | None:
+        return None if array is None else np.take(array, [time], axis=axis)
+
+    return {name: (cut(mean, 0), cut(sd, 0), cut(drawn, 1)) for name, (mean, sd, drawn) in estimate.items()}
 
 
 def canonical(field: xr.DataArray) -> xr.DataArray:

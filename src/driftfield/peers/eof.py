@@ -98,7 +98,7 @@ class EOFOptimalInterpolation(StatePeer):
             DataError: the archive lacks a variable or a time axis, or has fewer than eight training times.
         """
         train, validation = self._begin(data, seed)
-        known = self._known(data, spread_over(train, self.samples))
+        known = self._known(data.archive, spread_over(train, self.samples))
         most = self.modes or max(COUNTS)
         candidates = Candidates(known, self._domain, self._grid, folds=self.folds, most=most)
         self.choice, found = self._choose(candidates, self._cases(data, validation, seed))
@@ -107,7 +107,9 @@ class EOFOptimalInterpolation(StatePeer):
         if self.refit:
             times = fitting_times(data, refit=True)
             self._learn_background(data, times)
-            fields, area = complete(self._known(data, spread_over(times, self.samples)), self._domain, self._grid)
+            fields, area = complete(
+                self._known(data.archive, spread_over(times, self.samples)), self._domain, self._grid
+            )
             self._prior = replace(self._prior, modes=Modes.fit(fields, area, self.choice.count))
 
     def _choose(self, candidates: Candidates, cases: list[Case]) -> tuple[Choice, Fit]:

@@ -10,12 +10,13 @@ are in `triangles.py`.
 __all__ = ["LevelInterpolation"]
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from scipy.spatial import KDTree
 
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Cannot, TrainingData
 from driftfield.peers.base import Background, Peer, canonical, fitting_times, observed_domain
 from driftfield.reconstruction.output import Estimate
 
@@ -29,6 +30,8 @@ class LevelInterpolation(Peer):
     Arguments:
         refit: Whether the seasonal cycle is learnt from the validation split as well.
     """
+
+    abilities = replace(Peer.abilities, spreads=Cannot("gives one field and no spread"))
 
     def __init__(self, refit: bool = True) -> None:
         self.refit = refit

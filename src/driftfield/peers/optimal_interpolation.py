@@ -29,6 +29,7 @@ from driftfield.gaussian.tuning import Calibration, search
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
+    at_time,
     fitting_times,
     member_generator,
     part,
@@ -55,6 +56,7 @@ class OptimalInterpolation(StatePeer):
     """
 
     method = "optimal_interpolation"
+    abilities = replace(StatePeer.abilities, leaves_out_near_times=True)
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class OptimalInterpolation(StatePeer):
             DataError: the archive lacks a variable or a time axis, or has fewer than eight training times.
         """
         train, validation = self._begin(data, seed)
-        known = self._known(data, spread_over(train, 400))
+        known = self._known(data.archive, spread_over(train, 400))
         seen = np.isfinite(known)
         structure = Structure.estimate(np.nan_to_num(known), self._domain, self._grid, seen=seen)
         past = self._fields(data, spread_over(train, self.samples))
@@ -110,10 +112,17 @@ class OptimalInterpolation(StatePeer):
         Raises:
             DataError: the observations lack a target or lie on another grid.
         """
-        observations = self._fitted().on_own_grid(observations)
+        observations = self.background.on_own_grid(observations)
         self.background.check(observations)
         estimate = self._solve(observations, members=0, seed=0, leave_out_days=leave_out_days)
         return {name: (mean, sd) for name, (mean, sd, _) in estimate.items() if mean is not None and sd is not None}
+
+    def first_guess(
+        self, observations: xr.Dataset, *, only: int | None = None, leave_out_days: float | None = None
+    ) -> Mapping[str, Estimate]:
+        """Mean and standard deviation, see `Peer.first_guess`."""
+        stated = self.mean_and_sd(observations, leave_out_days=leave_out_days)
+        return at_time({name: (mean, sd, None) for name, (mean, sd) in stated.items()}, only)
 
     def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
         """Mean, standard deviation and conditioned draws."""

@@ -61,7 +61,7 @@ class ProbabilisticPCA(StatePeer):
         self.seed = seed
         train = np.asarray(data.train, dtype=int)
         self._learn_background(data, train)
-        known = self._known(data, spread_over(train, self.samples))
+        known = self._known(data.archive, spread_over(train, self.samples))
         known = known[:, self._domain]
         self._gaussian = GappyGaussian.fit(
             known, self._affordable(known), iterations=self.iterations, ridge=self.ridge, seed=seed

@@ -66,7 +66,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
     """
 
     method = "space_time_oi"
-    uses_other_times = True
+    abilities = replace(StandardisedPeer.abilities, uses_other_times=True)
 
     def __init__(
         self,
@@ -127,7 +127,8 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
 
     def remember(self, data: TrainingData, *, before: Any) -> None:
         """Keeps the last `memory` times of the archive before a date in place of the last ones of the fit."""
-        self._keep(data, np.flatnonzero(data.archive.dataset["time"].values < before))
+        if self.memory:
+            self._keep(data, np.flatnonzero(data.archive.dataset["time"].values < before))
 
     def _keep(self, data: TrainingData, times: np.ndarray) -> None:
         """Dates and anomalies of the last `memory` of some times."""
@@ -144,7 +145,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         learnt = times if self.short else train
         sums, domain = self._sums(data, name, learnt), self.background.domains[name]
         drawer = CaseDrawer(
-            fields=lambda index: self._fields(data, name, index),
+            fields=lambda index: self._fields(data, name, index, validation=True),
             sums=sums,
             domain=domain,
             periodic=self.background.periodic,
@@ -152,6 +153,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             times=times,
             scored=times if self.short else validation,
             short=self.short,
+            learnt=self.short and data.validation_archive is None,
             context=self.context,
         )
         return drawer.draw(self.patterns or usual_gaps(sums, domain, learnt.size), seed)
@@ -165,6 +167,9 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
     def estimate_at(self, observations: xr.Dataset, time: int) -> dict[str, Estimate]:
         """Mean and standard deviation of one time of the file, from the observations of all of its times; no members."""
         return {name: self._estimate(observations, name, 0, 0, only=time) for name in self.background.targets}
+
+    def _first_guess(self, observations: xr.Dataset, only: int | None) -> Mapping[str, Estimate]:
+        return super()._first_guess(observations, only) if only is None else self.estimate_at(observations, only)
 
     def _estimate(
         self, observations: xr.Dataset, name: str, members: int, seed: int, only: int | None = None

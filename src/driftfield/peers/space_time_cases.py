@@ -31,8 +31,9 @@ OWN_GAPS = "own"
 
 def usual_gaps(sums: RunningSums, domain: xr.DataArray, times: int) -> tuple[str, ...]:
     """Patterns for a recipe that names none."""
-    # a share of gaps that is no accident
-    if sums.count[domain.values].mean() < 0.95 * times:
+    # a share of gaps that is no accident; cells that were never seen are another part's
+    count = sums.count[domain.values]
+    if count.any() and count[count > 0].mean() < 0.95 * times:
         return (OWN_GAPS,)
     return usual_patterns([domain])
 
@@ -50,7 +51,8 @@ class CaseDrawer:
         days: Dates of the archive.
         times: Indices that may be shown.
         scored: Indices that may be scored.
-        short: Whether the mean is to be learnt without what a case hides.
+        short: Whether the mean is part of the estimate, not taken from the fields beforehand.
+        learnt: Whether `sums` hold the fields of a case, and have to be without what it hides.
         context: Times shown before and after the one that is scored.
     """
 
@@ -62,6 +64,7 @@ class CaseDrawer:
     times: np.ndarray
     scored: np.ndarray
     short: bool
+    learnt: bool
     context: int
 
     def draw(self, patterns: Sequence[str], seed: int, *, count: int = 18) -> list[Case]:
@@ -81,7 +84,7 @@ class CaseDrawer:
         fields = self.fields(around)
         shown = self._shown(pattern, fields, around, rng)
         known = self.sums
-        if self.short:
+        if self.learnt:
             known = known - RunningSums.of([np.where(np.isfinite(shown), np.nan, fields)])
         mean, sd = smooth_mean_and_sd(known, self.domain.values, periodic=self.periodic)
         if not self.short:

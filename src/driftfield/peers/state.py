@@ -21,7 +21,7 @@ from driftfield.errors import DataError
 from driftfield.gaussian.conditioning import Seen
 from driftfield.gaussian.covariance import Grid
 from driftfield.gaussian.tuning import Calibration, Case
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Archive, TrainingData
 from driftfield.peers.base import Background, Peer, observed_domain
 from driftfield.peers.climatology import anomaly_sd
 from driftfield.peers.gaps import tuning_split, usual_patterns
@@ -36,7 +36,6 @@ class StatePeer(Peer):
         covariate_pattern: Gaps of the covariates meanwhile.
     """
 
-    patterns: tuple[str, ...] | None
     covariate_pattern: str
     _sd: np.ndarray
     """s of all rows: (row, cell)."""
@@ -94,15 +93,15 @@ class StatePeer(Peer):
             axis=1,
         )
 
-    def _known(self, data: TrainingData, times: np.ndarray) -> np.ndarray:
-        """Standardised anomalies of the archive (time, row, cell), NaN where not known or outside the domain."""
-        chosen = data.archive.dataset.isel(time=times)
+    def _known(self, archive: Archive, times: np.ndarray) -> np.ndarray:
+        """Standardised anomalies of an archive (time, row, cell), NaN where not known or outside the domain."""
+        chosen = archive.dataset.isel(time=times)
         anomalies = {n: self.background.anomaly(chosen[n], n).astype(np.float32) for n in self.background.variables}
         return self._stack(anomalies) / self._sd
 
     def _fields(self, data: TrainingData, times: np.ndarray) -> np.ndarray:
         """The same, 0 where not known."""
-        return np.nan_to_num(self._known(data, times))
+        return np.nan_to_num(self._known(data.archive, times))
 
     def _standardised(self, observations: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Standardised observations, NaN where not seen, and the variance of their errors: (time, row, cell) each."""
@@ -145,7 +144,7 @@ class StatePeer(Peer):
         patterns = self.patterns or usual_patterns(self.background.target_domains)
         # a small grid says little at one time
         count = int(np.clip(2000 // self._sd.shape[1], 4, 12))
-        known = self._known(data, spread_over(validation, count))
+        known = self._known(data.to_validate, spread_over(validation, count))
         cases = []
         for p, pattern in enumerate(patterns):
             for t, field in enumerate(known):

@@ -21,7 +21,7 @@ import xarray as xr
 from scipy.optimize import minimize_scalar
 
 from driftfield.errors import DataError
-from driftfield.evaluate.ensembles import crps_gaussian
+from driftfield.evaluate.scores.ensembles import crps_gaussian
 from driftfield.reconstruction.calibration import Calibration, Cells, LevelMap, bend
 
 POWERS = np.round(np.arange(0.5, 1.51, 0.1), 1)

@@ -10,7 +10,6 @@ Member m of a date is a function of (run, observations, seed, m, date), so it do
 
 __all__ = ["Work", "write_reconstruction"]
 
-import inspect
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -77,15 +76,14 @@ class Work:
     @property
     def keeps_draws(self) -> bool:
         """Whether batches of members can be kept one by one."""
-        draw = getattr(self.reconstructor, "draw", None)
-        return draw is not None and "keeper" in inspect.signature(draw).parameters
+        return self.reconstructor.abilities.keeps_draws
 
     def date(self, index: int, **more: Any) -> xr.Dataset:
         """The reconstruction of one date, as a data set with one time."""
         options: dict[str, Any] = {"members": self.members, "seed": self.seed, **self.options, **more}
-        if not getattr(self.reconstructor, "uses_other_times", True):
+        if not self.reconstructor.abilities.uses_other_times:
             part = self.reconstructor.reconstruct(self.observations.isel(time=[index]).load(), **options)
-        elif "times" in inspect.signature(self.reconstructor.reconstruct).parameters:
+        elif self.reconstructor.abilities.chooses_times:
             part = self.reconstructor.reconstruct(self.observations, **(options | {"times": [index]}))
         else:  # a method that completes all dates together
             if self._whole is None:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import lightning as L
 import torch
@@ -42,6 +42,15 @@ class Options(Protocol):
     @property
     def monitor(self) -> str:
         """What the best weights have least of."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A model that has learnt something about its training, for the log."""
+
+    def watch(self) -> dict[str, float]:
+        """Figures by name."""
         ...
 
 
@@ -118,7 +127,7 @@ class TrainingModule(L.LightningModule):
                 for number, batch in enumerate(self.fixed)
             ]
             figures = self.diagnose() if self.diagnose is not None else {}
-            figures |= self.model.watch() if hasattr(self.model, "watch") else {}
+            figures |= self.model.watch() if isinstance(self.model, Watched) else {}
             self._draw_preview()
             self.model.train()
         loss = math.fsum(losses) / max(len(losses), 1)

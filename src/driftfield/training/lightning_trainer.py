@@ -14,7 +14,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -124,6 +124,10 @@ class LightningTrainer:
         # a wrong key is found before hours of work, not after
         build("learning_rate", {"class": "LearningRate", **self.learning_rate})
         make_average(nn.Module(), self.ema)
+
+    def starting_from(self, run: Path) -> "LightningTrainer":
+        """The same trainer, whose training starts with the weights of a run."""
+        return replace(self, initial=str(run))
 
     def fit(
         self,

@@ -9,6 +9,7 @@ The last state has seen the past alone, as that of a filter; the others are smoo
 
 __all__ = ["TrajectoryReconstructor"]
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,11 +29,13 @@ from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import Denoiser, TrainingData
+from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import diffusion_model
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
 from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.reconstruction.bounds import calibrated
+from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler, conditional_mean
@@ -59,8 +62,14 @@ class TrajectoryReconstructor:
     """
 
     method: ClassVar[str] = "trajectory"
-    trained = True
-    uses_other_times = True
+    abilities: ClassVar[Abilities] = Abilities(
+        needs_training=True,
+        uses_other_times=True,
+        sampler=True,
+        precision=Cannot("follows derivatives of its network, in float32"),
+        replacement=Cannot("is guided by its observations and imposes none"),
+        batch_size=True,
+    )
 
     def __init__(
         self,
@@ -91,6 +100,7 @@ class TrajectoryReconstructor:
         self.guidance = guidance_method(self.guidance_spec["method"], options)
         self.validation_samples = validation_samples
         self.extra: dict[str, Any] = {}
+        self.calibration: Calibration | None = None
         self._codec: FieldCodec | None = None
         self._model: DiffusionModel | None = None
 
@@ -124,7 +134,8 @@ class TrajectoryReconstructor:
             log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
         check_whole_grid(data, "a prior of trajectories")
         warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
-        self._codec = FieldCodec.fit(archive, data.train, data.targets, (), self.normalizer, data.vector_pairs)
+        parts = (data.targets, (), self.normalizer, data.vector_pairs)
+        self._codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
         fields, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
 
         def windows(times: np.ndarray, samples: int, first_seed: int) -> StateWindows:
@@ -179,7 +190,20 @@ class TrajectoryReconstructor:
             columns=columns,
             batch_size=batch_size,
         )
-        return self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
+        result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
+        return calibrated(result, self.calibration, codec.limits())
+
+    def expected_observations(
+        self, data: TrainingData
+    ) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+        """None: a prior has never seen observations, whoever calibrates it has to say what they are."""
+        return {}, {}
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The run without its calibration."""
+        method = copy.copy(self)
+        method.calibration = None
+        return method
 
     def assembled(self, drawn: Tensor, template: xr.Dataset, *, seed: int) -> xr.Dataset:
         """A reconstruction data set.
@@ -310,7 +334,10 @@ class TrajectoryReconstructor:
             "guidance": self.guidance_spec,
             "validation_samples": self.validation_samples,
         }
-        write_run(folder, type(self).__name__, arguments, arrays, self.extra | {"codec": description})
+        extra = self.extra | {"codec": description}
+        if self.calibration is not None:
+            extra["calibration"] = self.calibration.to_json()
+        write_run(folder, type(self).__name__, arguments, arrays, extra)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -324,6 +351,7 @@ class TrajectoryReconstructor:
         loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
         loaded._model = loaded._build_model()
         restore_weights(loaded._model, run.arrays, folder)
-        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
+        loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
+        loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
         loaded._model.eval()
         return loaded

@@ -11,6 +11,7 @@ __all__ = ["EnsembleKalman"]
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -65,7 +66,7 @@ class EnsembleKalman(Peer):
     """
 
     method: ClassVar[str] = "ensemble_kalman"
-    uses_other_times = True
+    abilities = replace(Peer.abilities, uses_other_times=True)
 
     def __init__(
         self,
@@ -263,8 +264,7 @@ class EnsembleKalman(Peer):
 
     def save(self, folder: Path) -> None:
         """Writes the run, and the emulator in a folder of it."""
-        self._fitted()
-        if self._emulator is not None:
+        if self._background is not None and self._emulator is not None:
             self._emulator.save(Path(folder) / "emulator")
             self._hash = hash_run(Path(folder) / "emulator")
         super().save(folder)
