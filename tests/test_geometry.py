@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import DataError
 from driftfield.gaussian.covariance import Grid
-from driftfield.geometry import EARTH_RADIUS, Geometry, unrotated
+from driftfield.geometry import Geometry, unrotated
 
 
 def rotated(seed: int) -> tuple[Geometry, np.ndarray, np.ndarray]:
@@ -23,7 +24,7 @@ def stereographic(seed: int) -> Geometry:
     x = rng.uniform(-2000, 500) + rng.uniform(25, 80) * np.arange(12)
     y = rng.uniform(-2000, 500) + rng.uniform(25, 80) * np.arange(9)
     x, y = np.meshgrid(x, y)
-    colatitude = 2 * np.degrees(np.arctan2(np.hypot(x, y), 2 * EARTH_RADIUS))
+    colatitude = 2 * np.degrees(np.arctan2(np.hypot(x, y), 2 * EARTH_RADIUS_KM))
     return Geometry(90 - colatitude, np.degrees(np.arctan2(x, -y)))
 
 

@@ -7,7 +7,7 @@ and columns, with a position for every cell. Positions give areas, distances, an
 and column say which cells are neighbours.
 """
 
-__all__ = ["EARTH_RADIUS", "Geometry", "unrotated"]
+__all__ = ["Geometry", "unrotated"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +15,8 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import KDTree
 
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import DataError
-
-EARTH_RADIUS = 6371.0
-"""Kilometres."""
 
 _SAME = 0.05
 """Share of the spacing within which two positions are one place."""
@@ -53,7 +51,7 @@ class Geometry:
     @cached_property
     def points(self) -> np.ndarray:
         """All cells on the sphere, km: (row, column, 3)."""
-        return EARTH_RADIUS * _unit(self.latitude, self.longitude)
+        return EARTH_RADIUS_KM * _unit(self.latitude, self.longitude)
 
     @cached_property
     def column_step(self) -> np.ndarray:
@@ -94,13 +92,13 @@ class Geometry:
     @cached_property
     def plane(self) -> tuple[np.ndarray, np.ndarray]:
         """Kilometres north and east of the middle, of equal areas (Lambert's azimuthal projection): two (row, column)."""
-        unit = self.points / EARTH_RADIUS
+        unit = self.points / EARTH_RADIUS_KM
         middle = unit.mean(axis=(0, 1))
         middle = middle / max(float(np.linalg.norm(middle)), 1e-9)
         pole = np.array([0.0, 0.0, 1.0]) if abs(middle[2]) < 0.999 else np.array([1.0, 0.0, 0.0])
         east = np.cross(pole, middle)
         east = east / np.linalg.norm(east)
-        scale = EARTH_RADIUS * np.sqrt(2.0 / np.maximum(1.0 + unit @ middle, 1e-9))
+        scale = EARTH_RADIUS_KM * np.sqrt(2.0 / np.maximum(1.0 + unit @ middle, 1e-9))
         return scale * (unit @ np.cross(middle, east)), scale * (unit @ east)
 
     @property
@@ -137,7 +135,7 @@ class Geometry:
         """
         lat, lon = np.asarray(latitude, dtype=np.float64), np.asarray(longitude, dtype=np.float64)
         finite = np.isfinite(lat) & np.isfinite(lon)
-        where = EARTH_RADIUS * _unit(np.where(finite, lat, 0.0), np.where(finite, lon, 0.0))
+        where = EARTH_RADIUS_KM * _unit(np.where(finite, lat, 0.0), np.where(finite, lon, 0.0))
         distance, flat = self._tree.query(where)
         row, column = np.divmod(flat, self.shape[1])
         inside = finite & (distance <= self._reach[row, column])
@@ -156,7 +154,7 @@ class Geometry:
         """
         lat, lon = np.asarray(latitude, dtype=np.float64), np.asarray(longitude, dtype=np.float64)
         finite = np.isfinite(lat) & np.isfinite(lon)
-        where = EARTH_RADIUS * _unit(np.where(finite, lat, 0.0), np.where(finite, lon, 0.0))
+        where = EARTH_RADIUS_KM * _unit(np.where(finite, lat, 0.0), np.where(finite, lon, 0.0))
         row, column = (part.astype(np.float64) for part in np.divmod(self._tree.query(where)[1], self.shape[1]))
         for _ in range(12):
             point, south, west = self._between(row, column)
@@ -292,7 +290,7 @@ def _unit(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
 
 
 def _arc(chord: np.ndarray) -> np.ndarray:
-    return 2.0 * EARTH_RADIUS * np.arcsin(np.minimum(0.5 * chord / EARTH_RADIUS, 1.0))
+    return 2.0 * EARTH_RADIUS_KM * np.arcsin(np.minimum(0.5 * chord / EARTH_RADIUS_KM, 1.0))
 
 
 def _median_step(points: np.ndarray, axis: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 file, glob, list or store  --open_fields-->  canonical data set (lazy)  --write_dataset-->  NetCDF or Zarr
 """
 
-__all__ = ["as_in_files", "expand_paths", "open_fields", "write_dataset"]
+__all__ = ["expand_paths", "open_fields", "write_dataset"]
 
 import glob
 import importlib.util
@@ -13,8 +13,8 @@ from typing import Any
 
 import xarray as xr
 
-from driftfield.conventions import positions_of
 from driftfield.data.axes import canonical
+from driftfield.data.cf import PLANES, as_cf, chunks_of
 from driftfield.data.domains import sound_masks
 from driftfield.data.flags import honour_flags
 from driftfield.data.lazy import lazily
@@ -64,6 +64,8 @@ def open_fields(
 def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
     """Writes NetCDF (.nc, compressed) or a Zarr store (.zarr) under a temporary name and renames it at the end.
 
+    Order of dimensions, descriptions and chunks are those of `data.cf`.
+
     Raises:
         ConfigurationError: another suffix.
         ExistsError: the file exists and `overwrite` is false.
@@ -71,32 +73,16 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
     path = Path(path)
     if path.suffix not in (".nc", ".zarr"):
         raise ConfigurationError(f"Cannot write {path}: expected a name that ends in .nc or .zarr. Rename the output.")
-    dataset = as_in_files(dataset).drop_encoding()
+    dataset = as_cf(dataset.drop_encoding())
     with replacing(path, overwrite=overwrite) as temporary:
         if path.suffix == ".nc":
-            dataset.to_netcdf(temporary, encoding=_compression(dataset))
+            dataset.to_netcdf(temporary, encoding=_encoding(dataset))
         else:
-            # Zarr asks for chunks of one size
-            even = {dim: sizes[0] for dim, sizes in dataset.unify_chunks().chunks.items()}
-            (dataset.chunk(even) if even else dataset).to_zarr(temporary, consolidated=False)
-
-
-def as_in_files(dataset: xr.Dataset) -> xr.Dataset:
-    """A data set on a grid with positions, as CF has it: axes y and x (or rlat and rlon), positions lat and lon on them.
-
-    A section has the one axis station. Any other data set comes back as it is.
-    """
-    if positions_of(dataset) is None:
-        return dataset
-    if "station_lat" in dataset.coords:
-        dataset = dataset.isel(lat=0, drop=True).drop_vars(["station_lat", "lon"])
-        names = dataset["station"].values if "station" in dataset.coords else None
-        dataset = dataset.drop_vars("station", errors="ignore")
-        dataset = dataset.rename_dims(lon="station").rename(latitude="lat", longitude="lon")
-        return dataset if names is None else dataset.assign_coords(station=("station", names))
-    rotated = dataset["lat"].attrs.get("standard_name") == "grid_latitude"
-    row, column = ("rlat", "rlon") if rotated else ("y", "x")
-    return dataset.rename({"lat": row, "lon": column}).rename({"latitude": "lat", "longitude": "lon"})
+            chunks = {name: chunks_of(dataset[name]) for name in _gridded(dataset)}
+            for name, sizes in chunks.items():
+                if dataset[name].chunks is not None:  # dask writes whole chunks
+                    dataset[name] = dataset[name].chunk(dict(zip(dataset[name].dims, sizes, strict=True)))
+            dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
 
 
 def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -170,11 +156,21 @@ def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
     return joined
 
 
-def _compression(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+def _gridded(dataset: xr.Dataset) -> list[str]:
+    """The variables that are laid out in chunks."""
+    return [
+        str(n)
+        for n, a in dataset.data_vars.items()
+        if a.dtype.kind in "fiub" and any(set(plane) <= set(a.dims) for plane in PLANES) and a.size
+    ]
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Compressed fields in chunks, no fill value where a coordinate is complete."""
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
-    numeric = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
-    return numeric | {
-        axis: {"_FillValue": None}
-        for axis in ("lat", "lon", "depth", "y", "x", "rlat", "rlon")
-        if axis in dataset.coords
+    found: dict[str, dict[str, Any]] = {
+        str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
     }
+    for name in _gridded(dataset):
+        found[name] |= {"chunksizes": chunks_of(dataset[name])}
+    return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}

@@ -32,9 +32,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import positions_of
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import DataError
-
-EARTH_RADIUS_KM = 6371.0
 
 
 @dataclass(frozen=True)

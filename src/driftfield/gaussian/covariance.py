@@ -14,7 +14,7 @@ After Wackernagel (2003), Multivariate Geostatistics; Hamill and Snyder (2000), 
 variational analysis scheme", Mon. Wea. Rev. 128; Dietrich and Newsam (1997), doi:10.1137/S1064827592240555 (embedding).
 """
 
-__all__ = ["EARTH_RADIUS", "Grid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
+__all__ = ["Grid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,8 @@ from functools import cached_property
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-from driftfield.geometry import EARTH_RADIUS, Geometry
+from driftfield.earth import EARTH_RADIUS_KM
+from driftfield.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,15 @@ class Grid:
         )
         angle = np.minimum(step * np.minimum(lag, self.lags - lag), np.pi)
         shrink = np.sqrt(np.cos(lat)[:, None] * np.cos(lat)[None])
-        zonal = EARTH_RADIUS * shrink[:, :, None] * 2 * np.sin(angle / 2)
-        return zonal, EARTH_RADIUS * np.abs(lat[:, None] - lat[None])[:, :, None]
+        zonal = EARTH_RADIUS_KM * shrink[:, :, None] * 2 * np.sin(angle / 2)
+        return zonal, EARTH_RADIUS_KM * np.abs(lat[:, None] - lat[None])[:, :, None]
 
     def _along_rows(self, positions: Geometry, lag: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         step = np.sqrt(positions.column_step[:, None] * positions.column_step[None])[:, :, None]
         if self.periodic:  # chords of a circle of that length
             zonal = step * self.lags / np.pi * np.sin(np.pi * lag / self.lags)
         else:
-            zonal = 2 * EARTH_RADIUS * np.sin(np.minimum(step * lag / (2 * EARTH_RADIUS), np.pi / 2))
+            zonal = 2 * EARTH_RADIUS_KM * np.sin(np.minimum(step * lag / (2 * EARTH_RADIUS_KM), np.pi / 2))
         north = np.concatenate([[0.0], np.cumsum(positions.row_step)])
         return zonal, np.abs(north[:, None] - north[None])[:, :, None]
 
@@ -94,7 +95,7 @@ class Grid:
             return self.positions.points.reshape(-1, 3)
         lat, lon = np.meshgrid(np.radians(self.lat), np.radians(self.lon), indexing="ij")
         xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-        return EARTH_RADIUS * xyz.reshape(-1, 3)
+        return EARTH_RADIUS_KM * xyz.reshape(-1, 3)
 
 
 @dataclass(frozen=True)

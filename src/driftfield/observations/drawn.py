@@ -18,12 +18,12 @@ import torch
 import xarray as xr
 
 from driftfield.data.encodings import as_dates
+from driftfield.earth import KM_PER_DEGREE
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.observations.grid import Places, StateGrid
 from driftfield.observations.stencils import points
 from driftfield.observations.table import ObservationTable
 
-_KM_PER_DEGREE = 111.2
 _TRIES = 500
 """In a row; then there is no sea worth the name."""
 
@@ -164,11 +164,11 @@ def _pass(grid: StateGrid, spacing_km: float, angle: float, rng: np.random.Gener
     extent = (grid.lat, grid.lon)
     if grid.positions is not None:
         extent = (grid.positions.latitude, grid.positions.one_turn.longitude)
-    reach = _KM_PER_DEGREE * float(np.hypot(*(np.ptp(part) for part in extent)))
+    reach = KM_PER_DEGREE * float(np.hypot(*(np.ptp(part) for part in extent)))
     # the phase is free: points lie between cells as chance will have it
     along = np.arange(-reach, reach, spacing_km) + spacing_km * rng.random()
-    north = lat + along * np.sin(angle) / _KM_PER_DEGREE
-    east = lon + along * np.cos(angle) / (_KM_PER_DEGREE * np.cos(np.radians(lat)))
+    north = lat + along * np.sin(angle) / KM_PER_DEGREE
+    east = lon + along * np.cos(angle) / (KM_PER_DEGREE * np.cos(np.radians(lat)))
     if grid.positions is not None:
         inside = np.isfinite(grid.positions.fractional(np.clip(north, -90.0, 90.0), east)[0]) & (np.abs(north) <= 90.0)
         return north[inside], east[inside]

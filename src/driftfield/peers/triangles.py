@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from scipy.spatial import Delaunay, QhullError
 
-from driftfield.geometry import EARTH_RADIUS
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.peers.base import Background
 from driftfield.peers.levels import LevelInterpolation
 
@@ -99,7 +99,7 @@ def _flat(background: Background) -> tuple[np.ndarray, np.ndarray, float]:
     if positions is None:
         lat, lon = np.meshgrid(background.lat, background.lon, indexing="ij")
         return lat, lon, float(np.cos(np.radians(0.5 * (background.lat[0] + background.lat[-1]))))
-    degree = np.radians(EARTH_RADIUS)
+    degree = np.radians(EARTH_RADIUS_KM)
     rows = np.concatenate([[0.0], np.cumsum(positions.row_step)]) / degree
     if positions.shape[0] == 1:
         steps = np.linalg.norm(np.diff(positions.points[0], axis=0), axis=-1)

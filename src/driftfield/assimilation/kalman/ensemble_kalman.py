@@ -25,7 +25,7 @@ from driftfield.assimilation.kalman.smoother import Look, walk
 from driftfield.checkpoint import hash_run
 from driftfield.data.encodings import as_dates
 from driftfield.data.splits import spread_over
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError, DataError, whole_number
 from driftfield.interfaces import Dynamics, TrainingData
 from driftfield.peers.base import (
     Background,
@@ -79,8 +79,7 @@ class EnsembleKalman(Peer):
         states: int = 512,
     ) -> None:
         for name, value, least in (("members", members, 2), ("lag", lag, 0), ("states", states, 2)):
-            if type(value) is not int or value < least:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {least} or more.")
+            whole_number(name, value, least)
         if states < members:
             raise ConfigurationError(f"Found states={states} for {members} members: expected one for each, or more.")
         if not isinstance(dynamics, Mapping) or ("class" in dynamics) == ("run" in dynamics):
