@@ -172,5 +172,5 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
         str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
     }
     for name in _gridded(dataset):
-        found[name] |= {"chunksizes": chunks_of(dataset[name])}
+        found[name] = found.get(name, {}) | {"chunksizes": chunks_of(dataset[name])}
     return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}
