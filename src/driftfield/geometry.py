@@ -190,7 +190,9 @@ class Geometry:
         reach = 0.5 * np.hypot(np.maximum(east, alone), np.maximum(north, alone))
         return np.where(reach > 0, reach * 1.01, 0.5 * self.spacing)
 
-    def cells(self, other: "Geometry", what: str = "The observations", grid: str = "the grid of the run") -> tuple:
+    def cells(
+        self, other: "Geometry", what: str = "The observations", grid: str = "the grid of the run"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The rows and columns of this grid on which another one lies.
 
         Arguments:
@@ -201,25 +203,48 @@ class Geometry:
         Raises:
             DataError: it is no block of this grid.
         """
-        apart = np.inf
+        rows, columns = self.overlap(other, what, grid)
+        if min(rows.min(), columns.min()) < 0:
+            raise self._no_block(other, what, grid, np.inf)
+        return rows, columns
+
+    def overlap(
+        self, other: "Geometry", what: str = "The observations", grid: str = "the grid of the run"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `cells`, of a grid that may reach beyond this one: -1 for rows and columns out there.
+
+        Raises:
+            DataError: no cell of it lies on this grid, or its cells lie between those of this one.
+        """
+        nearest = np.inf
         for corner in other._anchors():
             distance, flat = self._tree.query(other.points[corner])
             first = np.array(divmod(int(flat), self.shape[1])) - corner
             rows, columns = first[0] + np.arange(other.shape[0]), first[1] + np.arange(other.shape[1])
-            columns = columns % self.shape[1] if self.wraps else columns
-            if rows[0] < 0 or rows[-1] >= self.shape[0] or columns.min() < 0 or columns.max() >= self.shape[1]:
-                apart = min(apart, float(distance))
-                continue
-            single = ~(self.repeated[rows][:, columns] | other.repeated)
-            off = np.linalg.norm(self.points[rows][:, columns] - other.points, axis=-1)[single]
-            apart = min(apart, float(off.max(initial=0.0 if single.any() else np.inf)))
+            columns = columns % self.shape[1] if self.wraps and other.shape[1] <= self.shape[1] else columns
+            rows = np.where((rows >= 0) & (rows < self.shape[0]), rows, -1)
+            columns = np.where((columns >= 0) & (columns < self.shape[1]), columns, -1)
+            apart = self._apart(other, rows, columns)
+            nearest = min(nearest, max(apart, float(distance)))
             if apart <= _SAME * self.spacing + 1e-3:
                 return rows, columns
+        raise self._no_block(other, what, grid, nearest)
+
+    def _apart(self, other: "Geometry", rows: np.ndarray, columns: np.ndarray) -> float:
+        """Largest distance in km of the cells of another grid from given rows and columns of this one; inf without a cell."""
+        i, j = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
+        here = np.ix_(rows[i], columns[j])
+        single = ~(self.repeated[here] | other.repeated[np.ix_(i, j)])
+        off = np.linalg.norm(self.points[here] - other.points[np.ix_(i, j)], axis=-1)[single]
+        return float(off.max(initial=0.0 if single.any() else np.inf))
+
+    def _no_block(self, other: "Geometry", what: str, grid: str, apart: float) -> DataError:
         lat, lon = other.latitude[0, 0], other.longitude[0, 0]
-        raise DataError(
+        off = f", apart by {apart:.3g} km" if np.isfinite(apart) else ""
+        return DataError(
             f"{what} begin at latitude {lat:g}, longitude {lon:g} with {other.shape[0]} x {other.shape[1]} cells, and are no "
-            f"block of {grid} ({self.shape[0]} x {self.shape[1]} cells, apart by {apart:.3g} km, spacing "
-            f"{self.spacing:.3g} km). Interpolate one to the other, or train a run on theirs."
+            f"block of {grid} ({self.shape[0]} x {self.shape[1]} cells, spacing {self.spacing:.3g} km{off}). Interpolate one to "
+            "the other, or train a run on theirs."
         )
 
     @cached_property

@@ -24,6 +24,7 @@ from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
+from driftfield.data.placing import GridPlacer
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
@@ -176,7 +177,9 @@ class TrajectoryReconstructor:
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows, columns = codec.grid.cells(observations)
+        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions).place(observations)
+        observations = placed.dataset
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
         seen = [observation_batch(codec, observations, time) for time in range(observations.sizes["time"])]
         drawn = self.draw(
@@ -190,7 +193,7 @@ class TrajectoryReconstructor:
             batch_size=batch_size,
         )
         result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
-        return calibrated(result, self.calibration, codec.limits())
+        return placed.cut(calibrated(result, self.calibration, codec.limits()))
 
     def expected_observations(
         self, data: TrainingData
