@@ -5,7 +5,7 @@ import pytest
 
 from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import DataError
-from driftfield.gaussian.covariance import Grid
+from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.geometry import Geometry, unrotated
 
 
@@ -51,7 +51,7 @@ def test_a_rotated_grid_has_the_distances_and_areas_of_its_own_degrees(seed: int
     own = Geometry.of_axes(row, column)
     np.testing.assert_allclose(geometry.area, own.area, rtol=1e-9)
     np.testing.assert_allclose(geometry.row_step, own.row_step, rtol=1e-7)
-    by_positions, by_axes = (Grid(row, column, False, p).separation for p in (geometry, None))
+    by_positions, by_axes = (EmbeddedGrid(row, column, False, p).separation for p in (geometry, None))
     for found, expected in zip(by_positions, by_axes, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=0.05)
 

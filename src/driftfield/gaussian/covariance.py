@@ -14,7 +14,7 @@ After Wackernagel (2003), Multivariate Geostatistics; Hamill and Snyder (2000), 
 variational analysis scheme", Mon. Wea. Rev. 128; Dietrich and Newsam (1997), doi:10.1137/S1064827592240555 (embedding).
 """
 
-__all__ = ["Grid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
+__all__ = ["EmbeddedGrid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +27,7 @@ from driftfield.geometry import Geometry
 
 
 @dataclass(frozen=True)
-class Grid:
+class EmbeddedGrid:
     """A grid and its embedding in a circle of columns.
 
     Distances of a grid with positions are those of its rows: the median step along each row, times the number of columns
@@ -144,7 +144,7 @@ class ZonalCovariance:
         return irfft(amplitude.T, lags, axis=-1)[:, : self.columns].astype(np.float32)
 
 
-def lag_correlation(fields: np.ndarray, known: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def lag_correlation(fields: np.ndarray, known: np.ndarray, grid: EmbeddedGrid) -> tuple[np.ndarray, np.ndarray]:
     """Correlation of all pairs of cells with the same two latitudes and the same lag.
 
     Arguments:
@@ -229,7 +229,7 @@ class HybridCovariance:
         weight: w, share of the samples.
     """
 
-    grid: Grid
+    grid: EmbeddedGrid
     loadings: np.ndarray
     modes: tuple[ZonalCovariance, ...]
     nugget: np.ndarray
