@@ -99,3 +99,21 @@ def test_degrees_of_another_pole_are_never_taken_for_latitudes(tmp_path: Path) -
     numbers.to_netcdf(tmp_path / "b.nc")
     with pytest.raises(DataError, match="two-dimensional latitude and longitude"):
         open_fields(tmp_path / "b.nc")
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+def test_columns_that_close_the_circle_twice_are_dropped(tmp_path: Path, width: int) -> None:
+    """A tripolar grid repeats one or two columns; without them the last column has the first for its neighbour."""
+    j, i = np.meshgrid(np.arange(6.0), np.arange(24.0 + width), indexing="ij")
+    lat, lon = -20 + 8 * j + 2 * np.sin(np.radians(15 * i)), (73 + 15 * i) % 360
+    values = np.cos(np.radians(lon)) + j
+    dims = ("y", "x")
+    xr.Dataset(
+        {"tos": (("time", *dims), values[None]), "nav_lat": (dims, lat, {"units": "degrees_north"}),
+         "nav_lon": (dims, lon, {"units": "degrees_east"})},
+        {"time": ("time", [0.0], {"units": "days since 2001-01-03"})},
+    ).to_netcdf(tmp_path / "a.nc")  # fmt: skip
+    found = open_fields(tmp_path / "a.nc")
+    assert found.sizes["lon"] == 24
+    assert is_periodic(found["lon"])
+    np.testing.assert_allclose(found["tos"].values[0], values[:, :24])
