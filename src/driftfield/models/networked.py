@@ -342,7 +342,7 @@ class NetworkReconstructor(ABC):
         """Lays observations out on the grid of the run."""
         codec = self._codec
         if self._placing is None or self._placing[0] is not codec:
-            self._placing = codec, GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains)
+            self._placing = codec, GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions)
         return self._placing[1]
 
     @property

@@ -185,7 +185,7 @@ class TrajectoryReconstructor:
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         observations = complete_errors(codec.measures.brought(observations), "the file of observations")
-        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains).place(observations)
+        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions).place(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
@@ -224,8 +224,7 @@ class TrajectoryReconstructor:
             seed: Of the members.
         """
         codec, estimates, first = self.codec, {}, 0
-        rows = codec.grid.rows(template["lat"].values)
-        columns = codec.grid.columns(template["lon"].values)
+        rows, columns = codec.grid.cells(template)
         fields, stamps = drawn.numpy(), template["time"].values
         for name in codec.targets:
             levels = len(codec.grid.levels[name])
