@@ -119,7 +119,10 @@ def test_a_single_row_of_cells_is_drawn_too():
     width, height = drawing.panel_size(plane, columns=2)
     assert width > height > 1
     answers = {"a": plots.Answer(plane.truth + 1, None)}
-    assert plots.draw_comparison(plane, answers, name="x", units="1", title="x").axes
+    figure = plots.draw_comparison(plane, answers, name="x", units="1", title="x")
+    corners = figure.axes[0].collections[-1].get_coordinates()
+    assert np.ptp(corners[..., 1]) == 1  # a strip without any height is an empty panel
+    assert np.ptp(corners[..., 0]) == 4
 
 
 def test_longitudes_and_latitudes_are_named():

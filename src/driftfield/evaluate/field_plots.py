@@ -26,7 +26,7 @@ from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.drawing import (
     BAND_90,
     COLOURS,
-    Plane,
+    MapPanel,
     colour_map,
     depth_axis,
     fill,
@@ -124,9 +124,9 @@ class _View:
         row = int(found.max(axis=1).argmax()) if self.look.row is None else self.look.row
         return row, int(found[row].argmax()) if self.look.column is None else self.look.column
 
-    def rows(self) -> list[tuple[Plane, Panels]]:
+    def rows(self) -> list[tuple[MapPanel, Panels]]:
         """A row of panels each; those of the file that were asked for."""
-        rows: list[tuple[Plane, Panels]] = []
+        rows: list[tuple[MapPanel, Panels]] = []
         for down in ("lat", "depth"):
             if self.strip if down == "lat" else not (self.deep and "section" in self.look.parts):
                 continue
@@ -169,10 +169,10 @@ class _View:
     def _cutter(self, where: Mapping[str, int], down: str) -> Any:
         return lambda array: array.isel(where, missing_dims="ignore").transpose(down, "lon").values
 
-    def _plane(self, where: Mapping[str, int], down: str) -> Plane:
+    def _plane(self, where: Mapping[str, int], down: str) -> MapPanel:
         cut = self._cutter(where, down)
         nothing = np.zeros(cut(self.field).shape)
-        return Plane(
+        return MapPanel(
             x=self.field["lon"].values,
             y=self.field[down].values,
             vertical=down == "depth",
@@ -183,7 +183,7 @@ class _View:
         )
 
 
-def _drawn(view: _View, rows: Sequence[tuple[Plane, Panels]]) -> Figure:
+def _drawn(view: _View, rows: Sequence[tuple[MapPanel, Panels]]) -> Figure:
     """Rows of panels one under the other, the lines at the end."""
     sizes = [panel_size(plane, len(panels)) for plane, panels in rows]
     heights = [size[1] + 0.55 for size in sizes] + ([4.2] if view.lines else [])
@@ -201,7 +201,7 @@ def _drawn(view: _View, rows: Sequence[tuple[Plane, Panels]]) -> Figure:
     return figure
 
 
-def _draw_row(part: SubFigure, plane: Plane, panels: Panels, columns: int, view: _View, where: str) -> None:
+def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, view: _View, where: str) -> None:
     """Panels on one scale of values, and one of spread; as wide as those of the widest row of maps."""
     cmap, diverging = colour_map(view.name, view.units)
     low, high = limits([v[plane.domain] for _, v, spread in panels if not spread], diverging)

@@ -121,7 +121,7 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
 
 
 def draw_members(
-    plane: Plane, ensembles: Mapping[str, tuple[np.ndarray, np.ndarray]], *, name: str, units: str, title: str
+    plane: MapPanel, ensembles: Mapping[str, tuple[np.ndarray, np.ndarray]], *, name: str, units: str, title: str
 ) -> Figure:
     """The mean of every ensemble and some of its members, all on the scale of the truth.
 

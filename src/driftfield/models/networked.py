@@ -7,6 +7,7 @@ reconstruct:  observations -> codec -> FieldBatch -> members in network units ->
 __all__ = ["NetworkReconstructor", "Trainer"]
 
 import copy
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -31,6 +32,7 @@ from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, TrainingData
+from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.preview import write_preview
 from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
@@ -40,6 +42,8 @@ from driftfield.reconstruction.bounds import calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
+
+log = logging.getLogger(__name__)
 
 
 class NetworkReconstructor(ABC):
@@ -211,6 +215,9 @@ class NetworkReconstructor(ABC):
             preview=partial(self._preview, fixed[0][:1], seed, self._units(archive)),
         )
         self.extra |= {"history": history, "seed": seed}
+        self.extra["mean_field_crps"] = crps_of_mean_field(fixed[0][:8], self._scale(), spread=self.spreads)
+        if said := self.barely_trained:
+            log.warning("This network is %s", said)
         if self.guess is not None and self.guess.scale is not None:
             self.extra["first_guess_scale"] = self.guess.scale.tolist()
         self.model.eval()
@@ -375,8 +382,17 @@ class NetworkReconstructor(ABC):
             )
         return decoded
 
+    @property
+    def barely_trained(self) -> str:
+        """What there is to say of a network that has hardly learnt, else nothing."""
+        return said_of_training(self.extra.get("history", ()), self.extra.get("mean_field_crps"))
+
     def _provenance(self) -> dict[str, Any]:
-        return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
+        made_by = {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
+        if said := self.barely_trained:
+            log.warning("This network is %s", said)
+            made_by["training"] = said
+        return made_by
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
