@@ -71,7 +71,7 @@ def test_figures_of_one_deterministic_method(world, tmp_path):
 def test_comparison_has_units_colour_bars_and_grey_land():
     truth = np.arange(12.0).reshape(3, 4)
     domain = truth > 0
-    plane = drawing.Plane(
+    plane = drawing.MapPanel(
         x=np.arange(4.0), y=np.arange(3.0), vertical=False, truth=np.where(domain, truth, np.nan),
         observed=np.full((3, 4), np.nan), held_out=domain, domain=domain,
     )  # fmt: skip
@@ -113,7 +113,7 @@ def test_other_dates_are_those_with_scored_cells(world, found):
 
 def test_a_single_row_of_cells_is_drawn_too():
     shown = np.ones((1, 4), bool)
-    plane = drawing.Plane(
+    plane = drawing.MapPanel(
         np.arange(4.0), np.zeros(1), False, np.arange(4.0)[None], np.full((1, 4), np.nan), shown, shown
     )
     width, height = drawing.panel_size(plane, columns=2)

@@ -13,7 +13,7 @@ from driftfield.models.barely_trained import crps_of_mean_field, said_of_trainin
 from driftfield.registry import build
 from driftfield.testing import tiny_ocean, tiny_training_data
 
-NETWORK = {"class": "CircleUNet", "widths": [4, 8], "depths": [1, 1], "embedding": 8}
+NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1]}
 
 
 def test_the_mean_field_has_the_crps_of_an_ensemble_of_the_climate() -> None:
