@@ -118,9 +118,13 @@ class Emulator(ABC):
         self._increments = IncrementCodec.fit(states[train[1]], states[train[0]])
         torch.manual_seed(seed)
         self.model = self._build_model(self._build_network())
-        given: dict[str, Any] = {"codec": self._codec, "increments": self._increments, "dates": dates}
-        pairs = TransitionDataset(states, train, samples=trainer.steps * trainer.batch_size, seed=seed, **given)
-        held = TransitionDataset(states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **given)
+        window_arguments: dict[str, Any] = {"codec": self._codec, "increments": self._increments, "dates": dates}
+        pairs = TransitionDataset(
+            states, train, samples=trainer.steps * trainer.batch_size, seed=seed, **window_arguments
+        )
+        held = TransitionDataset(
+            states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **window_arguments
+        )
         fixed = held.__getitems__(range(self.validation_samples))
 
         history = trainer.fit(
