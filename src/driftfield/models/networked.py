@@ -23,8 +23,11 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
 from driftfield.data.encodings import date_text
 from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
+from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, TrainingData
@@ -82,6 +85,7 @@ class NetworkReconstructor(ABC):
         check_keys(self.first_guess_spec)
         self.codec: FieldCodec | None = None
         self.model: nn.Module | None = None
+        self._placing: tuple[FieldCodec, GridPlacer] | None = None
         self.guess: FirstGuess | None = None
         self.extra: dict[str, Any] = {}
         self.calibration: Calibration | None = None
@@ -291,7 +295,7 @@ class NetworkReconstructor(ABC):
         """Completes an observation data set; see `interfaces.Reconstructor`.
 
         Arguments:
-            observations: An observation file, opened.
+            observations: An observation file, opened: the grid of the run, a part of it, or more than it.
             members: Size of the ensemble.
             seed: Of the members.
             times: Indices of the dates to complete, all of them by default; the others are context.
@@ -300,8 +304,10 @@ class NetworkReconstructor(ABC):
         codec = self._codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        observations = complete_errors(codec.measures.brought(observations), "the file of observations")
+        placed = self._placer().place(observations)
+        observations = placed.dataset
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if times is None else times)
         guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
@@ -330,7 +336,19 @@ class NetworkReconstructor(ABC):
             attrs=self._provenance(),
             domains=domains_like(codec, observations, rows, columns),
         )
-        return calibrated(result, self.calibration, codec.limits())
+        return placed.cut(calibrated(result, self.calibration, codec.limits()))
+
+    def _placer(self) -> GridPlacer:
+        """Lays observations out on the grid of the run."""
+        codec = self._codec
+        if self._placing is None or self._placing[0] is not codec:
+            self._placing = codec, GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions)
+        return self._placing[1]
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self._codec.measures
 
     def _decoded(
         self,
