@@ -43,7 +43,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "reconstructor": {"class": "DiffusionReconstructor", **TRAINED},
         "rounds": 1,
         "members": 1,
-        "start": {"class": "ProbabilisticPCA", "rank": 3, "iterations": 3},
+        "start": {"class": "Climatology"},
     },
     "EnsembleKalman": {"dynamics": {"class": "Steady"}, "members": 8},
     "SpaceTimeOptimalInterpolation": {"patterns": ["random:0.7"], "context": 1, "nearest": 12},

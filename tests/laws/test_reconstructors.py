@@ -41,7 +41,7 @@ TRAINED: dict[str, dict[str, Any]] = {
         },
         "rounds": 1,
         "members": 1,
-        "start": {"class": "ProbabilisticPCA", "rank": 3, "iterations": 3},
+        "start": {"class": "Climatology"},
     },
     "SpaceTimeOptimalInterpolation": {"nearest": 24, "context": 1, "patterns": ["random:0.7"]},
     "EnsembleKalman": {"dynamics": {"class": "Standstill"}, "members": 8},

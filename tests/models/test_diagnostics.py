@@ -10,7 +10,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from driftfield.cli import app
-from driftfield.data.sources import write_dataset
+from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 from driftfield.evaluate.diagnostics_figures import _moments
@@ -225,8 +225,7 @@ def _spec(method: Any) -> dict[str, Any]:
 def reconstruct(run: Path, observations: Path, out: Path, *options: str) -> xr.Dataset:
     command = ["reconstruct", str(run), str(observations), "--out", str(out), "--members", "3", *options]
     assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
-    with xr.open_dataset(out) as written:
-        return written.load()
+    return open_fields(out).load()
 
 
 def test_replacement_reproduces_exact_observations(run: Path, files: Path, tmp_path: Path) -> None:

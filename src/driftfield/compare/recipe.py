@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from driftfield.data.masks import parse_pattern
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.recipe import Recipe, as_recipe, expanded, read_recipe, read_yaml
 from driftfield.registry import build
 
@@ -307,9 +307,7 @@ def _period(value: Any, where: str, path: Path) -> tuple[Any, Any] | None:
 
 
 def _whole(value: Any, where: str, path: Path) -> int:
-    if type(value) is not int or value < 1:
-        raise ConfigurationError(f"{where} in {path} is {value!r}: expected a whole number, 1 or more.")
-    return value
+    return whole_number(f"{where} in {path}", value)
 
 
 def _check_keys(spec: Any, allowed: Sequence[str], where: str, path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import xarray as xr
 
 from driftfield.data.axes import canonical
+from driftfield.data.cf import as_cf, chunks_of
 from driftfield.data.domains import sound_masks
 from driftfield.data.flags import honour_flags
 from driftfield.data.lazy import lazily
@@ -63,6 +64,8 @@ def open_fields(
 def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
     """Writes NetCDF (.nc, compressed) or a Zarr store (.zarr) under a temporary name and renames it at the end.
 
+    Order of dimensions, descriptions and chunks are those of `data.cf`.
+
     Raises:
         ConfigurationError: another suffix.
         ExistsError: the file exists and `overwrite` is false.
@@ -70,14 +73,16 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
     path = Path(path)
     if path.suffix not in (".nc", ".zarr"):
         raise ConfigurationError(f"Cannot write {path}: expected a name that ends in .nc or .zarr. Rename the output.")
-    dataset = dataset.drop_encoding()
+    dataset = as_cf(dataset.drop_encoding())
     with replacing(path, overwrite=overwrite) as temporary:
         if path.suffix == ".nc":
-            dataset.to_netcdf(temporary, encoding=_compression(dataset))
+            dataset.to_netcdf(temporary, encoding=_encoding(dataset))
         else:
-            # Zarr asks for chunks of one size
-            even = {dim: sizes[0] for dim, sizes in dataset.unify_chunks().chunks.items()}
-            (dataset.chunk(even) if even else dataset).to_zarr(temporary, consolidated=False)
+            chunks = {name: chunks_of(dataset[name]) for name in _gridded(dataset)}
+            for name, sizes in chunks.items():
+                if dataset[name].chunks is not None:  # dask writes whole chunks
+                    dataset[name] = dataset[name].chunk(dict(zip(dataset[name].dims, sizes, strict=True)))
+            dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
 
 
 def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -151,7 +156,21 @@ def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
     return joined
 
 
-def _compression(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+def _gridded(dataset: xr.Dataset) -> list[str]:
+    """The variables that are laid out in chunks."""
+    return [
+        str(n)
+        for n, a in dataset.data_vars.items()
+        if a.dtype.kind in "fiub" and {"lat", "lon"} <= set(a.dims) and a.size
+    ]
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Compressed fields in chunks, no fill value where a coordinate is complete."""
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
-    numeric = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
-    return numeric | {axis: {"_FillValue": None} for axis in ("lat", "lon", "depth") if axis in dataset.coords}
+    found: dict[str, dict[str, Any]] = {
+        str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
+    }
+    for name in _gridded(dataset):
+        found[name] |= {"chunksizes": chunks_of(dataset[name])}
+    return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}

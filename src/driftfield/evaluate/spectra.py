@@ -31,9 +31,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import DataError
-
-EARTH_RADIUS_KM = 6371.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ After Wackernagel (2003), Multivariate Geostatistics; Hamill and Snyder (2000), 
 variational analysis scheme", Mon. Wea. Rev. 128; Dietrich and Newsam (1997), doi:10.1137/S1064827592240555 (embedding).
 """
 
-__all__ = ["EARTH_RADIUS", "Grid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
+__all__ = ["Grid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +22,7 @@ from functools import cached_property
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-EARTH_RADIUS = 6371.0
-"""Kilometres."""
+from driftfield.earth import EARTH_RADIUS_KM
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,15 @@ class Grid:
         )
         angle = np.minimum(step * np.minimum(lag, self.lags - lag), np.pi)
         shrink = np.sqrt(np.cos(lat)[:, None] * np.cos(lat)[None])
-        zonal = EARTH_RADIUS * shrink[:, :, None] * 2 * np.sin(angle / 2)
-        return zonal, EARTH_RADIUS * np.abs(lat[:, None] - lat[None])[:, :, None]
+        zonal = EARTH_RADIUS_KM * shrink[:, :, None] * 2 * np.sin(angle / 2)
+        return zonal, EARTH_RADIUS_KM * np.abs(lat[:, None] - lat[None])[:, :, None]
 
     @cached_property
     def points(self) -> np.ndarray:
         """All cells on the sphere, km: (lat * lon, 3)."""
         lat, lon = np.meshgrid(np.radians(self.lat), np.radians(self.lon), indexing="ij")
         xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-        return EARTH_RADIUS * xyz.reshape(-1, 3)
+        return EARTH_RADIUS_KM * xyz.reshape(-1, 3)
 
 
 @dataclass(frozen=True)

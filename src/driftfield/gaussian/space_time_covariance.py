@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.earth import EARTH_RADIUS_KM
 
 SHAPES = (0.5, 1.5, 2.5, float("inf"))
 """Smoothness nu of a component: rough (exponential) to analytic (Gaussian)."""
@@ -84,12 +84,12 @@ class Component:
         """The spatial part of phi: (place, 6)."""
         lat, lon = np.radians(places.lat), np.radians(places.lon)
         long, short = max(self.zonal, self.meridional), min(self.zonal, self.meridional)
-        excess = EARTH_RADIUS * np.sqrt(max(short**-2 - long**-2, 0.0))
+        excess = EARTH_RADIUS_KM * np.sqrt(max(short**-2 - long**-2, 0.0))
         stretched = lat if self.meridional <= self.zonal else np.cos(np.radians(self.middle)) * lon
         sphere = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
         level = np.log1p(places.depth / _DEPTH_SCALE) / self.vertical
         others = np.stack([stretched * excess, level, places.likeness / self.likeness], axis=1)
-        return np.concatenate([sphere * (EARTH_RADIUS / long), others], axis=1)
+        return np.concatenate([sphere * (EARTH_RADIUS_KM / long), others], axis=1)
 
     def correlation(self, squared: Tensor) -> Tensor:
         """rho, from the squared distance in the embedding."""

@@ -1,6 +1,6 @@
 """A diffusion model of complete fields from fields with gaps, by expectation-maximisation.
 
-    start   a Gaussian of low rank, or any fitted method               (ProbabilisticPCA by default)
+    start   any fitted method                                (SpaceTimeOptimalInterpolation by default)
     E       fill the gaps of every training field with draws from p(field | what was seen of it) of the present model
     M       train on the filled fields as if they were the truth, from the weights of the round before
 
@@ -28,7 +28,7 @@ import xarray as xr
 
 from driftfield.checkpoint import read_run
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Abilities, Reconstructor, TrainingData
 from driftfield.models.training_samples import Trainer, check_trainer
 from driftfield.reconstruction.calibration import Calibration
@@ -59,10 +59,9 @@ class ExpectationMaximisation:
         error: float | Mapping[str, float] = 0.0,
     ) -> None:
         for name, value in (("rounds", rounds), ("members", members)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, value)
         self.spec, self.rounds, self.members, self.error = dict(reconstructor), rounds, members, error
-        self.start = dict(start or {"class": "ProbabilisticPCA"})
+        self.start = dict(start or {"class": "SpaceTimeOptimalInterpolation"})
         # a wrong key is found before hours of work, not after
         self.inner: Any = build("reconstructor", self.spec)
         if not self.inner.abilities.needs_training:

@@ -18,12 +18,12 @@ import torch
 import xarray as xr
 
 from driftfield.data.encodings import as_dates
+from driftfield.earth import KM_PER_DEGREE
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.observations.grid import Places, StateGrid
 from driftfield.observations.stencils import points
 from driftfield.observations.table import ObservationTable
 
-_KM_PER_DEGREE = 111.2
 _TRIES = 500
 """In a row; then there is no sea worth the name."""
 
@@ -151,11 +151,11 @@ def _states(fields: xr.Dataset, grid: StateGrid) -> list[tuple[Any, torch.Tensor
 def _pass(grid: StateGrid, spacing_km: float, angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Latitudes and longitudes of a line through a random place, as far as the grid goes."""
     lat, lon = (rng.uniform(axis[0], axis[-1]) for axis in (grid.lat, grid.lon))
-    reach = _KM_PER_DEGREE * float(np.hypot(np.ptp(grid.lat), np.ptp(grid.lon)))
+    reach = KM_PER_DEGREE * float(np.hypot(np.ptp(grid.lat), np.ptp(grid.lon)))
     # the phase is free: points lie between cells as chance will have it
     along = np.arange(-reach, reach, spacing_km) + spacing_km * rng.random()
-    north = lat + along * np.sin(angle) / _KM_PER_DEGREE
-    east = lon + along * np.cos(angle) / (_KM_PER_DEGREE * np.cos(np.radians(lat)))
+    north = lat + along * np.sin(angle) / KM_PER_DEGREE
+    east = lon + along * np.cos(angle) / (KM_PER_DEGREE * np.cos(np.radians(lat)))
     inside = (north >= grid.lat[0]) & (north <= grid.lat[-1]) & (east >= grid.lon[0]) & (east <= grid.lon[-1])
     return north[inside], east[inside]
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from driftfield.data.encodings import encode_position
+from driftfield.data.encodings import unit_sphere
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError
 from driftfield.linalg.operators import SparseOperator
 from driftfield.observations.grid import Places, StateGrid, along_axis, around_axis
 
-EARTH_RADIUS_KM = 6371.0
 SURFACE = 10.0
 """Metres: a surface field is seen by what lies above this depth."""
 
@@ -194,10 +194,10 @@ def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool
     """The cells within a distance of each place, weighted by their area."""
     point = _bilinear(grid, places)
     lat, lon = np.repeat(grid.lat, grid.lon.size), np.tile(grid.lon, grid.lat.size)
-    tree = cKDTree(encode_position(lat, lon))
+    tree = cKDTree(unit_sphere(lat, lon))
     reach = radius_km * (3.0 if gaussian else 1.0)
     fine = point.problem == ""
-    centres = encode_position(np.where(fine, places.lat, 0.0), np.where(fine, places.lon, 0.0))
+    centres = unit_sphere(np.where(fine, places.lat, 0.0), np.where(fine, places.lon, 0.0))
     chord = 2.0 * np.sin(min(0.5 * reach / EARTH_RADIUS_KM, 0.5 * np.pi))
     near = tree.query_ball_point(centres, chord, return_sorted=True)
     number = np.array([len(one) if good else 0 for one, good in zip(near, fine, strict=True)], dtype=np.int64)

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import gaussian_filter1d
 
 from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.errors import DataError
 from driftfield.gaussian.conditioning import Seen
 from driftfield.gaussian.covariance import Grid
+from driftfield.gaussian.smoothing import gaussian_sum
 from driftfield.gaussian.tuning import Calibration, Case
 from driftfield.interfaces import Archive, TrainingData
 from driftfield.peers.base import Background, Peer, observed_domain
@@ -172,12 +172,9 @@ def observed_part(values: np.ndarray, noise: np.ndarray) -> Seen:
 def smooth_sd(sd: np.ndarray, domain: np.ndarray, *, periodic: bool, width: float = 1.5) -> np.ndarray:
     """A spread that varies smoothly from cell to cell; land has no say, a tenth of the median is the floor."""
 
-    def smooth(field: np.ndarray) -> np.ndarray:
-        field = gaussian_filter1d(field, width, axis=-2, mode="constant")
-        return gaussian_filter1d(field, width, axis=-1, mode="wrap" if periodic else "constant")
-
-    share = smooth(domain.astype(np.float64))
-    variance = smooth(np.where(domain, sd.astype(np.float64) ** 2, 0.0)) / np.maximum(share, 1e-6)
+    share = gaussian_sum(domain.astype(np.float64), width, periodic=periodic)
+    variance = gaussian_sum(np.where(domain, sd.astype(np.float64) ** 2, 0.0), width, periodic=periodic)
+    variance = variance / np.maximum(share, 1e-6)
     shape = (-1, domain.shape[-2] * domain.shape[-1])
     rows = zip(sd.reshape(shape), domain.reshape(shape), strict=True)
     median = np.array([np.median(row[inside]) if inside.any() else 1.0 for row, inside in rows])

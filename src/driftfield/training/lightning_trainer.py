@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from driftfield.checkpoint import read_run
-from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraError, suggest
+from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraError, suggest, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.networks.weights import copy_weights
 from driftfield.registry import build, register
@@ -102,17 +102,15 @@ class LightningTrainer:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, getattr(self, name))
         for name, most in (("weight_decay", math.inf), ("clip", math.inf)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a number from 0 to {most:g}.")
         for name, optional in (("workers", False), ("previews", False), ("early_stopping", True)):
             value = getattr(self, name)
-            if not (optional and value is None) and (type(value) is not int or value < int(optional)):
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {int(optional)} or more.")
+            if not (optional and value is None):
+                whole_number(name, value, int(optional))
         if isinstance(self.loggers, str) or not isinstance(self.loggers, Sequence):
             raise ConfigurationError(f"Found loggers={self.loggers!r}: expected a list such as [csv, tensorboard].")
         if not isinstance(self.learning_rate, Mapping):

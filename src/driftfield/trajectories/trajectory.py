@@ -26,7 +26,7 @@ from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
@@ -79,8 +79,7 @@ class TrajectoryReconstructor(Trained):
         validation_samples: int = 256,
     ) -> None:
         for name, value in (("states", states), ("validation_samples", validation_samples)):
-            if type(value) is not int or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, value)
         if states % 2 == 0:
             raise ConfigurationError(f"Found states={states}: expected an odd number, so that a window has a middle.")
         self.network_spec, self.states = dict(network), states

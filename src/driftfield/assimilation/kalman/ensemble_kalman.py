@@ -25,8 +25,8 @@ from driftfield.assimilation.kalman.smoother import Look, walk
 from driftfield.checkpoint import hash_run
 from driftfield.data.encodings import as_dates
 from driftfield.data.splits import spread_over
-from driftfield.errors import ConfigurationError, DataError
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.earth import EARTH_RADIUS_KM
+from driftfield.errors import ConfigurationError, DataError, whole_number
 from driftfield.interfaces import Dynamics, TrainingData
 from driftfield.peers.base import (
     Background,
@@ -80,8 +80,7 @@ class EnsembleKalman(Peer):
         states: int = 512,
     ) -> None:
         for name, value, least in (("members", members, 2), ("lag", lag, 0), ("states", states, 2)):
-            if type(value) is not int or value < least:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {least} or more.")
+            whole_number(name, value, least)
         if states < members:
             raise ConfigurationError(f"Found states={states} for {members} members: expected one for each, or more.")
         if not isinstance(dynamics, Mapping) or ("class" in dynamics) == ("run" in dynamics):
@@ -259,7 +258,9 @@ class EnsembleKalman(Peer):
     def _places(self) -> np.ndarray:
         """Where the variables lie on the sphere, km: (variable, 3); levels lie above each other."""
         lat, lon = np.meshgrid(np.radians(self.background.lat), np.radians(self.background.lon), indexing="ij")
-        points = EARTH_RADIUS * np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+        points = EARTH_RADIUS_KM * np.stack(
+            [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1
+        )
         return np.concatenate([points[mask] for mask in self._domain])
 
     # -- keeping -------------------------------------------------------------------------------------------------------

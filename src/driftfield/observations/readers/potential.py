@@ -44,7 +44,8 @@ def to_potential(table: xr.Dataset, name: str) -> xr.Dataset:
             log.info("%s: potential temperature with the salinity %s", name, other)
     log.info("%s: temperature in situ becomes potential temperature", name)
     pressure = _pressure_of_depth(table["depth"].values, table["lat"].values)
-    attrs = temperature.attrs | {"standard_name": "sea_water_potential_temperature"}
+    named = {"standard_name": "sea_water_potential_temperature", "long_name": "sea water potential temperature"}
+    attrs = temperature.attrs | named
     theta = potential_temperature(salinity, temperature.values, pressure)
     return table.assign({name: (temperature.dims, theta, attrs)})
 
