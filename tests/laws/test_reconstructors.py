@@ -135,6 +135,43 @@ def test_nothing_observed_is_an_answer_too(method: Reconstructor, observations: 
     assert bool(np.isfinite(found["thetao"].where(inside, 0)).all())
 
 
+BOXES: dict[str, dict[str, Any]] = {
+    "inside": {"lat": slice(2, 6), "lon": slice(3, 9)},
+    "a corner with land": {"lat": slice(0, 3), "lon": slice(0, 5)},
+    "one column": {"lon": slice(7, 8)},
+    "every other row": {"lat": slice(None, None, 2)},
+}
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_part_of_a_file_gets_the_part_of_the_answer(
+    method: Reconstructor, observations: xr.Dataset, box: str
+) -> None:
+    """What a file does not hold was not seen, and nothing else: the same members as of the whole file with NaN beyond the box."""
+    part = observations.isel(BOXES[box])
+    inside = xr.DataArray(np.zeros((8, 12), bool), dims=("lat", "lon"))
+    inside[BOXES[box]] = True
+    shown = ("thetao", "thetao_error", "sst", "sst_error")
+    blanked = observations.assign({name: observations[name].where(inside) for name in shown})
+    found, whole = (method.reconstruct(one, members=3, seed=0) for one in (part, blanked))
+    xr.testing.assert_allclose(found, whole.isel(BOXES[box]), rtol=0, atol=1e-5)
+
+
+def test_a_file_larger_than_the_grid_is_cropped_with_a_line(
+    method: Reconstructor, observations: xr.Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row to the south and two columns to the east that the run does not know."""
+    expected = method.reconstruct(observations, members=2, seed=0)
+    larger = observations.pad(lat=(1, 0), lon=(0, 2), mode="edge")
+    lat, lon = 29.5 + 0.5 * np.arange(9), -40 + 0.5 * np.arange(14)
+    larger = larger.assign_coords(
+        lat=("lat", lat, observations["lat"].attrs), lon=("lon", lon, observations["lon"].attrs)
+    )
+    found = method.reconstruct(larger, members=2, seed=0)
+    xr.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert "1 of 9 rows and 2 of 14 columns of the file lie beyond the grid of the run" in caplog.text
+
+
 @pytest.mark.parametrize("damage", ["no target", "another grid", "no members"])
 def test_a_users_mistake_is_a_users_error(method: Reconstructor, observations: xr.Dataset, damage: str) -> None:
     members, given = 2, observations

@@ -20,6 +20,7 @@ __all__ = [
     "check_plausible",
     "convert",
     "depth_of_pressure",
+    "pressure_of_depth",
     "quantity_of",
 ]
 
@@ -301,19 +302,24 @@ def _extremes(array: xr.DataArray, inside: xr.DataArray | None) -> tuple[float, 
 
 
 def depth_of_pressure(pressure: np.ndarray, latitude: np.ndarray | float) -> np.ndarray:
-    """Depth in metres of a pressure in dbar, for an ocean at 0 degC and a salinity of 35.
+    """Depth in metres of a pressure in dbar, for an ocean at 0 degC and a standard salinity (TEOS-10, by `gsw`).
 
-    Saunders and Fofonoff (1976), as in Fofonoff and Millard (1983), Unesco technical papers in marine science 44, p. 28:
-    depth = 9712.653 m at 10000 dbar and 30 degrees. True densities change it by a few metres at most.
+    True densities change it by a few metres at most.
 
     Arguments:
         pressure: dbar, 0 at the surface.
         latitude: Degrees.
     """
-    p = np.asarray(pressure, dtype=np.float64)
-    x = np.sin(np.deg2rad(np.asarray(latitude, dtype=np.float64))) ** 2
-    gravity = 9.780318 * (1.0 + (5.2788e-3 + 2.36e-5 * x) * x) + 1.092e-6 * p
-    return np.asarray((((-1.82e-15 * p + 2.279e-10) * p - 2.2512e-5) * p + 9.72659) * p / gravity)
+    import gsw
+
+    return np.asarray(-gsw.z_from_p(np.asarray(pressure, dtype=np.float64), latitude))
+
+
+def pressure_of_depth(depth: np.ndarray, latitude: np.ndarray | float) -> np.ndarray:
+    """The inverse of `depth_of_pressure`: dbar of metres."""
+    import gsw
+
+    return np.asarray(gsw.p_from_z(-np.asarray(depth, dtype=np.float64), latitude))
 
 
 def _spelled(units: str) -> str:

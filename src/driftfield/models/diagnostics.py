@@ -84,6 +84,7 @@ def diagnose(
     if variable is not None and variable not in targets:
         raise ConfigurationError(f"This run does not reconstruct {variable!r}: {suggest(variable, targets)}")
     known = align(truth[list(targets)], {"observations": one}, one).truth.assign_coords(time=one["time"]).load()
+    one, known = (checked.learner.placer.place(part).dataset for part in (one, known))
     watch = Watch(checked, one, known, variable=variable, depth=depth)
     result = checked.reconstruct(one, members=members, seed=seed, batch_size=members, watcher=watch)
     evaluation = evaluate(known, {checked.method: result}, one)

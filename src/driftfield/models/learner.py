@@ -13,6 +13,7 @@ __all__ = ["Learner", "Trained"]
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from torch import nn
 
 from driftfield.checkpoint import Run, read_run_of, write_run
 from driftfield.data.codec import FieldCodec
+from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.models.training_samples import Preview, SamplesFrom, Trainer
@@ -79,6 +81,11 @@ class Learner:
     def device(self) -> torch.device:
         """Where the weights are: after a training or `load`, on the processor."""
         return next(self.model.parameters()).device
+
+    @cached_property
+    def placer(self) -> GridPlacer:
+        """Lays observations out on the grid of the run."""
+        return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains)
 
     def finished(self, result: xr.Dataset) -> xr.Dataset:
         """A reconstruction, calibrated and within the bounds."""

@@ -272,7 +272,7 @@ class NetworkReconstructor(Trained):
         """Completes an observation data set; see `interfaces.Reconstructor`.
 
         Arguments:
-            observations: An observation file, opened.
+            observations: An observation file, opened: the grid of the run, a part of it, or more than it.
             members: Size of the ensemble.
             seed: Of the members.
             times: Indices of the dates to complete, all of them by default; the others are context.
@@ -281,8 +281,9 @@ class NetworkReconstructor(Trained):
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        placed = self.learner.placer.place(observations)
+        observations = placed.dataset
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if times is None else times)
         guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
@@ -311,7 +312,7 @@ class NetworkReconstructor(Trained):
             attrs=self.provenance(),
             domains=domains_like(codec, observations, rows, columns),
         )
-        return self.learner.finished(result)
+        return placed.cut(self.learner.finished(result))
 
     def _decoded(
         self,

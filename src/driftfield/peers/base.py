@@ -25,6 +25,7 @@ from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
+from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import Abilities, TrainingData
 from driftfield.reconstruction.bounds import bounded, calibrated
@@ -121,16 +122,6 @@ class Background:
             return observations
         return observations.isel(lon=columns).assign_coords(lon=("lon", self.lon, observations["lon"].attrs))
 
-    def on_given_grid(self, result: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
-        """A result of `on_own_grid(observations)` on the longitudes of the observations, in their order."""
-        columns = self._columns(observations)
-        if columns is None:
-            return result
-        back = result.isel(lon=np.argsort(columns)).assign_coords(lon=observations["lon"])
-        for name, given in result.data_vars.items():
-            back[name].encoding = given.encoding
-        return back
-
     def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
         """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
         found = observations["lon"].values if "lon" in observations.coords else np.array([])
@@ -193,6 +184,7 @@ class Peer(ABC):
     method: ClassVar[str]
     abilities: ClassVar[Abilities] = Abilities(first_guess=True)
     seed: int = 0
+    _placing: tuple[Background, GridPlacer] | None = None
     refit: bool = False
     """Whether the validation split was learnt from too, once the constants were chosen on it."""
     patterns: tuple[str, ...] | None = None
@@ -219,7 +211,8 @@ class Peer(ABC):
         """Takes back what `_remember` gave; nothing, where there is nothing beyond the background."""
 
     def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0) -> xr.Dataset:
-        """Completes the fields; see `driftfield.interfaces.Reconstructor`. Longitudes may be in either convention.
+        """Completes the fields; see `driftfield.interfaces.Reconstructor`. The file may hold a part
+        of the grid of the fit, or more than it.
 
         Raises:
             ConfigurationError: not fitted yet, or fewer than one member.
@@ -228,14 +221,24 @@ class Peer(ABC):
         background = self.background
         if members < 1:
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
-        given, observations = observations, background.on_own_grid(observations)
+        placed = self._placer().place(observations)
+        observations = placed.dataset
         background.check(observations)
         estimate = self.estimate(observations, members=members, seed=seed)
         inside = {name: bounded(estimate[name], *ends) for name, ends in background.bounds.items()}
         result = assemble(
             observations, estimate | inside, method=self.method, seed=seed, members=members, domains=background.domains
         )
-        return background.on_given_grid(calibrated(result, self.calibration, background.bounds), given)
+        return placed.cut(calibrated(result, self.calibration, background.bounds))
+
+    def _placer(self) -> GridPlacer:
+        """Lays observations out on the grid of the fit."""
+        background = self.background
+        if self._placing is None or self._placing[0] is not background:
+            masks = {name: domain.values for name, domain in background.domains.items()}
+            levelled = {name: mask if mask.ndim == 3 else mask[None] for name, mask in masks.items()}
+            self._placing = background, GridPlacer(background.lat, background.lon, levelled)
+        return self._placing[1]
 
     # As the first guess of a network
 

@@ -178,8 +178,9 @@ class TrajectoryReconstructor(Trained):
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        placed = self.learner.placer.place(observations)
+        observations = placed.dataset
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
         seen = [observation_batch(codec, observations, time) for time in range(observations.sizes["time"])]
         drawn = self.draw(
@@ -193,7 +194,7 @@ class TrajectoryReconstructor(Trained):
             batch_size=batch_size,
         )
         result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
-        return self.learner.finished(result)
+        return placed.cut(self.learner.finished(result))
 
     def expected_observations(
         self, data: TrainingData
