@@ -16,6 +16,7 @@ import xarray as xr
 
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.encodings import date_fraction, is_monthly, time_days
+from driftfield.data.measures import Measures
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
@@ -89,6 +90,7 @@ class FieldCodec:
         self.context, self.step_days = check_offsets(context), float(step_days)
         self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
         self.normalizers, self.domains = dict(normalizers), dict(domains)
+        self.measures = Measures()
         self.vector_pairs = [(u, v) for u, v in vector_pairs]
         self.bounds = {name: (float(low), float(high)) for name, (low, high) in (bounds or {}).items()}
         if turning := sorted({name for pair in self.vector_pairs for name in pair} & set(self.bounds)):
@@ -140,7 +142,9 @@ class FieldCodec:
             fitted[u].share_scale(fitted[v])
         domains = {name: _with_levels(archive.domain(name).values) for name in variables}
         step = time_step(time_days(archive.times))
-        return cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step, bounds)
+        codec = cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step, bounds)
+        codec.measures = Measures.fit(archive.dataset, variables, train)
+        return codec
 
     def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
         """The channel table: every level of every variable (default: of the targets)."""
@@ -262,6 +266,8 @@ class FieldCodec:
         }
         if self.bounds:
             description["bounds"] = bounds_to_json(self.bounds)
+        if self.measures:
+            description["measures"] = self.measures.to_json()
         arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
         for name, normalizer in self.normalizers.items():
             arrays |= {f"normalizer.{name}.{key}": array for key, array in normalizer.to_arrays().items()}
@@ -301,9 +307,11 @@ class FieldCodec:
         pairs = [(u, v) for u, v in description.get("vector_pairs", [])]
         around = description.get("context", []), description.get("step_days", 1.0)
         bounds = bounds_from_json(description.get("bounds", {}))
-        return cls(
+        codec = cls(
             grid, description["targets"], description["covariates"], normalizers, domains, pairs, *around, bounds
         )
+        codec.measures = Measures.from_json(description.get("measures"))
+        return codec
 
 
 def bounds_to_json(bounds: Mapping[str, tuple[float, float]]) -> dict[str, list[float | None]]:

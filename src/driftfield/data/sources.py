@@ -30,6 +30,7 @@ from driftfield.conventions import domain_of, require, state_variables
 from driftfield.data.domains import check_domain, with_domain
 from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
 from driftfield.data.removal import count_removed
+from driftfield.data.sentinels import still_cells
 from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError, suggest
 
@@ -133,11 +134,14 @@ def open_archive(
     dataset = _select_region(dataset, region or {})
     if time is not None:
         dataset = _select_time(dataset, time)
+    if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
+        dataset = dataset.load()
     dataset, _ = count_removed(dataset, names, str(path))
     fields = dataset[names].astype(np.float32)
-    if fields.nbytes <= in_memory_mib * 2**20:
-        fields = fields.load()
     given = with_domain(open_fields(domain), str(domain)) if domain is not None else None
+    if given is None:
+        still = [name for name in names if domain_of(dataset, name) is None]
+        fields = fields.assign({name: _without_still_land(fields[name], str(path)) for name in still})
     domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
     for name in names:
         check_plausible(fields[name], inside=domains[name], source=str(path))
@@ -252,6 +256,24 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | N
     return (
         domain.transpose(*(d for d in ("depth", "lat", "lon") if d in domain.dims)).compute().rename(f"{name}_domain")
     )
+
+
+def _without_still_land(field: xr.DataArray, path: str) -> xr.DataArray:
+    """NaN in the cells that hold one and the same constant at all times (`data.sentinels`), and a line that says so."""
+    found = still_cells(field)
+    if found is None:
+        return field
+    constant, where = found
+    log.info(
+        "%s: %r is %.6g at all times in %d of %d cells, and nowhere else: taken for land (missing). Name a domain "
+        "(data.domain, or the variable 'domain' of the file) if these are values",
+        path,
+        field.name,
+        constant,
+        int(where.sum()),
+        where.size,
+    )
+    return field.where(~where).assign_attrs(field.attrs)
 
 
 def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataArray:

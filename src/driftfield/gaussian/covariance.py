@@ -14,7 +14,7 @@ After Wackernagel (2003), Multivariate Geostatistics; Hamill and Snyder (2000), 
 variational analysis scheme", Mon. Wea. Rev. 128; Dietrich and Newsam (1997), doi:10.1137/S1064827592240555 (embedding).
 """
 
-__all__ = ["Grid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
+__all__ = ["EmbeddedGrid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +26,7 @@ from driftfield.earth import EARTH_RADIUS_KM
 
 
 @dataclass(frozen=True)
-class Grid:
+class EmbeddedGrid:
     """A regular latitude-longitude grid and its embedding in a circle of longitudes.
 
     Arguments:
@@ -118,7 +118,7 @@ class ZonalCovariance:
         return irfft(amplitude.T, lags, axis=-1)[:, : self.columns].astype(np.float32)
 
 
-def lag_correlation(fields: np.ndarray, known: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def lag_correlation(fields: np.ndarray, known: np.ndarray, grid: EmbeddedGrid) -> tuple[np.ndarray, np.ndarray]:
     """Correlation of all pairs of cells with the same two latitudes and the same lag.
 
     Arguments:
@@ -203,7 +203,7 @@ class HybridCovariance:
         weight: w, share of the samples.
     """
 
-    grid: Grid
+    grid: EmbeddedGrid
     loadings: np.ndarray
     modes: tuple[ZonalCovariance, ...]
     nugget: np.ndarray

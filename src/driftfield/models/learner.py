@@ -24,7 +24,9 @@ from torch import nn
 
 from driftfield.checkpoint import Run, read_run_of, write_run
 from driftfield.data.codec import FieldCodec
-from driftfield.data.placing import GridPlacer
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
+from driftfield.data.placing import GridPlacer, Placed
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.models.training_samples import Preview, SamplesFrom, Trainer
@@ -86,6 +88,11 @@ class Learner:
     def placer(self) -> GridPlacer:
         """Lays observations out on the grid of the run."""
         return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains)
+
+    def placed(self, observations: xr.Dataset) -> Placed:
+        """Observations in the units of the run, their errors complete, on its whole grid."""
+        stated = complete_errors(self.codec.measures.brought(observations), "the file of observations")
+        return self.placer.place(stated)
 
     def finished(self, result: xr.Dataset) -> xr.Dataset:
         """A reconstruction, calibrated and within the bounds."""
@@ -175,6 +182,11 @@ class Trained(ABC):
     def codec(self) -> FieldCodec:
         """Between physical and network units."""
         return self.learner.codec
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.codec.measures
 
     @property
     def model(self) -> nn.Module:

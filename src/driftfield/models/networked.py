@@ -281,7 +281,7 @@ class NetworkReconstructor(Trained):
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        placed = self.learner.placer.place(observations)
+        placed = self.learner.placed(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         stamps = observations["time"].values

@@ -26,7 +26,7 @@ from driftfield.models.diffusion import DiffusionReconstructor
 
 
 @dataclass
-class _Cells:
+class _WatchedCells:
     """The held-out cells of one variable: mask (level, lat, lon), truth (cell), and what was found at every evaluation."""
 
     mask: np.ndarray
@@ -136,7 +136,7 @@ class Watch:
         return int(inside[len(inside) // 2])
 
 
-def _held_out(observations: xr.Dataset, truth: xr.Dataset, name: str) -> _Cells | None:
+def _held_out(observations: xr.Dataset, truth: xr.Dataset, name: str) -> _WatchedCells | None:
     """The cells that `evaluate` scores: in the domain, held out, known to the truth; None if there are none."""
     held_out, domain = held_out_of(observations, name), domain_of(observations, name)
     if held_out is None:
@@ -147,7 +147,7 @@ def _held_out(observations: xr.Dataset, truth: xr.Dataset, name: str) -> _Cells 
     where = known & held_out if domain is None else known & held_out & domain
     mask = with_levels(where.transpose(*known.dims).expand_dims("time"))[0]
     values = with_levels(truth[name])[0].astype(np.float64)
-    return _Cells(mask, values[mask], [], [], []) if mask.any() else None
+    return _WatchedCells(mask, values[mask], [], [], []) if mask.any() else None
 
 
 def _batch(reconstructor: DiffusionReconstructor, observations: xr.Dataset) -> FieldBatch:

@@ -25,6 +25,8 @@ from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import Abilities, TrainingData
@@ -48,6 +50,7 @@ class Background:
         targets: Which of them are to be reconstructed.
         periodic: Whether longitude wraps.
         bounds: (lower, upper) of targets that have bounds, infinite where there is none.
+        measures: What the variables are measured in.
     """
 
     climatologies: dict[str, MonthlyClimatology]
@@ -55,6 +58,7 @@ class Background:
     targets: tuple[str, ...]
     periodic: bool
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
 
     @classmethod
     def fit(cls, data: TrainingData, times: np.ndarray, *, covariates: bool = False) -> Self:
@@ -67,6 +71,7 @@ class Background:
             targets=tuple(data.targets),
             periodic=bool(data.archive.periodic),
             bounds=dict(data.bounds),
+            measures=Measures.fit(data.archive.dataset, names, times),
         )
 
     @property
@@ -168,6 +173,7 @@ class Background:
         targets: list[str],
         periodic: bool,
         bounds: Mapping[str, tuple[float, float]] | None = None,
+        measures: Measures | None = None,
     ) -> Self:
         """The inverse of `to_arrays`."""
         climatologies = {n: MonthlyClimatology.from_arrays(part(arrays, f"climatology.{n}.")) for n in variables}
@@ -175,7 +181,7 @@ class Background:
         for name, climatology in climatologies.items():
             like = climatology.mean.isel(month=0, drop=True)
             domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
-        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}))
+        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}), measures or Measures())
 
 
 class Peer(ABC):
@@ -221,6 +227,7 @@ class Peer(ABC):
         background = self.background
         if members < 1:
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
+        observations = complete_errors(background.measures.brought(observations), "the file of observations")
         placed = self._placer().place(observations)
         observations = placed.dataset
         background.check(observations)
@@ -304,6 +311,8 @@ class Peer(ABC):
         arrays, extra = self._remember()
         extra |= {"variables": list(background.variables), "targets": list(background.targets)}
         extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        if background.measures:
+            extra["measures"] = background.measures.to_json()
         if background.bounds:
             extra["bounds"] = bounds_to_json(background.bounds)
         if self.calibration is not None:
@@ -322,10 +331,16 @@ class Peer(ABC):
         peer.seed = int(run.extra["seed"])
         names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
         bounds = bounds_from_json(run.extra.get("bounds", {}))
-        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds)
+        measures = Measures.from_json(run.extra.get("measures"))
+        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds, measures=measures)
         peer.calibration = Calibration.from_json(run.extra.get("calibration"))
         peer._recall(run.arrays, run.extra)
         return peer
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.background.measures
 
     @property
     def background(self) -> Background:

@@ -7,7 +7,7 @@
 Longitude is scaled by the cosine of the middle latitude; where it is periodic, the observations are repeated on both sides.
 """
 
-__all__ = ["Plane", "TriangleInterpolation"]
+__all__ = ["ScaledPlane", "TriangleInterpolation"]
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class TriangleInterpolation(LevelInterpolation):
     """A method says what it does within triangles and along lines."""
 
     @abstractmethod
-    def within(self, triangles: Delaunay, plane: "Plane") -> np.ndarray:
+    def within(self, triangles: Delaunay, plane: "ScaledPlane") -> np.ndarray:
         """Values at the targets of the plane (m,); NaN outside the hull."""
 
     @abstractmethod
@@ -36,7 +36,7 @@ class TriangleInterpolation(LevelInterpolation):
 
     def interpolate(self, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """The triangles inside, the nearest observation outside."""
-        plane = Plane.of(self.background, values, observed, wanted)
+        plane = ScaledPlane.of(self.background, values, observed, wanted)
         if (line := plane.line()) is not None:
             return self.along(*line)
         nearest = self.nearest(values, observed, wanted)
@@ -52,7 +52,7 @@ class TriangleInterpolation(LevelInterpolation):
 
 
 @dataclass(frozen=True)
-class Plane:
+class ScaledPlane:
     """Observations and wanted cells as points (latitude, scaled longitude).
 
     Arguments:

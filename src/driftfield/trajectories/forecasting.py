@@ -51,7 +51,7 @@ def forecast(
     """
     if steps < 1:
         raise ConfigurationError(f"Found steps={steps}: expected 1 or more.")
-    initial = _at_date(initial, start)
+    initial = emulator.codec.measures.brought(_at_date(initial, start), "the file of initial states")
     date = initial["time"].values[0]
     states = initial_states(emulator, initial, members=members, perturb=perturb, seed=seed)
     codec, count = emulator.codec, len(states)

@@ -178,7 +178,7 @@ class TrajectoryReconstructor(Trained):
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        placed = self.learner.placer.place(observations)
+        placed = self.learner.placed(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)

@@ -21,7 +21,7 @@ import xarray as xr
 from driftfield.assimilation.kalman.emulator_dynamics import EmulatorDynamics
 from driftfield.assimilation.kalman.ensemble_filter import Observing
 from driftfield.assimilation.kalman.named_filters import named_filter
-from driftfield.assimilation.kalman.smoother import Look, walk
+from driftfield.assimilation.kalman.smoother import Sighting, walk
 from driftfield.checkpoint import hash_run
 from driftfield.data.encodings import as_dates
 from driftfield.data.splits import spread_over
@@ -166,7 +166,7 @@ class EnsembleKalman(Peer):
             for name, own in self._fields(np.concatenate([mean[None], sd[None], drawn[:members]])).items()
         }
 
-    def _course(self, looks: list[Look], start: Any, seed: int) -> np.ndarray:
+    def _course(self, looks: list[Sighting], start: Any, seed: int) -> np.ndarray:
         """(member, date, variable) of one ensemble, every date given all that its lag allows."""
         final: list[np.ndarray] = []
         kept: list[np.ndarray] = []
@@ -196,7 +196,7 @@ class EnsembleKalman(Peer):
             return world
         return EmulatorDynamics(self._emulator, date, seed=seed)
 
-    def looks(self, observations: xr.Dataset, numbers: np.ndarray) -> list[Look]:
+    def looks(self, observations: xr.Dataset, numbers: np.ndarray) -> list[Sighting]:
         """What the file shows on its dates, in the order of their numbers."""
         background = self.background
         y, seen, error = {}, {}, {}
@@ -212,8 +212,8 @@ class EnsembleKalman(Peer):
         for date in np.argsort(numbers):
             cells = np.flatnonzero(there[date])
             where = None if places is None else places[cells]
-            observing = Observing(_Cells(cells), errors[date, cells], where, places)
-            found.append(Look(int(numbers[date]) - before, values[date, cells], observing))
+            observing = Observing(_StateCells(cells), errors[date, cells], where, places)
+            found.append(Sighting(int(numbers[date]) - before, values[date, cells], observing))
             before = int(numbers[date])
         return found
 
@@ -293,7 +293,7 @@ class EnsembleKalman(Peer):
         self.anomalies = part(arrays, "anomalies.")
 
 
-class _Cells:
+class _StateCells:
     """H of observed cells: the state there."""
 
     def __init__(self, cells: np.ndarray) -> None:
