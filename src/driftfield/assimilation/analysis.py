@@ -176,7 +176,7 @@ class Assimilation:
     @property
     def _placer(self) -> GridPlacer:
         """Lays gridded observations out on the grid of the run."""
-        return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains)
+        return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains, self.codec.grid.positions)
 
     def _divided(self, observations: xr.Dataset) -> tuple[xr.Dataset, ObservationTable]:
         """What the network is shown of a gridded file, and the cells that guide."""

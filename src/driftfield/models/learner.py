@@ -87,7 +87,8 @@ class Learner:
     @cached_property
     def placer(self) -> GridPlacer:
         """Lays observations out on the grid of the run."""
-        return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains)
+        grid = self.codec.grid
+        return GridPlacer(grid.lat, grid.lon, self.codec.domains, grid.positions)
 
     def placed(self, observations: xr.Dataset) -> Placed:
         """Observations in the units of the run, their errors complete, on its whole grid."""

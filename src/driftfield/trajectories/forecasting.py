@@ -94,7 +94,7 @@ def initial_states(
     """
     codec = emulator.codec
     require(initial, codec.targets, "the initial states")
-    rows, columns = codec.grid.rows(initial["lat"].values), codec.grid.columns(initial["lon"].values)
+    rows, columns = codec.grid.cells(initial)
     whole = (codec.grid.lat.size, codec.grid.lon.size)
     if not (np.array_equal(rows, np.arange(whole[0])) and np.array_equal(columns, np.arange(whole[1]))):
         raise DataError(

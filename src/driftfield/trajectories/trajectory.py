@@ -217,8 +217,7 @@ class TrajectoryReconstructor(Trained):
             seed: Of the members.
         """
         codec, estimates, first = self.codec, {}, 0
-        rows = codec.grid.rows(template["lat"].values)
-        columns = codec.grid.columns(template["lon"].values)
+        rows, columns = codec.grid.cells(template)
         fields, stamps = drawn.numpy(), template["time"].values
         for name in codec.targets:
             levels = len(codec.grid.levels[name])

@@ -25,7 +25,6 @@ from driftfield.assimilation.kalman.smoother import Sighting, walk
 from driftfield.checkpoint import hash_run
 from driftfield.data.encodings import as_dates
 from driftfield.data.splits import spread_over
-from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError, DataError, whole_number
 from driftfield.interfaces import Dynamics, TrainingData
 from driftfield.peers.base import (
@@ -257,10 +256,7 @@ class EnsembleKalman(Peer):
 
     def _places(self) -> np.ndarray:
         """Where the variables lie on the sphere, km: (variable, 3); levels lie above each other."""
-        lat, lon = np.meshgrid(np.radians(self.background.lat), np.radians(self.background.lon), indexing="ij")
-        points = EARTH_RADIUS_KM * np.stack(
-            [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1
-        )
+        points = self.background.grid.points.reshape(*self.background.grid.shape, 3)
         return np.concatenate([points[mask] for mask in self._domain])
 
     # -- keeping -------------------------------------------------------------------------------------------------------
