@@ -257,7 +257,7 @@ def _own_guidance(reconstructor: Any) -> dict[str, Any]:
     """
     if isinstance(reconstructor, TrajectoryReconstructor):
         return reconstructor.guidance_spec
-    if not isinstance(reconstructor, DiffusionReconstructor) or reconstructor.codec is None:
+    if not isinstance(reconstructor, DiffusionReconstructor):
         raise ConfigurationError(
             f"{type(reconstructor).__name__} cannot be guided by observations: expected a trained run of "
             "DiffusionReconstructor or TrajectoryReconstructor. Train one, or use `driftfield reconstruct`."

@@ -49,7 +49,6 @@ class DateByDate(Drawing):
         place: Place,
         window_days: float,
     ) -> None:
-        assert run.codec is not None
         super().__init__(run.codec, guidance, run.sampler, errors, place)
         self.window_days = window_days
         # a walk that is not guided at its first look has had a look of its own

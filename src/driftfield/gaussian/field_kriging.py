@@ -28,7 +28,7 @@ class FieldKriging:
         most: Observations per block.
     """
 
-    def __init__(self, model: FittedMatern, observed: np.ndarray, error: np.ndarray, *, most: int = 32) -> None:
+    def __init__(self, model: FittedMatern, observed: np.ndarray, error: np.ndarray, *, most: int = 48) -> None:
         self.shape = observed.shape
         self.model = model
         places = np.argwhere(observed).astype(np.float64)

@@ -68,7 +68,7 @@ def forecast(
         dims = ("depth", "lat", "lon") if deep else ("lat", "lon")
         domains[name] = xr.DataArray(mask if deep else mask[0], dims=dims)
     stated = {"perturbation": str(perturb)} if perturb else {}
-    attrs = emulator.describe() | stated
+    attrs = emulator.provenance() | stated
     output = assemble(
         template, estimates, method=emulator.method, seed=seed, members=count, attrs=attrs, domains=domains
     )
