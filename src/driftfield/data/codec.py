@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import WRAPS, positions_of
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.encodings import date_fraction, is_monthly, time_days
 from driftfield.data.measures import Measures
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
+from driftfield.data.patches import centre
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
+from driftfield.geometry import Geometry
 from driftfield.registry import build
 
 BOUND_WIDTH = np.float32(1e-5)
@@ -36,6 +39,7 @@ class Grid:
         levels: Depths in metres of each variable, (None,) for a surface field.
         periodic: Whether longitude wraps.
         monthly: Whether the dates stand for whole months.
+        positions: Where the cells lie, if the axes do not say it.
     """
 
     lat: np.ndarray
@@ -43,6 +47,36 @@ class Grid:
     levels: dict[str, tuple[float | None, ...]]
     periodic: bool
     monthly: bool
+    positions: Geometry | None = None
+
+    def cells(self, fields: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the rows and columns of a data set on this grid: by positions where both have them, else by the axes.
+
+        Raises:
+            DataError: some of its cells are not on this grid.
+        """
+        theirs = positions_of(fields)
+        if self.positions is not None and theirs is not None:
+            rows, columns = self.positions.cells(theirs)
+            return rows, columns
+        if self.positions is not None:
+            return self.rows(fields["lat"].values), locate(fields["lon"].values, self.lon, "column", 0.0)
+        return self.rows(fields["lat"].values), self.columns(fields["lon"].values)
+
+    def middle(self, rows: np.ndarray, columns: np.ndarray) -> tuple[float, float]:
+        """Latitude and longitude of the middle of some rows and columns."""
+        if self.positions is None:
+            return centre(self.lat[rows], self.lon[columns])
+        return self.positions.part(rows, columns).middle
+
+    def coordinates(self) -> dict[str, Any]:
+        """Of a data set on all of its cells: lat and lon, and where they lie if that is something else."""
+        if self.positions is None:
+            return {"lat": self.lat, "lon": self.lon}
+        places = {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
+        described = {"latitude": {"units": "degrees_north"}, "longitude": {"units": "degrees_east"}}
+        axes = {"lat": self.lat, "lon": ("lon", self.lon, {WRAPS: int(self.periodic)})}
+        return axes | {name: (("lat", "lon"), values, described[name]) for name, values in places.items()}
 
     def rows(self, lat: np.ndarray) -> np.ndarray:
         """Indices of some latitudes on this grid.
@@ -127,6 +161,7 @@ class FieldCodec:
             levels={name: archive.levels(name) for name in variables},
             periodic=bool(archive.periodic),
             monthly=bool(is_monthly(archive.times)),
+            positions=positions_of(archive.dataset),
         )
         fitted = {
             name: build("normalizer", specs[name]).fit(
@@ -269,6 +304,8 @@ class FieldCodec:
         if self.measures:
             description["measures"] = self.measures.to_json()
         arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
+        if self.grid.positions is not None:
+            arrays |= {"latitude": self.grid.positions.latitude, "longitude": self.grid.positions.longitude}
         for name, normalizer in self.normalizers.items():
             arrays |= {f"normalizer.{name}.{key}": array for key, array in normalizer.to_arrays().items()}
             arrays[f"domain.{name}"] = self.domains[name].astype(np.uint8)
@@ -296,6 +333,7 @@ class FieldCodec:
             levels={name: tuple(levels) for name, levels in description["levels"].items()},
             periodic=description["periodic"],
             monthly=description["monthly"],
+            positions=Geometry(arrays["latitude"], arrays["longitude"]) if "latitude" in arrays else None,
         )
         names = [*description["targets"], *description["covariates"]]
         normalizers = {}

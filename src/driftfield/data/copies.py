@@ -13,7 +13,9 @@ import logging
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import WRAPS, positions_of
 from driftfield.errors import DataError
+from driftfield.geometry import Geometry
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +34,13 @@ def without_copies(dataset: xr.Dataset, source: str) -> xr.Dataset:
         DataError: the two columns hold different values.
     """
     lon = np.asarray(dataset["lon"].values, dtype=np.float64)
-    if lon.size < 2 or lon.max() - lon.min() < 359.0:
+    positions = positions_of(dataset)
+    if positions is not None:
+        lon, first = positions.longitude[0], _halo(positions)
+    elif lon.size < 2 or lon.max() - lon.min() < 359.0:
         return dataset
-    first = _first_of_each(lon)
+    else:
+        first = _first_of_each(lon)
     copies = np.flatnonzero(first != np.arange(lon.size))
     if not copies.size:
         return dataset
@@ -49,7 +55,24 @@ def without_copies(dataset: xr.Dataset, source: str) -> xr.Dataset:
         "%s: dropped %d column(s) at longitude %s: the same place, with the same values, as a turn before",
         source, copies.size, ", ".join(f"{one:g}" for one in lon[copies][:4]) + (", ..." if copies.size > 4 else ""),
     )  # fmt: skip
-    return dataset.isel(lon=np.flatnonzero(first == np.arange(lon.size)))
+    single = dataset.isel(lon=np.flatnonzero(first == np.arange(lon.size)))
+    if (rest := positions_of(single)) is not None:
+        single["lon"].attrs[WRAPS] = int(rest.wraps)
+    return single
+
+
+def _halo(positions: Geometry) -> np.ndarray:
+    """Index of the first column at the same place: ocean models repeat one or two columns where the grid closes."""
+    columns = positions.shape[1]
+    first = np.arange(columns)
+    for width in (2, 1):
+        if columns < 4 + width:
+            continue
+        apart = np.linalg.norm(positions.points[:, :width] - positions.points[:, -width:], axis=-1)
+        if np.mean(apart <= 0.05 * positions.spacing) > 0.9:
+            first[-width:] = np.arange(width)
+            break
+    return first
 
 
 def _first_of_each(lon: np.ndarray) -> np.ndarray:

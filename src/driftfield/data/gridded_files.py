@@ -14,7 +14,7 @@ from typing import Any
 import xarray as xr
 
 from driftfield.data.axes import canonical
-from driftfield.data.cf import as_cf, chunks_of
+from driftfield.data.cf import PLANES, as_cf, chunks_of
 from driftfield.data.copies import without_copies
 from driftfield.data.domains import sound_masks
 from driftfield.data.flags import honour_flags
@@ -167,7 +167,7 @@ def _gridded(dataset: xr.Dataset) -> list[str]:
     return [
         str(n)
         for n, a in dataset.data_vars.items()
-        if a.dtype.kind in "fiub" and {"lat", "lon"} <= set(a.dims) and a.size
+        if a.dtype.kind in "fiub" and any(set(plane) <= set(a.dims) for plane in PLANES) and a.size
     ]
 
 
@@ -178,5 +178,5 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
         str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
     }
     for name in _gridded(dataset):
-        found[name] |= {"chunksizes": chunks_of(dataset[name])}
+        found[name] = found.get(name, {}) | {"chunksizes": chunks_of(dataset[name])}
     return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import cell_area
 from driftfield.evaluate.scores import deterministic, ensembles
 from driftfield.evaluate.scores.score import Score, all_scores
 
@@ -35,7 +36,7 @@ def level_slice(array: xr.DataArray, index: int) -> xr.DataArray:
 
 
 def cells_of(truth: xr.DataArray, where: xr.DataArray, index: int) -> np.ndarray:
-    """ScoredCells of one level that are in `where` and known to the truth: (time, lat, lon)."""
+    """Cells of one level that are in `where` and known to the truth: (time, lat, lon)."""
     known = level_slice(truth, index).notnull()
     return (level_slice(where, index) & known).transpose("time", "lat", "lon").values
 
@@ -166,7 +167,7 @@ class Picker:
         members, sd, lower, upper = (
             self.output.get(f"{self.name}_{part}") for part in ("member", "sd", "lower", "upper")
         )
-        area = true["lat"].copy(data=np.cos(np.deg2rad(true["lat"].values))).broadcast_like(true)
+        area = cell_area(true).broadcast_like(true)
         return ScoredCells(
             truth=flat(true),
             mean=flat(mean),

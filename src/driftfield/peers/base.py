@@ -15,6 +15,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,13 +23,15 @@ import numpy as np
 import xarray as xr
 
 from driftfield.checkpoint import read_run_of, write_run
-from driftfield.conventions import DIMS, domain_of, error_of, require
+from driftfield.conventions import DIMS, domain_of, error_of, positions_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
 from driftfield.data.measures import Measures
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gaussian.covariance import EmbeddedGrid
+from driftfield.geometry import Geometry
 from driftfield.interfaces import Abilities, TrainingData
 from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
@@ -94,6 +97,16 @@ class Background:
         """Degrees east."""
         return self.domains[self.targets[0]]["lon"].values.astype(np.float64)
 
+    @cached_property
+    def positions(self) -> Geometry | None:
+        """Where the cells lie, if the axes do not say it."""
+        return positions_of(self.domains[self.targets[0]])
+
+    @cached_property
+    def grid(self) -> EmbeddedGrid:
+        """The cells and their distances."""
+        return EmbeddedGrid(self.lat, self.lon, self.periodic, self.positions)
+
     def mean(self, name: str, times: xr.DataArray) -> np.ndarray:
         """The seasonal cycle on these dates: (time, [depth,] lat, lon)."""
         return self.climatologies[name].at(times).values
@@ -120,17 +133,33 @@ class Background:
     def on_own_grid(self, observations: xr.Dataset) -> xr.Dataset:
         """The observations on the longitudes of the fit, if theirs are the same places in another convention, such as 0..360.
 
-        Anything else comes back as it is; `check` says what is wrong with it.
+        Of a grid with positions: on the rows and columns of the fit, if its cells lie at the same places. Anything else comes
+        back as it is; `check` says what is wrong with it.
         """
+        if self._same_places(observations):
+            axes = {n: (n, values, observations[n].attrs) for n, values in (("lat", self.lat), ("lon", self.lon))}
+            return observations.assign_coords(axes)
         columns = self._columns(observations)
         if columns is None:
             return observations
         return observations.isel(lon=columns).assign_coords(lon=("lon", self.lon, observations["lon"].attrs))
 
+    def _same_places(self, observations: xr.Dataset) -> bool:
+        """Whether both grids have positions, and those are the same.
+
+        Raises:
+            DataError: both have positions of as many cells, and they are others.
+        """
+        theirs = positions_of(observations)
+        if self.positions is None or theirs is None or theirs.shape != self.positions.shape:
+            return False
+        self.positions.cells(theirs)
+        return True
+
     def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
         """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
         found = observations["lon"].values if "lon" in observations.coords else np.array([])
-        if found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
+        if self.positions is not None or found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
             return None
         apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
         columns: np.ndarray = apart.argmin(axis=1)
@@ -160,6 +189,8 @@ class Background:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain numbers for safetensors; keys `climatology.<variable>.*` and `domain.<variable>`."""
         arrays = {f"domain.{n}": d.values.astype(np.uint8) for n, d in self.domains.items()}
+        if self.positions is not None:
+            arrays |= {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
         for name, climatology in self.climatologies.items():
             arrays |= {f"climatology.{name}.{key}": value for key, value in climatology.to_arrays().items()}
         return arrays
@@ -180,7 +211,9 @@ class Background:
         domains = {}
         for name, climatology in climatologies.items():
             like = climatology.mean.isel(month=0, drop=True)
-            domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
+            domain = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
+            places = {n: (("lat", "lon"), arrays[n]) for n in ("latitude", "longitude") if n in arrays}
+            domains[name] = domain.assign_coords(places)
         return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}), measures or Measures())
 
 
@@ -244,7 +277,7 @@ class Peer(ABC):
         if self._placing is None or self._placing[0] is not background:
             masks = {name: domain.values for name, domain in background.domains.items()}
             levelled = {name: mask if mask.ndim == 3 else mask[None] for name, mask in masks.items()}
-            self._placing = background, GridPlacer(background.lat, background.lon, levelled)
+            self._placing = background, GridPlacer(background.lat, background.lon, levelled, background.positions)
         return self._placing[1]
 
     # As the first guess of a network

@@ -68,5 +68,5 @@ class Candidates:
 
 def complete(known: np.ndarray, domain: np.ndarray, grid: EmbeddedGrid) -> tuple[np.ndarray, np.ndarray]:
     """Fields without gaps (time, row, cell), 0 outside the domain, and the area of their cells (row, cell)."""
-    area = domain * np.repeat(np.cos(np.radians(grid.lat)).clip(1e-3), grid.lon.size)[None]
+    area = domain * grid.cell_area.reshape(-1)[None]
     return filled(known, area, min(FILLING, len(known) // 2)), area

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import geometry_of, positions_of
 from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.gaussian.gappy_mean import RunningSums, smooth_mean_and_sd
@@ -116,8 +117,9 @@ def places_of(domain: xr.DataArray, inside: np.ndarray, sd: np.ndarray) -> tuple
     likeness = np.log(np.maximum(sd.astype(np.float64), 1e-12))
     count = np.maximum(np.bincount(level, minlength=depth.size), 1)
     likeness = likeness - (np.bincount(level, weights=likeness, minlength=depth.size) / count)[level]
-    lat, lon = (domain[axis].values.astype(np.float64) for axis in ("lat", "lon"))
-    return Places(lat[row], lon[column], depth[level], likeness), level
+    positions = positions_of(domain)
+    cells = geometry_of(domain) if positions is None else positions.one_turn
+    return Places(cells.latitude[row, column], cells.longitude[row, column], depth[level], likeness), level
 
 
 def _cut(

@@ -49,7 +49,7 @@ class StatePeer(Peer):
 
     @property
     def _grid(self) -> EmbeddedGrid:
-        return EmbeddedGrid(self.background.lat, self.background.lon, self.background.periodic)
+        return self.background.grid
 
     @property
     def _targets(self) -> int:
