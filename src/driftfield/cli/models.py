@@ -25,7 +25,9 @@ def _about(run: "Run") -> str:
     import numpy as np
 
     facts = run.extra.get("codec", run.extra)
-    targets = facts["targets"]
+    targets = facts.get("targets")
+    if not targets:
+        return f"{run.class_name}: not bound to variables or a place"
     covariates = facts.get("covariates") or [v for v in facts.get("variables", ()) if v not in targets]
     said = f"{run.class_name} of {', '.join(targets)}" + (f" with {', '.join(covariates)}" if covariates else "")
 
