@@ -191,12 +191,12 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         value = data.get(key)
         if value is None:
             continue
-        if not isinstance(value, list) or not (kind is None or all(isinstance(one, kind) for one in value)):
+        if not isinstance(value, list) or not (kind is None or all(isinstance(item, kind) for item in value)):
             raise ConfigurationError(f"data.{key} is {value!r} in {path}: expected a list such as {form}.")
     if not data["targets"]:
         raise ConfigurationError(f"data.targets is empty in {path}: expected a list such as [thetao].")
     for pair in data.get("vector_pairs") or ():
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(item, str) for item in pair):
             raise ConfigurationError(f"data.vector_pairs holds {pair!r} in {path}: expected pairs such as [uo, vo].")
     share = (data.get("windows") or {}).get("max_nodata_fraction", 0.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
@@ -204,13 +204,17 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
     for key in ("archive", "domain"):
         value = data.get(key) or ""
         paths = value if isinstance(value, list) and key == "archive" else [value]
-        if not all(isinstance(one, str) for one in paths):
+        if not all(isinstance(item, str) for item in paths):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a path.")
     for key in ("split", "region", "bounds"):
         if not isinstance(data.get(key) or {}, Mapping):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a mapping.")
     for axis, limits in (data.get("region") or {}).items():
-        if not isinstance(limits, list) or len(limits) != 2 or not all(isinstance(one, int | float) for one in limits):
+        if (
+            not isinstance(limits, list)
+            or len(limits) != 2
+            or not all(isinstance(item, int | float) for item in limits)
+        ):
             raise ConfigurationError(f"data.region.{axis} is {limits!r} in {path}: expected degrees such as [30, 45].")
 
 

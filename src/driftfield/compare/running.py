@@ -174,9 +174,9 @@ class _Bench:
             self.results.rows[label] = {}
         for setting in self.comparison.settings:
             key = self._key(setting, run)
-            kept = {label: self._read(setting, label, key) for label in variants}
-            if all(entry is not None for entry in kept.values()):
-                self._take(setting, kept)
+            cached = {label: self._read(setting, label, key) for label in variants}
+            if all(entry is not None for entry in cached.values()):
+                self._take(setting, cached)
                 continue
             try:
                 loaded = load_reconstructor(folder) if loaded is None else loaded
