@@ -27,7 +27,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield import __version__
-from driftfield.errors import ConfigurationError, ExistsError
+from driftfield.errors import ConfigurationError, ExistsError, visible
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -42,6 +42,14 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 SamplerName = Annotated[
     str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start).")
 ]
+
+
+class _Readable(logging.Formatter):
+    """Lines that a file cannot make unreadable: no commands to the terminal, no kilobytes of an attribute."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        text = visible(super().formatMessage(record))
+        return text if len(text) <= 2000 else f"{text[:1500]} ... {text[-400:]}"
 
 
 def _print_version(asked: bool) -> None:
@@ -59,6 +67,8 @@ def options(
 ) -> None:
     """Options of every command."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Readable("%(message)s"))
     for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -103,6 +103,8 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
         found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
     else:
         found = [Path(path)] if Path(path).exists() else []
+    if odd := [one for one in found if not (one.is_file() or one.is_dir())]:
+        raise DataError(f"{odd[0]} is a device or a pipe and no file. Expected a NetCDF or GRIB file, or a Zarr store.")
     if not found:
         raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
     return found
