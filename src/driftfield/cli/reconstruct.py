@@ -13,10 +13,12 @@ import typer
 
 from driftfield.cli.shared import (
     Overwrite,
+    Region,
     SamplerName,
     app,
     check_output,
     open_observations,
+    read_region,
     read_sampler,
     whole,
 )
@@ -54,6 +56,7 @@ def reconstruct(
     ] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
+    region: Region = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
@@ -85,9 +88,10 @@ def reconstruct(
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
     depends_on |= {"quantiles": list(levels)} if levels else {}
+    depends_on |= {"region": region} if region else {}
     depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
     finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
-    observations = in_units_of_run(method, open_observations(obs, domain), str(obs))
+    observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
     work = Work(method, observations, members, seed, options, finish, depends_on)
     if sys.stderr.isatty():
         with typer.progressbar(length=work.dates * members, label="reconstruct", file=sys.stderr) as bar:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "Overwrite",
+    "Region",
     "SamplerName",
     "app",
     "check_output",
@@ -11,6 +12,7 @@ __all__ = [
     "read_number",
     "read_pairs",
     "read_period",
+    "read_region",
     "read_sampler",
     "simulate_app",
     "use_sampler",
@@ -32,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
@@ -71,10 +74,10 @@ def options(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_observations(path: Path, domain: Path | None) -> Any:
+def open_observations(path: Path, domain: Path | None, *, region: Any = None) -> Any:
     from driftfield.data.observation_files import open_observations as opened
 
-    return opened(path, domain)
+    return opened(path, domain, region=region)
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
@@ -140,6 +143,28 @@ def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
             raise ConfigurationError(f"Found {option} twice for {name!r}: expected it once. Leave one out.")
         pairs[name] = value
     return pairs
+
+
+Region = Annotated[
+    str | None,
+    typer.Option("--region", help="Take a part: lat=30:35,lon=-100:-95 (degrees; longitude may cross the dateline)."),
+]
+
+
+def read_region(text: str | None) -> dict[str, list[float]]:
+    """`lat=30:35,lon=-100:-95` as {lat: [30, 35], lon: [-100, -95]}; nothing for nothing."""
+    found: dict[str, list[float]] = {}
+    for axis, ends in read_pairs(text.split(",") if text else [], "--region", "lat=SOUTH:NORTH,lon=WEST:EAST").items():
+        try:
+            found[axis] = [float(end) for end in ends.split(":")]
+        except ValueError:
+            found[axis] = []
+        if axis not in ("lat", "lon") or len(found[axis]) != 2 or not all(abs(end) < 1000 for end in found[axis]):
+            raise ConfigurationError(
+                f"Cannot read --region {text!r}: expected lat=SOUTH:NORTH,lon=WEST:EAST in degrees, one of them or both, "
+                "such as lat=30:35,lon=-100:-95."
+            )
+    return found
 
 
 def read_period(text: str) -> list[str | None]:
