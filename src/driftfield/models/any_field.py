@@ -37,6 +37,7 @@ from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork
 from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.reconstruction.calibration import Calibration
+from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.output import Estimate, assemble, joined
 from driftfield.registry import build, register
 from driftfield.worlds.random_fields import Matern, torus_of
@@ -86,6 +87,7 @@ class AnyFieldReconstructor:
     abilities: ClassVar[Abilities] = Abilities(
         # a date on which nothing was seen of a variable is given the mean and the spread of the others
         uses_other_times=True,
+        takes_draws=True,
         chooses_times=True,
         first_guess=Cannot("is fitted to no archive"),
         sampler=_AT_ONCE,
@@ -159,6 +161,11 @@ class AnyFieldReconstructor:
             domains={name: _domain(observations, name) for name in names},
         )
         return result if self.calibration is None else self.calibration.apply(result)
+
+    def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
+        """See `reconstruction.draws.TakesDraws`."""
+        draws.refuse(self, "batch_size", "watcher", "keeper", "guide")
+        return self.reconstruct(observations, members=draws.members, seed=draws.seed, times=draws.times)
 
     def _complete(
         self, observations: xr.Dataset, name: str, chosen: Sequence[int], members: int, seed: int
