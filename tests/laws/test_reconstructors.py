@@ -335,7 +335,7 @@ def test_a_calibration_is_applied_or_refused(
         "patterns": {name: ["random:0.5"] for name in ("thetao", "sst")},
     }
     if not method.abilities.spreads or not method.abilities.calibration:
-        with pytest.raises(UserError, match="no spread|calibrated on: leave out calibration"):
+        with pytest.raises(UserError, match=r"no spread|calibrated on: leave out calibration"):
             calibrate(method, data, **options)
         return
     method.save(tmp_path / "run")
