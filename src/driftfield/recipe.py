@@ -45,6 +45,10 @@ _KEYS = {
 }
 
 
+LARGEST = 2**20
+"""Bytes of a recipe, and parts of it once references (`&name`, `*name`) are written out."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A checked recipe.
@@ -96,8 +100,19 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         FileFormatError: the file cannot be read as YAML, or holds no mapping.
         ConfigurationError: an override that cannot be read.
     """
+    if Path(path).exists() and not Path(path).is_file():
+        raise FileFormatError(f"Cannot read the recipe {path}: it is no file. Name a YAML file.")
     try:
+        if Path(path).stat().st_size > LARGEST:
+            raise FileFormatError(
+                f"The recipe {path} is larger than {LARGEST} bytes: expected a few kilobytes of YAML."
+            )
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if _expanded_size(content, {}) > LARGEST:
+            raise FileFormatError(
+                f"The recipe {path} refers to its own parts over and over and would fill the memory: expected a few "
+                "kilobytes of YAML. Write it out."
+            )
     except OSError as error:
         raise FileFormatError(f"Cannot read the recipe {path}: {error.strerror}. Name a YAML file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -108,6 +123,17 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     for override in overrides:
         _override(content, override)
     return content
+
+
+def _expanded_size(part: Any, known: dict[int, int]) -> int:
+    """Parts of a YAML document, those that are referred to counted wherever they are."""
+    if not isinstance(part, dict | list):
+        return 1
+    if id(part) not in known:
+        known[id(part)] = LARGEST + 1  # a part that holds itself
+        inner = part.values() if isinstance(part, dict) else part
+        known[id(part)] = 1 + sum(_expanded_size(one, known) for one in inner)
+    return known[id(part)]
 
 
 def as_recipe(content: dict[str, Any], source: Path) -> Recipe:
