@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import cell_area
 from driftfield.data.encodings import as_dates, is_monthly
 from driftfield.data.sparse_climatology import shrunk_means
 from driftfield.errors import DataError
@@ -81,7 +82,7 @@ class MonthlyClimatology:
             log.info(_POOLED, array.name, seen)
             filled = shrunk_means(array, dates, used, stepwise=stepwise)
         else:
-            filled = _fill(means, np.cos(np.radians(array["lat"].values.astype(np.float64))))
+            filled = _fill(means, cell_area(array).values)
         coords = {d: array[d] for d in space if d in array.coords}
         mean = xr.DataArray(
             filled, dims=("month", *space), coords={"month": np.arange(1, 13), **coords}, name=array.name
@@ -185,7 +186,7 @@ def _fill(means: np.ndarray, area: np.ndarray) -> np.ndarray:
         columns[~known, cell] = np.interp(months[~known], months[known], columns[known, cell], period=12.0)
     means = columns.reshape(means.shape)
     exists = np.isfinite(means)
-    weight = np.where(exists, np.broadcast_to(area[:, None], means.shape), 0.0)
+    weight = np.where(exists, np.broadcast_to(area.reshape(len(area), -1), means.shape), 0.0)
     total = weight.sum(axis=(-2, -1), keepdims=True)
     level_mean = np.where(exists, means * weight, 0.0).sum(axis=(-2, -1), keepdims=True) / np.maximum(total, 1e-30)
     return np.where(exists, means, level_mean).astype(np.float32)

@@ -14,10 +14,12 @@ from typing import Any
 import xarray as xr
 
 from driftfield.data.axes import canonical
-from driftfield.data.cf import as_cf, chunks_of
+from driftfield.data.cf import PLANES, as_cf, chunks_of
+from driftfield.data.copies import without_copies
 from driftfield.data.domains import sound_masks
 from driftfield.data.flags import honour_flags
 from driftfield.data.lazy import lazily
+from driftfield.data.sentinels import find_constants, without_constants
 from driftfield.data.stores import refuse_pickles, with_true_zeros
 from driftfield.data.units import canonical_units
 from driftfield.data.valid_range import inside_valid_range
@@ -51,6 +53,9 @@ def open_fields(
         FileFormatError: a file that cannot be read.
     """
     parts = [_open_one(one, variables, decode=decode) for one in expand_paths(path)]
+    # before units are converted: -9999 is a number of the file
+    constants = find_constants(parts)
+    parts = [canonical_units(without_constants(p, constants), asked=variables, source=str(path)) for p in parts]
     dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
     if not marks:
         dataset = dataset.drop_vars([str(name) for name in dataset.data_vars if str(name).endswith("_removed")])
@@ -106,8 +111,7 @@ def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> x
     dataset = canonical(
         _values(_open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
     )
-    dataset = sound_masks(dataset, str(path))
-    return canonical_units(dataset, asked=variables, source=str(path))
+    return sound_masks(without_copies(dataset, str(path)), str(path))
 
 
 def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr.Dataset:
@@ -161,7 +165,7 @@ def _gridded(dataset: xr.Dataset) -> list[str]:
     return [
         str(n)
         for n, a in dataset.data_vars.items()
-        if a.dtype.kind in "fiub" and {"lat", "lon"} <= set(a.dims) and a.size
+        if a.dtype.kind in "fiub" and any(set(plane) <= set(a.dims) for plane in PLANES) and a.size
     ]
 
 
@@ -172,5 +176,5 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
         str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
     }
     for name in _gridded(dataset):
-        found[name] |= {"chunksizes": chunks_of(dataset[name])}
+        found[name] = found.get(name, {}) | {"chunksizes": chunks_of(dataset[name])}
     return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}

@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
+from driftfield.conventions import geometry_of
 from driftfield.data.encodings import time_days
 from driftfield.gaussian.seasonal_regression import YEAR, SeasonalBasis, SeasonalRegression
 
@@ -60,7 +61,7 @@ class _Record:
         month: 0 to 11.
         period: Number of the calendar month of the record.
         fold: Of every period.
-        lat, lon: Degrees.
+        lat, lon: Degrees, (row, column); longitude without a jump.
     """
 
     index: np.ndarray
@@ -90,8 +91,9 @@ class _Record:
             fold = np.unique(periods // 12, return_inverse=True)[1] % _FOLDS
         else:
             fold = np.arange(periods.size) * _FOLDS // periods.size
-        lat, lon = (array[axis].values.astype(np.float64) for axis in ("lat", "lon"))
-        return cls(times, days, middle, month, period, fold, lat, lon)
+        cells = geometry_of(array)
+        east = np.unwrap(np.unwrap(cells.longitude, period=360.0, axis=1), period=360.0, axis=0)
+        return cls(times, days, middle, month, period, fold, cells.latitude, east)
 
     def fields(self, array: xr.DataArray, level: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Places in the record and fields (time, lat, lon) of one level, a period at a time."""
@@ -105,7 +107,7 @@ class _Record:
 
 def _level_means(array: xr.DataArray, record: _Record, level: int, phase: float) -> np.ndarray:
     regression = _pooled(array, record, level)
-    lat, lon = np.meshgrid(record.lat, record.lon, indexing="ij")
+    lat, lon = record.lat, record.lon
     if regression is None:
         return np.zeros((12, *lat.shape), dtype=np.float32)
 
@@ -137,7 +139,7 @@ def _pooled(array: xr.DataArray, record: _Record, level: int) -> SeasonalRegress
         t, y, x = np.nonzero(np.isfinite(fields))
         if share < 1.0:
             t, y, x = _thinned(rng, share, t, y, x)
-        rows.append(np.stack([record.lat[y], record.lon[x], record.days[mine][t], fields[t, y, x]], axis=1))
+        rows.append(np.stack([record.lat[y, x], record.lon[y, x], record.days[mine][t], fields[t, y, x]], axis=1))
     lat, lon, days, values = np.concatenate(rows).T
     zero = np.zeros(lat.size)
     basis = SeasonalBasis.covering(lat, lon, zero, days, trend=False)

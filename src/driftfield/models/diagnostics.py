@@ -86,7 +86,7 @@ def diagnose(
         raise ConfigurationError(f"This run does not reconstruct {variable!r}: {suggest(variable, targets)}")
     known = align(truth[list(targets)], {"observations": one}, one).truth.assign_coords(time=one["time"]).load()
     grid, domains = fitted_model(checked)[1].grid, fitted_model(checked)[1].domains
-    placer = GridPlacer(grid.lat, grid.lon, domains)
+    placer = GridPlacer(grid.lat, grid.lon, domains, grid.positions)
     one, known = (placer.place(part).dataset for part in (one, known))
     watch = Watch(checked, one, known, variable=variable, depth=depth)
     result = checked.reconstruct(one, members=members, seed=seed, batch_size=members, watcher=watch)

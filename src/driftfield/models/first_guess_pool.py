@@ -100,7 +100,7 @@ def _as_dataset(codec: FieldCodec, sample: FieldBatch, stamps: Mapping[int, np.n
     """
     offsets = sorted(stamps)
     times = np.concatenate([stamps[offset] for offset in offsets])
-    dataset = xr.Dataset(coords={"time": times, "lat": codec.grid.lat, "lon": codec.grid.lon})
+    dataset = xr.Dataset(coords={"time": times, **codec.grid.coordinates()})
     for name in (*codec.targets, *codec.covariates):
         levels = codec.grid.levels[name]
         surface = levels == (None,)

@@ -23,6 +23,8 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
 from driftfield.data.encodings import date_text
 from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
 from driftfield.data.placing import GridPlacer
@@ -302,6 +304,7 @@ class NetworkReconstructor(ABC):
         codec = self._codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        observations = complete_errors(codec.measures.brought(observations), "the file of observations")
         placed = self._placer().place(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
@@ -339,8 +342,13 @@ class NetworkReconstructor(ABC):
         """Lays observations out on the grid of the run."""
         codec = self._codec
         if self._placing is None or self._placing[0] is not codec:
-            self._placing = codec, GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains)
+            self._placing = codec, GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions)
         return self._placing[1]
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self._codec.measures
 
     def _decoded(
         self,

@@ -34,7 +34,7 @@ try:
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-    from driftfield.training.lightning_module import Keeper, Progress, TrainingModule
+    from driftfield.training.lightning_module import CheckpointKeeper, Progress, TrainingModule
 except ImportError as error:  # pragma: no cover - needs an environment without the extra
     raise MissingExtraError("Training needs Lightning. Install it with: pip install 'driftfield[train]'.") from error
 
@@ -218,7 +218,7 @@ class LightningTrainer:
                 enable_model_summary=False,
                 logger=loggers,
                 log_every_n_steps=50,
-                callbacks=[Progress(), Keeper()],
+                callbacks=[Progress(), CheckpointKeeper()],
                 num_sanity_val_steps=0,
             )
         except (MisconfigurationException, ValueError, TypeError) as error:

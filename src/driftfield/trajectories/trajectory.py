@@ -23,6 +23,8 @@ from torch import Tensor
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.placing import GridPlacer
 from driftfield.diffusion.model import DiffusionModel
@@ -160,6 +162,11 @@ class TrajectoryReconstructor:
 
     # -- reconstructing ------------------------------------------------------------------------------------------------
 
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.codec.measures
+
     def reconstruct(
         self, observations: xr.Dataset, *, members: int, seed: int = 0, batch_size: int = 512
     ) -> xr.Dataset:
@@ -177,7 +184,8 @@ class TrajectoryReconstructor:
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains).place(observations)
+        observations = complete_errors(codec.measures.brought(observations), "the file of observations")
+        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions).place(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
@@ -216,8 +224,7 @@ class TrajectoryReconstructor:
             seed: Of the members.
         """
         codec, estimates, first = self.codec, {}, 0
-        rows = codec.grid.rows(template["lat"].values)
-        columns = codec.grid.columns(template["lon"].values)
+        rows, columns = codec.grid.cells(template)
         fields, stamps = drawn.numpy(), template["time"].values
         for name in codec.targets:
             levels = len(codec.grid.levels[name])
