@@ -21,13 +21,15 @@ from scipy.ndimage import gaussian_filter
 
 from driftfield.conventions import geometry_of
 from driftfield.data.encodings import time_days
+from driftfield.data.sources import is_periodic
 from driftfield.gaussian.seasonal_regression import YEAR, SeasonalBasis, SeasonalRegression
 
 _FOLDS = 5
 _MOST_ROWS = 60_000
+_INDEPENDENT = 64
 _NARROW = 1.5
 _WORTH = 0.99
-_SMOOTH, _CELL, _MONTH = (0.5, 2.0, 8.0, 32.0), (0.25, 1.0, 4.0, 16.0), (0.5, 2.0, 8.0)
+_SMOOTH, _CELL, _MONTH = (0.5, 2.0, 8.0, 32.0), (1e-3, 0.02, 0.1, 0.5, 2.0, 8.0), (0.02, 0.1, 0.5, 2.0, 8.0)
 
 
 def shrunk_means(array: xr.DataArray, dates: xr.DataArray, used: np.ndarray, *, stepwise: bool) -> np.ndarray:
@@ -125,7 +127,8 @@ def _level_means(array: xr.DataArray, record: _Record, level: int, phase: float)
         r = np.where(seen, rest, 0.0).sum(axis=0) / np.maximum(count, 1)
         place = record.fold[record.period[mine[0]]], record.month[mine[0]]
         sums[:, *place] += np.stack([r, count > 0, r**2])
-    return (pooled + _left_over(sums)).astype(np.float32)
+    edge = "wrap" if is_periodic(array["lon"]) else "constant"
+    return (pooled + _left_over(sums, edge)).astype(np.float32)
 
 
 def _pooled(array: xr.DataArray, record: _Record, level: int) -> SeasonalRegression | None:
@@ -145,9 +148,8 @@ def _pooled(array: xr.DataArray, record: _Record, level: int) -> SeasonalRegress
     basis = SeasonalBasis.covering(lat, lon, zero, days, trend=False)
     columns, names = basis.columns(lat, lon, zero, days)
     # neighbours and days of one month are not independent
-    half = np.array([basis.half[0], basis.half[1], YEAR / 12]) / np.array([4.0, 4.0, 1.0])
-    cells = np.unique(np.floor(np.stack([lat, lon, days], axis=1) / half), axis=0).shape[0]
-    return SeasonalRegression.fit(basis, columns, names, values, effective=float(cells))
+    independent = sum(min(len(part), _INDEPENDENT) for part in rows)
+    return SeasonalRegression.fit(basis, columns, names, values, effective=float(independent))
 
 
 def _thinned(rng: np.random.Generator, share: float, *parts: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -155,36 +157,36 @@ def _thinned(rng: np.random.Generator, share: float, *parts: np.ndarray) -> tupl
     return tuple(part[chosen] for part in parts)
 
 
-def _left_over(sums: np.ndarray) -> np.ndarray:
+def _left_over(sums: np.ndarray, edge: str) -> np.ndarray:
     """What the regression leaves, (12, lat, lon), from sums, numbers and squares (3, fold, month, lat, lon)."""
     kappas: list[float | None] = [None, None, None]
-    best = _left_out_error(sums, kappas)
+    best = _left_out_error(sums, kappas, edge)
     for part, choices in enumerate((_SMOOTH, _CELL, _MONTH)):
         for kappa in choices:
             trial = [*kappas[:part], kappa, *kappas[part + 1 :]]
-            if (error := _left_out_error(sums, trial)) < _WORTH * best:
+            if (error := _left_out_error(sums, trial, edge)) < _WORTH * best:
                 best, kappas = error, trial
-    return _parts(sums[0].sum(axis=0), sums[1].sum(axis=0), kappas)
+    return _parts(sums[0].sum(axis=0), sums[1].sum(axis=0), kappas, edge)
 
 
-def _left_out_error(sums: np.ndarray, kappas: list[float | None]) -> float:
+def _left_out_error(sums: np.ndarray, kappas: list[float | None], edge: str) -> float:
     """Sum of squares of every fold about the parts learnt from the others."""
     total, count = sums[0].sum(axis=0), sums[1].sum(axis=0)
     error = 0.0
     for r, n, q in sums.transpose(1, 0, 2, 3, 4):
-        mean = _parts(total - r, count - n, kappas)
+        mean = _parts(total - r, count - n, kappas, edge)
         error += float((q - 2 * mean * r + n * mean**2).sum())
     return error
 
 
-def _parts(total: np.ndarray, count: np.ndarray, kappas: list[float | None]) -> np.ndarray:
+def _parts(total: np.ndarray, count: np.ndarray, kappas: list[float | None], edge: str) -> np.ndarray:
     """The parts of neighbours, cell, and cell and month: (month, lat, lon)."""
     smooth, cell, month = kappas
     r, n = total.sum(axis=0), count.sum(axis=0)
     mean = np.zeros(r.shape)
     if smooth is not None:
-        around = gaussian_filter(n, _NARROW, mode="constant")
-        mean = gaussian_filter(r, _NARROW, mode="constant") / (around + smooth)
+        around, rest = (gaussian_filter(part, _NARROW, mode=("constant", edge)) for part in (n, r))
+        mean = rest / (around + smooth)
     if cell is not None:
         mean = mean + (r - n * mean) / (n + cell)
     of_months = np.broadcast_to(mean, total.shape)

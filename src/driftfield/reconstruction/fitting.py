@@ -7,6 +7,7 @@ __all__ = ["fit_recipe"]
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import yaml
 from driftfield.data.prepare import prepare
 from driftfield.errors import ConfigurationError
 from driftfield.files import write_text
+from driftfield.interfaces import Cannot
 from driftfield.recipe import Recipe
 from driftfield.registry import build
+
+log = logging.getLogger(__name__)
 
 
 def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) -> None:
@@ -45,6 +49,12 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
             f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
         )
     data = prepare(**recipe.data)
+    if data.covariates and isinstance(reconstructor.abilities.covariates, Cannot):
+        log.warning(
+            "%s %s: the covariates %s change nothing. Leave them out, or use a method that looks at them, such as "
+            "OptimalInterpolation",
+            *(type(reconstructor).__name__, reconstructor.abilities.covariates.why, ", ".join(data.covariates)),
+        )
     if trainer is not None:
         trainer.made_of = _made_of(recipe)
     given: dict[str, Any] = {"trainer": trainer, "folder": out, "resume": resume} if trained else {}
