@@ -49,7 +49,6 @@ class DateByDate(Drawing):
         place: Place,
         window_days: float,
     ) -> None:
-        assert run.codec is not None
         super().__init__(run.codec, guidance, run.sampler, errors, place)
         self.window_days = window_days
         # a walk that is not guided at its first look has had a look of its own
@@ -60,6 +59,10 @@ class DateByDate(Drawing):
         self.run.sampler = self.sampler
 
     def dates(self, dated: np.ndarray) -> np.ndarray:
+        if self.codec.step_days < 1.0 and not self.codec.grid.monthly:
+            step = np.timedelta64(round(self.codec.step_days * 86400), "s")
+            day = dated.astype("datetime64[D]").astype("datetime64[s]")
+            return np.unique(day + ((dated.astype("datetime64[s]") - day) + step // 2) // step * step)
         unit = "datetime64[M]" if self.codec.grid.monthly else "datetime64[D]"
         return np.unique(dated.astype(unit)).astype("datetime64[s]")
 
@@ -79,7 +82,7 @@ class DateByDate(Drawing):
 
         def dated(table: ObservationTable) -> DatedRows:
             days = row_days(table, dates, monthly=self.codec.grid.monthly, gridded=gridded)
-            return DatedRows(table, days, grid, self.place)
+            return DatedRows(table, days, grid, self.place, self.codec.step_days)
 
         seen, parts = dated(guides), []
         near = seen.away(dates) <= self.window_days
@@ -115,14 +118,14 @@ class DateByDate(Drawing):
         if not len(seen):
             return None
         rows, columns = where
-        found: dict[str, Any] = {}
+        cache: dict[str, Any] = {}
 
         def guide(denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
-            if "observed" not in found:
-                found["observed"] = self._observed(seen, batch, date, rows, columns)
+            if "observed" not in cache:
+                cache["observed"] = self._observed(seen, batch, date, rows, columns)
 
             def prior(samples: int) -> Tensor:
-                if "prior" not in found:
+                if "prior" not in cache:
                     # streams of their own: no member is what its covariance was learned from
                     drawn = self.run.draw(
                         batch,
@@ -133,10 +136,10 @@ class DateByDate(Drawing):
                         columns=columns,
                         batch_size=batch_size,
                     )
-                    found["prior"] = to_residual(batch.repeat(samples), drawn)
-                return found["prior"]
+                    cache["prior"] = to_residual(batch.repeat(samples), drawn)
+                return cache["prior"]
 
-            guided = self.guidance.guide(denoiser, found["observed"], eps, prior)
+            guided = self.guidance.guide(denoiser, cache["observed"], eps, prior)
             return guided, conditional_mean(guided if self.guidance.starts_at_posterior else denoiser, eps)
 
         return guide

@@ -298,10 +298,10 @@ def _training(
 def _check_same_task(recipe: Recipe, content: Mapping[str, Any], source: Path) -> None:
     """A method may not have learnt from what the others are tested on."""
     for key in ("targets",) if content.get("learn_from") else ("archive", "targets", "split"):
-        own, shared = recipe.content["data"].get(key), content["data"].get(key)
-        if own != shared:
+        method_value, shared = recipe.content["data"].get(key), content["data"].get(key)
+        if method_value != shared:
             raise ConfigurationError(
-                f"data.{key} in the recipe of {source} is {own!r}: expected {shared!r}, as for all."
+                f"data.{key} in the recipe of {source} is {method_value!r}: expected {shared!r}, as for all."
             )
 
 

@@ -3,10 +3,11 @@
 file, glob, list or store  --open_fields-->  canonical data set (lazy)  --write_dataset-->  NetCDF or Zarr
 """
 
-__all__ = ["expand_paths", "open_fields", "write_dataset"]
+__all__ = ["expand_paths", "open_fields", "open_raw", "write_dataset"]
 
 import glob
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from driftfield.data.cf import PLANES, as_cf, chunks_of
 from driftfield.data.copies import without_copies
 from driftfield.data.domains import sound_masks
 from driftfield.data.flags import honour_flags
+from driftfield.data.joining import joined_files
 from driftfield.data.lazy import lazily
 from driftfield.data.sentinels import find_constants, without_constants
 from driftfield.data.stores import refuse_pickles, with_true_zeros
@@ -56,7 +58,7 @@ def open_fields(
     # before units are converted: -9999 is a number of the file
     constants = find_constants(parts)
     parts = [canonical_units(without_constants(p, constants), asked=variables, source=str(path)) for p in parts]
-    dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
+    dataset = parts[0] if len(parts) == 1 else joined_files(parts, str(path))
     if not marks:
         dataset = dataset.drop_vars([str(name) for name in dataset.data_vars if str(name).endswith("_removed")])
     if variables is None:
@@ -102,6 +104,8 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
         found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
     else:
         found = [Path(path)] if Path(path).exists() else []
+    if odd := [one for one in found if not (one.is_file() or one.is_dir())]:
+        raise DataError(f"{odd[0]} is a device or a pipe and no file. Expected a NetCDF or GRIB file, or a Zarr store.")
     if not found:
         raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
     return found
@@ -109,7 +113,7 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
 
 def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> xr.Dataset:
     dataset = canonical(
-        _values(_open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
+        _values(open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
     )
     return sound_masks(without_copies(dataset, str(path)), str(path))
 
@@ -119,9 +123,10 @@ def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr
     return honour_flags(inside_valid_range(raw), asked=variables or (), source=source)
 
 
-def _open_raw(path: Path) -> xr.Dataset:
+def open_raw(path: Path) -> xr.Dataset:
     """As the file has it, lazily, times not decoded."""
     options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
+    _refuse_bufr(path)
     if path.is_dir():
         if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
             raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
@@ -132,7 +137,9 @@ def _open_raw(path: Path) -> xr.Dataset:
             raise MissingExtraError(f"Reading {path} needs cfgrib. Install it with `pip install 'driftfield[grib]'`.")
         options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
     try:
-        opened = xr.open_dataset(path, chunks=None, cache=False, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            opened = xr.open_dataset(path, chunks=None, cache=False, **options)
         if path.is_dir():
             opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
     except PermissionError as error:
@@ -144,20 +151,17 @@ def _open_raw(path: Path) -> xr.Dataset:
     return lazily(opened, str(path))
 
 
-def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
+def _refuse_bufr(path: Path) -> None:
     try:
-        joined = xr.combine_by_coords(
-            parts, join="exact", compat="no_conflicts", data_vars="minimal", coords="minimal", combine_attrs="override"
+        with path.open("rb") as file:
+            begin = file.read(4)
+    except OSError:
+        return  # a folder, or a file that whoever opens it complains of
+    if begin == b"BUFR":
+        raise FileFormatError(
+            f"{path} is BUFR, a format of messages that is not read here: expected NetCDF, GRIB or Zarr, or a table of points. "
+            "Decode it first, for example with pdbufr or ecCodes (bufr_dump), and gather the table."
         )
-    except (ValueError, xr.MergeError) as error:
-        raise DataError(
-            f"The files of {path} do not fit together: {error}. Expected the same grid, and one time or variable in "
-            "one file only."
-        ) from error
-    assert isinstance(joined, xr.Dataset)
-    if "time" in joined.dims and not joined.indexes["time"].is_unique:
-        raise DataError(f"The files of {path} hold the same time twice. Name each period once.")
-    return joined
 
 
 def _gridded(dataset: xr.Dataset) -> list[str]:
