@@ -5,6 +5,7 @@ from driftfield.peers.cubic import Cubic
 from driftfield.peers.dineof import DINEOF
 from driftfield.peers.eof import EOFOptimalInterpolation
 from driftfield.peers.inverse_distance import InverseDistance
+from driftfield.peers.kriging import Kriging
 from driftfield.peers.linear import LinearInterpolation
 from driftfield.peers.nearest import Nearest
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
@@ -18,6 +19,7 @@ __all__ = [
     "Cubic",
     "EOFOptimalInterpolation",
     "InverseDistance",
+    "Kriging",
     "LinearInterpolation",
     "Nearest",
     "OptimalInterpolation",
