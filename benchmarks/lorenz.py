@@ -24,8 +24,8 @@ from driftfield.evaluate.ensembles import crps_fair, spread_skill
 from driftfield.evaluate.scores import rmse
 from driftfield.models.unconditional import draw_unconditionally
 from driftfield.registry import build
-from driftfield.runs import load_emulator, load_reconstructor
-from driftfield.trajectories.emulator import Emulator
+from driftfield.runs import load_reconstructor
+from driftfield.trajectories.emulator import Emulator, load_emulator
 from driftfield.worlds.lorenz import Lorenz96, TwoScaleLorenz96, runge_kutta
 
 RUNS = Path("runs")

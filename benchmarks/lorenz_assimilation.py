@@ -31,7 +31,9 @@ from driftfield.assimilation.kalman import (
 )
 from driftfield.interfaces import Dynamics
 from driftfield.registry import build
-from driftfield.runs import DiffusionEmulator, load_emulator, load_reconstructor
+from driftfield.runs import load_reconstructor
+from driftfield.trajectories.emulator import load_emulator
+from driftfield.trajectories.emulators import DiffusionEmulator
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
 from driftfield.worlds.lorenz import Lorenz96, simulate_lorenz
 

@@ -246,11 +246,9 @@ def test_the_python_of_the_user_guide_runs(tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_recipes_in_the_user_guide_exists(tmp_path: Path) -> None:
-    from driftfield.cli.shared import register
     from driftfield.recipe import read_recipe
     from driftfield.registry import build
 
-    register(training=True)
     content: dict[str, object] = {}
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/user-guide.md").read_text("utf-8"), re.S)
     for block in blocks:

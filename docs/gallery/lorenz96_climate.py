@@ -15,8 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from driftfield.errors import ConfigurationError
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import draw_unconditionally
-from driftfield.runs import DiffusionReconstructor, load_reconstructor
+from driftfield.runs import load_reconstructor
 from driftfield.worlds.lorenz import Lorenz96
 
 STATES = 1000

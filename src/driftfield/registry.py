@@ -1,46 +1,108 @@
-"""The names that a recipe or a `run.json` may use.
+"""The names that a recipe or a `run.json` may use, and where the members of a family are found.
 
 The constructor is the configuration: `{class: EDMSchedule, sigma_max: 80}` names a registered class and its arguments.
 Only registered classes can be named, never an import path, and an argument that the constructor does not have is an
 error that suggests the nearest one.
+
+A member of a family is one file in the family's room. Nobody lists it: the first question for a kind imports every module of
+its rooms (`ROOMS`), and each module registers what it holds.
 """
 
-__all__ = ["build", "lookup", "names", "register"]
+__all__ = ["ROOMS", "build", "discover", "lookup", "members", "names", "register"]
 
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 from driftfield.errors import ConfigurationError, UserError, suggest
 
 T = TypeVar("T")
+
+ROOMS: dict[str, tuple[str, ...]] = {
+    "augmentation": ("data",),
+    "dynamics": ("worlds",),
+    "ema": ("training",),
+    "emulator": ("trajectories",),
+    "guidance": ("sampling.guidance",),
+    "learning_rate": ("training",),
+    "network": ("networks",),
+    "noise_levels": ("diffusion",),
+    "normalizer": ("data",),
+    "observing": ("data",),
+    "parameterization": ("diffusion",),
+    "pattern": ("data.masks",),
+    "point_reader": ("observations.readers",),
+    "reconstructor": ("peers", "models", "trajectories", "assimilation.kalman"),
+    "sampler": ("sampling",),
+    "schedule": ("diffusion",),
+    "score": ("evaluate",),
+    "split": ("data",),
+    "trainer": ("training",),
+    "weighting": ("diffusion",),
+}
+"""Where the members of a kind live: packages of `driftfield`, whose modules are imported when the kind is first asked for."""
+
 _KINDS: dict[str, dict[str, Any]] = {}
+_DISCOVERED: set[str] = set()
 
 
-def register(kind: str) -> Callable[[type[T]], type[T]]:
-    """Class decorator: makes the class known under its own name as a `kind` ("network", "schedule", ...)."""
+def register(kind: str, name: str | None = None) -> Callable[[T], T]:
+    """Decorator: makes a class or function known as a `kind` ("network", "schedule", ...).
 
-    def decorate(cls: type[T]) -> type[T]:
-        _KINDS.setdefault(kind, {})[cls.__name__] = cls
-        return cls
+    Arguments:
+        kind: The family.
+        name: Under which it is known; its own name by default.
+    """
+
+    def decorate(member: T) -> T:
+        _KINDS.setdefault(kind, {})[name or member.__name__] = member  # type: ignore[attr-defined]
+        return member
 
     return decorate
 
 
+def discover(room: str) -> None:
+    """Imports every module of a package, so that what they hold registers itself.
+
+    Arguments:
+        room: Dotted name of the package, `driftfield.peers` for example.
+    """
+    package = import_module(room)
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.ispkg:
+            discover(f"{room}.{module.name}")
+        else:
+            import_module(f"{room}.{module.name}")
+
+
+def members(kind: str) -> dict[str, Any]:
+    """All members of one kind by their names, in the order in which they were registered."""
+    for room in ROOMS.get(kind, ()):
+        if room not in _DISCOVERED:
+            discover(f"driftfield.{room}")
+            _DISCOVERED.add(room)
+    return dict(_KINDS.get(kind, {}))
+
+
 def names(kind: str) -> list[str]:
-    """The registered class names of one kind."""
-    return sorted(_KINDS.get(kind, {}))
+    """The registered names of one kind."""
+    return sorted(members(kind))
 
 
 def lookup(kind: str, name: str) -> Any:
-    """The class registered as `name`.
+    """The member registered as `name`.
 
     Raises:
-        ConfigurationError: no such class of that kind.
+        ConfigurationError: no such member of that kind.
     """
-    if not isinstance(name, str) or name not in _KINDS.get(kind, {}):
-        raise ConfigurationError(f"Unknown {kind} {name!r}: {suggest(str(name), names(kind))}")
-    return _KINDS[kind][name]
+    if isinstance(name, str) and name in _KINDS.get(kind, {}):
+        return _KINDS[kind][name]
+    known = members(kind)
+    if not isinstance(name, str) or name not in known:
+        raise ConfigurationError(f"Unknown {kind} {name!r}: {suggest(str(name), sorted(known))}")
+    return known[name]
 
 
 def build(kind: str, spec: Mapping[str, Any], **given: Any) -> Any:

@@ -1,38 +1,14 @@
-"""Observations in, complete fields out: the diffusion model and its peers."""
+"""A run by its folder, whatever method it is of."""
+
+__all__ = ["find_run", "load_reconstructor", "shipped_run", "shipped_runs"]
 
 from importlib.resources import files
 from pathlib import Path
 
-from driftfield import diffusion, networks, sampling  # their classes become known to runs and recipes
-from driftfield import peers as baselines
-from driftfield.assimilation.kalman.ensemble_kalman import EnsembleKalman
 from driftfield.checkpoint import load_as, read_run
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor
-from driftfield.models.diffusion import DiffusionReconstructor
-from driftfield.models.expectation_maximisation import ExpectationMaximisation
-from driftfield.models.regression import RegressionReconstructor
 from driftfield.registry import lookup, names
-from driftfield.trajectories.emulator import load_emulator
-from driftfield.trajectories.emulators import DeterministicEmulator, DiffusionEmulator
-from driftfield.trajectories.trajectory import TrajectoryReconstructor
-
-__all__ = [
-    "DeterministicEmulator",
-    "DiffusionEmulator",
-    "DiffusionReconstructor",
-    "EnsembleKalman",
-    "ExpectationMaximisation",
-    "RegressionReconstructor",
-    "TrajectoryReconstructor",
-    "baselines",
-    "diffusion",
-    "load_emulator",
-    "load_reconstructor",
-    "networks",
-    "sampling",
-    "shipped_run",
-]
 
 
 def load_reconstructor(folder: Path) -> Reconstructor:
@@ -51,14 +27,30 @@ def load_reconstructor(folder: Path) -> Reconstructor:
     return load_as(run_class, folder)
 
 
+def find_run(run: str | Path) -> Path:
+    """A folder, or `shipped:NAME` for a run that comes with the package.
+
+    Raises:
+        ConfigurationError: no such shipped run.
+    """
+    text = str(run)
+    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else Path(run)
+
+
 def shipped_run(name: str) -> Path:
     """The folder of a run that comes with the package.
 
     Raises:
         ConfigurationError: no such run.
     """
-    folder = Path(str(files("driftfield"))) / "shipped"
-    known = sorted(path.name for path in folder.iterdir() if (path / "run.json").exists()) if folder.is_dir() else []
+    known = shipped_runs()
     if name not in known:
-        raise ConfigurationError(f"No shipped run {name!r}: {suggest(name, known)}")
-    return folder / name
+        raise ConfigurationError(f"No shipped run {name!r}: {suggest(name, sorted(known))}")
+    return known[name]
+
+
+def shipped_runs() -> dict[str, Path]:
+    """The runs that come with the package: their folders by their names."""
+    folder = Path(str(files("driftfield"))) / "shipped"
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name: path for path in found if (path / "run.json").exists()}

@@ -11,7 +11,7 @@ from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.fields import FieldBatch
-from driftfield.runs import DiffusionReconstructor
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}

@@ -15,14 +15,14 @@ from driftfield.assimilation.drawing import Place
 from driftfield.assimilation.inflation import choose_inflation
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.linalg.covariance import DiagonalCovariance
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import nothing_seen
 from driftfield.observations.gridded import table_of_cells
 from driftfield.observations.observe import observe
 from driftfield.observations.stated import as_stated
 from driftfield.observations.table import ObservationTable
 from driftfield.observations.withholding import Withholding, withhold
-from driftfield.runs import DiffusionReconstructor
-from driftfield.sampling.guidance.methods import METHODS
+from driftfield.registry import names
 from driftfield.testing import tiny_ocean
 
 DAY = "2001-03-05T09:00"
@@ -186,7 +186,7 @@ def cells() -> xr.Dataset:
     return observed.assign(thetao_error=xr.where(observed["thetao"].notnull(), 0.1, np.nan))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", names("guidance"))
 def test_members_are_the_same_at_any_batch_size(run: DiffusionReconstructor, method: str) -> None:
     options: dict[str, dict[str, Any]] = {
         "mmps": {"iterations": 2},

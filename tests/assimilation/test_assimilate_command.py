@@ -14,9 +14,9 @@ import xarray as xr
 from driftfield.checkpoint import read_run
 from driftfield.cli import main
 from driftfield.data.sources import open_fields, write_dataset
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.observations.reading import read_observations
 from driftfield.observations.table import ObservationTable
-from driftfield.runs import DiffusionReconstructor
 from driftfield.testing import tiny_ocean
 
 Command = Callable[..., tuple[int, str, str]]

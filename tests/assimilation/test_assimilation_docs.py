@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import driftfield.runs
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.observations.table import ObservationTable
-from driftfield.runs import DiffusionReconstructor
 
 EXAMPLES = re.findall(
     r"```python\n(.*?)```",

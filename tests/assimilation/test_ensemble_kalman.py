@@ -21,6 +21,7 @@ from driftfield.assimilation.kalman import (
     StochasticEnKF,
     assimilate,
 )
+from driftfield.assimilation.kalman.ensemble_kalman import EnsembleKalman
 from driftfield.cli import main
 from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import GriddedArchive, open_fields
@@ -28,7 +29,8 @@ from driftfield.errors import ConfigurationError, DataError, UserError
 from driftfield.gaussian.covariance import EARTH_RADIUS
 from driftfield.interfaces import TrainingData
 from driftfield.networks.codecs import IncrementCodec
-from driftfield.runs import DeterministicEmulator, EnsembleKalman, load_reconstructor
+from driftfield.runs import load_reconstructor
+from driftfield.trajectories.emulators import DeterministicEmulator
 from driftfield.trajectories.transitions import successors
 from driftfield.trajectories.whole_states import encoded_states
 from driftfield.worlds.lorenz import Lorenz96, simulate_lorenz

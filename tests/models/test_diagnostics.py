@@ -16,10 +16,11 @@ from driftfield.errors import ConfigurationError, DataError, ExistsError, UserEr
 from driftfield.evaluate.diagnostics_figures import _moments
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.models.diagnostics import diagnose, schedule_curves, training_curves
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.watch import Watch
 from driftfield.registry import build
-from driftfield.runs import DiffusionReconstructor, load_reconstructor
+from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 pytest.importorskip("lightning")

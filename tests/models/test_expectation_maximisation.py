@@ -12,9 +12,10 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.gappy_gaussian import GappyGaussian
 from driftfield.interfaces import TrainingData
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.expectation_maximisation import ExpectationMaximisation, fill_gaps
 from driftfield.registry import build
-from driftfield.runs import DiffusionReconstructor, load_reconstructor
+from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 CELLS = 8

@@ -10,8 +10,8 @@ import xarray as xr
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.models.around import draw_around
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import draw_unconditionally
-from driftfield.runs import DiffusionReconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}

@@ -19,13 +19,14 @@ from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.evaluate.ensembles import spread_skill_bins
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.interfaces import TrainingData
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers.climatology import Climatology
 from driftfield.peers.linear import LinearInterpolation
 from driftfield.reconstruction.calibration import Calibration, Cells, LevelMap
 from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.reconstruction.calibration_fit import conformal_quantile, fit_calibration, fit_level
 from driftfield.reconstruction.output import assemble
-from driftfield.runs import DiffusionReconstructor, load_reconstructor
+from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 DATES, CELLS = 20, 300

@@ -13,11 +13,11 @@ from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError
 from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers import Climatology
 from driftfield.reconstruction.journal import hash_dataset, partial_of
 from driftfield.reconstruction.output import with_quantiles
 from driftfield.reconstruction.writer import Work, write_reconstruction
-from driftfield.runs import DiffusionReconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 MEMBERS = 5

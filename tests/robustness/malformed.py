@@ -21,8 +21,8 @@ import yaml
 from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import write_dataset
 from driftfield.data.twin import observe
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers import Climatology
-from driftfield.runs import DiffusionReconstructor
 from driftfield.testing import tiny_ocean, tiny_recipe, tiny_training_data
 
 Rng = np.random.Generator

@@ -17,8 +17,8 @@ from driftfield.errors import ConfigurationError, DataError, DivergenceError, Fi
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.networks.codecs import IncrementCodec
-from driftfield.runs import DeterministicEmulator, DiffusionEmulator, load_emulator
-from driftfield.trajectories.emulator import Emulator
+from driftfield.trajectories.emulator import Emulator, load_emulator
+from driftfield.trajectories.emulators import DeterministicEmulator, DiffusionEmulator
 from driftfield.trajectories.transitions import TransitionDataset, successors
 from driftfield.trajectories.whole_states import encoded_states
 from driftfield.worlds.lorenz import Lorenz96, simulate_lorenz

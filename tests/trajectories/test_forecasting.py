@@ -14,7 +14,7 @@ from driftfield.data.sources import GriddedArchive, open_fields, write_dataset
 from driftfield.errors import UserError
 from driftfield.fields import FieldBatch
 from driftfield.networks.codecs import IncrementCodec
-from driftfield.runs import DeterministicEmulator
+from driftfield.trajectories.emulators import DeterministicEmulator
 from driftfield.trajectories.forecasting import forecast
 from driftfield.worlds.lorenz import Lorenz96, simulate_lorenz
 

@@ -60,7 +60,7 @@ class Assimilation:
 
     Arguments:
         reconstructor: A run of `DiffusionReconstructor`, conditional or not, or of `TrajectoryReconstructor`.
-        method: Name of a guidance method (`methods.METHODS`); by default that of a prior of trajectories, else "mmps".
+        method: Name of a guidance method (registered as "guidance"); by default that of a prior of trajectories, else "mmps".
         options: Its constants; by default those that `driftfield assimilate --calibrate` was run with.
         inflation: Factor on the standard deviation of every observation error; by default what `--calibrate` found for this
             run and method, or 1.

@@ -1,5 +1,4 @@
-"""The command line: `driftfield simulate | gather | mask | train | ema | calibrate | reconstruct | assimilate | sample |
-forecast | evaluate | compare | diagnose | demo`, one file each.
+"""The command line, one file a command: a new one in this folder is found by itself.
 
 Bad input ends with exit code 2 and one readable message; an error of our own ends with 1, and keeps its traceback in a log
 file. Heavy libraries are imported inside the commands, so that `--help` answers at once.
@@ -18,25 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from driftfield import __version__
-from driftfield.cli import (  # noqa: F401 - register themselves
-    assimilate,
-    calibrate,
-    compare,
-    demo,
-    diagnose,
-    ema,
-    evaluate,
-    forecast,
-    gather,
-    mask,
-    reconstruct,
-    sample,
-    simulate,
-    simulate_lorenz,
-    train,
-)
 from driftfield.cli.shared import app
 from driftfield.errors import UserError
+from driftfield.registry import discover
+
+discover(__name__)
 
 LOG = "driftfield-error.log"
 """Where an error of our own leaves its traceback."""

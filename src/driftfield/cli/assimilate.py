@@ -15,13 +15,11 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     open_observations,
     read_errors,
     read_pairs,
     read_period,
     read_sampler,
-    register,
     whole,
 )
 from driftfield.errors import ConfigurationError, DataError, ExistsError
@@ -95,12 +93,11 @@ def assimilate(
     from driftfield.data.sources import write_dataset
     from driftfield.observations.stated import as_stated
     from driftfield.observations.withholding import withhold as choose
-    from driftfield.runs import load_reconstructor
+    from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite)
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
         whole(value, option, least=least)
-    register()
     folder = find_run(run)
     reconstructor: Any = load_reconstructor(folder)
     if sampler:
@@ -239,6 +236,7 @@ def _check_calibrate(
     run: Path, method: str, withhold: float | None, members: int, inflate_error: float | None, *, overwrite: bool
 ) -> None:
     from driftfield.checkpoint import read_run
+    from driftfield.runs import find_run
 
     if str(run).startswith("shipped:"):
         raise ConfigurationError(

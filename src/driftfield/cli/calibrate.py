@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, find_run, read_errors, read_pairs, register, whole
+from driftfield.cli.shared import Overwrite, app, read_errors, read_pairs, whole
 from driftfield.errors import ConfigurationError, ExistsError
 
 
@@ -42,7 +42,7 @@ def calibrate(
     from driftfield.data.prepare import prepare
     from driftfield.recipe import read_recipe
     from driftfield.reconstruction.calibration_cases import calibrate as fit
-    from driftfield.runs import load_reconstructor
+    from driftfield.runs import find_run, load_reconstructor
 
     if str(run).startswith("shipped:"):
         raise ConfigurationError(
@@ -56,7 +56,6 @@ def calibrate(
         raise ConfigurationError("--by-time says how intervals are found: expected --conformal too, such as 0.9.")
     if read_run(run).extra.get("calibration") is not None and not overwrite:
         raise ExistsError(f"{run} is calibrated already. Pass --overwrite to calibrate it again.")
-    register()
     reconstructor: Any = load_reconstructor(run)
     read = read_recipe(recipe or run / "recipe.yaml", set_ or [])
     data = prepare(**read.data)

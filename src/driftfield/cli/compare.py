@@ -2,14 +2,13 @@
 
 __all__ = ["compare"]
 
-import importlib.util
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, register, whole
+from driftfield.cli.shared import Overwrite, app, check_output, whole
 from driftfield.errors import ConfigurationError
 
 
@@ -38,7 +37,6 @@ def compare(
         check_output(path, overwrite=overwrite, suffixes=())
     if members is not None:
         whole(members, "--members", least=1)
-    register(training=importlib.util.find_spec("lightning") is not None)
     from driftfield.compare import read_comparison, run_comparison, write_tables
 
     comparison = read_comparison(recipe, set_ or [], runs=runs)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, register
+from driftfield.cli.shared import Overwrite, app
 
 
 @app.command()
@@ -19,7 +19,6 @@ def demo(
     overwrite: Overwrite = False,
 ) -> None:
     """The main job on a simulated ocean that the shipped model has never seen, beside all peers; no network needed."""
-    register()
     from driftfield.demo import run_demo
 
     run_demo(out, cases=cases, members=members, seed=seed, overwrite=overwrite)

@@ -12,10 +12,8 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     open_observations,
     read_sampler,
-    register,
     whole,
 )
 
@@ -37,12 +35,11 @@ def diagnose(
     """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
     from driftfield.data.sources import open_fields
     from driftfield.models.diagnostics import diagnose as look
-    from driftfield.runs import load_reconstructor
+    from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite, suffixes=())
     whole(members, "--members", least=2)
     whole(seed, "--seed", least=0)
-    register()
     folder = find_run(run)
     reconstructor = load_reconstructor(folder)
     if sampler and hasattr(reconstructor, "sampler"):

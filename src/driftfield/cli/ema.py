@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, register
+from driftfield.cli.shared import Overwrite, app, check_output
 from driftfield.errors import ConfigurationError
 
 
@@ -23,7 +23,6 @@ def ema(
     if out.absolute() == run.absolute():
         raise ConfigurationError(f"--out is {run} itself. Name another folder: its weights would be lost.")
     check_output(out / "run.json", overwrite=overwrite, suffixes=())
-    register(training=True)
     from driftfield.training.post_hoc import choose_width
 
     made = choose_width(run, out, width, step)

@@ -12,10 +12,8 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     read_errors,
     read_sampler,
-    register,
     whole,
 )
 from driftfield.errors import ConfigurationError
@@ -40,6 +38,7 @@ def forecast(
 ) -> None:
     """Go on from a state: an ensemble of the states of the next time steps, its mean and its standard deviation."""
     from driftfield.data.sources import open_fields, write_dataset
+    from driftfield.runs import find_run
     from driftfield.trajectories.emulator import load_emulator
     from driftfield.trajectories.forecasting import forecast as run_forecast
 
@@ -47,7 +46,6 @@ def forecast(
     least = ((steps, "--steps", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
     for value, option, lowest in (*least, *(((members, "--members", 1),) if members is not None else ())):
         whole(value, option, least=lowest)
-    register()
     emulator: Any = load_emulator(find_run(run))
     if sampler:
         if not hasattr(emulator, "sampler"):

@@ -13,6 +13,7 @@ from driftfield.cli.shared import (
     check_output,
     read_errors,
     read_pairs,
+    read_period,
 )
 from driftfield.errors import ConfigurationError, DataError, suggest
 
@@ -87,11 +88,13 @@ def _grid(
     **options: float,
 ) -> "xr.Dataset":
     """The observation file; says how many values found a cell."""
-    from driftfield.cli.grid_like import only_seen, read_target, with_unseen
+    from driftfield.observations.readers.grid_like import only_seen, read_target, with_unseen
     from driftfield.observations.readers.potential import is_potential, to_potential
     from driftfield.observations.readers.superobs import bin_to_grid
+    from driftfield.runs import find_run
 
-    target, others = read_target(like, names, points, times, every)
+    period = read_period(times) if times else [None, None]
+    target, others = read_target(find_run(like), names, points, period, every)
     for name in names:
         if is_potential(name, target.attrs.get(name, {}).get("standard_name", "")):
             points = to_potential(points, name)

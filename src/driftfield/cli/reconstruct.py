@@ -13,10 +13,8 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     open_observations,
     read_sampler,
-    register,
     whole,
 )
 from driftfield.errors import ConfigurationError, suggest
@@ -61,7 +59,7 @@ def reconstruct(
     from driftfield.reconstruction.output import with_quantiles
     from driftfield.reconstruction.postprocess import smoothed
     from driftfield.reconstruction.writer import Work, write_reconstruction
-    from driftfield.runs import load_reconstructor
+    from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite or resume)
     if not 0 <= smooth < float("inf"):
@@ -69,7 +67,6 @@ def reconstruct(
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
         whole(value, option, least=least)
     levels = _levels(quantiles, members) if quantiles else ()
-    register()
     folder = find_run(run)
     reconstructor: Any = load_reconstructor(folder)
     left_out = {}

@@ -12,9 +12,7 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    find_run,
     read_sampler,
-    register,
     whole,
 )
 from driftfield.errors import ConfigurationError, DataError
@@ -59,8 +57,9 @@ def sample(
     from driftfield.data.sources import write_dataset
     from driftfield.models.around import draw_around
     from driftfield.models.unconditional import draw_unconditionally
-    from driftfield.runs import TrajectoryReconstructor, load_reconstructor
+    from driftfield.runs import find_run, load_reconstructor
     from driftfield.trajectories.prior_courses import draw_courses
+    from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
     check_output(out, overwrite=overwrite)
     for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
@@ -69,7 +68,6 @@ def sample(
         raise ConfigurationError(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."
         )
-    register()
     reconstructor: Any = load_reconstructor(find_run(run))
     if sampler:
         if not hasattr(reconstructor, "sampler"):

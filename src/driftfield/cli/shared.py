@@ -6,14 +6,12 @@ __all__ = [
     "app",
     "check_output",
     "check_run",
-    "find_run",
     "open_observations",
     "read_errors",
     "read_number",
     "read_pairs",
     "read_period",
     "read_sampler",
-    "register",
     "simulate_app",
     "whole",
 ]
@@ -63,26 +61,6 @@ def options(
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def register(*, training: bool = False) -> None:
-    """Imports the rooms whose classes a recipe or a run may name."""
-    import driftfield.runs
-
-    if training:
-        import driftfield.training  # noqa: F401
-
-        # Lightning sets its own level when it is imported
-        for name in ("lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def find_run(run: Path) -> Path:
-    """A folder, or `shipped:NAME` for a run that comes with the package."""
-    from driftfield.runs import shipped_run
-
-    text = str(run)
-    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else run
 
 
 def open_observations(path: Path, domain: Path | None) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_run, register
+from driftfield.cli.shared import Overwrite, app, check_run
 
 
 @app.command()
@@ -24,6 +24,5 @@ def train(
 
     read = read_recipe(recipe, set_ or [])
     check_run(out, resume=resume, overwrite=overwrite)
-    register(training=bool(read.trainer))
     fit_recipe(read, out, source=str(recipe), resume=resume)
     print(f"wrote {out}")

@@ -11,6 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from driftfield.data.masks.pattern import Pattern, Record
 from driftfield.data.sources import open_fields
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.registry import register
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,23 @@ class Own(Pattern):
             raise ConfigurationError("'own' borrows the gaps of other times, and here are none. Use from:FILE.")
         lag = int(rng.integers(1, self.record.count)) if self.lag is None else self.lag
         return domain & self.record.seen((self.record.time + lag) % self.record.count)
+
+
+@register("pattern", "from")
+def _read_borrowed(value: str) -> Pattern:
+    """FILE[:variable]."""
+    path, _, variable = value.rpartition(":") if "." not in value.rpartition(":")[2] else (value, "", "")
+    if not value:
+        raise ConfigurationError("'from' names no file: expected from:FILE or from:FILE:variable.")
+    return Borrowed(path or value, variable if path and variable else None)
+
+
+@register("pattern", "own")
+def _read_own(value: str) -> Pattern:
+    """Nothing, or a number of times."""
+    try:
+        return Own(int(value) if value else None)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"Cannot read {f'own:{value}'!r}: expected a whole number of times, such as own:5."
+        ) from error

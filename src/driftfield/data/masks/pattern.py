@@ -16,6 +16,10 @@ __all__ = [
     "draw_share",
     "hide",
     "hide_lowest",
+    "lone_word",
+    "read_range",
+    "read_share",
+    "share_word",
 ]
 
 from abc import ABC, abstractmethod
@@ -23,6 +27,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from driftfield.errors import ConfigurationError
+from driftfield.registry import register
 
 Share = float | tuple[float, float]
 """A hidden share, or a range from which it is drawn."""
@@ -140,3 +147,56 @@ def hide_lowest(domain: np.ndarray, field: np.ndarray, share: float) -> np.ndarr
     hidden = np.zeros(field.size, dtype=bool)
     hidden[ranked[:number]] = True
     return domain & ~hidden.reshape(field.shape)
+
+
+def read_range(value: str, word: str) -> tuple[float, float]:
+    """ "0.9" -> (0.9, 0.9), "0.9-0.99" -> (0.9, 0.99).
+
+    Raises:
+        ConfigurationError: no number, or no rising range.
+    """
+    text = f"{word}:{value}" if value else word
+    low, dash, high = value.partition("-")
+    try:
+        pair = float(low), float(high) if dash else float(low)
+    except ValueError as error:
+        raise ConfigurationError(f"Cannot read {text!r}: expected a number or a range, such as clouds:0.8.") from error
+    if not 0.0 <= pair[0] <= pair[1]:
+        raise ConfigurationError(f"Cannot read the range in {text!r}: expected low-high, such as clouds:0.6-0.9.")
+    return pair
+
+
+def read_share(value: str, word: str) -> Share:
+    """What `word:0.8` or `word:0.6-0.9` hides.
+
+    Raises:
+        ConfigurationError: no share from 0 to 1.
+    """
+    low, high = read_range(value, word)
+    if high > 1.0:
+        raise ConfigurationError(
+            f"Cannot hide {f'{word}:{value}'!r}: expected a share from 0 to 1, such as {word}:0.8."
+        )
+    return low if low == high else (low, high)
+
+
+def share_word(word: str, make: Callable[[Share], Pattern]) -> None:
+    """Registers the word of a pattern that hides a share: `word:0.8`, or `word:0.6-0.9` for one that is drawn."""
+    register("pattern", word)(lambda value: make(read_share(value, word)))
+
+
+def lone_word(word: str, make: Callable[[], Pattern]) -> None:
+    """Registers a word that stands alone, without a number behind it."""
+
+    def read(value: str) -> Pattern:
+        if value:
+            raise ConfigurationError(f"Found {f'{word}:{value}'!r}: {word!r} stands alone. Leave out ':{value}'.")
+        return make()
+
+    register("pattern", word)(read)
+
+
+share_word("random", RandomCells)
+lone_word("all", Everything)
+lone_word("none", Nothing)
+lone_word("surface", TopLevel)

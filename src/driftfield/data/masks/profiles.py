@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftfield.data.masks.pattern import Pattern, Share, draw_share
+from driftfield.data.masks.pattern import Pattern, Share, draw_share, read_range, read_share
+from driftfield.errors import ConfigurationError
+from driftfield.registry import register
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,19 @@ class Profiles(Pattern):
         observed = np.zeros_like(levels)
         observed[:, columns] = seen
         return observed.reshape(domain.shape)
+
+
+def _read(value: str, word: str, full: float) -> Profiles:
+    """A share, or a number of profiles as n=LOW-HIGH."""
+    if not value.startswith("n="):
+        return Profiles(read_share(value, word), full=full)
+    low, high = read_range(value.removeprefix("n="), word)
+    if low < 1 or low != int(low) or high != int(high):
+        raise ConfigurationError(
+            f"Cannot draw {f'{word}:{value}'!r}: expected a whole number of profiles, such as profiles:n=40."
+        )
+    return Profiles(count=(int(low), int(high)), full=full)
+
+
+register("pattern", "profiles")(lambda value: _read(value, "profiles", 0.8))
+register("pattern", "columns")(lambda value: _read(value, "columns", 1.0))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from driftfield.data.masks.pattern import Pattern, Share, draw_share, hide_lowest
+from driftfield.data.masks.pattern import Pattern, Share, draw_share, hide_lowest, share_word
 from driftfield.errors import ConfigurationError
 
 
@@ -159,3 +159,9 @@ def _columns(first: int, last: int, width: int, periodic: bool) -> list[slice]:
         return [slice(0, width)]
     first, last = first % width, first % width + (last - first)
     return [slice(first, min(last, width)), slice(0, max(last - width, 0))]
+
+
+share_word("blocks", Blocks)
+share_word("clouds", Clouds)
+share_word("tracks", Tracks)
+share_word("swaths", lambda hidden: Tracks(hidden, width=8))

@@ -30,7 +30,8 @@ import xarray as xr
 from driftfield.data.units import convert, depth_of_pressure
 from driftfield.errors import DataError, FileFormatError, suggest
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, Reading
+from driftfield.observations.readers.table import Measured, PointReader, Reading
+from driftfield.registry import register
 
 log = logging.getLogger(__name__)
 
@@ -334,3 +335,7 @@ def dates_of(column: pd.Series, units: str, source: str) -> pd.Series:
             f"Cannot read the dates of {source} (units {units!r}): {error}. Expected ISO dates, or numbers with units such "
             "as 'days since 1950-01-01'."
         ) from error
+
+
+register("point_reader", "Argo profile file")(PointReader(is_profile_file, read_profile_file))
+register("point_reader", "table of rows")(PointReader(is_row_table, read_row_table))

@@ -19,7 +19,8 @@ import xarray as xr
 from driftfield.errors import DataError, suggest
 from driftfield.observations.readers.argo import dates_of, flags_of, reading_of_rows
 from driftfield.observations.readers.quality import Quality
-from driftfield.observations.readers.table import Reading
+from driftfield.observations.readers.table import PointReader, Reading
+from driftfield.registry import register
 
 _LEVELS = ("N_PROF", "N_LEVELS")
 _REJECT = 4
@@ -94,3 +95,6 @@ def _rejected(characters: np.ndarray) -> np.ndarray:
 def _described(array: xr.DataArray) -> dict[str, str]:
     stated = {key: str(value) for key, value in array.attrs.items()}
     return stated | (_POTENTIAL if array.name == "POTM_CORRECTED" else {})
+
+
+register("point_reader", "EN4 profile file")(PointReader(is_en4_file, read_en4_file))

@@ -7,36 +7,19 @@ the names are separated by commas: `thetao=TEMP,Temperature`.
 __all__ = ["read_points"]
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
 
 from driftfield.data.sources import expand_paths
 from driftfield.errors import DataError, FileFormatError, suggest
-from driftfield.observations.readers.argo import (
-    is_profile_file,
-    is_row_table,
-    read_csv,
-    read_profile_file,
-    read_row_table,
-)
-from driftfield.observations.readers.en4 import is_en4_file, read_en4_file
+from driftfield.observations.readers.argo import read_csv
 from driftfield.observations.readers.quality import Quality
-from driftfield.observations.readers.ragged import is_ragged, read_ragged
-from driftfield.observations.readers.table import Reading, collect
-from driftfield.observations.readers.track import is_track, read_track
+from driftfield.observations.readers.table import PointReader, Reading, collect
+from driftfield.registry import members
 
 log = logging.getLogger(__name__)
-
-_Reader = Callable[..., Reading]
-_KINDS: tuple[tuple[str, Callable[[xr.Dataset], bool], _Reader], ...] = (
-    ("Argo profile file", is_profile_file, read_profile_file),
-    ("EN4 profile file", is_en4_file, read_en4_file),
-    ("ragged file of the World Ocean Database", is_ragged, read_ragged),
-    ("table of rows", is_row_table, read_row_table),
-    ("along-track file", is_track, read_track),
-)
 
 
 def read_points(
@@ -65,13 +48,14 @@ def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading
             columns = [name.strip().strip('"') for name in file.readline().split(",")]
         return read_csv(path, _found(variables, columns, str(path)), quality)
     with _open(path) as dataset:
-        for kind, fits, read in _KINDS:
-            if fits(dataset):
+        readers: dict[str, PointReader] = members("point_reader")
+        for kind, reader in readers.items():
+            if reader.fits(dataset):
                 log.info("%s: %s", path, kind)
                 found = _found(variables, list(map(str, dataset.variables)), str(path))
-                return read(dataset, found, quality, source=str(path))
+                return reader.read(dataset, found, quality, source=str(path))
         raise FileFormatError(
-            f"{path} is none of: {', '.join(kind for kind, _, _ in _KINDS)}. Found the dimensions "
+            f"{path} is none of: {', '.join(readers)}. Found the dimensions "
             f"{tuple(map(str, dataset.dims))}. Gridded files need no gathering: they are observation files themselves."
         )
 

@@ -18,7 +18,8 @@ import xarray as xr
 
 from driftfield.errors import DataError, FileFormatError, suggest
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, Reading
+from driftfield.observations.readers.table import Measured, PointReader, Reading
+from driftfield.registry import register
 
 log = logging.getLogger(__name__)
 
@@ -166,3 +167,6 @@ def _on_rows(values: np.ndarray, where: np.ndarray, n: int, fill: float) -> np.n
 def _texts(values: np.ndarray) -> np.ndarray:
     plain = [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
     return np.array([p.strip(" \0") for p in plain], dtype=object)
+
+
+register("point_reader", "ragged file of the World Ocean Database")(PointReader(is_ragged, read_ragged))

@@ -8,10 +8,10 @@ A row is one depth of one profile, or one point of a track. A variable that is n
 variable is believed is left out. Attributes of each variable say how many values were read, kept and dropped, and why.
 """
 
-__all__ = ["Counts", "Measured", "Reading", "collect", "counts", "is_table", "to_frame"]
+__all__ = ["Counts", "Measured", "PointReader", "Reading", "collect", "counts", "is_table", "to_frame"]
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,19 @@ class Reading:
 
     def __post_init__(self) -> None:
         assert set(_ROWS) <= set(self.rows), set(_ROWS) - set(self.rows)
+
+
+@dataclass(frozen=True)
+class PointReader:
+    """A kind of file of points; registered as "point_reader" under what it is called in messages.
+
+    Arguments:
+        fits: Whether an opened, undecoded file is of this kind; a file is of one kind at most.
+        read: (file, our name -> its name, what is asked of a value, source=...) -> all its rows.
+    """
+
+    fits: Callable[[xr.Dataset], bool]
+    read: Callable[..., Reading]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.observations.readers.argo import is_row_table
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, Reading
+from driftfield.observations.readers.table import Measured, PointReader, Reading
+from driftfield.registry import register
 
 _LAT, _LON = ("latitude", "lat"), ("longitude", "lon")
 _GOOD = ("good", "ok", "valid", "accepted", "correct", "good_data", "best_quality")
@@ -25,7 +27,7 @@ _GOOD = ("good", "ok", "valid", "accepted", "correct", "good_data", "best_qualit
 
 def is_track(dataset: xr.Dataset) -> bool:
     """Whether this is one dimension of times with positions, and no depth."""
-    if len(dataset.dims) != 1:
+    if len(dataset.dims) != 1 or is_row_table(dataset):
         return False
     names = {str(n) for n in dataset.variables}
     return bool(names & set(_LAT)) and bool(names & set(_LON)) and "time" in names
@@ -111,3 +113,6 @@ def _quality_flags(dataset: xr.Dataset, array: xr.DataArray) -> tuple[np.ndarray
 
 def _first(dataset: xr.Dataset, names: tuple[str, ...]) -> xr.DataArray:
     return next(dataset[name] for name in names if name in dataset)
+
+
+register("point_reader", "along-track file")(PointReader(is_track, read_track))

@@ -12,7 +12,9 @@ so that its answer depends on the number of steps; in proportion to the noise it
 nothing makes the spread right.
 """
 
-__all__ = ["DPSDenoiser"]
+__all__ = ["DPSDenoiser", "DPS"]
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -20,9 +22,12 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
+from driftfield.linalg.operators import Observed
+from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard, observed_size
 from driftfield.sampling.guidance.look import Look
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
 
 
 class DPSDenoiser(GuidedDenoiser):
@@ -60,3 +65,15 @@ class DPSDenoiser(GuidedDenoiser):
         h = observed_size(look)[:, None]
         # spread is s² (dx̂/dz)'
         return look.spread(look.adjoint(self.zeta * r / (h * look.s * m).clamp(min=1e-12) * weighed))
+
+
+@register("guidance", "dps")
+@dataclass(frozen=True)
+class DPS(GuidanceMethod):
+    """`dps` in recipes and on the command line, with the constants that a user may set."""
+
+    zeta: float = 3.0
+    products = 1
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        return DPSDenoiser(denoiser, observed, zeta=number_option("zeta", self.zeta))

@@ -15,7 +15,11 @@ trajectories of Lorenz-96), and no iteration can be trusted with them. V + dampi
 little wider.
 """
 
-__all__ = ["DIRECT", "MMPSDenoiser"]
+__all__ = ["DIRECT", "MMPSDenoiser", "MMPS"]
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -23,10 +27,14 @@ from torch import Tensor
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.linalg.covariance import Covariance
-from driftfield.linalg.solvers import ConjugateGradients, Solver
+from driftfield.linalg.operators import Observed
+from driftfield.linalg.prior_covariance import eof_covariance
+from driftfield.linalg.solvers import GMRES, ConjugateGradients, Solver
+from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option, whole_option
 from driftfield.sampling.guidance.prior_covariance import PriorSystem
 
 DIRECT = 1024
@@ -89,3 +97,58 @@ class MMPSDenoiser(GuidedDenoiser):
             return own + self.damping * look.s.view(-1, *[1] * (v.ndim - 1)) ** 2 * v if self.damping else own
 
         return self.solver.solve(look.system(spread), look.misfit, precondition)[1]
+
+
+log = logging.getLogger(__name__)
+
+
+@register("guidance", "mmps")
+@dataclass(frozen=True)
+class MMPS(GuidanceMethod):
+    """`mmps` in recipes and on the command line, with the constants that a user may set.
+
+    Arguments:
+        iterations: Of the solver; 2 do with `prior_samples`.
+        solver: "cg", or "gmres" for a network whose Jacobian is far from symmetric.
+        damping: Makes up for a Jacobian with negative eigenvalues, as briefly trained networks have; 0 to about .3.
+        prior_samples: Unguided draws of the same dates whose covariance preconditions the system, 96 for example; 0 for none.
+            A third as many EOFs are kept, 32 at most.
+    """
+
+    iterations: int = 5
+    solver: Literal["cg", "gmres"] = "cg"
+    damping: float = 0.0
+    prior_samples: int = 0
+    starts_at_posterior = True
+
+    def __post_init__(self) -> None:
+        whole_option("iterations", self.iterations, 1)
+        if not 0 <= number_option("damping", self.damping) < float("inf"):
+            raise ConfigurationError(f"Found method.damping={self.damping!r}: expected 0 or more, .1 to begin with.")
+        whole_option("prior_samples", self.prior_samples, 0)
+        if 0 < self.prior_samples < 6:
+            raise ConfigurationError(f"Found method.prior_samples={self.prior_samples}: expected 0, or 6 or more.")
+        if self.solver not in ("cg", "gmres"):
+            raise ConfigurationError(f"Found method.solver={self.solver!r}: expected 'cg' or 'gmres'.")
+
+    @property
+    def products(self) -> int:
+        return self.iterations
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        solver = {"cg": ConjugateGradients, "gmres": GMRES}[self.solver](self.iterations)
+        return MMPSDenoiser(denoiser, observed, solver=solver, prior=self._prior(observed, prior), damping=self.damping)
+
+    def _prior(self, observed: Observed, prior: DrawPrior) -> Covariance | None:
+        """What preconditions; nothing is drawn where it could not be used."""
+        if not self.prior_samples:
+            return None
+        if not observed.linear or observed.y.numel() > DIRECT:
+            log.warning(
+                "prior_samples=%d is of use for up to %d observations: %d are solved for without",
+                self.prior_samples,
+                DIRECT,
+                observed.y.numel(),
+            )
+            return None
+        return eof_covariance(prior(self.prior_samples), min(32, self.prior_samples // 3))

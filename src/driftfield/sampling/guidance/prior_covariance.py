@@ -10,8 +10,9 @@ and nothing is differentiated. Where H is linear all members share one matrix, w
 observations; else the system is solved by iteration, as far as need be.
 """
 
-__all__ = ["PriorCovarianceDenoiser", "PriorSystem"]
+__all__ = ["PriorCovarianceDenoiser", "PriorSystem", "PriorCovariance"]
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -21,10 +22,14 @@ from torch import Tensor
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.linalg.covariance import Covariance
+from driftfield.linalg.operators import Observed
+from driftfield.linalg.prior_covariance import eof_covariance, spectral_covariance
 from driftfield.linalg.solvers import ConjugateGradients, Product, Solver
+from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, whole_option
 
 _COLUMNS = 256
 """Columns of H V H' made at a time: memory is this many fields."""
@@ -119,3 +124,33 @@ class PriorCovarianceDenoiser(GuidedDenoiser):
         if system.is_direct(self.direct):
             return system.spread(look.adjoint(system.invert(look.misfit)))
         return self.solver.solve(system.product, look.misfit)[1]
+
+
+@register("guidance", "prior_covariance")
+@dataclass(frozen=True)
+class PriorCovariance(GuidanceMethod):
+    """`prior_covariance` in recipes; the covariance being that of unguided draws on the same date.
+
+    Arguments:
+        samples: How many draws it is learned from.
+        rank: EOFs to keep; 0 takes a spectrum, in which channels are independent.
+    """
+
+    samples: int = 96
+    rank: int = 32
+    starts_at_posterior = True
+    products = 0
+
+    def __post_init__(self) -> None:
+        whole_option("samples", self.samples, 2)
+        whole_option("rank", self.rank, 0)
+        if self.rank >= self.samples:
+            raise ConfigurationError(
+                f"Found method.rank={self.rank} with method.samples={self.samples}: expected fewer EOFs than samples."
+            )
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        return PriorCovarianceDenoiser(denoiser, observed, self._covariance(prior(self.samples)))
+
+    def _covariance(self, fields: Tensor) -> Covariance:
+        return eof_covariance(fields, self.rank) if self.rank else spectral_covariance(fields)

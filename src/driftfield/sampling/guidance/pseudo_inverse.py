@@ -9,17 +9,22 @@ noise is averaged away by the neighbours, v is too large, and the observations c
 For exact observations of everything R = 0 and (H H')⁻¹ H is the pseudo-inverse that gave the method its name.
 """
 
-__all__ = ["PseudoInverseDenoiser"]
+__all__ = ["PseudoInverseDenoiser", "PseudoInverse"]
+
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
+from driftfield.linalg.operators import Observed
 from driftfield.linalg.solvers import ConjugateGradients
+from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
 
 
 class PseudoInverseDenoiser(GuidedDenoiser):
@@ -55,3 +60,15 @@ class PseudoInverseDenoiser(GuidedDenoiser):
         v = self.variance(look.s).view(-1, *[1] * (look.clean.ndim - 1)).to(look.clean)
         u, _ = self.solver.solve(look.system(lambda field: v * field), look.misfit)
         return look.spread(look.adjoint(u))
+
+
+@register("guidance", "pseudo_inverse")
+@dataclass(frozen=True)
+class PseudoInverse(GuidanceMethod):
+    """`pseudo_inverse` in recipes and on the command line, with the constants that a user may set."""
+
+    sd: float = 1.0
+    products = 1
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        return PseudoInverseDenoiser(denoiser, observed, sd=number_option("sd", self.sd))

@@ -8,16 +8,23 @@ level, drawn anew in every pass, and the others are brought into harmony with th
 another noisy copy of what is. It knows grid cells only, needs no derivative, and costs `resamplings` evaluations a step.
 """
 
-__all__ = ["RePaintSampler"]
+__all__ = ["RePaintSampler", "RePaint"]
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
+from driftfield.interfaces import Denoiser
+from driftfield.linalg.operators import Observed
+from driftfield.registry import register
 from driftfield.sampling.base import FIRST_ORDER_GRID, Noise, Sampler, _Walk
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, whole_option
+from driftfield.sampling.guidance.replacement import ReplacementDenoiser
+from driftfield.sampling.guidance.single_cells import single_cells
 
 
 class RePaintSampler(Sampler):
@@ -48,3 +55,24 @@ class RePaintSampler(Sampler):
                 number += 1
                 z = kept * z + (1 - kept) * clean + lower * math.sqrt(1 - kept) * noise(number).to(z)
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+
+
+@register("guidance", "repaint")
+@dataclass(frozen=True)
+class RePaint(GuidanceMethod):
+    """RePaint by its name in recipes; `evaluations` of the network in all."""
+
+    resamplings: int = 10
+    evaluations: int = 641
+    products = 0
+
+    def __post_init__(self) -> None:
+        whole_option("resamplings", self.resamplings, 1)
+        whole_option("evaluations", self.evaluations, 2)
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        y, seen, error = single_cells(observed, eps)
+        return ReplacementDenoiser(denoiser, y, seen, error, None)
+
+    def sampler(self, given: Sampler) -> Sampler:
+        return RePaintSampler(self.evaluations, resamplings=self.resamplings)

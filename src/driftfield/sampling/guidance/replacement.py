@@ -15,13 +15,19 @@ that are not observed learn from c alone, less than they could: on a smooth Gaus
 error is .67 where the posterior's is .50 and the prior's 1.09, and the ensemble is 1.4 times as wide as the posterior.
 """
 
-__all__ = ["ReplacementDenoiser"]
+__all__ = ["ReplacementDenoiser", "Replacement"]
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from driftfield.interfaces import Denoiser
+from driftfield.linalg.operators import Observed
+from driftfield.registry import register
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
+from driftfield.sampling.guidance.single_cells import single_cells
 
 
 class ReplacementDenoiser:
@@ -68,3 +74,16 @@ class ReplacementDenoiser:
         v = s**2 * self.sd**2 / (s**2 + self.sd**2)
         weighed = (clean + v * ((z - c) / s**2 + precision * self.y)) / (1 + v * precision)
         return torch.where(self.observed, torch.where(exact, self.y, weighed), clean)
+
+
+@register("guidance", "replacement")
+@dataclass(frozen=True)
+class Replacement(GuidanceMethod):
+    """`replacement` in recipes and on the command line, with the constants that a user may set."""
+
+    sd: float = 1.0
+    products = 0
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        y, seen, error = single_cells(observed, eps)
+        return ReplacementDenoiser(denoiser, y, seen, error, eps, number_option("sd", self.sd))

@@ -14,14 +14,19 @@ So the smallest constant that holds depends on the number of steps, and the erro
 `DivergenceGuard` watches. A larger constant is safe, and makes the ensemble too wide.
 """
 
-__all__ = ["SDADenoiser"]
+__all__ = ["SDADenoiser", "SDA"]
+
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
+from driftfield.linalg.operators import Observed
+from driftfield.registry import register
 from driftfield.sampling.guidance.guard import DivergenceGuard
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
 
 
@@ -53,3 +58,15 @@ class SDADenoiser(PseudoInverseDenoiser):
 
     def variance(self, s: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
         return self.sda_scale * s**2
+
+
+@register("guidance", "sda")
+@dataclass(frozen=True)
+class SDA(GuidanceMethod):
+    """`sda` in recipes and on the command line, with the constants that a user may set."""
+
+    sda_scale: float = 0.3
+    products = 1
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        return SDADenoiser(denoiser, observed, sda_scale=number_option("sda_scale", self.sda_scale))

@@ -8,15 +8,21 @@ they do, a row sum counts the neighbours' covariance as the observation's own, t
 ensemble is too wide. Row sums of several kinds of observations mix their units: give them in the same.
 """
 
-__all__ = ["TMPDDenoiser"]
+__all__ = ["TMPDDenoiser", "TMPD"]
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from driftfield.interfaces import Denoiser
+from driftfield.linalg.operators import Observed
 from driftfield.linalg.solvers import ConjugateGradients
+from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.look import Look
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod
 
 
 class TMPDDenoiser(GuidedDenoiser):
@@ -42,3 +48,15 @@ class TMPDDenoiser(GuidedDenoiser):
             lambda p: (errors.matmul(p) + d * p, p), look.misfit, precondition=lambda r: r / (d + typical)
         )
         return look.spread(look.adjoint(u))
+
+
+@register("guidance", "tmpd")
+@dataclass(frozen=True)
+class TMPD(GuidanceMethod):
+    """`tmpd` in recipes and on the command line, with the constants that a user may set."""
+
+    starts_at_posterior = True
+    products = 2
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        return TMPDDenoiser(denoiser, observed)

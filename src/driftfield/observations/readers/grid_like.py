@@ -6,6 +6,7 @@ run             the same without dates: they come from --every
 
 __all__ = ["only_seen", "read_target", "with_unseen"]
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,32 @@ import numpy as np
 import xarray as xr
 
 from driftfield.checkpoint import read_run
-from driftfield.cli.shared import find_run, read_period
 from driftfield.data.sources import open_archive
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.observations.readers.superobs import Target
 
 
 def read_target(
-    like: Path, names: list[str], points: xr.Dataset, times: str | None, every: str | None
+    like: Path, names: list[str], points: xr.Dataset, period: Sequence[str | None], every: str | None
 ) -> tuple[Target, Target | None]:
-    """The grid and dates to bin to; and, of a run, the same for its further targets, which nobody observed."""
-    folder = find_run(like)
-    if (folder / "run.json").is_file():
-        grids, targets = _grids_of_run(folder)
+    """The grid and dates to bin to; and, of a run, the same for its further targets, which nobody observed.
+
+    Arguments:
+        like: A gridded file, or the folder of a run.
+        names: Variables.
+        points: The table of points.
+        period: First and last date, None where open.
+        every: Step of a regular series of dates, as pandas says it; the dates of the file by default.
+    """
+    if (like / "run.json").is_file():
+        grids, targets = _grids_of_run(like)
         if missing := [name for name in names if name not in grids]:
             raise ConfigurationError(f"{like} knows no {missing[0]!r}: {suggest(missing[0], grids)}")
-        dates = _dates(None, points, times, every, like)
+        dates = _dates(None, points, period, every, like)
         further = [name for name in targets if name not in names]
         return _of_run(grids, names, dates), _of_run(grids, further, dates) if further else None
     archive = open_archive(like, names)
-    dates = _dates(archive.times, points, times, every, like)
+    dates = _dates(archive.times, points, period, every, like)
     target = Target(
         lat=archive.dataset["lat"].values.astype(float),
         lon=archive.dataset["lon"].values.astype(float),
@@ -76,10 +83,9 @@ def _grids_of_run(folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
 
 
 def _dates(
-    own: xr.DataArray | None, points: xr.Dataset, times: str | None, every: str | None, like: Path
+    own: xr.DataArray | None, points: xr.Dataset, period: Sequence[str | None], every: str | None, like: Path
 ) -> xr.DataArray:
     """The dates to bin to: a regular series, or those of the reference, in a period."""
-    period = read_period(times) if times else [None, None]
     if every is not None:
         ends = [
             str(points["time"].min().dt.strftime("%Y-%m-%d").item()),
@@ -94,9 +100,11 @@ def _dates(
     elif own is None:
         raise ConfigurationError(f"{like} is a run and has a grid, but no dates. Add --every, such as --every 5D.")
     else:
-        found = own if times is None else own.sel(time=slice(*period))
+        found = own.sel(time=slice(*period)) if any(period) else own
     if found.size == 0:
-        raise ConfigurationError(f"No date in --times {times}: {like} has others. Widen it, or add --every.")
+        raise ConfigurationError(
+            f"No date in --times {':'.join(end or '' for end in period)}: {like} has others. Widen it, or add --every."
+        )
     return found.drop_vars([str(n) for n in found.coords if n != "time"])
 
 
