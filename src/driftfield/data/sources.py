@@ -14,6 +14,8 @@ __all__ = [
     "is_periodic",
     "open_archive",
     "open_fields",
+    "select_region",
+    "select_time",
     "write_dataset",
 ]
 
@@ -108,9 +110,9 @@ def open_archive(
     dataset = dataset[[*names, *masks]]
     if levels is not None and "depth" in dataset.dims:
         dataset = _select_levels(dataset, levels)
-    dataset = _select_region(dataset, region or {})
+    dataset = select_region(dataset, region or {})
     if time is not None:
-        dataset = _select_time(dataset, time)
+        dataset = select_time(dataset, time)
     fields = dataset[names].astype(np.float32)
     if fields.nbytes <= in_memory_mib * 2**20:
         fields = fields.load()
@@ -177,7 +179,8 @@ def _select_levels(dataset: xr.Dataset, levels: Sequence[float]) -> xr.Dataset:
     return dataset.isel(depth=sorted(index))
 
 
-def _select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) -> xr.Dataset:
+def select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) -> xr.Dataset:
+    """The cells of `{lat: [a, b], lon: [a, b]}`; longitude in either convention, and it may cross the dateline."""
     for key in region:
         if key not in ("lat", "lon"):
             raise ConfigurationError(f"Unknown key {key!r} in region: {suggest(key, ('lat', 'lon'))}")
@@ -200,7 +203,8 @@ def _select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) -
     return dataset
 
 
-def _select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
+def select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
+    """The dates from the first to the last, both included."""
     if len(time) != 2:
         raise ConfigurationError(f"Expected time as [first, last], found {list(time)!r}.")
     try:

@@ -5,7 +5,6 @@ from driftfield.peers.cubic import Cubic
 from driftfield.peers.dineof import DINEOF
 from driftfield.peers.eof import EOFOptimalInterpolation
 from driftfield.peers.inverse_distance import InverseDistance
-from driftfield.peers.kriging import Kriging
 from driftfield.peers.linear import LinearInterpolation
 from driftfield.peers.nearest import Nearest
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
@@ -19,7 +18,6 @@ __all__ = [
     "Cubic",
     "EOFOptimalInterpolation",
     "InverseDistance",
-    "Kriging",
     "LinearInterpolation",
     "Nearest",
     "OptimalInterpolation",

@@ -14,8 +14,9 @@ The neighbourhoods are local, so that a large image costs as many small factors 
 __all__ = ["Kriging"]
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -40,6 +41,9 @@ from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
 _LEAF = 16
+DRAWS = 2
+"""How often blocks are hidden from a short record."""
+
 _FEW = 5
 """Dates below which the spread of a single cell is not known: one for the level."""
 
@@ -87,22 +91,37 @@ class Kriging(StandardisedPeer):
         """
         self.seed = seed
         times = np.union1d(data.train, data.validation).astype(int)
-        visible, hidden = self._hidden(data, times, seed)
-        self.refit(visible)
+        # one draw of blocks is a small sample: a length that it prefers by a twentieth may lose at the next one
+        draws = DRAWS if times.size < 60 else 1
+        tasks: dict[str, list[Task]] = {name: [] for name in data.targets}
+        sds: dict[str, list[np.ndarray]] = {name: [] for name in data.targets}
+        for k in range(draws):
+            visible, hidden = self._hidden(data, times, seed + 1000 * k)
+            self._learn(visible)
+            for name in data.targets:
+                found = self._tasks(visible, data, name, hidden[name])
+                tasks[name] += found
+                sds[name] += [self.sd[name]] * len(found)
         self.constants, self.spread, self.validation_crps = {}, {}, {}
         for name in data.targets:
-            tasks = self._tasks(visible, data, name, hidden[name])
-            if not tasks:
+            if not tasks[name]:
                 raise DataError(
                     f"{name!r} has too few values to hide some of them. Take more dates, or a larger region."
                 )
             levels = int(np.prod(self.background.domains[name].shape[:-2]))
-            self.constants[name], _ = tune(tasks, levels=levels, stated=self._stated, seed=seed)
-            self._calibrate(name, tasks, levels)
-        self.refit(data)
+            count = 240 if draws == 1 else 320
+            self.constants[name], _ = tune(tasks[name], levels=levels, stated=self._stated, count=count, seed=seed)
+            self._calibrate(name, tasks[name], sds[name], levels)
+        self._learn(data)
 
-    def refit(self, data: TrainingData) -> None:
-        """Mean and spread from another record on the same grid; constants and calibration stay."""
+    def refitted(self, data: TrainingData, times: np.ndarray | None = None) -> Self:
+        """The same constants and calibration, mean and spread from another record on the same grid (or some of its times)."""
+        other = copy(self)
+        other._learn(data if times is None else replace(data, train=times, validation=times[:0]))
+        return other
+
+    def _learn(self, data: TrainingData) -> None:
+        """Mean and spread of a record."""
         times = np.union1d(data.train, data.validation).astype(int)
         self.short, self.sd = self.is_short(data), {}
         self._learn_background(data, times)
@@ -167,14 +186,17 @@ class Kriging(StandardisedPeer):
                 tasks.append(Task(places, seen, cells, truth[cells]))
         return tasks
 
-    def _calibrate(self, name: str, tasks: list[Task], levels: int, *, most: int = 120) -> None:
+    def _calibrate(self, name: str, tasks: list[Task], sds: list[np.ndarray], levels: int, *, most: int = 120) -> None:
         """Spread of hidden cells as their errors show it."""
         covariance = self.constants[name].covariance
-        sd = self.sd[name].ravel()[np.flatnonzero(self.background.domains[name].values)]
-        level = np.flatnonzero(self.background.domains[name].values) // int(np.prod(self.sd[name].shape[-2:]))
+        inside = np.flatnonzero(self.background.domains[name].values)
+        level = inside // int(np.prod(self.sd[name].shape[-2:]))
         rows = []
-        for task in tasks:
-            groups = _leaves(task.places, task.hidden, self.constants[name])
+        for task, spread in zip(tasks, sds, strict=True):
+            sd = spread.ravel()[inside]
+            groups = _leaves(
+                task.places, task.hidden, self.constants[name], spacing=self._tile(task.places, len(task.seen))
+            )
             some = [groups[g] for g in spread_over(np.arange(len(groups)), max(8, most * 4 // len(tasks)))]
             increments, variance = solve_leaves(
                 covariance, task.seen, task.places, some, time=0, day=0.0, most=self.nearest
@@ -239,7 +261,7 @@ class Kriging(StandardisedPeer):
         for t in dates:
             cells = np.flatnonzero(wanted[t].ravel()[inside])
             near = seen[(np.abs(seen.day - days[t]) <= window) & (np.abs(order[seen.time] - order[t]) <= self.around)]
-            groups = _leaves(places, cells, constants)
+            groups = _leaves(places, cells, constants, spacing=self._tile(places, len(near)))
             increments, variance = solve_leaves(
                 covariance, near, places, groups, time=t, day=days[t], most=self.nearest
             )
@@ -254,6 +276,13 @@ class Kriging(StandardisedPeer):
         season = self.background.mean(name, field["time"]) + self._daily(name, field["time"])
         shaped = output.reshape(2 + members, *field.shape)
         return shaped[0] + season, shaped[1], shaped[2:] + season
+
+    def _tile(self, places: Places, observations: int) -> float:
+        """Edge of the tiles whose cells are solved together, km: small beside the circle that the neighbours of one fill."""
+        cell = _cell_km(places)
+        dates = max(1, 2 * self.around + 1)
+        share = min(1.0, observations / (len(places) * dates))
+        return cell * float(np.clip(0.5 * np.sqrt(self.nearest / (np.pi * max(share, 1e-3))), 2.0, 12.0))
 
     def _standardised(
         self, dataset: xr.Dataset, name: str, times: np.ndarray, inside: np.ndarray, sd: np.ndarray
@@ -340,10 +369,31 @@ def _near(chosen: np.ndarray, around: int, count: int) -> np.ndarray:
     return reach[(np.abs(reach[:, None] - chosen) <= around).any(axis=1)] if chosen.size else reach
 
 
-def _leaves(places: Places, cells: np.ndarray, constants: SpaceTimeConstants) -> list[np.ndarray]:
-    """Groups of some cells that are solved together."""
-    embedded = constants.covariance.embed(places[cells], np.zeros(cells.size))[-1]
-    return [cells[group] for group in leaves(embedded, _LEAF)]
+def _leaves(places: Places, cells: np.ndarray, constants: SpaceTimeConstants, *, spacing: float) -> list[np.ndarray]:
+    """Groups of some cells that are solved together: near to each other, so that the same observations are near to all.
+
+    Arguments:
+        places: All cells.
+        cells: Those to solve.
+        constants: Of the covariance.
+        spacing: Edge of the tiles that a group may not leave, km.
+    """
+    degrees = spacing / 111.2
+    row = np.floor(places.lat[cells] / degrees).astype(int)
+    shrunk = np.cos(np.radians((row + 0.5) * degrees)).clip(0.05)
+    column = np.floor(places.lon[cells] * shrunk / degrees).astype(int)
+    _, tile = np.unique(np.stack([row, column, np.round(places.depth[cells], 3)]), axis=1, return_inverse=True)
+    order = np.argsort(tile.ravel(), kind="stable")
+    groups = np.split(cells[order], np.flatnonzero(np.diff(tile.ravel()[order])) + 1)
+    embedded = constants.covariance.embed(places, np.zeros(len(places)))[-1]
+    return [group[part] for group in groups for part in leaves(embedded[group], _LEAF)]
+
+
+def _cell_km(places: Places) -> float:
+    """Edge of a cell, from the area that the cells cover: km."""
+    rows = np.unique(places.lat)
+    step = float(np.median(np.diff(rows))) if rows.size > 1 else float(np.median(np.diff(np.unique(places.lon))))
+    return 111.2 * max(step, 1e-6)
 
 
 def _level_spread(fields: np.ndarray, domain: np.ndarray) -> np.ndarray:

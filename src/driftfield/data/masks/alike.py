@@ -74,8 +74,8 @@ class AlikeGaps:
         columns = []
         for scale in scales:
             distances = []
-            for t in some:
-                hidden = even._blobs(seen[t], even._noise(scale, rng))
+            for t in np.resize(some, most):
+                hidden = even._blobs(seen[t], even._noise(scale, rng), share / _pieces(len(seen)))
                 distances.append(distance_to_seen(seen[t] & ~hidden, periodic=periodic)[hidden])
             columns.append(_histogram(distances))
         # a faint wish for an even mixture decides between widths that hide alike
@@ -89,11 +89,13 @@ class AlikeGaps:
     def hide(self, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Cells to hide at successive dates: boolean, of the shape of `seen` (time, [depth,] lat, lon), a part of it."""
         hidden = np.zeros(seen.shape, dtype=bool)
-        noise: np.ndarray | None = None
-        for t, shown in enumerate(seen):
-            new = self._noise(float(rng.choice(self.scales, p=self.weights)), rng)
-            noise = new if noise is None else self.persistence * noise + np.sqrt(1 - self.persistence**2) * new
-            hidden[t] = self._blobs(shown, noise)
+        pieces = _pieces(len(seen))
+        for _ in range(pieces):
+            noise: np.ndarray | None = None
+            for t, shown in enumerate(seen):
+                new = self._noise(float(rng.choice(self.scales, p=self.weights)), rng)
+                noise = new if noise is None else self.persistence * noise + np.sqrt(1 - self.persistence**2) * new
+                hidden[t] |= self._blobs(shown, noise, self.share / pieces)
         return hidden
 
     def _noise(self, scale: float, rng: np.random.Generator) -> np.ndarray:
@@ -104,13 +106,13 @@ class AlikeGaps:
         smooth = gaussian_filter(white, scale, mode=["reflect", "wrap" if self.periodic else "reflect"])
         return smooth / max(float(smooth.std()), 1e-12)
 
-    def _blobs(self, shown: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """The share of the shown columns where the noise is lowest."""
+    def _blobs(self, shown: np.ndarray, noise: np.ndarray, share: float) -> np.ndarray:
+        """A share of the shown columns, where the noise is lowest."""
         columns = shown if shown.ndim == 2 else shown.any(axis=0)
         count = int(columns.sum())
         if count < 2:
             return np.zeros_like(shown)
-        hide = min(max(1, round(self.share * count)), count - 1)
+        hide = min(max(1, round(share * count)), count - 1)
         values = noise[columns]
         limit = np.partition(values, hide - 1)[hide - 1]
         return shown & (noise <= limit)
@@ -131,6 +133,11 @@ def distance_to_seen(seen: np.ndarray, *, periodic: bool) -> np.ndarray:
         found = distance_transform_edt(~around)
         distance[level] = found[:, pad : pad + width]
     return distance
+
+
+def _pieces(dates: int) -> int:
+    """Draws that are laid over each other on a date: a single image must show the whole mixture."""
+    return 4 if dates < 4 else 2 if dates < 12 else 1
 
 
 def _histogram(distances: list[np.ndarray]) -> np.ndarray:
