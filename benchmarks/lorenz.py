@@ -20,8 +20,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from driftfield.data.sources import open_fields
-from driftfield.evaluate.ensembles import crps_fair, spread_skill
-from driftfield.evaluate.scores import rmse
+from driftfield.evaluate.scores.deterministic import rmse
+from driftfield.evaluate.scores.ensembles import crps_fair, spread_skill
 from driftfield.models.unconditional import draw_unconditionally
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor

@@ -18,8 +18,8 @@ import torch
 from driftfield.data.twin import observe
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
-from driftfield.evaluate.ensembles import crps_fair
-from driftfield.evaluate.scores import rmse
+from driftfield.evaluate.scores.deterministic import rmse
+from driftfield.evaluate.scores.ensembles import crps_fair
 from driftfield.models.unconditional import draw_unconditionally
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor, shipped_run

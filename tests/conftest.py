@@ -1,6 +1,10 @@
 """What every test may ask for: a tiny ocean, and the folder of real data where there is one."""
 
+import json
 import os
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,3 +37,36 @@ def ocean() -> xr.Dataset:
 def training_data() -> TrainingData:
     """The tiny ocean, divided in time."""
     return tiny_training_data()
+
+
+@pytest.fixture
+def cf_complaints(tmp_path: Path) -> Callable[[Path], dict[str, list[str]]]:
+    """What IOOS's compliance checker says of a file under CF 1.10: `errors` and `warnings`."""
+    pytest.importorskip("compliance_checker", reason="pip install compliance-checker")
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    CheckSuite.load_all_available_checkers()
+
+    def check(path: Path) -> dict[str, list[str]]:
+        report = tmp_path / "complaints.json"
+        ComplianceChecker.run_checker(
+            str(path), ["cf:1.10"], 0, "strict", output_filename=str(report), output_format="json"
+        )
+        found = json.loads(report.read_text(encoding="utf-8"))["cf:1.10"]
+        parts = {"errors": "high_priorities", "warnings": "medium_priorities"}
+        return {kind: [text for one in found[part] for text in one["msgs"]] for kind, part in parts.items()}
+
+    return check
+
+
+@pytest.fixture
+def cdo() -> Callable[..., str]:
+    """Climate Data Operators: the arguments in, what it says out; the test is skipped where it is not installed."""
+    if shutil.which("cdo") is None:
+        pytest.skip("no cdo here (Debian: apt install cdo)")
+
+    def run(*arguments: str | Path) -> str:
+        done = subprocess.run(["cdo", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
+
+    return run

@@ -61,14 +61,14 @@ def test_a_world_is_learnt_and_forecast(command: Command) -> None:
 
     assert command("sample", "prior", "--members", "5", "--out", "drawn.nc")[0] == 0
     with xr.open_dataset("drawn.nc") as drawn:
-        assert drawn["x_member"].shape == (5, 1, 1, 40)
+        assert drawn["x_member"].shape == (1, 5, 1, 40)
         assert drawn.attrs["run"] == "prior"
         assert np.isfinite(drawn["x_member"]).all()
     assert command("sample", "prior", "--out", "drawn.nc")[0] == 2
     around = ["sample", "prior", "--around", "world.nc", "--date", "2000-01-05T00", "--members", "3"]
     assert command(*around, "--start-level", "0.02", "--out", "around.nc")[0] == 0
     with xr.open_dataset("around.nc") as drawn, xr.open_dataset("world.nc") as world:
-        assert drawn["x_member"].shape == (3, 1, 1, 40)
+        assert drawn["x_member"].shape == (1, 3, 1, 40)
         assert (drawn.attrs["around"], drawn.attrs["network_evaluations"]) == ("world.nc", 3)
         assert float(abs(drawn["x_member"] - world["x"].sel(time=drawn["time"])).max()) < 1
 
@@ -76,7 +76,7 @@ def test_a_world_is_learnt_and_forecast(command: Command) -> None:
     begun = ["--start", "2000-01-05T00", "--members", "4", "--perturb", "0.5"]
     assert command(*forecast, *begun)[0] == 0
     with xr.open_dataset("f.nc", decode_timedelta=False) as found:
-        assert found["x_member"].shape == (4, 3, 1, 40)
+        assert found["x_member"].shape == (3, 4, 1, 40)
         assert found.attrs["initial"] == "world.nc"
         assert found.attrs["network_evaluations"] == 4
     # an ensemble of states goes on from the file of another forecast

@@ -15,6 +15,7 @@ from driftfield.cli import main
 from driftfield.compare import open_truth, read_comparison, run_comparison, setting_observations, write_tables
 from driftfield.compare.recipe import Comparison
 from driftfield.compare.settings import content_hash
+from driftfield.data.prepare import divide
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError, DataError, ExistsError
 from driftfield.evaluate.evaluation import evaluate
@@ -337,3 +338,68 @@ def test_shipped_comparisons_name_what_exists(monkeypatch: pytest.MonkeyPatch) -
             build("network", spec["network"], channels=2, covariates=1, first_guess="first_guess" in spec)
             build("observing", {"class": "ObservingSystem", **spec["observing"]}).check(comparison.targets)
             build("split", recipe.data["split"])
+
+
+def divided(make: Make, **parts: Any) -> Comparison:
+    split = {"class": "SpaceSplit", "validation": 0.25, "test": 0.25, "block": 4, "seed": 1}
+    data = {**RECIPE["data"], "split": split, "windows": {"size": 4, "stride": 2}}
+    return make(data=data, truth={}, methods={"linear": {"class": "LinearInterpolation"}}, **parts)
+
+
+def test_a_split_in_space_is_scored_on_its_test_cells(make: Make) -> None:
+    """Every setting is scored on the blocks that nobody learnt from, and a setting can hide them whole."""
+    settings = {
+        "clouds": {"observe": {"sst": "clouds:0.6"}},
+        "blocks": {"split": "test"},
+        "half": {"reference_mask": "random:0.50"},
+    }
+    comparison = divided(make, settings=settings)
+    archive = open_truth(comparison)
+    splits = divide(archive, ["sst"], split=comparison.data["split"], windows=comparison.data["windows"])
+    cells = splits.test.cells
+    assert cells is not None
+    for setting in comparison.settings:
+        seen = setting_observations(comparison, setting, archive)
+        assert seen.sizes["time"] == archive.times.size
+        held_out = seen["held_out"].values
+        assert held_out.any()
+        assert not (held_out & ~cells).any()
+        hidden = archive.dataset["sst"].notnull().values & seen["sst"].isnull().values
+        assert (held_out == (hidden & cells)).all()
+        if setting.name == "blocks":
+            assert (hidden == (archive.domain("sst").values & cells)).all()
+        else:
+            assert (hidden & ~cells).any()
+
+
+def test_the_test_cells_of_a_split_in_space_say_nothing_to_those_compared(make: Make, tmp_path: Path) -> None:
+    """Other values in the blocks that are tested: the methods make the same fields of the same observations."""
+    comparison = divided(make, settings={"blocks": {"split": "test"}})
+    archive = open_truth(comparison)
+    seen = setting_observations(comparison, comparison.settings[0], archive)
+    fields = []
+    for disturbance in (0.0, 5.0):
+        ocean = tiny_ocean(times=20)
+        ocean["sst"] = ocean["sst"] + np.float32(disturbance) * seen["held_out"].drop_vars(("lat", "lon", "time"))
+        write_dataset(ocean, tmp_path / "truth.nc", overwrite=True)
+        run_comparison(comparison, runs=tmp_path, afresh=True)
+        fields.append(
+            load_reconstructor(tmp_path / comparison.methods[0].run).reconstruct(seen, members=1)["sst"].values
+        )
+    np.testing.assert_array_equal(*fields)
+
+
+def test_the_times_of_a_split_by_shares_are_scored(make: Make) -> None:
+    comparison = make(truth={})
+    archive = open_truth(comparison)
+    seen = setting_observations(comparison, comparison.setting("half"), archive)
+    assert seen["time"].values.tolist() == archive.times.values[16:].tolist()
+
+
+def test_a_part_of_another_truth_cannot_be_hidden(make: Make, tmp_path: Path) -> None:
+    write_dataset(tiny_ocean(times=20), tmp_path / "other.nc")
+    comparison = make(truth={"archive": "other.nc"}, settings={"blocks": {"split": "test"}})
+    with pytest.raises(ConfigurationError, match="another truth is scored"):
+        setting_observations(comparison, comparison.settings[0], open_truth(comparison))
+    with pytest.raises(ConfigurationError, match="expected test or validation"):
+        make(settings={"blocks": {"split": "train"}})

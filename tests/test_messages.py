@@ -80,6 +80,7 @@ BAD_INPUT: dict[str, tuple[list[str], list[str]]] = {
     "no number among quantiles": ([*RECONSTRUCT, "--quantiles", "0.5,"], ["--quantiles 0.5,"]),
     "precision for a peer": ([*RECONSTRUCT, "--precision", "bfloat16"], ["Climatology", "--precision"]),
     "sampler for a peer": ([*RECONSTRUCT, "--sampler", "HeunSampler"], ["Climatology", "--sampler"]),
+    "batches for a peer": ([*RECONSTRUCT, "--batch-size", "4"], ["Climatology", "all members at once", "--batch-size"]),
     "no domain in the file": ([*RECONSTRUCT, "--domain", "truth.nc"], ["truth.nc", "'domain'"]),
     "output beside a file": (["reconstruct", "peer", "obs.nc", "--out", "peer.yaml/new.nc"], ["peer.yaml"]),
     # evaluate

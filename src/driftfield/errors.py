@@ -15,6 +15,7 @@ __all__ = [
     "UserError",
     "need",
     "suggest",
+    "whole_number",
 ]
 
 from collections.abc import Iterable
@@ -84,3 +85,14 @@ def suggest(found: str, allowed: Iterable[str]) -> str:
     text = f"expected one of ({', '.join(map(repr, names))})" if names else "nothing is allowed here"
     near = get_close_matches(found, names, n=1, cutoff=0.5)
     return f"{text}. Did you mean {near[0]!r}?" if near else f"{text}."
+
+
+def whole_number(name: str, value: object, least: int = 1) -> int:
+    """The value, if it is a whole number of at least `least` and no bool.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if type(value) is not int or value < least:
+        raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {least} or more.")
+    return value

@@ -5,7 +5,9 @@ gamma = log(alpha_t^2 / sigma_t^2).
 """
 
 __all__ = [
+    "Abilities",
     "Archive",
+    "Cannot",
     "Codec",
     "Denoiser",
     "Dynamics",
@@ -174,7 +176,7 @@ class TrainingData:
     """What a `Reconstructor` is fitted to.
 
     Arguments:
-        archive: The gridded truth.
+        archive: The gridded truth, NaN where nothing may be learnt from it.
         train: Time indices of the training split.
         validation: Time indices of the validation split.
         targets: Variables to reconstruct.
@@ -183,6 +185,7 @@ class TrainingData:
         train_windows, validation_windows: Windows of the grid (`data.patches.Window`); none means the whole grid.
         vector_pairs: (eastward, northward) components of vectors, which turn together.
         bounds: (lower, upper) of targets that have bounds, physical units, infinite where there is none.
+        validation_archive: The same truth, NaN but in the cells that validate; given where cells, not times, divide the parts.
     """
 
     archive: Archive
@@ -195,14 +198,83 @@ class TrainingData:
     validation_windows: "tuple[Any, ...]" = ()
     vector_pairs: tuple[tuple[str, str], ...] = ()
     bounds: "dict[str, tuple[float, float]]" = field(default_factory=dict)
+    validation_archive: Archive | None = None
+
+    @property
+    def to_validate(self) -> Archive:
+        """The archive whose fields at the times of `validation` constants and weights are chosen on."""
+        return self.archive if self.validation_archive is None else self.validation_archive
+
+
+@dataclass(frozen=True)
+class Cannot:
+    """An ability that is not there, which reads as false.
+
+    Arguments:
+        why: Ends a sentence that begins with the name of the class: "draws no samples".
+    """
+
+    why: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+Ability = bool | Cannot
+"""Whether a setting has a meaning for a method; `Cannot` says why it has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abilities:
+    """What a method can do beyond the five of `Reconstructor`: declared by its class, so that nobody has to look for it.
+
+    The second half are settings. One that a method does not take says why, and whoever asks for it is told
+    (`reconstruction.settings`): no setting is ignored.
+
+    Arguments:
+        needs_training: `fit` takes a trainer, a folder and `resume`.
+        uses_other_times: The fields of a date depend on the observations of other dates in the same file.
+        chooses_times: `reconstruct` takes `times`: which dates to complete, all others being context.
+        keeps_draws: `reconstruct` takes a `keeper`, which remembers batches of members.
+        first_guess: A network may learn what it leaves (`models.first_guess`).
+        leaves_out_near_times: As a first guess it can answer without the fields near an analysed date, and needs no folds.
+        spreads: Members differ from each other.
+        sampler: Has a `sampler` that can be exchanged.
+        precision: Has a `precision` of its network while sampling.
+        replacement: Can impose observations while sampling.
+        batch_size: `reconstruct` takes a `batch_size`.
+        device: Can be moved: `to(device)`.
+        calibration: Applies a calibration of spread and bias, see `reconstruction.calibration_cases.Calibratable`.
+    """
+
+    needs_training: bool = False
+    uses_other_times: bool = False
+    chooses_times: bool = False
+    keeps_draws: bool = False
+    first_guess: Ability = Cannot("is no peer that gives a mean")
+    leaves_out_near_times: bool = False
+    spreads: Ability = True
+    sampler: Ability = Cannot("draws no samples")
+    precision: Ability = Cannot("has no network that draws samples")
+    replacement: Ability = Cannot("draws no samples")
+    batch_size: Ability = Cannot("draws all members at once")
+    device: Ability = Cannot("computes on the processor")
+    calibration: Ability = True
 
 
 @runtime_checkable
 class Reconstructor(Protocol):
     """Observations -> complete fields. The model and every peer are one of these, so a comparison is a loop."""
 
-    method: str
-    """Short name in tables and score files: diffusion, climatology, linear, optimal_interpolation, unet."""
+    @property
+    def method(self) -> str:
+        """Short name in tables and score files: diffusion, climatology, linear, optimal_interpolation, unet."""
+        ...
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do beyond this, and which settings it takes."""
+        ...
 
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
         """Learns from the training split; constants are chosen on the validation split."""

@@ -37,12 +37,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "reconstructor": ("peers", "models", "trajectories", "assimilation.kalman"),
     "sampler": ("sampling",),
     "schedule": ("diffusion",),
-    "score": ("evaluate",),
+    "score": ("evaluate.scores",),
     "split": ("data",),
     "trainer": ("training",),
     "weighting": ("diffusion",),
 }
 """Where the members of a kind live: packages of `driftfield`, whose modules are imported when the kind is first asked for."""
+
+SUCCESSORS = {("reconstructor", "ProbabilisticPCA"): "SpaceTimeOptimalInterpolation"}
+"""What took the place of members that were removed."""
 
 _KINDS: dict[str, dict[str, Any]] = {}
 _DISCOVERED: set[str] = set()
@@ -100,6 +103,10 @@ def lookup(kind: str, name: str) -> Any:
     if isinstance(name, str) and name in _KINDS.get(kind, {}):
         return _KINDS[kind][name]
     known = members(kind)
+    if isinstance(name, str) and (kind, name) in SUCCESSORS:
+        raise ConfigurationError(
+            f"{name} is no longer part of driftfield: use {SUCCESSORS[kind, name]} in its place, and fit it again."
+        )
     if not isinstance(name, str) or name not in known:
         raise ConfigurationError(f"Unknown {kind} {name!r}: {suggest(str(name), sorted(known))}")
     return known[name]

@@ -204,6 +204,17 @@ def test_members_are_the_same_at_any_batch_size(run: DiffusionReconstructor, met
     assert all(weight.requires_grad for weight in run.model.parameters())  # type: ignore[union-attr]
 
 
+def test_a_part_of_a_file_guides_as_the_whole_with_nothing_beyond_it(run: DiffusionReconstructor) -> None:
+    box = {"lat": slice(3, 7), "lon": slice(4, 10)}
+    inside = xr.zeros_like(cells()["sst"].isel(time=0, drop=True), dtype=bool)
+    inside[box] = True
+    shown = ("thetao", "thetao_error", "sst")
+    blanked = cells().assign({name: cells()[name].where(inside) for name in shown})
+    part, whole = (Assimilation(run, "dps").analyse(one, members=2, seed=2) for one in (cells().isel(box), blanked))
+    assert part.guided_by == whole.guided_by == 4
+    xr.testing.assert_allclose(part.fields, whole.fields.isel(box), rtol=0, atol=1e-5)
+
+
 def test_points_guide_on_top_of_what_the_network_is_shown(run: DiffusionReconstructor) -> None:
     rows = table(3, time=cells()["time"].values[0], latitude=32.2, longitude=[-37.0, -36.9, -36.8])
     shown = Assimilation(run).analyse(rows, condition=cells(), members=1).fields

@@ -4,29 +4,19 @@ import cftime
 import numpy as np
 import pytest
 
-from driftfield.data.encodings import POSITION_ENCODINGS, date_fraction, encode_date, encode_position, is_monthly
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.data.encodings import date_fraction, is_monthly, unit_sphere
+from driftfield.errors import DataError
 
 
-@pytest.mark.parametrize("kind", ["unit_sphere", "sincos"])
-def test_there_is_no_seam_at_the_dateline(kind: str) -> None:
-    np.testing.assert_allclose(encode_position(10.0, 180.0, kind), encode_position(10.0, -180.0, kind), atol=1e-12)
-    np.testing.assert_allclose(encode_position(10.0, 359.0, kind), encode_position(10.0, -1.0, kind), atol=1e-12)
+def test_there_is_no_seam_at_the_dateline() -> None:
+    np.testing.assert_allclose(unit_sphere(10.0, 180.0), unit_sphere(10.0, -180.0), atol=1e-12)
+    np.testing.assert_allclose(unit_sphere(10.0, 359.0), unit_sphere(10.0, -1.0), atol=1e-12)
 
 
 def test_unit_sphere_is_on_the_sphere_and_the_pole_is_one_point() -> None:
     lat, lon = np.meshgrid(np.linspace(-90, 90, 7), np.linspace(0, 360, 9))
-    np.testing.assert_allclose(np.linalg.norm(encode_position(lat, lon), axis=-1), 1.0)
-    np.testing.assert_allclose(encode_position(90.0, 0.0), encode_position(90.0, 123.0), atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", POSITION_ENCODINGS)
-def test_sizes_and_bounds(kind: str) -> None:
-    code = encode_position(np.array([-90.0, 0.0, 45.0]), np.array([0.0, 180.0, 725.0]), kind)
-    assert code.shape == (3, POSITION_ENCODINGS[kind])
-    assert np.abs(code).max() <= 1.0
-    with pytest.raises(ConfigurationError, match="unit_sphere"):
-        encode_position(0.0, 0.0, "unit_spere")
+    np.testing.assert_allclose(np.linalg.norm(unit_sphere(lat, lon), axis=-1), 1.0)
+    np.testing.assert_allclose(unit_sphere(90.0, 0.0), unit_sphere(90.0, 123.0), atol=1e-12)
 
 
 def test_leap_years_and_calendars() -> None:
@@ -44,10 +34,3 @@ def test_monthly_dates_are_moved_to_the_middle() -> None:
     late = times + np.timedelta64(20, "D")
     np.testing.assert_allclose(date_fraction(times, monthly=True), date_fraction(late, monthly=True))
     assert date_fraction(times, monthly=True)[0, 0] == pytest.approx(15.5 / 365)
-
-
-def test_the_year_closes() -> None:
-    ends = encode_date(np.array([[0.0, 0.25], [1.0 - 1e-9, 0.25]]), hour=True)
-    assert ends.shape == (2, 4)
-    np.testing.assert_allclose(ends[0], ends[1], atol=1e-7)
-    np.testing.assert_allclose(ends[0], [0.0, 1.0, 1.0, 0.0], atol=1e-12)

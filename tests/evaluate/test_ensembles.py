@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.evaluate import ensembles
+from driftfield.evaluate.scores import ensembles
 
 CELLS = 60_000
 

@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.evaluate import ensembles
-from driftfield.evaluate.comparison import best_methods, scores_table, skill_ratio, skill_ratio_best
+from driftfield.evaluate.comparison import best_methods, scores_table, skill_ratio
 from driftfield.evaluate.evaluation import evaluate, write_scores
+from driftfield.evaluate.scores import ensembles
 
 SCALARS = {"rmse", "mae", "bias", "correlation", "psnr", "ssim", "crps", "spread_skill", "coverage_90", "n"}
 NAMES = SCALARS | {"spread_bins"}
@@ -229,10 +229,7 @@ def test_skill_ratios_by_hand():
 
     scores = {"diffusion": levels(1.0, 2.0), "oi": levels(2.0, 2.0), "linear": levels(1.0, 4.0)}
     assert skill_ratio(scores, "t", "rmse") == {"oi": 0.75, "linear": 0.75}
-    assert skill_ratio_best(scores, "t", "rmse") == 1.0
     surface = {"diffusion": {"s": {"rmse": 1.0, "levels": {}}}, "oi": {"s": {"rmse": 4.0, "levels": {}}}}
     assert skill_ratio(surface, "s", "rmse") == {"oi": 0.25}
     with pytest.raises(DataError, match="No scores of method 'unet'"):
         skill_ratio(scores, "t", "rmse", method="unet")
-    with pytest.raises(DataError, match="No peer of 'oi'"):
-        skill_ratio_best({"oi": levels(1.0)}, "t", "rmse", method="oi")

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.evaluate.ensembles import crps_fair
 from driftfield.evaluate.observation_space import score_observations
+from driftfield.evaluate.scores.ensembles import crps_fair
 
 
 def test_without_errors_it_is_the_score_of_an_ensemble() -> None:

@@ -8,8 +8,9 @@ import scoringrules
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.evaluate import ensembles
-from driftfield.evaluate import scores as ours
+from driftfield.evaluate.scores import deterministic as ours
+from driftfield.evaluate.scores import ensembles
+from driftfield.evaluate.scores.score import all_scores
 
 DIMS = ("time", "lat", "lon")
 SHAPE = (3, 10, 12)
@@ -22,10 +23,13 @@ def _gaussian(score):
     )
 
 
+DETERMINISTIC = {n: s.deterministic for n, s in all_scores().items() if s.deterministic and not s.ensemble}
+
 ALL = {
-    **{name: lambda members, truth, s=score, **given: s(members.isel(member=0, drop=True), truth, **given)
-       for name, score in ours.SCORES.items()},
-    **ensembles.ENSEMBLE_SCORES,
+    **{name: lambda members, truth, s=score.deterministic, **given: s(members.isel(member=0, drop=True), truth, **given)
+       for name, score in all_scores().items() if score.deterministic and not score.ensemble},
+    **{name: score.ensemble for name, score in all_scores().items() if score.ensemble},
+    "energy": ensembles.energy_score,
     "rank_histogram": ensembles.rank_histogram,
     "crps_gaussian": _gaussian(ensembles.crps_gaussian),
     "spread_skill_gaussian": _gaussian(ensembles.spread_skill_gaussian),
@@ -121,7 +125,7 @@ def test_wrong_questions_are_errors(score, case):
 
 def test_perfect_answers(case):
     _, truth, mask = case
-    found = {name: float(score(truth, truth, mask=mask)) for name, score in ours.SCORES.items()}
+    found = {name: float(score(truth, truth, mask=mask)) for name, score in DETERMINISTIC.items()}
     expected = {"bias": 0, "mae": 0, "rmse": 0, "correlation": 1, "psnr": np.inf, "ssim": 1}
     assert found == pytest.approx(expected)
 
@@ -163,11 +167,11 @@ def test_ssim_window_by_hand(case):
 def test_agrees_with_the_scores_library(name, oracle, case):
     members, truth, mask = case
     x, y = members[0].where(mask), truth.where(mask)
-    np.testing.assert_allclose(ours.SCORES[name](members[0], truth, mask=mask), oracle(x, y))
+    np.testing.assert_allclose(DETERMINISTIC[name](members[0], truth, mask=mask), oracle(x, y))
     if name != "correlation":
         weights = xr.DataArray(np.linspace(1, 2, 10), dims="lat")
         expected = (oracle(x, y, preserve_dims="all") ** (2 if name == "rmse" else 1)).weighted(weights).mean()
-        found = ours.SCORES[name](members[0], truth, mask=mask, weights=weights) ** (2 if name == "rmse" else 1)
+        found = DETERMINISTIC[name](members[0], truth, mask=mask, weights=weights) ** (2 if name == "rmse" else 1)
         np.testing.assert_allclose(found, expected)
 
 

@@ -1,6 +1,7 @@
 """Every registered reconstructor keeps the laws of the family on the tiny ocean: layout, members, seeds, save and load."""
 
 import warnings
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import xarray as xr
 
 from driftfield.data.twin import observe
 from driftfield.errors import UserError
-from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.interfaces import Abilities, Cannot, Reconstructor, TrainingData
+from driftfield.reconstruction.calibration_cases import calibrate
+from driftfield.reconstruction.output import with_quantiles
+from driftfield.reconstruction.postprocess import smoothed
+from driftfield.reconstruction.settings import Settings, check_ability, with_settings
 from driftfield.registry import build, names, register
 from driftfield.runs import load_reconstructor
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
@@ -36,8 +41,9 @@ TRAINED: dict[str, dict[str, Any]] = {
         },
         "rounds": 1,
         "members": 1,
-        "start": {"class": "ProbabilisticPCA", "rank": 3, "iterations": 3},
+        "start": {"class": "Climatology"},
     },
+    "SpaceTimeOptimalInterpolation": {"nearest": 24, "context": 1, "patterns": ["random:0.7"]},
     "EnsembleKalman": {"dynamics": {"class": "Standstill"}, "members": 8},
 }
 
@@ -56,7 +62,7 @@ class Standstill:
 def fitted(name: str, data: TrainingData, folder: Path, **options: Any) -> Reconstructor:
     """A reconstructor with its defaults; where weights are trained, for a few steps only."""
     method = build("reconstructor", {"class": name, **TRAINED.get(name, {}), **options})
-    if getattr(method, "trained", False):
+    if method.abilities.needs_training:
         pytest.importorskip("lightning")
         from driftfield.training import LightningTrainer
 
@@ -129,6 +135,43 @@ def test_nothing_observed_is_an_answer_too(method: Reconstructor, observations: 
     assert bool(np.isfinite(found["thetao"].where(inside, 0)).all())
 
 
+BOXES: dict[str, dict[str, Any]] = {
+    "inside": {"lat": slice(2, 6), "lon": slice(3, 9)},
+    "a corner with land": {"lat": slice(0, 3), "lon": slice(0, 5)},
+    "one column": {"lon": slice(7, 8)},
+    "every other row": {"lat": slice(None, None, 2)},
+}
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_part_of_a_file_gets_the_part_of_the_answer(
+    method: Reconstructor, observations: xr.Dataset, box: str
+) -> None:
+    """What a file does not hold was not seen, and nothing else: the same members as of the whole file with NaN beyond the box."""
+    part = observations.isel(BOXES[box])
+    inside = xr.DataArray(np.zeros((8, 12), bool), dims=("lat", "lon"))
+    inside[BOXES[box]] = True
+    shown = ("thetao", "thetao_error", "sst", "sst_error")
+    blanked = observations.assign({name: observations[name].where(inside) for name in shown})
+    found, whole = (method.reconstruct(one, members=3, seed=0) for one in (part, blanked))
+    xr.testing.assert_allclose(found, whole.isel(BOXES[box]), rtol=0, atol=1e-5)
+
+
+def test_a_file_larger_than_the_grid_is_cropped_with_a_line(
+    method: Reconstructor, observations: xr.Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row to the south and two columns to the east that the run does not know."""
+    expected = method.reconstruct(observations, members=2, seed=0)
+    larger = observations.pad(lat=(1, 0), lon=(0, 2), mode="edge")
+    lat, lon = 29.5 + 0.5 * np.arange(9), -40 + 0.5 * np.arange(14)
+    larger = larger.assign_coords(
+        lat=("lat", lat, observations["lat"].attrs), lon=("lon", lon, observations["lon"].attrs)
+    )
+    found = method.reconstruct(larger, members=2, seed=0)
+    xr.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert "1 of 9 rows and 2 of 14 columns of the file lie beyond the grid of the run" in caplog.text
+
+
 @pytest.mark.parametrize("damage", ["no target", "another grid", "no members"])
 def test_a_users_mistake_is_a_users_error(method: Reconstructor, observations: xr.Dataset, damage: str) -> None:
     members, given = 2, observations
@@ -160,3 +203,119 @@ def test_replacement_keeps_exact_observations(data: TrainingData, truth: xr.Data
     seen = exact["thetao"].notnull().values
     for member in found["thetao_member"].values:
         np.testing.assert_allclose(member[seen], exact["thetao"].values[seen], atol=1e-4)
+
+
+# -- settings: each is applied, or refused by its name ---------------------------------------------------------------------
+
+SETTINGS = [field.name for field in fields(Abilities) if field.type in ("Ability", bool | Cannot)]
+
+
+def test_what_a_method_cannot_do_it_gives_a_reason_for(method: Reconstructor) -> None:
+    assert SETTINGS
+    for name in SETTINGS:
+        able = vars(method.abilities)[name]
+        assert able is True or (isinstance(able, Cannot) and able.why), name
+        if able is not True:
+            with pytest.raises(UserError, match=f"{type(method).__name__} .*{able.why}: leave out --{name}"):
+                check_ability(method, name, asked=f"--{name}")
+
+
+def test_what_is_declared_is_what_is_there(method: Reconstructor) -> None:
+    for name in ("sampler", "precision", "replacement"):
+        assert hasattr(getattr(method, "inner", method), name) == bool(vars(method.abilities)[name]), name
+    assert hasattr(getattr(method, "inner", method), "to") == bool(method.abilities.device)
+    assert hasattr(method, "first_guess") == bool(method.abilities.first_guess)
+
+
+def answers(method: Any, observations: xr.Dataset, **options: Any) -> xr.Dataset:
+    found: xr.Dataset = method.reconstruct(observations, members=3, seed=0, **options)
+    return found
+
+
+@pytest.mark.parametrize("name", ["sampler", "precision", "replacement"])
+def test_a_setting_is_applied_or_refused(method: Any, observations: xr.Dataset, tmp_path: Path, name: str) -> None:
+    sampler = build("sampler", {"class": "HeunSampler", "evaluations": 7})
+    value: Any = {"sampler": sampler, "precision": "bfloat16", "replacement": True}[name]
+    method.save(tmp_path / "run")
+    copied: Any = load_reconstructor(tmp_path / "run")
+    before = answers(copied, observations)
+    if not vars(copied.abilities)[name]:
+        with pytest.raises(UserError, match=f"leave out --{name}"):
+            with_settings(copied, Settings(**{name: value}))
+        return
+    with_settings(copied, Settings(**{name: value}))
+    after = answers(copied, observations)
+    stated = {"sampler": "HeunSampler", "precision": "bfloat16", "replacement": "true"}[name]
+    assert (before.attrs[name], after.attrs[name]) != (stated, stated)
+    assert after.attrs[name] == stated
+    if name == "sampler":
+        assert not np.allclose(before["thetao_member"], after["thetao_member"], equal_nan=True)
+
+
+def test_a_device_is_taken_or_refused_for_the_right_reason(method: Reconstructor) -> None:
+    assert with_settings(method, Settings(device="cpu")).device == "cpu"
+    with_settings(method, Settings(device="auto"))
+    if method.abilities.device:
+        return
+    with pytest.raises(UserError, match=f"{type(method).__name__} computes on the processor"):
+        with_settings(method, Settings(device="cuda"))
+
+
+@pytest.mark.parametrize("name", ["batch_size", "chooses_times"])
+def test_an_option_of_reconstruct_is_taken_as_declared(method: Any, observations: xr.Dataset, name: str) -> None:
+    option: dict[str, Any] = {"batch_size": {"batch_size": 1}, "chooses_times": {"times": [1]}}[name]
+    if not vars(method.abilities)[name]:
+        with pytest.raises(TypeError):
+            answers(method, observations, **option)
+        return
+    whole, part = answers(method, observations), answers(method, observations, **option)
+    whole = whole.isel(time=[1]) if name == "chooses_times" else whole
+    np.testing.assert_allclose(part["thetao"].values, whole["thetao"].values, atol=1e-4)
+
+
+def test_quantiles_and_smoothing_are_written_or_refused(method: Reconstructor, observations: xr.Dataset) -> None:
+    result = answers(method, observations)
+    assert "smoothing_sigma_cells" in smoothed(result, 1.0, False).attrs
+    if method.abilities.spreads:
+        assert "thetao_quantile" in with_quantiles(result, [0.5])
+        return
+    with pytest.raises(UserError, match="one field and no spread: leave out --quantiles"):
+        check_ability(method, "spreads", asked="--quantiles")
+
+
+def test_a_calibration_is_applied_or_refused(
+    method: Any, data: TrainingData, observations: xr.Dataset, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {
+        "cases": 3,
+        "members": 3,
+        "patterns": {name: ["random:0.5"] for name in ("thetao", "sst")},
+    }
+    if not method.abilities.spreads:
+        with pytest.raises(UserError, match="no spread"):
+            calibrate(method, data, **options)
+        return
+    method.save(tmp_path / "run")
+    copied: Any = load_reconstructor(tmp_path / "run")
+    raw = answers(copied, observations)
+    copied.calibration = calibrate(copied, data, **options)
+    copied.save(tmp_path / "calibrated")
+    again: Any = load_reconstructor(tmp_path / "calibrated")
+    for run in (copied, again):
+        result = answers(run, observations)
+        assert "calibration" in result.attrs
+        np.testing.assert_allclose(result["thetao_sd"], copied.calibration.apply(raw)["thetao_sd"], rtol=1e-4)
+    assert with_settings(again, Settings(raw=True)).calibration_left_out
+    assert "calibration" not in answers(again, observations).attrs
+
+
+@pytest.mark.parametrize("name", names("reconstructor"))
+def test_bounds_are_kept(name: str, data: TrainingData, observations: xr.Dataset, tmp_path: Path) -> None:
+    low, high = (float(data.archive.dataset["thetao"].quantile(q)) for q in (0.3, 0.7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        method = fitted(name, replace(data, bounds={"thetao": (low, high)}), tmp_path)
+    method.save(tmp_path / "saved")
+    result = answers(load_reconstructor(tmp_path / "saved"), observations)
+    for label in ("thetao", "thetao_member"):
+        assert low - 1e-4 <= float(result[label].min()) < float(result[label].max()) <= high + 1e-4, label

@@ -13,7 +13,6 @@ from driftfield.linalg.composition import (
     Composed,
     Decoded,
     Rescaled,
-    Scaled,
     Stack,
     in_network_units,
 )
@@ -54,7 +53,6 @@ def members() -> dict[str, Operator]:
         "linear function": FunctionOperator(lambda x: x.mean((-1, -2)), SHAPE, linear=True),
         "stack": Stack([sparse(), FunctionOperator(lambda x: x.flatten(1)[:, :3] ** 2, SHAPE), sparse(4, seed=1)]),
         "composed": Composed(speed(), sparse(8)),
-        "scaled": Scaled(sparse(), 2.0, 273.15),
         "rescaled": Rescaled(sparse(), scale, offset),
         "rescaled nonlinear": Rescaled(Composed(speed(), sparse(8)), scale, offset),
         "decoded": Decoded(sparse(), lambda x: widen(x).sinh(), SHAPE),

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,11 +10,12 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from driftfield.cli import app
-from driftfield.data.sources import write_dataset
+from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 from driftfield.evaluate.diagnostics_figures import _moments
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.interfaces import Abilities
 from driftfield.models.diagnostics import diagnose, schedule_curves, training_curves
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
@@ -97,16 +98,15 @@ def test_the_last_estimate_is_the_reconstruction(method: Any, observations: xr.D
 class Flat:
     """A peer that says 12 +- 0.5 everywhere."""
 
-    def mean_and_sd(self, observations: xr.Dataset, *, leave_out_days: float | None = None) -> Any:
-        shape = observations["thetao"].shape
-        return {"thetao": (np.full(shape, 12.0), np.full(shape, 0.5))}
+    abilities = Abilities(first_guess=True)
 
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
+    def first_guess(self, observations: xr.Dataset, **_: Any) -> Any:
+        shape = observations["thetao"].shape
+        return {"thetao": (np.full(shape, 12.0), np.full(shape, 0.5), None)}
 
 
 def test_a_first_guess_is_added_to_every_estimate(method: Any, observations: xr.Dataset, truth: xr.Dataset) -> None:
-    method.guess = FirstGuess(Flat())
+    method.guess = FirstGuess(cast(Any, Flat()))
     one, true = observations.isel(time=[1]), truth.isel(time=[1])
     watch, result = watched(method, one, true, 2)
     scores = evaluate(true, {"diffusion": result}, one).scores["diffusion"]["thetao"]
@@ -225,8 +225,7 @@ def _spec(method: Any) -> dict[str, Any]:
 def reconstruct(run: Path, observations: Path, out: Path, *options: str) -> xr.Dataset:
     command = ["reconstruct", str(run), str(observations), "--out", str(out), "--members", "3", *options]
     assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
-    with xr.open_dataset(out) as written:
-        return written.load()
+    return open_fields(out).load()
 
 
 def test_replacement_reproduces_exact_observations(run: Path, files: Path, tmp_path: Path) -> None:
@@ -248,6 +247,20 @@ def test_smoothing_is_an_option(run: Path, files: Path, tmp_path: Path) -> None:
     assert smooth.attrs["smoothing_sigma_cells"] == 1.5
     with pytest.raises(ConfigurationError, match="--smooth -1"):
         reconstruct(run, files / "obs.nc", tmp_path / "no.nc", "--smooth", "-1")
+
+
+def test_what_cannot_be_looked_into_says_so_whatever_else_is_asked(run: Path, files: Path, tmp_path: Path) -> None:
+    """And the sampler that is asked for is the one that is watched."""
+    peer = build("reconstructor", {"class": "Climatology"})
+    peer.fit(tiny_training_data(tiny_ocean(times=40)), seed=0)
+    peer.save(tmp_path / "peer")
+    obs, truth, out = (str(path) for path in (files / "obs.nc", files / "truth.nc", tmp_path / "out"))
+    options = [obs, "--truth", truth, "--out", out, "--sampler", "HeunSampler:5", "--members", "2"]
+    with pytest.raises(ConfigurationError, match="only a DiffusionReconstructor"):
+        CliRunner().invoke(app, ["diagnose", str(tmp_path / "peer"), *options], catch_exceptions=False)
+    assert CliRunner().invoke(app, ["diagnose", str(run), *options], catch_exceptions=False).exit_code == 0
+    assert json.loads((tmp_path / "out" / "diagnostics.json").read_text())["training"] is not None
+    assert "HeunSampler" in (tmp_path / "out" / "diagnostics.json").read_text()
 
 
 def test_a_peer_has_nothing_to_replace(files: Path, tmp_path: Path) -> None:

@@ -115,6 +115,19 @@ def test_a_peer_that_cannot_leave_out_needs_folds(tmp_path: Path) -> None:
         FirstGuess.open({"run": run, "folds": 1}, tiny_training_data())
 
 
+def test_a_network_is_no_first_guess(tmp_path: Path) -> None:
+    old = Path(__file__).parents[1] / "old_runs" / "diffusion"
+    with pytest.raises(ConfigurationError, match="DiffusionReconstructor is no peer that gives a mean"):
+        FirstGuess.open({"run": str(old)}, tiny_training_data())
+
+
+def test_a_peer_whose_memory_is_its_own_has_folds_too(tmp_path: Path) -> None:
+    """Persistence remembers what its archive saw last, which is no number of times that could be exchanged."""
+    guess = FirstGuess.open({"run": str(fitted("Persistence", tmp_path)), "folds": 2}, tiny_training_data())
+    seen = observe(tiny_ocean(), SYSTEM["observe"], error=0.05, seed=3).isel(time=slice(0, 3))  # type: ignore[arg-type]
+    assert np.isfinite(guess.estimate(seen, training=1, only=1)["thetao"][1]).all()
+
+
 @pytest.mark.parametrize("peer", ["LinearInterpolation", "OptimalInterpolation"])
 def test_residuals_covariates_and_context_together(tmp_path: Path, peer: str) -> None:
     training = pytest.importorskip("driftfield.training")

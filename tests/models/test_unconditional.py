@@ -12,6 +12,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.models.around import draw_around
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import draw_unconditionally
+from driftfield.reconstruction.calibration import Calibration, LevelMap
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
@@ -47,6 +48,15 @@ def test_members_are_their_own(data: TrainingData, tmp_path: Path) -> None:
     assert not np.allclose(other["thetao_member"], again["thetao_member"], equal_nan=True)
     with pytest.raises(ConfigurationError, match="Cannot read the date 'soon'"):
         draw_unconditionally(run, members=1, date="soon")
+
+
+def test_a_prior_is_not_calibrated_as_reconstructions_are(data: TrainingData, tmp_path: Path) -> None:
+    run = run_of(data, {"thetao": "none", "sst": "none"}, tmp_path)
+    before = draw_unconditionally(run, members=3)
+    levels = {"thetao": tuple(LevelMap(depth, 5.0, 3.0, 1.0, 0.1, 1.0, 2.0, 9) for depth in (10.0, 40.0))}
+    run.calibration = Calibration(levels, None, {})
+    xr.testing.assert_equal(draw_unconditionally(run, members=3), before)
+    assert run.calibration is not None
 
 
 def test_a_run_that_always_saw_something_is_refused(data: TrainingData, tmp_path: Path) -> None:

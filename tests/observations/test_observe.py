@@ -8,10 +8,8 @@ import torch
 import xarray as xr
 
 from driftfield.data.codec import FieldCodec
-from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.schedule import LogLinearSchedule
-from driftfield.errors import ConfigurationError
 from driftfield.fields import Channel
 from driftfield.interfaces import Observation, TrainingData
 from driftfield.linalg.composition import in_network_units
@@ -19,7 +17,7 @@ from driftfield.linalg.covariance import Covariance, DenseCovariance, DiagonalCo
 from driftfield.linalg.operators import Observed
 from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.observations.grid import Places, StateGrid
-from driftfield.observations.observe import network_scale, observe, observe_batch, state_grid
+from driftfield.observations.observe import network_scale, observe, state_grid
 from driftfield.observations.stencils import points
 from driftfield.observations.table import ObservationTable
 from driftfield.observations.tracks import tracks
@@ -130,27 +128,6 @@ def test_a_trajectory_is_seen_between_its_dates(codec: FieldCodec, truth: xr.Dat
     both = [seen_cells(truth.isel(time=[7, 8]), k).value for k in (0, 1)]
     middle = observed.apply(x)[0] - observed.y
     np.testing.assert_allclose(middle.numpy(), 0.5 * (both[0] + both[1]) - table.value, atol=1e-3)
-
-
-def test_the_cells_of_a_batch(codec: FieldCodec, truth: xr.Dataset) -> None:
-    observations = truth[["thetao", "sst"]].copy(deep=True)
-    keep = np.random.default_rng(0).random(observations["thetao"].shape) < 0.3
-    observations["thetao"] = observations["thetao"].where(keep)
-    observations["thetao_error"] = xr.full_like(observations["thetao"], 0.3)
-    batch = observation_batch(codec, observations, 4)
-    observed = observe_batch(batch, lambda std: DiagonalCovariance(std**2), least_error=0.05)
-    assert observed.y.numel() == int(batch.observed.sum())
-    torch.testing.assert_close(observed.apply(batch.observations)[0], observed.y)
-    std = torch.sqrt(observed.covariance.matmul(torch.eye(observed.y.numel())).diagonal())
-    thetao = int(batch.observed[0, :2].sum())
-    scale = codec.normalizers["thetao"].std.ravel()
-    assert float(std[:thetao].max()) == pytest.approx(0.3 / scale.min(), rel=1e-4)
-    assert float(std[thetao:].min()) == pytest.approx(0.05)
-    guessed = observation_batch(codec, observations, 4, guess=(np.full((3, 8, 12), 0.5), np.full((3, 8, 12), 2.0)))
-    residual = observe_batch(guessed, lambda std: DiagonalCovariance(std**2))
-    torch.testing.assert_close(residual.apply((batch.observations - 0.5) / 2)[0], residual.y)
-    with pytest.raises(ConfigurationError, match="one sample"):
-        observe_batch(batch.repeat(2), lambda std: DiagonalCovariance(std**2))
 
 
 def test_errors_hang_together_along_a_track() -> None:

@@ -1,6 +1,7 @@
 """What is written date by date is what is reconstructed at once, wherever the writing was stopped in between."""
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Stopped(Exception):
 class Together(Climatology):
     """A peer that completes all dates in one go."""
 
-    uses_other_times = True
+    abilities = replace(Climatology.abilities, uses_other_times=True)
     calls = 0
 
     def reconstruct(self, observations: xr.Dataset, **options: Any) -> xr.Dataset:
@@ -83,7 +84,9 @@ def work(method: Any, observations: xr.Dataset, **options: Any) -> Work:
 
 
 def read(path: Path) -> xr.Dataset:
-    return (xr.open_zarr(path, consolidated=False) if path.suffix == ".zarr" else xr.open_dataset(path)).load()
+    file = (xr.open_zarr(path, consolidated=False) if path.suffix == ".zarr" else xr.open_dataset(path)).load()
+    assert all(array.dims[0] == "time" for array in file.data_vars.values() if "time" in array.dims)
+    return file.transpose("member", "quantile", ..., missing_dims="ignore")
 
 
 def stopping(after: int) -> Any:

@@ -1,6 +1,7 @@
 """The smoother with a learned prior: what it learns from, which dates it takes, what its members depend on."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
+from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.registry import build
 from driftfield.trajectories.courses import cells, course, state_numbers
 from driftfield.trajectories.prior_courses import draw_courses
@@ -37,8 +39,7 @@ def training_data(world: xr.Dataset, train: slice = slice(0, 80), validation: sl
     return TrainingData(archive=archive, train=times[train], validation=times[validation], targets=("x",))
 
 
-@pytest.fixture(scope="module")
-def smoother(world: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrajectoryReconstructor:
+def trained(data: TrainingData, folder: Path) -> TrajectoryReconstructor:
     pytest.importorskip("lightning")
     from driftfield.training import LightningTrainer
 
@@ -46,8 +47,13 @@ def smoother(world: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Tra
         NETWORK, states=3, normalizer={"class": "ZScore"}, validation_samples=8, sampler=SAMPLER, guidance=GUIDANCE
     )
     trainer = LightningTrainer(steps=6, batch_size=8, validate_every=3, loggers=(), accelerator="cpu")
-    method.fit(training_data(world), seed=1, trainer=trainer, folder=tmp_path_factory.mktemp("run"))
+    method.fit(data, seed=1, trainer=trainer, folder=folder)
     return method
+
+
+@pytest.fixture(scope="module")
+def smoother(world: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> TrajectoryReconstructor:
+    return trained(training_data(world), tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +196,31 @@ def test_a_prior_of_windows_draws_courses_without_observations(smoother: Traject
         draw_courses(smoother, members=1, states=2)
 
 
+@pytest.mark.parametrize(
+    ("option", "why"), [("--precision=bfloat16", "in float32"), ("--replacement", "guided by its observations")]
+)
+def test_what_is_refused_is_refused_for_the_right_reason(
+    smoother: TrajectoryReconstructor,
+    observations: xr.Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    why: str,
+) -> None:
+    smoother.save(tmp_path / "run")
+    observations.to_netcdf(tmp_path / "obs.nc")
+    command = ["reconstruct", str(tmp_path / "run"), str(tmp_path / "obs.nc"), "--out", str(tmp_path / "out.nc")]
+    monkeypatch.setattr(sys, "argv", ["driftfield", *command, option])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert why in said
+    assert f"leave out {option.split('=')[0]}" in said
+    assert "draws no samples" not in said
+
+
 def test_courses_are_not_drawn_around_a_first_guess(
     smoother: TrajectoryReconstructor,
     tmp_path: Path,
@@ -205,3 +236,29 @@ def test_courses_are_not_drawn_around_a_first_guess(
     assert end.value.code == 2
     assert "this run is a prior of trajectories: leave out --around" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_no_field_of_a_course_leaves_the_bounds(world: xr.Dataset, observations: xr.Dataset, tmp_path: Path) -> None:
+    method = trained(replace(training_data(world), bounds={"x": (0.0, 5.0)}), tmp_path)
+    method.save(tmp_path / "run")
+    for run in (method, TrajectoryReconstructor.load(tmp_path / "run")):
+        result = run.reconstruct(observations, members=3)
+        for label in ("x", "x_member"):
+            assert 0.0 <= float(result[label].min()) < float(result[label].max()) <= 5.0
+
+
+def test_a_calibration_is_applied_and_kept(world: xr.Dataset, observations: xr.Dataset, tmp_path: Path) -> None:
+    data = replace(training_data(world), bounds={"x": (-3.0, 11.0)})
+    method = trained(data, tmp_path)
+    raw = method.reconstruct(observations, members=4)
+    found = calibrate(method, data, cases=4, members=4, patterns={"x": ["random:0.5"]}, error={"x": 0.5})
+    assert method.calibration is None
+    method.calibration = found
+    method.save(tmp_path / "run")
+    for run in (method, TrajectoryReconstructor.load(tmp_path / "run")):
+        result = run.reconstruct(observations, members=4)
+        assert "calibration" in result.attrs
+        np.testing.assert_allclose(result["x_sd"], found.apply(raw)["x_sd"], rtol=1e-5)
+        assert -3.0 <= float(result["x_member"].min()) < float(result["x_member"].max()) <= 11.0
+        # it was fitted to reconstructions from observations
+        assert "calibration" not in draw_courses(run, members=2).attrs

@@ -24,12 +24,14 @@ from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.assimilation.provenance import provenance
 from driftfield.assimilation.whole_course import WholeCourse
 from driftfield.data.encodings import as_dates, time_days
+from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import nothing_seen
 from driftfield.observations.checks import Account, check
 from driftfield.observations.gridded import table_of_cells
+from driftfield.observations.measured import in_run_units
 from driftfield.observations.observe import state_grid
 from driftfield.observations.stated import as_stated
 from driftfield.observations.table import ObservationTable
@@ -144,13 +146,18 @@ class Assimilation:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         if condition is not None and isinstance(self.drawing, WholeCourse):
             raise ConfigurationError("A prior of trajectories is shown nothing: guide it by all observations at once.")
-        gridded = isinstance(observations, xr.Dataset)
+        gridded, placed, measures = isinstance(observations, xr.Dataset), None, self.codec.measures
         if isinstance(observations, xr.Dataset):
             if condition is not None:
                 raise ConfigurationError("Gridded observations are their own condition: pass a table, or no condition.")
-            condition, observations = self._divided(observations)
+            placed = self._placer.place(measures.brought(observations))
+            condition, observations = self._divided(placed.dataset)
+        elif condition is not None:
+            placed = self._placer.place(measures.brought(condition))
+            condition = placed.dataset
+        observations = in_run_units(observations, measures)
         grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *self.drawing.cells(condition))
-        units = {} if condition is None else _units(condition, self.codec.targets)
+        units = measures.units() | ({} if condition is None else _units(condition, self.codec.targets))
         drawing = self.drawing
         used, _, account = check(
             observations, grid, place=drawing.place, default_error=drawing.errors.default, units=units
@@ -163,7 +170,13 @@ class Assimilation:
         drawn = drawing.draw(guides, condition, gridded=gridded, members=members, seed=seed, batch_size=batch_size)
         scores = {} if kept is None else self._scores(used.select(kept.withheld), drawn)
         told = provenance(self.method, drawing, drawn, account, kept, scores) | {"window_days": float(self.window_days)}
-        return Analysis(drawn.fields.assign_attrs(told), account, drawn.guided, scores)
+        fields = drawn.fields if placed is None else placed.cut(drawn.fields)
+        return Analysis(fields.assign_attrs(told), account, drawn.guided, scores)
+
+    @property
+    def _placer(self) -> GridPlacer:
+        """Lays gridded observations out on the grid of the run."""
+        return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains, self.codec.grid.positions)
 
     def _divided(self, observations: xr.Dataset) -> tuple[xr.Dataset, ObservationTable]:
         """What the network is shown of a gridded file, and the cells that guide."""

@@ -48,8 +48,12 @@ def main() -> None:
 def _one_line(error: BaseException) -> str:
     """What an error says, without the line breaks of a library, and without the bulk of what a file holds."""
     text = " ".join(str(error).split())
-    text = re.sub(r"'([^']{40})[^']{120,}'", r"'\1...'", text)
+    text = re.sub(r"(?<!\w)'([^']*)'(?!\w)", lambda quoted: _quoted(quoted[1]), text)
     return text if len(text) <= 1000 else f"{text[:700]} ... {text[-290:]}"
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if len(text) <= 160 else f"'{text[:40]}...'"
 
 
 def _kept_traceback() -> str:

@@ -19,7 +19,7 @@ from driftfield.cli.shared import (
     read_errors,
     read_pairs,
     read_period,
-    read_sampler,
+    use_sampler,
     whole,
 )
 from driftfield.errors import ConfigurationError, DataError, ExistsError
@@ -100,10 +100,7 @@ def assimilate(
         whole(value, option, least=least)
     folder = find_run(run)
     reconstructor: Any = load_reconstructor(folder)
-    if sampler:
-        if not hasattr(reconstructor, "sampler"):
-            raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
-        reconstructor.sampler = read_sampler(sampler)
+    use_sampler(reconstructor, sampler)
     options, choices = _options(set_ or []), _choices(try_ or [])
     if both := sorted(set(options) & set(choices)):
         raise ConfigurationError(f"Found --set and --try of {both[0]!r}: expected one of them. Leave one out.")

@@ -13,7 +13,7 @@ from driftfield.cli.shared import (
     app,
     check_output,
     open_observations,
-    read_sampler,
+    use_sampler,
     whole,
 )
 
@@ -34,6 +34,7 @@ def diagnose(
 ) -> None:
     """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
     from driftfield.data.sources import open_fields
+    from driftfield.models.diagnostics import check_diagnosable
     from driftfield.models.diagnostics import diagnose as look
     from driftfield.runs import find_run, load_reconstructor
 
@@ -41,10 +42,10 @@ def diagnose(
     whole(members, "--members", least=2)
     whole(seed, "--seed", least=0)
     folder = find_run(run)
-    reconstructor = load_reconstructor(folder)
-    if sampler and hasattr(reconstructor, "sampler"):
-        reconstructor.sampler = read_sampler(sampler)
+    method = load_reconstructor(folder)
+    check_diagnosable(method)
+    use_sampler(method, sampler)
     options: dict[str, Any] = {"members": members, "time": time, "seed": seed, "variable": variable, "depth": depth}
     seen, fields = open_observations(obs, None), open_fields(truth)
-    files = look(reconstructor, seen, fields, out, run=folder, overwrite=overwrite, **options)
+    files = look(method, seen, fields, out, run=folder, overwrite=overwrite, **options)
     print(f"wrote {out}: {', '.join(files)}")

@@ -20,6 +20,8 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Score reconstructions on the hidden cells of the domain; write scores.json, figures and report.html."""
+    from driftfield.conventions import state_variables
+    from driftfield.data.measures import Measures
     from driftfield.data.sources import open_fields
     from driftfield.evaluate.comparison import scores_table
     from driftfield.evaluate.evaluation import evaluate as score
@@ -28,6 +30,9 @@ def evaluate(
     check_output(out, overwrite=overwrite, suffixes=())
     fields, seen = open_fields(truth), open_fields(observations)
     methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
+    measures = Measures.fit(fields, state_variables(fields))
+    methods = {path: measures.brought(output, path) for path, output in methods.items()}
+    seen = measures.brought(seen, str(observations))
     evaluation = score(fields, methods, seen, area_weighted=area_weighted)
     provenance = {"truth": str(truth), "observations": str(observations), "outputs": [str(path) for path in outputs]}
     write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)

@@ -13,10 +13,9 @@ from driftfield.cli.shared import (
     app,
     check_output,
     read_errors,
-    read_sampler,
+    use_sampler,
     whole,
 )
-from driftfield.errors import ConfigurationError
 
 
 @app.command()
@@ -47,10 +46,7 @@ def forecast(
     for value, option, lowest in (*least, *(((members, "--members", 1),) if members is not None else ())):
         whole(value, option, least=lowest)
     emulator: Any = load_emulator(find_run(run))
-    if sampler:
-        if not hasattr(emulator, "sampler"):
-            raise ConfigurationError(f"{type(emulator).__name__} draws no samples: leave out --sampler.")
-        emulator.sampler = read_sampler(sampler)
+    use_sampler(emulator, sampler)
     found = run_forecast(
         emulator,
         open_fields(initial),

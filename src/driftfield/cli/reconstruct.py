@@ -3,6 +3,8 @@
 __all__ = ["reconstruct"]
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +19,10 @@ from driftfield.cli.shared import (
     read_sampler,
     whole,
 )
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError
 
-DEVICES = ("auto", "cpu", "cuda")
+BATCH_SIZE = 16
+"""Members at a time, unless another number is asked for."""
 
 
 @app.command()
@@ -29,7 +32,9 @@ def reconstruct(
     out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
     members: Annotated[int, typer.Option(help="Size of the ensemble.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 16,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Members at a time, 16 by default; does not change them.")
+    ] = None,
     sampler: SamplerName = None,
     precision: Annotated[
         str | None,
@@ -53,62 +58,67 @@ def reconstruct(
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
-    from driftfield.conventions import FORMAT
-    from driftfield.data.sources import is_periodic
-    from driftfield.models.diffusion import PRECISIONS
-    from driftfield.reconstruction.output import with_quantiles
-    from driftfield.reconstruction.postprocess import smoothed
+    from driftfield.data.measures import in_units_of_run
+    from driftfield.reconstruction.settings import Settings, check_ability, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction
     from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite or resume)
     if not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
-        whole(value, option, least=least)
+    counts = ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
+    for value, option, least in counts:
+        if value is not None:
+            whole(value, option, least=least)
     levels = _levels(quantiles, members) if quantiles else ()
     folder = find_run(run)
-    reconstructor: Any = load_reconstructor(folder)
-    left_out = {}
-    if raw and getattr(reconstructor, "calibration", None) is not None:
-        reconstructor.calibration, left_out = None, {"calibration": "left out (--raw)"}
-    observations = open_observations(obs, domain)
-    given: dict[str, Any] = {}
-    if hasattr(reconstructor, "sampler"):
-        given["batch_size"] = batch_size
-        if sampler:
-            reconstructor.sampler = read_sampler(sampler)
-    elif sampler:
-        raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
-    if precision:
-        if not hasattr(reconstructor, "precision"):
-            raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --precision.")
-        if precision not in PRECISIONS:
-            raise ConfigurationError(f"Found --precision {precision}: expected one of {PRECISIONS}.")
-        reconstructor.precision = precision
-    place = _place(reconstructor, device)
-    if replacement:
-        if not hasattr(reconstructor, "replacement"):
-            raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --replacement.")
-        reconstructor.replacement = True
-
-    def finish(part: Any) -> Any:
-        part = smoothed(part, smooth, is_periodic(part["lon"])) if smooth else part
-        part = with_quantiles(part, levels) if levels else part
-        return part.assign_attrs(left_out, run=run.name, observations=obs.name, driftfield_format=FORMAT)
-
+    method = load_reconstructor(folder)
+    asked = Settings(read_sampler(sampler) if sampler else None, precision, replacement, device, raw)
+    applied = with_settings(method, asked)
+    if levels:
+        check_ability(method, "spreads", asked="--quantiles")
+    if batch_size is not None:
+        check_ability(method, "batch_size", asked="--batch-size")
+    options = {"batch_size": batch_size or BATCH_SIZE} if method.abilities.batch_size else {}
+    attrs = {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
-    depends_on |= {"precision": precision or ""}
+    depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
     depends_on |= {"quantiles": list(levels)} if levels else {}
-    depends_on |= {} if place == "cpu" else {"device": place}
-    depends_on |= {"version of driftfield": __version__, "raw": raw}
-    work = Work(reconstructor, observations, members, seed, given, finish, depends_on)
+    depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
+    finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
+    observations = in_units_of_run(method, open_observations(obs, domain), str(obs))
+    work = Work(method, observations, members, seed, options, finish, depends_on)
     if sys.stderr.isatty():
         with typer.progressbar(length=work.dates * members, label="reconstruct", file=sys.stderr) as bar:
             write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
     else:
         write_reconstruction(work, out, resume=resume, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(_variables(out))}")
+
+
+@dataclass(frozen=True)
+class _Finish:
+    """What is done to the reconstruction of each date.
+
+    Arguments:
+        smooth: Gaussian sigma in cells.
+        levels: Probabilities of quantiles.
+        attrs: Global attributes.
+    """
+
+    smooth: float
+    levels: tuple[float, ...]
+    attrs: Mapping[str, str]
+
+    def __call__(self, part: Any) -> Any:
+        from driftfield.conventions import FORMAT
+        from driftfield.data.sources import is_periodic
+        from driftfield.reconstruction.output import with_quantiles
+        from driftfield.reconstruction.postprocess import smoothed
+
+        part = smoothed(part, self.smooth, is_periodic(part["lon"])) if self.smooth else part
+        part = with_quantiles(part, self.levels) if self.levels else part
+        return part.assign_attrs(self.attrs, driftfield_format=FORMAT)
 
 
 def _levels(quantiles: str, members: int) -> tuple[float, ...]:
@@ -122,23 +132,6 @@ def _levels(quantiles: str, members: int) -> tuple[float, ...]:
         ) from error
     # outside of the try: what it says of members or of numbers given twice is an error of ours, and a ValueError, too
     return check_quantiles(probabilities, members)
-
-
-def _place(reconstructor: Any, device: str) -> str:
-    """Moves a network to the device that was asked for, and says which it is; a method without one has no other place."""
-    import torch
-
-    if device not in DEVICES:
-        raise ConfigurationError(f"Found --device {device}: {suggest(device, DEVICES)}")
-    found = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    movable = hasattr(reconstructor, "to")
-    if device == "cuda" and not (movable and found == "cuda"):
-        why = "PyTorch finds no GPU here" if movable else f"{type(reconstructor).__name__} computes on the processor"
-        raise ConfigurationError(f"Found --device cuda, but {why}: expected auto or cpu. Leave out --device.")
-    if not movable:
-        return "cpu"
-    reconstructor.to(found)
-    return found
 
 
 def _variables(out: Path) -> list[str]:

@@ -12,7 +12,7 @@ from driftfield.cli.shared import (
     SamplerName,
     app,
     check_output,
-    read_sampler,
+    use_sampler,
     whole,
 )
 from driftfield.errors import ConfigurationError, DataError
@@ -69,10 +69,7 @@ def sample(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."
         )
     reconstructor: Any = load_reconstructor(find_run(run))
-    if sampler:
-        if not hasattr(reconstructor, "sampler"):
-            raise ConfigurationError(f"{type(reconstructor).__name__} draws no samples: leave out --sampler.")
-        reconstructor.sampler = read_sampler(sampler)
+    use_sampler(reconstructor, sampler)
     given: dict[str, Any] = {"members": members, "seed": seed, "batch_size": batch_size}
     courses = isinstance(reconstructor, TrajectoryReconstructor)
     if states is not None and not courses:

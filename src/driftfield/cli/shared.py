@@ -13,6 +13,7 @@ __all__ = [
     "read_period",
     "read_sampler",
     "simulate_app",
+    "use_sampler",
     "whole",
 ]
 
@@ -24,7 +25,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield import __version__
-from driftfield.errors import ConfigurationError, DataError, ExistsError
+from driftfield.errors import ConfigurationError, ExistsError
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -34,9 +35,6 @@ app = typer.Typer(
 )
 simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
-
-IN_MEMORY = 2**29
-"""Bytes of observations that are read at once; more than that is read date by date."""
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 SamplerName = Annotated[
@@ -64,39 +62,9 @@ def options(
 
 
 def open_observations(path: Path, domain: Path | None) -> Any:
-    from driftfield.conventions import domain_of, error_of, state_variables
-    from driftfield.data.observed_batch import add_domain
-    from driftfield.data.sources import open_fields
-    from driftfield.data.units import check_plausible
+    from driftfield.data.observation_files import open_observations as opened
 
-    if path.is_file() and path.suffix.lower() in (".csv", ".parquet", ".pq"):
-        raise DataError(
-            f"{path} is a table: expected gridded fields (NetCDF, GRIB or Zarr). Bring it onto a grid with `driftfield gather "
-            "--like`, or constrain a run by it with `driftfield assimilate`."
-        )
-    observations = open_fields(path)
-    if "time" not in observations.dims:
-        raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
-    if domain is not None:
-        observations = add_domain(observations, open_fields(domain), source=str(domain))
-    if exact := [name for name in state_variables(observations) if error_of(observations, name) is None]:
-        logging.getLogger(__name__).info("%s states no error of %s: taken as exact", path, ", ".join(exact))
-    if odd := [name for name in state_variables(observations) if observations[name].dtype.kind not in "fiub"]:
-        raise DataError(
-            f"{odd[0]!r} in {path} holds {observations[odd[0]].dtype}, expected numbers. Leave the variable out."
-        )
-    if observations.nbytes <= IN_MEMORY:
-        observations = observations.load()
-    for name in state_variables(observations):
-        check_plausible(observations[name], inside=domain_of(observations, name), source=str(path))
-        if (error := error_of(observations, name)) is not None:
-            error = error.where(observations[name].notnull())
-            if bool(((error < 0) | (abs(error) == float("inf"))).any()):
-                raise DataError(
-                    f"'{name}_error' in {path} holds negative or infinite numbers: expected standard deviations, "
-                    "NaN where nothing was seen. Correct the file."
-                )
-    return observations
+    return opened(path, domain)
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
@@ -137,6 +105,19 @@ def read_sampler(text: str) -> Any:
     if colon:
         spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
     return build("sampler", spec)
+
+
+def use_sampler(method: Any, text: str | None) -> None:
+    """Gives a run, a reconstructor or an emulator, the sampler that was asked for, if one was.
+
+    Raises:
+        ConfigurationError: the run draws no samples.
+    """
+    from driftfield.reconstruction.settings import check_ability
+
+    if text:
+        check_ability(method, "sampler", asked="--sampler")
+        method.sampler = read_sampler(text)
 
 
 def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:

@@ -3,9 +3,9 @@
 title, description, notes                       text for the page that is written
 seed, members                                   of observations and fits; size of the ensembles
 data:      as in a training recipe              what the methods learn from
-truth:     {archive, times: [first, last]}      what they are scored on; the test period of `data` if not given
+truth:     {archive, times: [first, last]}      what they are scored on; the test part of `data.split` if not given
 learn_from: SETTING                             learn from what this setting shows instead of from the truth
-settings:  {name: {observe | reference_mask | held_out | transplant, error, times, segment_km, north_first, published}}
+settings:  {name: {observe | reference_mask | held_out | transplant | split, error, times, segment_km, north_first, published}}
 methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` where weights are trained, `data` to change it
             label: {recipe: FILE, set: {...}}   fitted as a training recipe says, beside this file; `set` replaces values of it,
                                                 such as {trainer.initial: FOLDER}
@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from driftfield.data.masks import parse_pattern
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.recipe import Recipe, as_recipe, expanded, read_recipe, read_yaml
 from driftfield.registry import build
 
 _TEXT = ("driftfield_format", "title", "description", "notes")
 _TOP = (*_TEXT, "seed", "members", "data", "truth", "learn_from", "settings", "methods", "model")
-_HIDES = ("observe", "reference_mask", "held_out", "transplant")
+_HIDES = ("observe", "reference_mask", "held_out", "transplant", "split")
 _SETTING = (*_HIDES, "error", "times", "segment_km", "north_first", "published")
 _SCORES = ("rmse", "crps", "spread_skill", "coverage_90", "resolved_km")
 
@@ -41,7 +41,8 @@ class Setting:
     Arguments:
         name: In the table.
         hides: One of `observe` (variable -> pattern), `reference_mask` ("random:0.5"), `held_out` (a file), `transplant`
-            (arguments of `driftfield.data.transplant.transplant_clouds`), and its value.
+            (arguments of `driftfield.data.transplant.transplant_clouds`), `split` ("test" or "validation": all of that part), and
+            its value.
         error: Standard deviation of the observation error, for all or by variable.
         times: First and last date, or None for those of the truth.
         segment_km: Length of the segments for the resolved wavelength, or None where it is not asked for.
@@ -177,10 +178,11 @@ def _truth(content: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> t
     times = truth.get("times")
     if times is None and "archive" not in truth and content.get("learn_from") is None:
         times = (data.get("split") or {}).get("test")
-        if not isinstance(times, list):
+        if not times:
             raise ConfigurationError(
-                f"{path} does not say which times are scored: give data.split.test or truth.times as [first, last]."
+                f"{path} does not say what is scored: give data.split.test (a share, or [first, last]) or truth.times."
             )
+        times = times if isinstance(times, list) else None
     return archive, _period(times, "truth.times", path)
 
 
@@ -208,6 +210,8 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
             raise ConfigurationError(
                 f"settings.{name}.reference_mask in {path} is {value!r}: expected random:SHARE or clouds:SHARE, below 1."
             )
+    elif how[0] == "split" and value not in ("test", "validation"):
+        raise ConfigurationError(f"settings.{name}.split in {path} is {value!r}: expected test or validation.")
     elif how[0] == "transplant":
         value = dict(value or {})
         _check_keys(value, ("lag", "most", "cloud"), f"{where}.transplant", path)
@@ -269,7 +273,7 @@ def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: 
         overridden = {**recipe.content, "data": {**recipe.content["data"], "archive": archive}}
         recipe = as_recipe(overridden, source)
     built = build("reconstructor", recipe.reconstructor)
-    if getattr(built, "trained", False) != bool(recipe.trainer):
+    if built.abilities.needs_training != bool(recipe.trainer):
         need = "needs a 'trainer'" if not recipe.trainer else "is fitted at once: leave out 'trainer'"
         raise ConfigurationError(f"The method {label!r} in {path}: {type(built).__name__} {need}.")
     return Method(label, folder, recipe)
@@ -303,9 +307,7 @@ def _period(value: Any, where: str, path: Path) -> tuple[Any, Any] | None:
 
 
 def _whole(value: Any, where: str, path: Path) -> int:
-    if type(value) is not int or value < 1:
-        raise ConfigurationError(f"{where} in {path} is {value!r}: expected a whole number, 1 or more.")
-    return value
+    return whole_number(f"{where} in {path}", value)
 
 
 def _check_keys(spec: Any, allowed: Sequence[str], where: str, path: Path) -> None:

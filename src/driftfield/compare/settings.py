@@ -2,21 +2,27 @@
 
     truth, setting -> held out (time, [depth,] lat, lon) -> y = truth + N(0, error^2) where it is not held out
 
-The cells that are held out come from patterns (`data.twin`), from the reference benchmark's masks, from a file, or from
-the clouds of another day.
+The cells that are held out come from patterns (`data.twin`), from the reference benchmark's masks, from a file, from
+the clouds of another day, or are a whole part of the split. Where a split divides the cells, only those of its test part
+are scored: the others were learnt from.
 """
 
 __all__ = ["content_hash", "open_truth", "setting_observations"]
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from driftfield.compare.recipe import Comparison, Setting
+from driftfield.conventions import held_out_of
 from driftfield.data.masks import reference_mask
+from driftfield.data.prepare import divide
 from driftfield.data.sources import GriddedArchive, open_archive, open_fields
+from driftfield.data.splits import Splits
 from driftfield.data.transplant import transplant_clouds
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError
@@ -37,7 +43,11 @@ def setting_observations(comparison: Comparison, setting: Setting, archive: Grid
         ConfigurationError: the setting does not fit the variables.
         DataError: its times or cells are not those of the truth.
     """
-    times = _times(archive, setting.times or comparison.truth[1], setting.name)
+    period = setting.times or comparison.truth[1]
+    tested = _tested(comparison, setting, archive, period)
+    times = _times(archive, period, setting.name)
+    if tested is not None:
+        times = times[tested.values[times].any(axis=(1, 2))]
     fields = archive.dataset.isel(time=times)
     kind, value = setting.hides
     if kind == "observe":
@@ -49,11 +59,13 @@ def setting_observations(comparison: Comparison, setting: Setting, archive: Grid
             )
         seen = xr.Dataset()
         for number, name in enumerate(comparison.targets):
-            held_out = _held_out(kind, value, setting, archive, name, times)
+            held_out = _held_out(kind, value, setting, archive, name, times, tested)
             part = _hide(fields[name], held_out, archive.domain(name), setting, comparison.seed)
             # the first variable's masks carry the plain names
             plain = {key: f"{name}_{key}" for key in ("domain", "held_out")} if number else {}
             seen = seen.merge(part.rename(plain))
+    if tested is not None:
+        seen = _score_only(seen, comparison.targets, tested.isel(time=times))
     missing = [name for name in comparison.targets if name not in seen]
     if missing:
         raise ConfigurationError(
@@ -91,14 +103,65 @@ def _times(archive: GriddedArchive, period: tuple[Any, Any] | None, name: str) -
     return chosen
 
 
+def _tested(
+    comparison: Comparison, setting: Setting, archive: GriddedArchive, period: tuple[Any, Any] | None
+) -> xr.DataArray | None:
+    """Where the part of the split lies that is scored: boolean (time, lat, lon); None where the period alone says it.
+
+    Raises:
+        ConfigurationError: a part is to be hidden of what was not divided.
+    """
+    data, whole = comparison.data, setting.hides[0] == "split"
+    if comparison.learn_from is not None or comparison.truth[0] != str(data["archive"]):
+        if whole:
+            raise ConfigurationError(
+                f"The setting {setting.name!r} hides a part of the split of {data['archive']}, but another truth is scored: "
+                "expected the same. Leave out truth.archive and learn_from, or hide by 'observe'."
+            )
+        return None
+    part = str(setting.hides[1]) if whole else "test"
+    splits, field = _divided(comparison, archive)
+    if not whole and period is not None and splits.train.cells is None:
+        return None
+    return splits.held_out(part, field).reindex(time=archive.dataset["time"], fill_value=False)
+
+
+def _divided(comparison: Comparison, archive: GriddedArchive) -> tuple[Splits, xr.DataArray]:
+    """The split of the training data, and a field on the times that it divides."""
+    data = comparison.data
+    chosen = _times(archive, data.get("time"), "data")
+    inside = replace(archive, dataset=archive.dataset.isel(time=chosen))
+    splits = divide(inside, data["targets"], split=data.get("split"), windows=data.get("windows"))
+    return splits, inside.dataset[data["targets"][0]]
+
+
+def _score_only(seen: xr.Dataset, targets: Sequence[str], tested: xr.DataArray) -> xr.Dataset:
+    """The same observations; held out, and so scored, are the cells of a part alone."""
+    masks = {}
+    for name in targets:
+        held_out = held_out_of(seen, name)
+        if held_out is not None:
+            key = str(held_out.name)
+            masks[key] = (held_out & tested.drop_vars(("time", "lat", "lon"))).transpose(*held_out.dims)
+    return seen.assign(masks)
+
+
 def _held_out(
-    kind: str, value: Any, setting: Setting, archive: GriddedArchive, name: str, times: np.ndarray
+    kind: str,
+    value: Any,
+    setting: Setting,
+    archive: GriddedArchive,
+    name: str,
+    times: np.ndarray,
+    tested: xr.DataArray | None,
 ) -> np.ndarray:
     """Cells to hide, boolean in the shape of the field (time, [depth,] lat, lon)."""
     domain = archive.domain(name)
     fields = archive.dataset[name].isel(time=times)
     if kind == "held_out":
         return _from_file(value, fields)
+    if kind == "split" and tested is not None:
+        return tested.isel(time=times).broadcast_like(fields).transpose(*fields.dims).values
     if domain.ndim != 2:
         raise ConfigurationError(
             f"The setting {setting.name!r} hides surface fields, {name!r} has levels. Use 'observe'."

@@ -9,14 +9,12 @@ y counts days of the calendar that the data has: 366 in a leap year, 360 where e
 """
 
 __all__ = [
-    "POSITION_ENCODINGS",
     "as_dates",
     "date_fraction",
     "date_text",
-    "encode_date",
-    "encode_position",
     "is_monthly",
     "time_days",
+    "unit_sphere",
 ]
 
 from collections.abc import Sequence
@@ -26,10 +24,7 @@ import cftime
 import numpy as np
 import xarray as xr
 
-from driftfield.errors import ConfigurationError, DataError, suggest
-
-POSITION_ENCODINGS = {"unit_sphere": 3, "sincos": 4, "raw": 2}
-"""Name -> number of components."""
+from driftfield.errors import DataError
 
 
 def as_dates(times: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
@@ -39,7 +34,7 @@ def as_dates(times: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
         DataError: plain numbers, which carry no calendar.
     """
     values = np.atleast_1d(times.values if isinstance(times, xr.DataArray) else np.asarray(times))
-    if values.dtype.kind in "US" or (values.dtype == object and not hasattr(values.flat[0], "calendar")):
+    if values.dtype.kind in "US" or (values.dtype == object and not isinstance(values.flat[0], cftime.datetime)):
         values = np.asarray(values, dtype="datetime64[us]")
     if values.dtype.kind not in "MO":
         raise DataError(f"Expected dates, found {values.dtype} numbers. Give the time axis units such as 'days since'.")
@@ -85,42 +80,18 @@ def date_text(date: Any) -> str:
     return np.datetime_as_string(date, unit="s") if isinstance(date, np.datetime64) else str(date.isoformat())
 
 
-def encode_date(fractions: np.ndarray, *, hour: bool = False) -> np.ndarray:
-    """Sine and cosine of the season, and of the hour where `hour`.
-
-    Arguments:
-        fractions: (..., 2) from `date_fraction`.
-
-    Returns:
-        (..., 2), or (..., 4) with the hour.
-    """
-    angle = 2.0 * np.pi * np.asarray(fractions, dtype=np.float64)[..., : 2 if hour else 1]
-    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(*angle.shape[:-1], -1)
-
-
-def encode_position(lat: np.ndarray | float, lon: np.ndarray | float, kind: str = "unit_sphere") -> np.ndarray:
-    """Position as components without a seam (`raw` has one at the dateline).
+def unit_sphere(lat: np.ndarray | float, lon: np.ndarray | float) -> np.ndarray:
+    """Position without a seam: (cos phi cos lambda, cos phi sin lambda, sin phi).
 
     Arguments:
         lat: Degrees north.
         lon: Degrees east, in any convention.
-        kind: One of `POSITION_ENCODINGS`.
 
     Returns:
-        (..., component), float64.
-
-    Raises:
-        ConfigurationError: unknown kind.
+        (..., 3), float64.
     """
     phi, lam = np.broadcast_arrays(np.radians(lat), np.radians(lon))
-    if kind == "unit_sphere":
-        return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
-    if kind == "sincos":
-        return np.stack([np.sin(phi), np.cos(phi), np.sin(lam), np.cos(lam)], axis=-1)
-    if kind == "raw":
-        wrapped = (np.degrees(lam) + 180.0) % 360.0 - 180.0
-        return np.stack([np.degrees(phi) / 90.0, wrapped / 180.0], axis=-1)
-    raise ConfigurationError(f"Unknown position encoding {kind!r}: {suggest(kind, POSITION_ENCODINGS)}")
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
 
 
 def _days(steps: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def gap_share(archive: GriddedArchive, name: str, times: np.ndarray, *, most: int = 32) -> float:
     """Share of the domain that an archive does not know, from at most `most` of the times."""
     some = spread_over(times, most)
-    exists = archive.domain(name)
+    exists = archive.domain(name) if archive.cells is None else archive.domain(name) & archive.cells
     known = archive.dataset[name].isel(time=some).notnull() & exists
     return float(1.0 - known.sum() / (exists.sum() * len(some)))
 

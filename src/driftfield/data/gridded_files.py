@@ -14,7 +14,13 @@ from typing import Any
 import xarray as xr
 
 from driftfield.data.axes import canonical
+from driftfield.data.cf import PLANES, as_cf, chunks_of
+from driftfield.data.copies import without_copies
+from driftfield.data.domains import sound_masks
+from driftfield.data.flags import honour_flags
 from driftfield.data.lazy import lazily
+from driftfield.data.sentinels import find_constants, without_constants
+from driftfield.data.stores import refuse_pickles, with_true_zeros
 from driftfield.data.units import canonical_units
 from driftfield.data.valid_range import inside_valid_range
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError
@@ -24,17 +30,22 @@ _GRIB = (".grib", ".grb", ".grib2", ".grb2")
 
 
 def open_fields(
-    path: str | Path | Sequence[str | Path], *, decode: bool = True, variables: Sequence[str] | None = None
+    path: str | Path | Sequence[str | Path],
+    *,
+    decode: bool = True,
+    variables: Sequence[str] | None = None,
+    marks: bool = False,
 ) -> xr.Dataset:
     """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes and units.
 
-    Axes are those of `data.axes`, units those of `data.units` where it knows the quantity. A value outside the
-    `valid_range` that the file declares is missing.
+    Axes are those of `data.axes`, units those of `data.units` where it knows the quantity. What the file itself calls no value
+    is missing: outside `valid_range`, the default fill of netCDF (`data.valid_range`).
 
     Arguments:
         path: Several files are joined along time, or side by side where they hold different variables.
         decode: Turn the time axis into dates.
         variables: Keep these only; their grid is chosen where a file holds several.
+        marks: Keep beside every variable what was removed of it and why (`data.removal`), to be counted.
 
     Raises:
         DataError: nothing there, no latitude and longitude, unknown units of a variable that was asked for, or files
@@ -42,15 +53,23 @@ def open_fields(
         FileFormatError: a file that cannot be read.
     """
     parts = [_open_one(one, variables, decode=decode) for one in expand_paths(path)]
+    # before units are converted: -9999 is a number of the file
+    constants = find_constants(parts)
+    parts = [canonical_units(without_constants(p, constants), asked=variables, source=str(path)) for p in parts]
     dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
+    if not marks:
+        dataset = dataset.drop_vars([str(name) for name in dataset.data_vars if str(name).endswith("_removed")])
     if variables is None:
         return dataset
-    masks = [n for v in variables for n in (f"{v}_domain", f"{v}_error", f"{v}_held_out") if n in dataset]
+    parts_of = ("domain", "error", "held_out", "removed")
+    masks = [n for v in variables for part in parts_of if (n := f"{v}_{part}") in dataset]
     return dataset[[*variables, *masks, *(n for n in ("domain", "held_out") if n in dataset and n not in variables)]]
 
 
 def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
     """Writes NetCDF (.nc, compressed) or a Zarr store (.zarr) under a temporary name and renames it at the end.
+
+    Order of dimensions, descriptions and chunks are those of `data.cf`.
 
     Raises:
         ConfigurationError: another suffix.
@@ -59,14 +78,16 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
     path = Path(path)
     if path.suffix not in (".nc", ".zarr"):
         raise ConfigurationError(f"Cannot write {path}: expected a name that ends in .nc or .zarr. Rename the output.")
-    dataset = dataset.drop_encoding()
+    dataset = as_cf(dataset.drop_encoding())
     with replacing(path, overwrite=overwrite) as temporary:
         if path.suffix == ".nc":
-            dataset.to_netcdf(temporary, encoding=_compression(dataset))
+            dataset.to_netcdf(temporary, encoding=_encoding(dataset))
         else:
-            # Zarr asks for chunks of one size
-            even = {dim: sizes[0] for dim, sizes in dataset.unify_chunks().chunks.items()}
-            (dataset.chunk(even) if even else dataset).to_zarr(temporary, consolidated=False)
+            chunks = {name: chunks_of(dataset[name]) for name in _gridded(dataset)}
+            for name, sizes in chunks.items():
+                if dataset[name].chunks is not None:  # dask writes whole chunks
+                    dataset[name] = dataset[name].chunk(dict(zip(dataset[name].dims, sizes, strict=True)))
+            dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
 
 
 def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -87,8 +108,15 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> xr.Dataset:
-    dataset = canonical(inside_valid_range(_open_raw(path)), variables=variables, decode=decode, source=str(path))
-    return canonical_units(dataset, asked=variables, source=str(path))
+    dataset = canonical(
+        _values(_open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
+    )
+    return sound_masks(without_copies(dataset, str(path)), str(path))
+
+
+def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr.Dataset:
+    """NaN where the file itself says that a number is no value."""
+    return honour_flags(inside_valid_range(raw), asked=variables or (), source=source)
 
 
 def _open_raw(path: Path) -> xr.Dataset:
@@ -97,6 +125,7 @@ def _open_raw(path: Path) -> xr.Dataset:
     if path.is_dir():
         if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
             raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
+        refuse_pickles(path)
         options |= {"engine": "zarr", "consolidated": False}
     elif path.suffix.lower() in _GRIB:
         if importlib.util.find_spec("cfgrib") is None:
@@ -104,6 +133,8 @@ def _open_raw(path: Path) -> xr.Dataset:
         options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
     try:
         opened = xr.open_dataset(path, chunks=None, cache=False, **options)
+        if path.is_dir():
+            opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
     except PermissionError as error:
         raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
     except Exception as error:  # each backend has its own exceptions for a broken file
@@ -129,7 +160,21 @@ def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
     return joined
 
 
-def _compression(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+def _gridded(dataset: xr.Dataset) -> list[str]:
+    """The variables that are laid out in chunks."""
+    return [
+        str(n)
+        for n, a in dataset.data_vars.items()
+        if a.dtype.kind in "fiub" and any(set(plane) <= set(a.dims) for plane in PLANES) and a.size
+    ]
+
+
+def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Compressed fields in chunks, no fill value where a coordinate is complete."""
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
-    numeric = {str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1}
-    return numeric | {axis: {"_FillValue": None} for axis in ("lat", "lon", "depth") if axis in dataset.coords}
+    found: dict[str, dict[str, Any]] = {
+        str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
+    }
+    for name in _gridded(dataset):
+        found[name] = found.get(name, {}) | {"chunksizes": chunks_of(dataset[name])}
+    return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}

@@ -9,7 +9,7 @@ __all__ = ["add_domain", "observation_batch"]
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, error_of, state_variables
+from driftfield.conventions import domain_of, error_of, positions_of, state_variables
 from driftfield.data.codec import FieldCodec, locate, with_levels
 from driftfield.data.context import neighbours
 from driftfield.data.dataset import bound_parts, make_batch
@@ -37,8 +37,7 @@ def observation_batch(
     Raises:
         DataError: a target is missing, its levels are not the run's, or its cells are not on the run's grid.
     """
-    rows = codec.grid.rows(observations["lat"].values)
-    columns = codec.grid.columns(observations["lon"].values)
+    rows, columns = codec.grid.cells(observations)
     _check_order(codec, rows, columns)
     space = (len(rows), len(columns))
     stamp = observations["time"].values[[time]]
@@ -107,6 +106,7 @@ def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "th
                 "Give it (depth, lat, lon), or leave it out: the run knows its own domain."
             )
         dims = [str(dim) for dim in ("depth", "lat", "lon") if dim in mask.dims]
+        mask = _on_cells(mask, field, source)
         periods = {"depth": ("depth", 0.0), "lat": ("latitude", 0.0), "lon": ("longitude", 360.0)}
         places = {
             dim: locate(field[dim].values, mask[dim].values, *periods[dim], grid=f"the domain in {source}")
@@ -117,6 +117,16 @@ def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "th
             np.nan_to_num(mask.values).astype(bool), dims=dims, coords={dim: field[dim] for dim in dims}
         )
     return observations.assign(found)
+
+
+def _on_cells(mask: xr.DataArray, field: xr.DataArray, source: str) -> xr.DataArray:
+    """The part of a mask on a grid with positions that lies where the field does; any other mask as it is."""
+    theirs, own = positions_of(mask), positions_of(field)
+    if theirs is None or own is None:
+        return mask
+    rows, columns = theirs.cells(own, grid=f"the grid of the domain in {source}")
+    part = mask.isel(lat=rows, lon=columns)
+    return part.assign_coords({axis: field[axis] for axis in ("lat", "lon")})
 
 
 def _seen(

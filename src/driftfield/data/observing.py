@@ -79,6 +79,16 @@ class ObservingSystem:
             if name not in self.visible:
                 raise ConfigurationError(f"'visible' says nothing of {name!r}. Add it, such as {name}: all.")
 
+    @property
+    def texts(self) -> dict[str, list[str]]:
+        """The patterns of every variable, as they were written."""
+        return {name: [spec] if isinstance(spec, str) else list(spec) for name, spec in self.observe.items()}
+
+    @property
+    def errors(self) -> dict[str, float | Sequence[float]]:
+        """The stated deviation of every variable that has one, or its range."""
+        return dict(self.error) if isinstance(self.error, Mapping) else dict.fromkeys(self.observe, self.error)
+
     def draw(
         self, name: str, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool, record: Record | None = None
     ) -> np.ndarray:

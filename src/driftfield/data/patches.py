@@ -7,18 +7,15 @@
 A sample is (time, window). The index lists the windows with the share of cells that do not exist in each.
 """
 
-__all__ = ["Window", "centre", "read_window", "window_index"]
+__all__ = ["Window", "centre", "window_index"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import xarray as xr
 
 from driftfield.errors import ConfigurationError
-
-ArrayT = TypeVar("ArrayT", np.ndarray, xr.DataArray, xr.Dataset)
 
 
 @dataclass(frozen=True, order=True)
@@ -110,17 +107,6 @@ def centre(lat: np.ndarray | xr.DataArray, lon: np.ndarray | xr.DataArray) -> tu
     lons = np.unwrap(np.asarray(lon, dtype=np.float64), period=360.0)
     middle = 0.5 * (lons[0] + lons[-1])
     return float(0.5 * (lats[0] + lats[-1])), float((middle + 180.0) % 360.0 - 180.0)
-
-
-def read_window(array: ArrayT, window: Window) -> ArrayT:
-    """The part (..., lat, lon) of an array under a window, lazily for lazy arrays."""
-    width = array.shape[-1] if isinstance(array, np.ndarray) else array.sizes["lon"]
-    rows = slice(window.row, window.row + window.height)
-    inside = window.col + window.width <= width
-    columns = slice(window.col, window.col + window.width) if inside else window.columns(width)
-    if isinstance(array, np.ndarray):
-        return array[..., rows, :][..., columns]
-    return array.isel(lat=rows, lon=columns)
 
 
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:

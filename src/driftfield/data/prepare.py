@@ -1,6 +1,6 @@
 """From the `data` section of a recipe to what a reconstructor is fitted to: archive, windows, splits that never touch."""
 
-__all__ = ["prepare"]
+__all__ = ["divide", "prepare"]
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.interfaces import TrainingData
-from driftfield.registry import build
+from driftfield.registry import build, lookup
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def prepare(
     vector_pairs: Sequence[Sequence[str]] = (),
     bounds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> TrainingData:
-    """Opens the archive and divides it.
+    """Opens the archive and divides it; what is neither for training nor for validation is NaN in what comes back.
 
     Arguments:
         archive: Path, glob or store.
@@ -65,14 +65,11 @@ def prepare(
             )
     opened = open_archive(archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time)
     require(opened.dataset, [*targets, *covariates], str(archive))
-    chosen = _windows(opened, targets, dict(windows or {}))
-    dividing = build("split", split or {"class": "TimeSplit"})
-    grid = (opened.dataset.sizes["lat"], opened.dataset.sizes["lon"])
-    splits: Splits = dividing.divide(opened.times, chosen, grid)
-    check_disjoint(splits, times=opened.times, buffer=(split or {}).get("buffer", "0D"), grid=grid)
+    splits = divide(opened, targets, split=split, windows=windows)
+    validates = lookup("split", (split or {"class": "TimeSplit"})["class"]).validates
     for name in ("train", "validation"):
         part = getattr(splits, name)
-        if name == "validation" and not dividing.validates:
+        if name == "validation" and not validates:
             continue
         if not len(part.times) or not len(part.windows):
             raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
@@ -80,8 +77,9 @@ def prepare(
         part = getattr(splits, name)
         times, places = len(part.times), len(part.windows)
         log.info("%s: %d times x %d windows = %d samples", name, times, places, times * places)
+    learnt, checked = _known(opened, splits)
     return TrainingData(
-        archive=opened,
+        archive=learnt,
         train=np.asarray(splits.train.times),
         validation=np.asarray(splits.validation.times),
         test=np.asarray(splits.test.times),
@@ -91,7 +89,43 @@ def prepare(
         validation_windows=tuple(splits.validation.windows),
         vector_pairs=tuple((u, v) for u, v in vector_pairs),
         bounds=_bounds(targets, bounds or {}),
+        validation_archive=checked,
     )
+
+
+def divide(
+    archive: GriddedArchive,
+    targets: Sequence[str],
+    *,
+    split: Mapping[str, Any] | None = None,
+    windows: Mapping[str, Any] | None = None,
+) -> Splits:
+    """The parts of an archive, proved to be disjoint.
+
+    Arguments:
+        archive: What is divided.
+        targets: Variables whose domains choose the windows.
+        split, windows: As of `prepare`.
+
+    Raises:
+        ConfigurationError: a window size or a split that makes no sense.
+        DataError: a part that was asked for is empty.
+        OverlapError: two parts share cells or times.
+    """
+    chosen = _windows(archive, targets, dict(windows or {}))
+    dividing = build("split", split or {"class": "TimeSplit"})
+    grid = (archive.dataset.sizes["lat"], archive.dataset.sizes["lon"])
+    splits: Splits = dividing.divide(archive.times, chosen, grid)
+    check_disjoint(splits, times=archive.times, buffer=(split or {}).get("buffer", "0D"), grid=grid)
+    return splits
+
+
+def _known(archive: GriddedArchive, splits: Splits) -> tuple[GriddedArchive, GriddedArchive | None]:
+    """What may be learnt from, and what may validate where that is another archive: all else is NaN before anyone is fitted."""
+    train, validation = splits.train, splits.validation
+    if train.cells is None and validation.cells is None:
+        return archive.only(np.union1d(train.times, validation.times)), None
+    return archive.only(train.times, train.cells), archive.only(validation.times, validation.cells)
 
 
 def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, float]]:

@@ -9,9 +9,9 @@ mixes into it.
 __all__ = ["smooth"]
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from driftfield.errors import ConfigurationError
+from driftfield.gaussian.smoothing import gaussian_sum
 
 
 def smooth(values: np.ndarray, domain: np.ndarray, sigma: float, *, periodic: bool = False) -> np.ndarray:
@@ -34,12 +34,7 @@ def smooth(values: np.ndarray, domain: np.ndarray, sigma: float, *, periodic: bo
     known = np.broadcast_to(domain, values.shape) & np.isfinite(values)
     if sigma == 0.0:
         return np.where(known, values, np.nan).astype(values.dtype)
-    weight = _filter(known.astype(np.float64), sigma, periodic)
-    total = _filter(np.where(known, values, 0.0).astype(np.float64), sigma, periodic)
+    weight = gaussian_sum(known.astype(np.float64), sigma, periodic=periodic)
+    total = gaussian_sum(np.where(known, values, 0.0).astype(np.float64), sigma, periodic=periodic)
     # only the domain is written, and a known cell always weighs itself
     return np.where(known, total / np.where(known, weight, 1.0), np.nan).astype(values.dtype)
-
-
-def _filter(field: np.ndarray, sigma: float, periodic: bool) -> np.ndarray:
-    rows = gaussian_filter1d(field, sigma, axis=-2, mode="constant")
-    return gaussian_filter1d(rows, sigma, axis=-1, mode="wrap" if periodic else "constant")

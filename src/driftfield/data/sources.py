@@ -21,17 +21,21 @@ __all__ = [
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, require, state_variables
+from driftfield.conventions import WRAPS, domain_of, positions_of, require, state_variables
+from driftfield.data.domains import check_domain, with_domain
 from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.data.removal import count_removed
+from driftfield.data.sentinels import still_cells
 from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.geometry import Geometry
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +49,32 @@ class GriddedArchive:
         domains: Where each variable exists: boolean ([depth,] lat, lon).
         periodic: Whether longitude wraps.
         seen: Where the values were measured (time, [depth,] lat, lon), by variable, if gaps were filled in by a model.
+        cells: Of a part of an archive, the cells that it may know: boolean (lat, lon). A gap elsewhere is none.
     """
 
     dataset: xr.Dataset
     domains: dict[str, xr.DataArray]
     periodic: bool
     seen: dict[str, xr.DataArray] = field(default_factory=dict)
+    cells: xr.DataArray | None = None
+
+    def only(self, times: np.ndarray, cells: np.ndarray | None = None) -> "GriddedArchive":
+        """The same grid, dates and domains, with NaN at all other times and cells: what is not to be learnt from.
+
+        Arguments:
+            times: Time indices that stay.
+            cells: Cells that stay, boolean (lat, lon); None for all.
+        """
+        stays = np.zeros(self.times.size, dtype=bool)
+        stays[times] = True
+        if cells is None and stays.all():
+            return self
+        mask = xr.DataArray(stays, dims="time")
+        inside = None if cells is None else xr.DataArray(cells, dims=("lat", "lon"))
+        order = {str(name): field.dims for name, field in self.dataset.items()}
+        kept = self.dataset.where(mask if inside is None else mask & inside)
+        kept = kept.assign({name: kept[name].transpose(*dims) for name, dims in order.items()})
+        return replace(self, dataset=kept, cells=inside)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -104,19 +128,23 @@ def open_archive(
         DataError: a variable, level, region, time or domain that the file does not have.
         FileFormatError: a file that cannot be read.
     """
-    dataset = open_fields(path, variables=variables)
+    dataset = open_fields(path, variables=variables, marks=True)
     names = _checked_variables(dataset, variables, str(path))
-    masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith("_domain")]
+    masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith(("_domain", "_removed"))]
     dataset = dataset[[*names, *masks]]
     if levels is not None and "depth" in dataset.dims:
         dataset = _select_levels(dataset, levels)
     dataset = select_region(dataset, region or {})
     if time is not None:
         dataset = select_time(dataset, time)
+    if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
+        dataset = dataset.load()
+    dataset, _ = count_removed(dataset, names, str(path))
     fields = dataset[names].astype(np.float32)
-    if fields.nbytes <= in_memory_mib * 2**20:
-        fields = fields.load()
-    given = open_fields(domain) if domain is not None else None
+    given = with_domain(open_fields(domain), str(domain)) if domain is not None else None
+    if given is None:
+        still = [name for name in names if domain_of(dataset, name) is None]
+        fields = fields.assign({name: _without_still_land(fields[name], str(path)) for name in still})
     domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
     for name in names:
         check_plausible(fields[name], inside=domains[name], source=str(path))
@@ -130,7 +158,9 @@ def open_archive(
 
 
 def is_periodic(lon: xr.DataArray | np.ndarray) -> bool:
-    """Whether evenly spaced longitudes (increasing) close the circle."""
+    """Whether evenly spaced longitudes (increasing) close the circle; columns of a grid with positions say it themselves."""
+    if isinstance(lon, xr.DataArray) and WRAPS in lon.attrs:
+        return bool(lon.attrs[WRAPS])
     values = np.asarray(lon, dtype=np.float64)
     if values.size < 4:
         return False
@@ -184,6 +214,8 @@ def select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) ->
     for key in region:
         if key not in ("lat", "lon"):
             raise ConfigurationError(f"Unknown key {key!r} in region: {suggest(key, ('lat', 'lon'))}")
+    if region and (positions := positions_of(dataset)) is not None:
+        return _select_block(dataset, positions, region)
     if "lat" in region:
         low, high = sorted(map(float, region["lat"]))
         lat = dataset["lat"].values
@@ -201,6 +233,30 @@ def select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) ->
     if 0 in (dataset.sizes["lat"], dataset.sizes["lon"]):
         raise DataError(f"The region {dict(region)} holds no cell of the file. Widen it, or check its degrees.")
     return dataset
+
+
+def _select_block(dataset: xr.Dataset, positions: Geometry, region: Mapping[str, Sequence[float]]) -> xr.Dataset:
+    """The smallest block of rows and columns that holds every cell of the region."""
+    inside = np.ones(positions.shape, dtype=bool)
+    if "lat" in region:
+        low, high = sorted(map(float, region["lat"]))
+        inside &= (positions.latitude >= low) & (positions.latitude <= high)
+    if "lon" in region:
+        west, east = map(float, region["lon"])
+        span = 360.0 if east - west >= 360.0 else (east - west) % 360.0
+        inside &= (positions.longitude - west) % 360.0 <= span
+    if not inside.any():
+        raise DataError(f"The region {dict(region)} holds no cell of the file. Widen it, or check its degrees.")
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    chosen = dataset.isel(lat=slice(rows[0], rows[-1] + 1), lon=slice(columns[0], columns[-1] + 1))
+    beyond = chosen.sizes["lat"] * chosen.sizes["lon"] - int(inside.sum())
+    if beyond:
+        log.info(
+            "region: a block of %d x %d cells, %d of them outside", chosen.sizes["lat"], chosen.sizes["lon"], beyond
+        )
+    whole = chosen.sizes["lon"] == dataset.sizes["lon"] and is_periodic(dataset["lon"])
+    chosen["lon"].attrs[WRAPS] = int(whole)
+    return chosen
 
 
 def select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
@@ -223,21 +279,40 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | N
     domain = domain_of(dataset, name)
     if domain is None and given is not None:
         domain = _domain_from(given, field, path)
+    stated = domain is not None
     if domain is None:
         domain = ever_finite(field)
     elif "depth" in field.dims and "depth" not in domain.dims:
         domain = domain & ever_finite(field)  # a surface mask knows the coast but not the sea floor
+    if stated:
+        check_domain(field, domain, path if given is not None else "the file")
     return (
         domain.transpose(*(d for d in ("depth", "lat", "lon") if d in domain.dims)).compute().rename(f"{name}_domain")
     )
+
+
+def _without_still_land(field: xr.DataArray, path: str) -> xr.DataArray:
+    """NaN in the cells that hold one and the same constant at all times (`data.sentinels`), and a line that says so."""
+    found = still_cells(field)
+    if found is None:
+        return field
+    constant, where = found
+    log.info(
+        "%s: %r is %.6g at all times in %d of %d cells, and nowhere else: taken for land (missing). Name a domain "
+        "(data.domain, or the variable 'domain' of the file) if these are values",
+        path,
+        field.name,
+        constant,
+        int(where.sum()),
+        where.size,
+    )
+    return field.where(~where).assign_attrs(field.attrs)
 
 
 def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataArray:
     """The domain of `field` on its own grid, read from another file."""
     name = str(field.name)
     here = field.isel(time=0, drop=True)
-    if "mask" in given and "domain" not in given:
-        given = given.rename(mask="domain")
     mask = domain_of(given if name in given else given.assign({name: here}), name)
     if mask is None and name not in given:
         raise DataError(f"No variable 'domain', 'mask' or {name!r} in {path}: found {sorted(map(str, given))}.")
@@ -245,8 +320,12 @@ def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataAr
         mask = ever_finite(given[name]) if "time" in given[name].dims else given[name].notnull()
     mask = mask.any("time") if "time" in mask.dims else mask
     mask = mask.isel(depth=0, drop=True) if "depth" in mask.dims and "depth" not in field.dims else mask
+    axes = [d for d in ("depth", "lat", "lon") if d in mask.dims]
+    if (own := positions_of(field)) is not None and (theirs := positions_of(mask)) is not None:
+        rows, columns = theirs.cells(own, what=f"The cells of {name!r}", grid=f"the grid of the domain in {path}")
+        mask, axes = mask.isel(lat=rows, lon=columns), [d for d in axes if d == "depth"]
     try:
-        for axis in (d for d in ("depth", "lat", "lon") if d in mask.dims):
+        for axis in axes:
             spacing = float(np.abs(np.diff(here[axis].values)).min()) if here.sizes[axis] > 1 else 1.0
             mask = mask.sel({axis: here[axis]}, method="nearest", tolerance=0.25 * spacing)
     except KeyError as error:

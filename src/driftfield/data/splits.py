@@ -1,7 +1,7 @@
 """Training, validation and test data that never touch.
 
     time split     |-- train --|buffer|-- validation --|buffer|-- test --|       all windows in each
-    space split    a window belongs to a part if all its cells do, one across a border to none; all times in each
+    space split    blocks of cells; a window belongs to a part if all its cells do, one across a border to none; all times in each
     random blocks  blocks of time, drawn at random, with buffers around what is held out
 
 `Splits` holds what was decided and is what training uses; `check_disjoint` proves it, whoever made it.
@@ -35,10 +35,12 @@ class Part:
     Arguments:
         times: Time indices, ascending.
         windows: Windows; empty for the whole grid.
+        cells: The part's own cells of the grid, boolean (lat, lon); None where all parts share them.
     """
 
     times: np.ndarray
     windows: tuple[Window, ...] = ()
+    cells: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,24 @@ class Splits:
     train: Part
     validation: Part
     test: Part
+
+    def held_out(self, part: str, like: xr.DataArray) -> xr.DataArray:
+        """Where a part lies in an archive: boolean (time, lat, lon), as the `held_out` of an observation file.
+
+        Arguments:
+            part: "train", "validation" or "test".
+            like: A field of the archive; its time, lat and lon are taken.
+
+        Raises:
+            DataError: the split has no such part.
+        """
+        chosen: Part = getattr(self, part)
+        if not chosen.times.size:
+            raise DataError(f"The split has no {part} part: give it a share or a period, such as {part}: 0.2.")
+        mask = np.zeros([like.sizes[axis] for axis in ("time", "lat", "lon")], dtype=bool)
+        mask[chosen.times] = True if chosen.cells is None else chosen.cells
+        coords = {axis: like[axis] for axis in ("time", "lat", "lon")}
+        return xr.DataArray(mask, coords, ("time", "lat", "lon"), name="held_out")
 
 
 class Split(ABC):
@@ -188,7 +208,8 @@ class SpaceSplit(Split):
                     "or another block size or seed."
                 )
         nothing = np.arange(0)
-        return Splits(*(Part(every if part else nothing, tuple(part)) for part in parts))
+        found = (Part(every if part else nothing, tuple(part), label == i) for i, part in enumerate(parts))
+        return Splits(*found)
 
 
 def check_disjoint(splits: Splits, *, times: Any, buffer: str = "0D", grid: tuple[int, int] | None = None) -> None:
@@ -211,7 +232,7 @@ def check_disjoint(splits: Splits, *, times: Any, buffer: str = "0D", grid: tupl
             continue
         if gap == least and least > 0:
             continue
-        where = _shared_window(a.windows, b.windows, grid)
+        where = _shared_cell(a.cells, b.cells) or _shared_window(a.windows, b.windows, grid)
         if where is not None:
             raise OverlapError(
                 f"{name_a} and {name_b} overlap: {where} at {dates[pair[0]]} and {dates[pair[1]]}, closer than "
@@ -222,6 +243,13 @@ def check_disjoint(splits: Splits, *, times: Any, buffer: str = "0D", grid: tupl
 def spread_over(times: np.ndarray, count: int) -> np.ndarray:
     """At most `count` of the times, evenly spread, the first and the last among them."""
     return times[np.unique(np.linspace(0, len(times) - 1, min(count, len(times))).round().astype(int))]
+
+
+def _shared_cell(a: np.ndarray | None, b: np.ndarray | None) -> str | None:
+    if a is None or b is None or not (a & b).any():
+        return None
+    row, col = np.argwhere(a & b)[0]
+    return f"the cell at row {row}, column {col}"
 
 
 def _shared_window(a: Sequence[Window], b: Sequence[Window], grid: tuple[int, int] | None) -> str | None:

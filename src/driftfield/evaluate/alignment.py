@@ -16,6 +16,7 @@ from datetime import timedelta
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import positions_of
 from driftfield.errors import DataError
 
 TOLERANCE = {"lat": 1e-3, "lon": 1e-3, "depth": 1e-2}
@@ -122,8 +123,13 @@ def _select(dataset: xr.Dataset, times: Sequence[str], grid: xr.Dataset, what: s
             f"{_span(list(have))}. Pass the file that covers the reconstructed times."
         )
     picks = {"time": np.array([have[t] for t in times])}
-    for name in ("depth", "lat", "lon"):
-        if name in dataset.dims and name in grid.dims:
+    axes = [name for name in ("depth", "lat", "lon") if name in dataset.dims and name in grid.dims]
+    if (own := positions_of(dataset)) is not None and (theirs := positions_of(grid)) is not None:
+        picks["lat"], picks["lon"] = own.cells(
+            theirs, what="The cells of the reconstruction", grid=f"the grid of {what}"
+        )
+    for name in axes:
+        if name not in picks:
             picks[name] = _nearest(dataset[name].values, grid[name].values, name, what)
     # an index array that picks everything in order would only cost a copy
     picks = {d: i for d, i in picks.items() if not np.array_equal(i, np.arange(dataset.sizes[d]))}

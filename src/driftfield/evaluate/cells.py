@@ -1,12 +1,12 @@
 """The cells that count, gathered flat: from (member, time, depth, lat, lon) with masks to (member, cell) without.
 
-    truth, mean, sd, members, area, similarity   --level by level, only the scored cells-->   Cells   -->  {score:
+    truth, mean, sd, members, area, similarity   --level by level, only the scored cells-->   ScoredCells   -->  {score:
     value}
 
 Only scored cells stay in memory, and one level is read at a time, so that a large file is never loaded whole.
 """
 
-__all__ = ["Cells", "Picker", "cells_of", "level_key", "level_keys", "level_slice"]
+__all__ = ["ScoredCells", "Picker", "cells_of", "level_key", "level_keys", "level_slice"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +14,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import xarray as xr
 
-from driftfield.evaluate import ensembles, scores
+from driftfield.conventions import cell_area
+from driftfield.evaluate.scores import deterministic, ensembles
+from driftfield.evaluate.scores.score import Score, all_scores
 
 
 def level_key(depth: float) -> str:
@@ -34,13 +36,13 @@ def level_slice(array: xr.DataArray, index: int) -> xr.DataArray:
 
 
 def cells_of(truth: xr.DataArray, where: xr.DataArray, index: int) -> np.ndarray:
-    """Cells of one level that are in `where` and known to the truth: (time, lat, lon)."""
+    """ScoredCells of one level that are in `where` and known to the truth: (time, lat, lon)."""
     known = level_slice(truth, index).notnull()
     return (level_slice(where, index) & known).transpose("time", "lat", "lon").values
 
 
 @dataclass(frozen=True)
-class Cells:
+class ScoredCells:
     """The scored cells of one method and one variable.
 
     Arguments:
@@ -63,7 +65,7 @@ class Cells:
     upper: xr.DataArray | None = None
 
     @classmethod
-    def join(cls, parts: "Sequence[Cells]") -> "Cells":
+    def join(cls, parts: "Sequence[ScoredCells]") -> "ScoredCells":
         """All levels in one."""
         columns = {}
         for column in fields(cls):
@@ -91,25 +93,22 @@ class Cells:
 
     def scores(self, kind: str) -> dict[str, object]:
         """Every score as JSON knows it: a finite float or None, and `n`."""
-        w = self.weights
-        found: dict[str, xr.DataArray | None] = {
-            name: scores.SCORES[name](self.mean, self.truth, weights=w)
-            for name in ("rmse", "mae", "bias", "correlation", "psnr")
-        }
-        found["ssim"] = scores.masked_mean(self.similarity, self.truth.notnull(), weights=w)
-        found |= {"crps": found["mae"], "spread_skill": None, "coverage_90": None}
-        if kind == "ensemble" and self.members is not None:
-            found["crps"] = ensembles.crps_fair(self.members, self.truth, weights=w)
-            found["spread_skill"] = ensembles.spread_skill(self.members, self.truth, weights=w)
-            found["coverage_90"] = ensembles.coverage(self.members, self.truth, weights=w)
-        elif kind == "gaussian" and self.sd is not None:
-            found["crps"] = ensembles.crps_gaussian(self.mean, self.sd, self.truth, weights=w)
-            found["spread_skill"] = ensembles.spread_skill_gaussian(self.mean, self.sd, self.truth, weights=w)
-            found["coverage_90"] = ensembles.coverage_gaussian(self.mean, self.sd, self.truth, weights=w)
+        found = {name: self._value(name, score, kind) for name, score in all_scores().items()}
         numbers: dict[str, object] = {
             name: float(value) if value is not None and np.isfinite(value) else None for name, value in found.items()
         }
         return {**numbers, **self._interval(), "n": int(self.truth.size), "spread_bins": self._spread_bins(kind)}
+
+    def _value(self, name: str, score: Score, kind: str) -> xr.DataArray | None:
+        """One score; None where the answer is of a kind that has none."""
+        w = self.weights
+        if name == "ssim":  # cells have lost their neighbours: gathered beside them
+            return deterministic.masked_mean(self.similarity, self.truth.notnull(), weights=w)
+        if kind == "ensemble" and self.members is not None and score.ensemble is not None:
+            return score.ensemble(self.members, self.truth, weights=w)
+        if kind == "gaussian" and self.sd is not None and score.gaussian is not None:
+            return score.gaussian(self.mean, self.sd, self.truth, weights=w)
+        return None if score.deterministic is None else score.deterministic(self.mean, self.truth, weights=w)
 
     def bins(self, kind: str) -> xr.Dataset | None:
         """Spread and error in five bins of spread, None without a spread."""
@@ -133,8 +132,8 @@ class Cells:
         known = self.truth.notnull()
         inside = ((self.truth >= self.lower) & (self.truth <= self.upper)).astype(np.float64)
         return {
-            "interval_coverage": float(scores.masked_mean(inside, known, weights=self.weights)),
-            "interval_width": float(scores.masked_mean(self.upper - self.lower, known, weights=self.weights)),
+            "interval_coverage": float(deterministic.masked_mean(inside, known, weights=self.weights)),
+            "interval_width": float(deterministic.masked_mean(self.upper - self.lower, known, weights=self.weights)),
         }
 
 
@@ -155,7 +154,7 @@ class Picker:
         self.truth, self.output, self.name, self.domain = truth, output, name, domain
         self.area_weighted = area_weighted
 
-    def __call__(self, index: int, mask: np.ndarray) -> Cells:
+    def __call__(self, index: int, mask: np.ndarray) -> ScoredCells:
         """The cells of `mask` (time, lat, lon) at one level."""
 
         def flat(array: xr.DataArray) -> xr.DataArray:
@@ -168,11 +167,11 @@ class Picker:
         members, sd, lower, upper = (
             self.output.get(f"{self.name}_{part}") for part in ("member", "sd", "lower", "upper")
         )
-        area = true["lat"].copy(data=np.cos(np.deg2rad(true["lat"].values))).broadcast_like(true)
-        return Cells(
+        area = cell_area(true).broadcast_like(true)
+        return ScoredCells(
             truth=flat(true),
             mean=flat(mean),
-            similarity=flat(scores.ssim_map(mean, true, domain=inside)),
+            similarity=flat(deterministic.ssim_map(mean, true, domain=inside)),
             weights=flat(area.transpose(*true.dims)) if self.area_weighted else None,
             members=flat(members) if members is not None and members.sizes["member"] > 1 else None,
             sd=flat(sd) if sd is not None else None,

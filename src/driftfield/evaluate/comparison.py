@@ -3,29 +3,14 @@
 skill ratio of a method to a peer = mean over levels of score(method) / score(peer),        below 1: better (errors)
 """
 
-__all__ = ["IDEAL", "best_methods", "scores_table", "skill_ratio", "skill_ratio_best"]
+__all__ = ["best_methods", "scores_table", "skill_ratio"]
 
 from collections.abc import Mapping
-from math import inf, log
 from statistics import fmean
 
 from driftfield.errors import DataError, suggest
 from driftfield.evaluate.evaluation import Evaluation, Scores
-
-IDEAL: dict[str, float] = {
-    "rmse": 0.0,
-    "mae": 0.0,
-    "bias": 0.0,
-    "crps": 0.0,
-    "spread_skill": 1.0,
-    "coverage_90": 0.9,
-    "correlation": 1.0,
-    "psnr": inf,
-    "ssim": 1.0,
-}
-"""The value of a perfect answer."""
-
-COLUMNS = ("rmse", "mae", "bias", "crps", "spread_skill", "coverage_90", "n")
+from driftfield.evaluate.scores.score import all_scores
 
 
 def best_methods(rows: Mapping[str, Mapping[str, object]], score: str) -> list[str]:
@@ -33,25 +18,28 @@ def best_methods(rows: Mapping[str, Mapping[str, object]], score: str) -> list[s
 
     Arguments:
         rows: {method: {score: value}}.
-        score: A key of `IDEAL`.
+        score: Name of a registered score.
     """
-    distance = {m: _distance(score, row[score]) for m, row in rows.items() if isinstance(row.get(score), float)}
+    measure = all_scores()[score].distance
+    distance = {m: measure(float(row[score])) for m, row in rows.items() if isinstance(row.get(score), float)}  # type: ignore[arg-type]
     return [method for method, found in distance.items() if found == min(distance.values())]
 
 
 def scores_table(evaluation: Evaluation) -> str:
     """An aligned text table per variable, a star at the best of each column."""
     blocks = []
+    headlines = [name for name, score in all_scores().items() if score.headline]
+    columns = [*headlines, "n"]
     for variable in evaluation.variables:
         rows = {m: found[variable] for m, found in evaluation.scores.items() if variable in found}
         count, share = evaluation.held_out[variable]
         title = f"{variable} [{evaluation.units[variable]}]: {count} held-out cells ({100 * share:.1f} % of the domain)"
-        best = {score: best_methods(rows, score) for score in COLUMNS if score in IDEAL}
-        lines = [["method", *COLUMNS]]
+        best = {score: best_methods(rows, score) for score in headlines}
+        lines = [["method", *columns]]
         for method, row in rows.items():
-            cells = [_cell(row.get(score)) + ("*" if method in best.get(score, ()) else " ") for score in COLUMNS]
+            cells = [_cell(row.get(score)) + ("*" if method in best.get(score, ()) else " ") for score in columns]
             lines.append([method, *cells])
-        widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMNS) + 1)]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(columns) + 1)]
         text = [
             "  ".join(
                 # a header stands over the digits, not over the column of stars
@@ -86,27 +74,6 @@ def skill_ratio(scores: Scores, variable: str, score: str, method: str = "diffus
     return ratios
 
 
-def skill_ratio_best(scores: Scores, variable: str, score: str, method: str = "diffusion") -> float:
-    """The mean over levels of `method`'s score divided by that of the best peer *at each level*.
-
-    Raises:
-        DataError: the method or the variable was not scored, or no peer has the score.
-    """
-    own = _levels(scores, method, variable, score)
-    peers = [_levels(scores, peer, variable, score) for peer in scores if peer != method and variable in scores[peer]]
-    ratios = []
-    for level, value in own.items():
-        others = [peer[level] for peer in peers if peer.get(level)]
-        if others:
-            ratios.append(value / min(others, key=lambda other: _distance(score, other)))
-    if not ratios:
-        raise DataError(
-            f"No peer of {method!r} has the score {score!r} of {variable!r}: expected one or more. "
-            "Evaluate it beside a baseline."
-        )
-    return fmean(ratios)
-
-
 def _levels(scores: Scores, method: str, variable: str, score: str) -> dict[str, float]:
     """{level: value} of one score, without nulls; a surface variable has the one level ""."""
     if method not in scores:
@@ -117,16 +84,6 @@ def _levels(scores: Scores, method: str, variable: str, score: str) -> dict[str,
     levels = row.get("levels") or {"": row}
     assert isinstance(levels, dict)
     return {key: float(found[score]) for key, found in levels.items() if found.get(score) is not None}
-
-
-def _distance(score: str, value: object) -> float:
-    """From the ideal; ratios are compared in the logarithm, so that 2 is as bad as 1/2."""
-    assert isinstance(value, float)
-    if score == "psnr":
-        return -value
-    if score == "spread_skill":
-        return abs(log(value)) if value > 0 else inf
-    return abs(value - IDEAL[score])
 
 
 def _cell(value: object) -> str:

@@ -16,25 +16,13 @@ import numpy as np
 import xarray as xr
 from jinja2 import Environment, StrictUndefined
 
-from driftfield.evaluate.comparison import IDEAL, best_methods
+from driftfield.evaluate.comparison import best_methods
 from driftfield.evaluate.evaluation import Evaluation, write_scores
 from driftfield.evaluate.figures import caption, write_figures
+from driftfield.evaluate.scores.score import all_scores
 from driftfield.files import refuse_existing, replacing, write_text
 
-OVERALL = {
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "bias": "bias",
-    "crps": "fair CRPS",
-    "spread_skill": "spread / skill",
-    "coverage_90": "90 % coverage",
-    "correlation": "correlation",
-    "psnr": "PSNR [dB]",
-    "ssim": "SSIM",
-}
-INTERVAL = {"interval_coverage": "held by the interval", "interval_width": "width of the interval"}
-IN_UNITS = ("rmse", "mae", "bias", "crps", "interval_width")
-BY_LEVEL = {"rmse": "RMSE", "crps": "fair CRPS", "spread_skill": "spread / skill", "coverage_90": "90 % coverage"}
+INTERVAL = ("held by the interval", "width of the interval")
 LIBRARIES = ("driftfield", "numpy", "xarray", "matplotlib")
 
 
@@ -125,8 +113,9 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
     """What the template shows of one variable."""
     rows = {method: found[name] for method, found in evaluation.scores.items() if name in found}
     units = evaluation.units[name]
-    stated = OVERALL | (INTERVAL if any("interval_coverage" in row for row in rows.values()) else {})
-    labels = {s: f"{label} [{units}]" if s in IN_UNITS else label for s, label in stated.items()}
+    labels = {score: all_scores()[score].heading(units) for score in all_scores()}
+    if any("interval_coverage" in row for row in rows.values()):
+        labels |= {"interval_coverage": INTERVAL[0], "interval_width": f"{INTERVAL[1]} [{units}]"}
     cells, share = evaluation.held_out[name]
     levels = list(dict.fromkeys(key for row in rows.values() for key in row["levels"]))  # type: ignore[attr-defined]
     return {
@@ -137,8 +126,9 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
         "share": f"{100 * share:.1f}",
         "overall": _table(rows, labels),
         "levels": {
-            label + (f" [{units}]" if score in ("rmse", "crps") else ""): _level_table(rows, levels, score)
-            for score, label in BY_LEVEL.items()
+            score.heading(units): _level_table(rows, levels, name)
+            for name, score in all_scores().items()
+            if score.by_level
         }
         if levels
         else {},
@@ -163,10 +153,10 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
 
 def _table(rows: Mapping[str, Mapping[str, object]], labels: Mapping[str, str]) -> dict[str, object]:
     """Rows are methods, columns are scores; each cell is (text, whether it is the best)."""
-    best = {score: best_methods(rows, score) for score in labels if score in IDEAL}
+    best = {score: best_methods(rows, score) for score in labels if score in all_scores()}
     return {
         "columns": list(labels.values()),
-        "rows": {m: [(_number(row.get(s)), m in best[s]) for s in labels] for m, row in rows.items()},
+        "rows": {m: [(_number(row.get(s)), m in best.get(s, ())) for s in labels] for m, row in rows.items()},
     }
 
 

@@ -173,7 +173,7 @@ def _reconstructed(
     drawn = np.zeros((members, *shape), dtype=np.float32) + mean.astype(np.float32)
     if not times.size:
         return mean, sd, drawn
-    if getattr(type(fitted), "uses_other_times", False):
+    if fitted.abilities.uses_other_times:
         result = fitted.reconstruct(record.observations(), members=max(1, members), seed=seed).isel(time=times)
     else:
         result = fitted.reconstruct(record.observations(times), members=max(1, members), seed=seed)

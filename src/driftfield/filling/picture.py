@@ -12,7 +12,7 @@ import cmocean
 import numpy as np
 from matplotlib.figure import Figure
 
-from driftfield.evaluate.drawing import Plane, colour_map, fill, headline, label_edges, limits, panel_size
+from driftfield.evaluate.drawing import MapPanel, colour_map, fill, headline, label_edges, limits, panel_size
 from driftfield.filling.filling import Filled
 
 
@@ -64,6 +64,6 @@ def _dates(seen: np.ndarray, domain: np.ndarray) -> list[int]:
     return [int(gappy[np.argmin(share[gappy])]), full] if gappy.size else [full]
 
 
-def _plane(filled: Filled, seen: np.ndarray, field: np.ndarray, domain: np.ndarray) -> Plane:
+def _plane(filled: Filled, seen: np.ndarray, field: np.ndarray, domain: np.ndarray) -> MapPanel:
     lat, lon = (filled.record.field[axis].values.astype(np.float64) for axis in ("lat", "lon"))
-    return Plane(lon, lat, False, field, seen, np.zeros(seen.shape, dtype=bool), domain)
+    return MapPanel(lon, lat, False, field, seen, np.zeros(seen.shape, dtype=bool), domain)

@@ -8,7 +8,7 @@ time      an image without a date is given one; the dates of the record are the 
 __all__ = ["Record", "read_record"]
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def read_record(
     source: xr.Dataset | xr.DataArray | str | Path,
     variable: str | None = None,
     *,
-    region: dict[str, Sequence[float]] | None = None,
+    region: Mapping[str, Sequence[float]] | None = None,
     time: Sequence[Any] | None = None,
     domain: str | Path | None = None,
 ) -> Record:
@@ -170,7 +170,9 @@ def _with_mask(dataset: xr.Dataset, name: str, label: str) -> xr.Dataset:
     return dataset.assign(domain=inside)
 
 
-def _select(dataset: xr.Dataset, region: dict[str, Sequence[float]] | None, time: Sequence[Any] | None) -> xr.Dataset:
+def _select(
+    dataset: xr.Dataset, region: Mapping[str, Sequence[float]] | None, time: Sequence[Any] | None
+) -> xr.Dataset:
     """A part of the grid and of the dates."""
     dataset = select_region(dataset, region or {})
     return select_time(dataset, time) if time is not None else dataset

@@ -194,7 +194,7 @@ def refitted(fitted: Reconstructor, method: Method, record: Record, *, seed: int
     """The method on another record of the same grid; constants that were tuned stay."""
     data = record.training(validation=method.validation)
     if isinstance(fitted, Kriging | OptimalInterpolation):
-        return fitted.refitted(data)
+        return fitted.continued(data)
     again = method.build()
     again.fit(data, seed=seed)
     return again
@@ -207,7 +207,7 @@ def predict(fitted: Reconstructor, withheld: Withheld, *, seed: int) -> tuple[np
     if isinstance(fitted, Kriging):
         mean, sd = fitted.estimate_at(record.observations(), record.name, withheld.scored)
         return mean[times][mask], sd[times][mask]
-    if getattr(type(fitted), "uses_other_times", False):
+    if fitted.abilities.uses_other_times:
         result = fitted.reconstruct(record.observations(), members=1, seed=seed).isel(time=times)
     else:
         result = fitted.reconstruct(record.observations(times), members=1, seed=seed)

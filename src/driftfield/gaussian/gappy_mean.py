@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+
+from driftfield.gaussian.smoothing import gaussian_sum
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,7 @@ def smooth_mean_and_sd(
     """
 
     def smooth(field: np.ndarray, width: float) -> np.ndarray:
-        sigma = (*[0.0] * (field.ndim - 2), width, width)
-        return gaussian_filter(
-            field, sigma, mode=["constant"] * (field.ndim - 1) + ["wrap" if periodic else "constant"]
-        )
+        return gaussian_sum(field, width, periodic=periodic)
 
     n = np.where(domain, sums.count, 0.0)
     shift = _level(np.where(domain, sums.total, 0.0), n)

@@ -19,13 +19,13 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.gaussian.local_kriging import Scattered
 from driftfield.gaussian.neighbours import Neighbourhood, leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 
-E_FOLDING = {0.5: 1.0, 1.5: 1.239, 2.5: 1.304, float("inf"): 2.0**0.5}
+E_FOLDING = {0.5: 1.0, 1.5: 1.2391, 2.5: 1.2990, float("inf"): 2.0**0.5}
 """Distance, in lengths of a component, at which its correlation is 1 / e."""
 
 _BOUNDS = {
@@ -85,7 +85,7 @@ class Leaves:
         truth: Of the hidden cells (leaf, cell), NaN where a leaf has fewer.
     """
 
-    squares: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+    squares: tuple[Tensor, ...]
     values: Tensor
     noise: Tensor
     used: Tensor
@@ -159,7 +159,7 @@ def _cut(
 def _coordinates(places: Places, cells: np.ndarray, days: np.ndarray) -> np.ndarray:
     """On the sphere in km, latitude and longitude in radians, log depth, day: (point, 7)."""
     lat, lon = np.radians(places.lat[cells]), np.radians(places.lon[cells])
-    sphere = EARTH_RADIUS * np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    sphere = EARTH_RADIUS_KM * np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
     level = np.log1p(places.depth[cells] / 100.0)
     return np.concatenate([sphere, np.stack([lat, lon, level, days], axis=1)], axis=1)
 
@@ -215,7 +215,7 @@ def _component(
     zonal, meridional = part * constants["length"] * root, part * constants["length"] / root
     wide = bool(zonal >= meridional)
     long, short = (zonal, meridional) if wide else (meridional, zonal)
-    excess = EARTH_RADIUS**2 * (short**-2 - long**-2).clamp_min(0.0)
+    excess = EARTH_RADIUS_KM**2 * (short**-2 - long**-2).clamp_min(0.0)
     stretched = lat if wide else constants["cosine"] ** 2 * lon
     squared = chord / long**2 + stretched * excess + level / constants["vertical"] ** 2
     squared = squared + days / (constants["days"] * slower) ** 2
@@ -345,7 +345,7 @@ def _refined(
     bounds = [tuple(np.log(_BOUNDS[name])) for name in names] + [(-3.0, 3.0)]
     found = minimize(score, x, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
     chosen = {name: float(np.exp(value)) for name, value in zip(names, found.x[:-1], strict=True)}
-    return replace(start, **chosen), float(found.fun)  # type: ignore[arg-type]
+    return replace(start, **chosen), float(found.fun)
 
 
 def _shapes(constants: SpaceTimeConstants) -> tuple[float, ...]:

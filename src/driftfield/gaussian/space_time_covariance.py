@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.earth import EARTH_RADIUS_KM
 
 SHAPES = (0.5, 1.5, 2.5, float("inf"))
 """Smoothness nu of a component: rough (exponential) to analytic (Gaussian)."""
@@ -84,12 +84,12 @@ class Component:
         """The spatial part of phi: (place, 6)."""
         lat, lon = np.radians(places.lat), np.radians(places.lon)
         long, short = max(self.zonal, self.meridional), min(self.zonal, self.meridional)
-        excess = EARTH_RADIUS * np.sqrt(max(short**-2 - long**-2, 0.0))
+        excess = EARTH_RADIUS_KM * np.sqrt(max(short**-2 - long**-2, 0.0))
         stretched = lat if self.meridional <= self.zonal else np.cos(np.radians(self.middle)) * lon
         sphere = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
         level = np.log1p(places.depth / _DEPTH_SCALE) / self.vertical
         others = np.stack([stretched * excess, level, places.likeness / self.likeness], axis=1)
-        return np.concatenate([sphere * (EARTH_RADIUS / long), others], axis=1)
+        return np.concatenate([sphere * (EARTH_RADIUS_KM / long), others], axis=1)
 
     def correlation(self, squared: Tensor) -> Tensor:
         """rho, from the squared distance in the embedding."""
@@ -144,6 +144,25 @@ class SpaceTimeCovariance:
             total = total + component.share * component.correlation(squared.clamp_min_(0.0))
         assert isinstance(total, Tensor)
         return total
+
+    def matrix(self, embedded: Sequence[np.ndarray], noise: np.ndarray) -> np.ndarray:
+        """Covariance of observations with their errors: (n, n), from `embed` and the error variances (n,)."""
+        phi = [torch.from_numpy(part - part.mean(axis=0))[None] for part in embedded]
+        matrix: np.ndarray = self.between(phi, phi)[0].numpy()
+        matrix[np.diag_indices(len(noise))] += self.nugget + noise + 1e-8
+        return matrix
+
+    def draw_at(self, places: Places, days: np.ndarray, rng: np.random.Generator, *, waves: int = 1024) -> np.ndarray:
+        """The smooth parts of one field from the prior at scattered places, each with a day of its own: (place,)."""
+        field = np.zeros(len(places))
+        for component, phi in zip(self.components, self.embed(places, days), strict=True):
+            omega = component.frequencies(waves, rng)
+            amplitude = rng.standard_normal((2, waves)) * np.sqrt(component.share / waves)
+            for start in range(0, len(places), 4096):
+                part = slice(start, start + 4096)
+                angle = phi[part] @ omega.T
+                field[part] += np.cos(angle) @ amplitude[0] + np.sin(angle) @ amplitude[1]
+        return field
 
     def draw(self, places: Places, days: np.ndarray, rng: np.random.Generator, *, waves: int = 1024) -> np.ndarray:
         """The smooth parts of one field from the prior: (time, place), float32.

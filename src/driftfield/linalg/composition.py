@@ -7,7 +7,7 @@ Rescaled   x -> H(offset + scale x)                other units of the field: a n
 Decoded    x -> H(D(x))                            any differentiable decoder, such as that of a latent space
 """
 
-__all__ = ["Composed", "Decoded", "Rescaled", "Scaled", "Stack", "in_network_units"]
+__all__ = ["Composed", "Decoded", "Rescaled", "Stack", "in_network_units"]
 
 from collections.abc import Callable, Sequence
 
@@ -66,29 +66,6 @@ class Composed(Operator):
     def adjoint(self, y: Tensor, x: Tensor | None = None) -> Tensor:
         seen = None if x is None else self.inner(x)
         return self.inner.adjoint(self.outer.adjoint(y, seen), x)
-
-
-class Scaled(Operator):
-    """a H x + b, such as degrees Celsius to kelvin.
-
-    Arguments:
-        operator: H.
-        scale: a, a number or (n,).
-        offset: b, a number or (n,); None for none, which keeps a linear operator linear.
-    """
-
-    def __init__(self, operator: Operator, scale: float | Tensor = 1.0, offset: float | Tensor | None = None) -> None:
-        super().__init__(operator.shape, operator.size, linear=operator.linear and offset is None)
-        self.operator = operator
-        self.scale = torch.as_tensor(scale, dtype=torch.float64)
-        self.offset = None if offset is None else torch.as_tensor(offset, dtype=torch.float64)
-
-    def _apply(self, x: Tensor) -> Tensor:
-        seen = self.operator(x) * self.scale.to(x)
-        return seen if self.offset is None else seen + self.offset.to(x)
-
-    def adjoint(self, y: Tensor, x: Tensor | None = None) -> Tensor:
-        return self.operator.adjoint(y * self.scale.to(y), x)
 
 
 class Rescaled(Operator):

@@ -9,7 +9,7 @@
 The watched ensemble is the one that `reconstruct` gives for the same members and seed, drawn in one batch.
 """
 
-__all__ = ["diagnose", "schedule_curves", "training_curves"]
+__all__ = ["check_diagnosable", "diagnose", "schedule_curves", "training_curves"]
 
 import csv
 import json
@@ -23,6 +23,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from driftfield.conventions import require
+from driftfield.data.placing import GridPlacer
 from driftfield.diffusion.schedule import noise_level
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
@@ -75,7 +76,7 @@ def diagnose(
         ExistsError: the folder exists and `overwrite` is false.
     """
     refuse_existing(out, overwrite=overwrite)
-    checked = _diffusion(reconstructor)
+    checked = check_diagnosable(reconstructor)
     one = _one_time(observations, time)
     if members < 2:
         raise ConfigurationError(f"Found members={members}: a spread needs 2 or more. Ask for more members.")
@@ -84,6 +85,9 @@ def diagnose(
     if variable is not None and variable not in targets:
         raise ConfigurationError(f"This run does not reconstruct {variable!r}: {suggest(variable, targets)}")
     known = align(truth[list(targets)], {"observations": one}, one).truth.assign_coords(time=one["time"]).load()
+    grid, domains = fitted_model(checked)[1].grid, fitted_model(checked)[1].domains
+    placer = GridPlacer(grid.lat, grid.lon, domains, grid.positions)
+    one, known = (placer.place(part).dataset for part in (one, known))
     watch = Watch(checked, one, known, variable=variable, depth=depth)
     result = checked.reconstruct(one, members=members, seed=seed, batch_size=members, watcher=watch)
     evaluation = evaluate(known, {checked.method: result}, one)
@@ -200,7 +204,12 @@ def _logged(log: list[dict[str, str]], name: str, last: float) -> tuple[np.ndarr
     return (step + behind if behind > gap > 0 else step), value
 
 
-def _diffusion(reconstructor: Reconstructor) -> DiffusionReconstructor:
+def check_diagnosable(reconstructor: Reconstructor) -> DiffusionReconstructor:
+    """The run as what it must be to be looked into.
+
+    Raises:
+        ConfigurationError: it is another kind of run.
+    """
     if not isinstance(reconstructor, DiffusionReconstructor):
         raise ConfigurationError(
             f"Found a run of {type(reconstructor).__name__}: only a DiffusionReconstructor has a schedule and a sampler "

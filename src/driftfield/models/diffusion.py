@@ -4,6 +4,7 @@ __all__ = ["DiffusionReconstructor", "Guide", "Keeper", "diffusion_model"]
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -14,13 +15,12 @@ from driftfield.diffusion.model import DiffusionModel, from_residual, to_residua
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import Denoiser
+from driftfield.interfaces import Abilities, Denoiser
 from driftfield.models.networked import NetworkReconstructor
+from driftfield.reconstruction.settings import PRECISIONS
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler, Watcher, conditional_mean
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
-
-PRECISIONS = ("float32", "bfloat16")
 
 Guide = Callable[[Denoiser, FieldBatch, Tensor], tuple[Denoiser, Tensor]]
 """(denoiser of some members, their batch of one sample, the noise that starts them) -> the denoiser that knows more
@@ -115,6 +115,13 @@ class DiffusionReconstructor(NetworkReconstructor):
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 19})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
         self.replacement, self.precision = replacement, precision
+
+    @property
+    def abilities(self) -> Abilities:
+        """Draws samples, and takes every setting that says how."""
+        return replace(
+            super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
+        )
 
     def _arguments(self) -> dict[str, Any]:
         return super()._arguments() | {

@@ -1,6 +1,6 @@
 """A diffusion model of complete fields from fields with gaps, by expectation-maximisation.
 
-    start   a Gaussian of low rank, or any fitted method               (ProbabilisticPCA by default)
+    start   any fitted method                                (SpaceTimeOptimalInterpolation by default)
     E       fill the gaps of every training field with draws from p(field | what was seen of it) of the present model
     M       train on the filled fields as if they were the truth, from the weights of the round before
 
@@ -14,21 +14,24 @@ Validation fields keep their gaps: scored are cells that were seen, and hidden f
 
 __all__ = ["ExpectationMaximisation", "fill_gaps"]
 
+import copy
 import logging
 import shutil
-from collections.abc import Mapping
-from dataclasses import is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 import xarray as xr
 
 from driftfield.checkpoint import read_run
 from driftfield.data.sources import GriddedArchive
-from driftfield.errors import ConfigurationError, suggest
-from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.errors import ConfigurationError, suggest, whole_number
+from driftfield.interfaces import Abilities, Reconstructor, TrainingData
 from driftfield.models.training_samples import Trainer, check_trainer
+from driftfield.reconstruction.calibration import Calibration
 from driftfield.registry import build, lookup, register
 
 log = logging.getLogger(__name__)
@@ -47,8 +50,6 @@ class ExpectationMaximisation:
             0, what was seen keeps its value.
     """
 
-    trained = True
-
     def __init__(
         self,
         reconstructor: Mapping[str, Any],
@@ -58,13 +59,12 @@ class ExpectationMaximisation:
         error: float | Mapping[str, float] = 0.0,
     ) -> None:
         for name, value in (("rounds", rounds), ("members", members)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, value)
         self.spec, self.rounds, self.members, self.error = dict(reconstructor), rounds, members, error
-        self.start = dict(start or {"class": "ProbabilisticPCA"})
+        self.start = dict(start or {"class": "SpaceTimeOptimalInterpolation"})
         # a wrong key is found before hours of work, not after
         self.inner: Any = build("reconstructor", self.spec)
-        if not getattr(self.inner, "trained", False):
+        if not self.inner.abilities.needs_training:
             raise ConfigurationError(
                 f"{self.spec['class']} is fitted at once and has no use for filled fields: expected DiffusionReconstructor "
                 "or another one that is trained."
@@ -77,9 +77,40 @@ class ExpectationMaximisation:
         return str(self.inner.method)
 
     @property
-    def uses_other_times(self) -> bool:
-        """Whether the fields of a date depend on the observations of other dates."""
-        return bool(getattr(self.inner, "uses_other_times", False))
+    def abilities(self) -> Abilities:
+        """Those of the reconstructor inside."""
+        declared: Abilities = self.inner.abilities
+        return declared
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """That of the reconstructor inside."""
+        inside: Calibration | None = self.inner.calibration
+        return inside
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        self.inner.calibration = calibration
+
+    def expected_observations(
+        self, data: TrainingData
+    ) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+        """Those of the reconstructor inside."""
+        expected: tuple[dict[str, list[str]], dict[str, float | Sequence[float]]] = self.inner.expected_observations(
+            data
+        )
+        return expected
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The same with a reconstructor inside that was not calibrated."""
+        method = copy.copy(self)
+        method.inner = self.inner.unseen(data)
+        return method
+
+    def to(self, device: str | torch.device) -> Self:
+        """Moves the reconstructor inside."""
+        self.inner.to(device)
+        return self
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -116,7 +147,7 @@ class ExpectationMaximisation:
             filled = fill_gaps(model, data, members=self.members, seed=seed + 7919 * number, error=self.error)
             model, place = build("reconstructor", self.spec), rounds[number]
             begun = resume and (place / "checkpoints" / "last").exists()
-            warm = trainer if number == 0 else _starting_from(trainer, rounds[number - 1])
+            warm = trainer if number == 0 else trainer.starting_from(rounds[number - 1])
             model.fit(filled, seed=seed + number, trainer=warm, folder=place, resume=begun)
             model.save(place)
         self.inner = model
@@ -149,7 +180,7 @@ class ExpectationMaximisation:
                 raise ConfigurationError(f"start names a run, and {sorted(self.start)} besides. Leave out the rest.")
             return None
         method = build("reconstructor", self.start)
-        if getattr(method, "trained", False):
+        if method.abilities.needs_training:
             raise ConfigurationError(
                 f"{self.start['class']} has weights to train and cannot start: train it beforehand, and name its run: "
                 "start: {run: FOLDER}."
@@ -197,28 +228,29 @@ def fill_gaps(
     if isinstance(error, Mapping) and (unknown := [name for name in error if name not in data.targets]):
         raise ConfigurationError(f"An error of {unknown[0]!r}, which is no target: {suggest(unknown[0], data.targets)}")
     archive: Any = data.archive
-    kept = np.concatenate([np.asarray(part, dtype=int) for part in (data.validation, data.test) if part is not None])
+    others = [(data.to_validate, data.validation)] + ([] if data.test is None else [(data.archive, data.test)])
     fields = archive.dataset[[*data.targets, *data.covariates]].isel(time=np.asarray(data.train, dtype=int))
     errors = {n: float(error.get(n, 0.0)) if isinstance(error, Mapping) else float(error) for n in data.targets}
     seen = fields.assign({f"{name}_domain": archive.domain(name) for name in fields.data_vars})
     for name, sd in errors.items():
         seen[f"{name}_error"] = xr.where(fields[name].notnull(), np.float32(sd), np.float32(np.nan))
-    together = getattr(model, "uses_other_times", False)
+    together = model.abilities.uses_other_times
     length = fields.sizes["time"] if together else block
     parts = [
         _filled(model, seen.isel(time=slice(start, start + length)), data, errors, members, seed)
         for start in range(0, fields.sizes["time"], length)
     ]
     copies = [xr.concat([part[m] for part in parts], "time") for m in range(members)]
-    rest = archive.dataset[list(fields.data_vars)].isel(time=kept)
+    rest = xr.concat([part.dataset[list(fields.data_vars)].isel(time=times) for part, times in others], "time")
     dataset = xr.concat([*copies, rest], "time")
     # patterns that borrow the gaps of the record need to find them
     measured = xr.concat([*[fields.notnull()] * members, rest.notnull()], "time")
     count = members * len(data.train)
-    places = count + np.arange(len(kept))
+    places = count + np.arange(rest.sizes["time"])
     domains = {str(name): archive.domain(name) for name in fields.data_vars}
     return replace(
         data,
+        validation_archive=None,
         archive=GriddedArchive(dataset, domains, archive.periodic, {name: measured[name] for name in domains}),
         train=np.arange(count),
         validation=places[: len(data.validation)],
@@ -248,11 +280,3 @@ def _filled(
             fields = fields.assign({name: filled.where(seen[f"{name}_domain"])})
         found.append(fields.reset_coords(drop=True).load())
     return found
-
-
-def _starting_from(trainer: Trainer, run: Path) -> Trainer:
-    """The same trainer, from the weights of a run."""
-    if is_dataclass(trainer) and not isinstance(trainer, type) and hasattr(trainer, "initial"):
-        return replace(trainer, initial=str(run))
-    log.warning("%s cannot start from the weights of %s: every round trains from nothing", type(trainer).__name__, run)
-    return trainer

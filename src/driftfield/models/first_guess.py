@@ -9,21 +9,21 @@ training times. Training needs the guess of many masks: these are computed once,
 
 __all__ = ["FirstGuess"]
 
-import inspect
+import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 import xarray as xr
 
-from driftfield.checkpoint import Run, read_run
+from driftfield.checkpoint import read_run
 from driftfield.data.codec import FieldCodec
 from driftfield.errors import ConfigurationError, suggest
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.reconstruction.output import Estimate
+from driftfield.reconstruction.settings import check_ability
 from driftfield.registry import lookup
 
 log = logging.getLogger(__name__)
@@ -37,19 +37,32 @@ Encoded = tuple[np.ndarray, np.ndarray]
 _KEYS = ("run", "pool", "leave_out_days", "folds")
 
 
-class Peer(Protocol):
-    """A fitted method."""
+class Guessing(Reconstructor, Protocol):
+    """A fitted method that says `abilities.first_guess`."""
 
-    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
-        """Learns from the training split."""
+    refit: bool
+    """Whether it has learnt from the validation split."""
+
+    def first_guess(
+        self, observations: xr.Dataset, *, only: int | None = None, leave_out_days: float | None = None
+    ) -> Mapping[str, Estimate]:
+        """Per target mean and standard deviation, physical units, of all times or of one."""
         ...
 
-    def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> Mapping[str, Estimate]:
-        """Per target mean, standard deviation and members, physical units."""
+    def is_short(self, data: TrainingData) -> bool:
+        """Whether the mean of a date goes with the days around it, whatever their split."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Writes the run."""
+    def refitted(self, data: TrainingData, times: np.ndarray, *, seed: int = 0) -> Self:
+        """A twin that has learnt from these times, and nothing from the validation split."""
+        ...
+
+    def remember(self, data: TrainingData, *, before: Any) -> None:
+        """Takes the fields before a date as seen, where the method has a memory."""
+        ...
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The method without knowledge of the validation split."""
         ...
 
 
@@ -67,11 +80,11 @@ class FirstGuess:
 
     def __init__(
         self,
-        peer: Peer,
+        peer: Guessing,
         *,
         leave_out_days: float = 400.0,
-        folds: Sequence[tuple[np.ndarray, Peer]] = (),
-        unseen: Peer | None = None,
+        folds: Sequence[tuple[np.ndarray, Guessing]] = (),
+        unseen: Guessing | None = None,
         scale: Sequence[float] | None = None,
         data: TrainingData | None = None,
     ) -> None:
@@ -92,51 +105,42 @@ class FirstGuess:
         guess = cls.load(Path(spec["run"]), spec)
         count = spec.get("folds", 0)
         # the mean of a short record goes with its days: each needs those before and after, whatever their split
-        short = hasattr(guess.peer, "is_short") and guess.peer.is_short(data)
-        times = np.union1d(data.train, data.validation) if short else np.sort(np.asarray(data.train))
+        times = (
+            np.union1d(data.train, data.validation) if guess.peer.is_short(data) else np.sort(np.asarray(data.train))
+        )
         if type(count) is not int or count < 0 or count == 1 or count > len(times):
             raise ConfigurationError(
                 f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(times)} blocks of training times."
             )
         if count:
             guess.data = data
-            guess._leave_out(read_run(Path(spec["run"])), data, np.array_split(times, count), seed)
-        elif not hasattr(guess.peer, "mean_and_sd"):
+            guess._leave_out(data, np.array_split(times, count), seed)
+        elif not guess.peer.abilities.leaves_out_near_times:
             name = type(guess.peer).__name__
             raise ConfigurationError(
                 f"{name} as first guess would be learnt from where it has seen the answer: add 'folds: 5' under first_guess."
             )
         return guess
 
-    def _leave_out(self, run: Run, data: TrainingData, blocks: Sequence[np.ndarray], seed: int) -> None:
+    def _leave_out(self, data: TrainingData, blocks: Sequence[np.ndarray], seed: int) -> None:
         """Fits the folds, and the peer of the validation split."""
-        peer_class = lookup("reconstructor", run.class_name)
-        # a peer that is fitted once more on the validation split has seen what the network is chosen by
-        seen = {"refit": False} if "refit" in inspect.signature(peer_class).parameters else {}
-
-        def fitted(train: np.ndarray) -> Peer:
-            if hasattr(self.peer, "refitted"):
-                again: Peer = self.peer.refitted(data, train)
-                return again
-            peer: Peer = peer_class(**(run.arguments | seen))
-            peer.fit(replace(data, train=train), seed=seed)
-            return peer
-
         times = np.concatenate(blocks)
         for number, left_out in enumerate(blocks):
             log.info("first guess: fold %d of %d", number + 1, len(blocks))
-            self.folds.append((left_out, fitted(np.setdiff1d(times, left_out))))
+            self.folds.append((left_out, self.peer.refitted(data, np.setdiff1d(times, left_out), seed=seed)))
         if np.setdiff1d(data.validation, times).size:
-            self.unseen = fitted(np.asarray(data.train))
+            self.unseen = self.peer.refitted(data, np.asarray(data.train), seed=seed)
 
     @classmethod
     def load(cls, folder: Path, spec: Mapping[str, Any], *, scale: Sequence[float] | None = None) -> Self:
-        """Reads the peer's run."""
-        peer_class = lookup("reconstructor", read_run(folder).class_name)
-        if not hasattr(peer_class, "estimate"):
-            raise ConfigurationError(f"{peer_class.__name__} is no peer that gives a mean: it cannot be a first guess.")
-        days = float(spec.get("leave_out_days", 400.0))
-        return cls(peer_class.load(folder), leave_out_days=days, scale=scale)
+        """Reads the peer's run.
+
+        Raises:
+            ConfigurationError: it is of no peer that gives a mean.
+        """
+        peer: Guessing = lookup("reconstructor", read_run(folder).class_name).load(folder)
+        check_ability(peer, "first_guess")
+        return cls(peer, leave_out_days=float(spec.get("leave_out_days", 400.0)), scale=scale)
 
     def save(self, folder: Path) -> None:
         """The peer's run, so that a network's run is complete in itself."""
@@ -153,17 +157,31 @@ class FirstGuess:
             only: The one time of the data set that is asked for; all of them if not given.
         """
         if training is None:
-            return _ask(self.peer, observations, None, only)
+            return self.peer.first_guess(observations, only=only)
         if not self.folds:
-            return _ask(self.peer, observations, self.leave_out_days, only)
-        unseen: Any = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)
-        if self.data is not None and getattr(unseen, "memory", False):
+            return self.peer.first_guess(observations, only=only, leave_out_days=self.leave_out_days)
+        unseen = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)
+        if self.data is not None:
             unseen.remember(self.data, before=observations["time"].values.min())
-        return _ask(unseen, observations, None, only)
+        return unseen.first_guess(observations, only=only)
+
+    @property
+    def uses_other_times(self) -> bool:
+        """Whether the guess of a date depends on the observations of other dates."""
+        return self.peer.abilities.uses_other_times
+
+    def without_validation(self, data: TrainingData) -> Self:
+        """The same, of a peer that has seen nothing of the validation split."""
+        if not self.peer.refit:
+            return self
+        guess = copy.copy(self)
+        guess.peer = self.peer.unseen(data)
+        guess.forget()
+        return guess
 
     def encoded(self, observations: xr.Dataset, times: Sequence[int], codec: FieldCodec) -> dict[int, Encoded]:
         """Guess and scale by time index, on the columns of the observations; of a peer that looks at all times, found once."""
-        if not getattr(self.peer, "uses_other_times", False):
+        if not self.uses_other_times:
             return dict(zip(times, self._encoded(observations.isel(time=list(times)), codec), strict=True))
         if self._kept is None or self._kept[0] is not observations:
             self._kept = (observations, dict(enumerate(self._encoded(observations, codec))))
@@ -175,7 +193,7 @@ class FirstGuess:
 
     def _encoded(self, observations: xr.Dataset, codec: FieldCodec) -> list[Encoded]:
         guess, scale = self.encode(self.estimate(observations), codec, observations["time"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        _, columns = codec.grid.cells(observations)
         return list(zip(guess[..., columns], scale[..., columns], strict=True))
 
     def encode(self, estimate: Mapping[str, Estimate], codec: FieldCodec, times: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -215,27 +233,3 @@ def check_keys(spec: Mapping[str, Any]) -> None:
     for key in spec:
         if key not in _KEYS:
             raise ConfigurationError(f"Unknown key {key!r} under 'first_guess': {suggest(key, _KEYS)}")
-
-
-def _ask(peer: Any, observations: xr.Dataset, leave_out_days: float | None, only: int | None) -> Mapping[str, Estimate]:
-    """Mean and sd of any peer at all times or at one, without members and other times where it can."""
-    if hasattr(peer, "mean_and_sd"):
-        found = peer.mean_and_sd(observations, leave_out_days=leave_out_days)
-        return _at({name: (mean, sd, None) for name, (mean, sd) in found.items()}, only)
-    observations = peer.background.on_own_grid(observations)
-    peer.background.check(observations)
-    if only is not None and hasattr(peer, "estimate_at"):
-        estimate: Mapping[str, Estimate] = peer.estimate_at(observations, only)
-        return estimate
-    return _at(peer.estimate(observations, members=1, seed=0), only)
-
-
-def _at(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, Estimate]:
-    """One time of an estimate; members have theirs on the second axis."""
-    if time is None:
-        return estimate
-
-    def cut(array: np.ndarray | None, axis: int) -> np.ndarray | None:
-        return None if array is None else np.take(array, [time], axis=axis)
-
-    return {name: (cut(mean, 0), cut(sd, 0), cut(drawn, 1)) for name, (mean, sd, drawn) in estimate.items()}

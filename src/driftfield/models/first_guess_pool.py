@@ -40,7 +40,7 @@ def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder:
         time = int(rng.choice(dataset.times))
         sample = dataset.draw(time, whole, rng)
         seen, now = _as_dataset(codec, sample, dataset.frame_stamps(time))
-        if not getattr(guess.peer, "uses_other_times", False):
+        if not guess.uses_other_times:
             seen, now = seen.isel(time=[now]), 0
         estimate = guess.estimate(seen, training=time, only=now)
         stated = stated and guess.states_error(estimate)
@@ -100,7 +100,7 @@ def _as_dataset(codec: FieldCodec, sample: FieldBatch, stamps: Mapping[int, np.n
     """
     offsets = sorted(stamps)
     times = np.concatenate([stamps[offset] for offset in offsets])
-    dataset = xr.Dataset(coords={"time": times, "lat": codec.grid.lat, "lon": codec.grid.lon})
+    dataset = xr.Dataset(coords={"time": times, **codec.grid.coordinates()})
     for name in (*codec.targets, *codec.covariates):
         levels = codec.grid.levels[name]
         surface = levels == (None,)

@@ -6,6 +6,7 @@ reconstruct:  observations -> codec -> FieldBatch -> members in network units ->
 
 __all__ = ["NetworkReconstructor", "Trainer"]
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -22,17 +23,20 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
 from driftfield.data.encodings import date_text
 from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
+from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Abilities, TrainingData
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.preview import write_preview
 from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
 from driftfield.models.validation_scores import validation_scores
 from driftfield.networks.weights import restore_weights, weight_arrays
-from driftfield.reconstruction.bounds import clipped
+from driftfield.reconstruction.bounds import calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
@@ -53,7 +57,6 @@ class NetworkReconstructor(ABC):
     """
 
     method: ClassVar[str]
-    trained = True
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class NetworkReconstructor(ABC):
         check_keys(self.first_guess_spec)
         self.codec: FieldCodec | None = None
         self.model: nn.Module | None = None
+        self._placing: tuple[FieldCodec, GridPlacer] | None = None
         self.guess: FirstGuess | None = None
         self.extra: dict[str, Any] = {}
         self.calibration: Calibration | None = None
@@ -257,10 +261,27 @@ class NetworkReconstructor(ABC):
     # -- reconstructing ------------------------------------------------------------------------------------------------
 
     @property
-    def uses_other_times(self) -> bool:
-        """Whether the fields of a date depend on the observations of other dates in the same file."""
-        guess = False if self.guess is None else getattr(self.guess.peer, "uses_other_times", False)
-        return bool(self.context) or guess
+    def abilities(self) -> Abilities:
+        """Trained; looks at other dates in its context, or where its first guess does."""
+        return Abilities(
+            needs_training=True,
+            uses_other_times=bool(self.context) or (self.guess is not None and self.guess.uses_other_times),
+            chooses_times=True,
+            device=True,
+        )
+
+    def expected_observations(
+        self, data: TrainingData
+    ) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+        """Patterns and errors that were seen in training."""
+        return self.observing.texts, self.observing.errors
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The run without its calibration, its first guess without knowledge of the validation split."""
+        method = copy.copy(self)
+        method.calibration = None
+        method.guess = None if self.guess is None else self.guess.without_validation(data)
+        return method
 
     def reconstruct(
         self,
@@ -274,7 +295,7 @@ class NetworkReconstructor(ABC):
         """Completes an observation data set; see `interfaces.Reconstructor`.
 
         Arguments:
-            observations: An observation file, opened.
+            observations: An observation file, opened: the grid of the run, a part of it, or more than it.
             members: Size of the ensemble.
             seed: Of the members.
             times: Indices of the dates to complete, all of them by default; the others are context.
@@ -283,8 +304,10 @@ class NetworkReconstructor(ABC):
         codec = self._codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        observations = complete_errors(codec.measures.brought(observations), "the file of observations")
+        placed = self._placer().place(observations)
+        observations = placed.dataset
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if times is None else times)
         guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
@@ -313,7 +336,19 @@ class NetworkReconstructor(ABC):
             attrs=self._provenance(),
             domains=domains_like(codec, observations, rows, columns),
         )
-        return result if self.calibration is None else clipped(self.calibration.apply(result), codec.limits())
+        return placed.cut(calibrated(result, self.calibration, codec.limits()))
+
+    def _placer(self) -> GridPlacer:
+        """Lays observations out on the grid of the run."""
+        codec = self._codec
+        if self._placing is None or self._placing[0] is not codec:
+            self._placing = codec, GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions)
+        return self._placing[1]
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self._codec.measures
 
     def _decoded(
         self,

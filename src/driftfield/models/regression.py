@@ -8,16 +8,19 @@ but a member is no field that could exist (docs/decisions/0014-output-noise.md).
 __all__ = ["RegressionReconstructor"]
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
 from driftfield.diffusion.model import RegressionModel, from_residual
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
+from driftfield.interfaces import Abilities, Cannot
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.models.noisy_regression import NoisyRegressionModel, check_noise, noise_for
 from driftfield.registry import register
@@ -55,6 +58,19 @@ class RegressionReconstructor(NetworkReconstructor):
         return super()._arguments() | own
 
     @property
+    def abilities(self) -> Abilities:
+        """Looks once; only output noise has members that differ."""
+        at_once = Cannot("gives its answer in one look of the network")
+        return replace(
+            super().abilities,
+            spreads=self.spreads or Cannot("gives one field and no spread"),
+            sampler=at_once,
+            precision=at_once,
+            replacement=at_once,
+            batch_size=at_once,
+        )
+
+    @property
     def spreads(self) -> bool:
         """Whether members differ."""
         return self.output_noise is not None
@@ -70,10 +86,12 @@ class RegressionReconstructor(NetworkReconstructor):
             )
         return NoisyRegressionModel(network, noise_for(self.output_noise, codec), noise_for(self.output_noise, codec))
 
-    def reconstruct(self, observations: Any, *, members: int, seed: int = 0, **options: Any) -> Any:
+    def reconstruct(  # type: ignore[override]
+        self, observations: xr.Dataset, *, members: int, seed: int = 0, times: Sequence[int] | None = None
+    ) -> xr.Dataset:
         """One field per time, however many members are asked for, unless there is output noise."""
         members = members if self.spreads else 1
-        return super().reconstruct(observations, members=members, seed=seed, times=options.get("times"))
+        return super().reconstruct(observations, members=members, seed=seed, times=times)
 
     def draw(
         self, batch: FieldBatch, *, members: Sequence[int], seed: int, stamp: str, rows: np.ndarray, columns: np.ndarray

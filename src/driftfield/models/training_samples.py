@@ -33,6 +33,12 @@ class Trainer(Protocol):
 
     steps: int
     batch_size: int
+    made_of: dict[str, str]
+    """What a resumed training must have in common with its beginning; the caller says so."""
+
+    def starting_from(self, run: Path) -> "Trainer":
+        """The same trainer, whose training starts with the weights of a run."""
+        ...
 
     def fit(
         self,
@@ -129,7 +135,7 @@ class TrainingSamples:
         return getattr(self.data, f"{part}_windows") or (whole,)
 
     def _draw(self, part: str, times: np.ndarray, count: int, seed: int, pool: int) -> TwinDataset:
-        archive: Any = self.data.archive
+        archive: Any = self.data.archive if part == "train" else self.data.to_validate
         options: dict[str, Any] = {"times": times, "windows": self._windows(part), "samples": count}
         options |= {"seed": seed, "training": part == "train"}
         drawn = TwinDataset(archive, self.codec, self.observing, **(options | dict(self.augment)))

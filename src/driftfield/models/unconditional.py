@@ -8,6 +8,7 @@ others. A prior of trajectories has learnt nothing else, see `prior_courses`.
 
 __all__ = ["check_unconditional", "draw_unconditionally", "learnt_to_see_nothing", "nothing_seen", "read_date"]
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ def draw_unconditionally(
         ConfigurationError: a run that was always shown observations, or that needs a first guess.
     """
     check_unconditional(reconstructor)
-    return reconstructor.reconstruct(
+    run = copy.copy(reconstructor)
+    # it was fitted to reconstructions from observations
+    run.calibration = None
+    return run.reconstruct(
         _nothing(reconstructor, date), members=members, seed=seed, batch_size=batch_size
     ).assign_attrs(observations="none")
 
@@ -81,7 +85,7 @@ def nothing_seen(codec: FieldCodec, times: np.ndarray) -> xr.Dataset:
         deep = levels != (None,)
         dims = ("time", "depth", "lat", "lon") if deep else ("time", "lat", "lon")
         shape = (len(times), *((len(levels),) if deep else ()), codec.grid.lat.size, codec.grid.lon.size)
-        coords: dict[str, Any] = {"time": times, "lat": codec.grid.lat, "lon": codec.grid.lon}
+        coords: dict[str, Any] = {"time": times, **codec.grid.coordinates()}
         coords |= {"depth": np.array(levels, dtype=float)} if deep else {}
         fields[name] = xr.DataArray(np.full(shape, np.nan, np.float32), dims=dims, coords=coords)
     return xr.Dataset(fields)

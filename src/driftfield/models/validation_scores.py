@@ -12,8 +12,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from driftfield.evaluate.ensembles import crps_fair
-from driftfield.evaluate.scores import mae, psnr, rmse, ssim
+from driftfield.evaluate.scores.deterministic import mae, psnr, rmse, ssim
+from driftfield.evaluate.scores.ensembles import crps_fair
 from driftfield.fields import FieldBatch
 
 DIMS = ("time", "channel", "lat", "lon")

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.networks.blocks import Conv, FiLM
 from driftfield.networks.canvas import channels_last, condition_channels, set_wrap
 from driftfield.networks.circle import CircleCondition, CircleNetwork
@@ -71,8 +71,7 @@ class GatedCircleNet(CircleNetwork):
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("depth", depth), ("size", size), ("embedding", embedding)):
-            if type(value) is not int or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, value)
         if size % 2 == 0:
             raise ConfigurationError(f"Found size={size}: expected an odd number of points, such as 5.")
         self.first_guess, self.visible = first_guess, visible

@@ -5,7 +5,7 @@
 so that a temperature in degC constrains a normalised anomaly. Of a linear H the constant part is taken off the values.
 """
 
-__all__ = ["folded", "network_scale", "observe", "observe_batch", "state_grid"]
+__all__ = ["folded", "network_scale", "observe", "state_grid"]
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from torch import Tensor
 from driftfield.data.codec import FieldCodec
 from driftfield.data.encodings import as_dates, time_days
 from driftfield.errors import ConfigurationError
-from driftfield.fields import Channel, FieldBatch
+from driftfield.fields import Channel
 from driftfield.interfaces import ErrorCovariance
 from driftfield.linalg.composition import in_network_units
 from driftfield.linalg.operators import Observed, SparseOperator
@@ -53,14 +53,16 @@ def state_grid(
             channels += [Channel(name, level, offset) for level in codec.grid.levels[name]]
             domain.append(codec.domains[name][:, rows][:, :, columns])
     lat, lon = codec.grid.lat[rows], codec.grid.lon[columns]
+    places = None if codec.grid.positions is None else codec.grid.positions.part(rows, columns)
     return StateGrid(
         lat=lat,
-        lon=_ascending(lon),
+        lon=_ascending(lon) if places is None else np.arange(lon.size, dtype=np.float64),
         channels=tuple(channels),
         domain=np.concatenate(domain),
         periodic=(codec.grid.periodic and lon.size == codec.grid.lon.size) if periodic is None else periodic,
         days=dict(enumerate(time_days(dates).tolist())),
         step_days=codec.step_days,
+        positions=places,
     )
 
 
@@ -156,34 +158,6 @@ def folded(
     network = in_network_units(physical, scale, offset)
     # one sparse matrix in place of a product with the scale and then a matrix
     return Observed(operator.scaled(by_cell=scale.numpy()), network.y.to(dtype), network.covariance)
-
-
-def observe_batch(
-    batch: FieldBatch, covariance: Callable[[Tensor], ErrorCovariance], *, least_error: float = 0.01
-) -> Observed:
-    """The gridded observations of a batch of one sample, in network units: selected cells.
-
-    Arguments:
-        batch: Of one sample.
-        covariance: Makes R of the standard deviations (n,), such as `lambda std: DiagonalCovariance(std**2)`.
-        least_error: In network units; cells that state no error, or a smaller one, get it. R must be invertible.
-
-    Raises:
-        ConfigurationError: more than one sample, or a least error that is not above 0.
-    """
-    if len(batch) != 1 or not least_error > 0:
-        raise ConfigurationError(
-            f"Found {len(batch)} samples and least_error={least_error}: expected one sample, and an error above 0."
-        )
-    seen = (batch.observed & batch.domain)[0]
-    columns = torch.nonzero(seen.flatten()).flatten().cpu().numpy()
-    number = np.arange(columns.size)
-    operator = SparseOperator(number, columns, np.ones(columns.size), size=columns.size, shape=tuple(seen.shape))
-    error = batch.error_std[0][seen].clamp(min=least_error)
-    y = batch.observations[0][seen]
-    if batch.first_guess is None or batch.first_guess_scale is None:
-        return Observed(operator, y, covariance(error))
-    return in_network_units(Observed(operator, y, covariance(error)), batch.first_guess_scale[0], batch.first_guess[0])
 
 
 def _ascending(lon: np.ndarray) -> np.ndarray:

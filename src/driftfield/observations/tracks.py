@@ -9,10 +9,10 @@ __all__ = ["KM_PER_METRE", "tracks"]
 import numpy as np
 import pandas as pd
 
-from driftfield.data.encodings import encode_position
+from driftfield.data.encodings import unit_sphere
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.observations.table import ObservationTable
 
-EARTH_RADIUS_KM = 6371.0
 KM_PER_METRE = 0.1
 
 
@@ -28,7 +28,7 @@ def tracks(table: ObservationTable) -> tuple[np.ndarray, np.ndarray]:
     number = frame.groupby(keys, dropna=False, sort=False).ngroup().to_numpy().copy()
     depth = np.nan_to_num(table.depth)
     order = np.lexsort((depth, table.time, number))
-    place = encode_position(table.latitude, table.longitude)[order]
+    place = unit_sphere(table.latitude, table.longitude)[order]
     chord = np.linalg.norm(np.diff(place, axis=0), axis=1)
     step = 2.0 * EARTH_RADIUS_KM * np.arcsin(np.minimum(0.5 * chord, 1.0)) + KM_PER_METRE * np.abs(
         np.diff(depth[order])

@@ -12,11 +12,10 @@ from typing import Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from driftfield.data.encodings import encode_position
+from driftfield.data.encodings import unit_sphere
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.observations.table import ObservationTable
-
-EARTH_RADIUS_KM = 6371.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _near(table: ObservationTable, withheld: np.ndarray, km: float, days: float 
     """Rows that lie near to a withheld one."""
     if km == 0:
         return np.zeros(len(table), dtype=bool)
-    place = encode_position(table.latitude, table.longitude) * EARTH_RADIUS_KM
+    place = unit_sphere(table.latitude, table.longitude) * EARTH_RADIUS_KM
     reach = 2.0 * EARTH_RADIUS_KM * np.sin(min(0.5 * km / EARTH_RADIUS_KM, 0.5 * np.pi))
     if days is None:
         distance, _ = cKDTree(place[withheld]).query(place, distance_upper_bound=reach * (1 + 1e-9))

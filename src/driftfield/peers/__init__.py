@@ -9,7 +9,6 @@ from driftfield.peers.linear import LinearInterpolation
 from driftfield.peers.nearest import Nearest
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
 from driftfield.peers.persistence import Persistence
-from driftfield.peers.probabilistic_pca import ProbabilisticPCA
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 
 __all__ = [
@@ -22,6 +21,5 @@ __all__ = [
     "Nearest",
     "OptimalInterpolation",
     "Persistence",
-    "ProbabilisticPCA",
     "SpaceTimeOptimalInterpolation",
 ]

@@ -8,11 +8,14 @@ alike: the same checks, the same output, the same files.
 
 __all__ = ["Background", "Peer", "member_generator", "time_stamps"]
 
+import copy
 import inspect
+import logging
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,14 +23,21 @@ import numpy as np
 import xarray as xr
 
 from driftfield.checkpoint import read_run_of, write_run
-from driftfield.conventions import DIMS, domain_of, error_of, require
+from driftfield.conventions import DIMS, domain_of, error_of, positions_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
+from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.interfaces import TrainingData
-from driftfield.reconstruction.bounds import bounded, clipped
+from driftfield.gaussian.covariance import EmbeddedGrid
+from driftfield.geometry import Geometry
+from driftfield.interfaces import Abilities, TrainingData
+from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble
+
+log = logging.getLogger(__name__)
 
 _NEAR: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-3}
 """How far coordinates of the same place may differ."""
@@ -43,6 +53,7 @@ class Background:
         targets: Which of them are to be reconstructed.
         periodic: Whether longitude wraps.
         bounds: (lower, upper) of targets that have bounds, infinite where there is none.
+        measures: What the variables are measured in.
     """
 
     climatologies: dict[str, MonthlyClimatology]
@@ -50,6 +61,7 @@ class Background:
     targets: tuple[str, ...]
     periodic: bool
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
 
     @classmethod
     def fit(cls, data: TrainingData, times: np.ndarray, *, covariates: bool = False) -> Self:
@@ -62,6 +74,7 @@ class Background:
             targets=tuple(data.targets),
             periodic=bool(data.archive.periodic),
             bounds=dict(data.bounds),
+            measures=Measures.fit(data.archive.dataset, names, times),
         )
 
     @property
@@ -83,6 +96,16 @@ class Background:
     def lon(self) -> np.ndarray:
         """Degrees east."""
         return self.domains[self.targets[0]]["lon"].values.astype(np.float64)
+
+    @cached_property
+    def positions(self) -> Geometry | None:
+        """Where the cells lie, if the axes do not say it."""
+        return positions_of(self.domains[self.targets[0]])
+
+    @cached_property
+    def grid(self) -> EmbeddedGrid:
+        """The cells and their distances."""
+        return EmbeddedGrid(self.lat, self.lon, self.periodic, self.positions)
 
     def mean(self, name: str, times: xr.DataArray) -> np.ndarray:
         """The seasonal cycle on these dates: (time, [depth,] lat, lon)."""
@@ -110,27 +133,33 @@ class Background:
     def on_own_grid(self, observations: xr.Dataset) -> xr.Dataset:
         """The observations on the longitudes of the fit, if theirs are the same places in another convention, such as 0..360.
 
-        Anything else comes back as it is; `check` says what is wrong with it.
+        Of a grid with positions: on the rows and columns of the fit, if its cells lie at the same places. Anything else comes
+        back as it is; `check` says what is wrong with it.
         """
+        if self._same_places(observations):
+            axes = {n: (n, values, observations[n].attrs) for n, values in (("lat", self.lat), ("lon", self.lon))}
+            return observations.assign_coords(axes)
         columns = self._columns(observations)
         if columns is None:
             return observations
         return observations.isel(lon=columns).assign_coords(lon=("lon", self.lon, observations["lon"].attrs))
 
-    def on_given_grid(self, result: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
-        """A result of `on_own_grid(observations)` on the longitudes of the observations, in their order."""
-        columns = self._columns(observations)
-        if columns is None:
-            return result
-        back = result.isel(lon=np.argsort(columns)).assign_coords(lon=observations["lon"])
-        for name, given in result.data_vars.items():
-            back[name].encoding = given.encoding
-        return back
+    def _same_places(self, observations: xr.Dataset) -> bool:
+        """Whether both grids have positions, and those are the same.
+
+        Raises:
+            DataError: both have positions of as many cells, and they are others.
+        """
+        theirs = positions_of(observations)
+        if self.positions is None or theirs is None or theirs.shape != self.positions.shape:
+            return False
+        self.positions.cells(theirs)
+        return True
 
     def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
         """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
         found = observations["lon"].values if "lon" in observations.coords else np.array([])
-        if found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
+        if self.positions is not None or found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
             return None
         apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
         columns: np.ndarray = apart.argmin(axis=1)
@@ -160,6 +189,8 @@ class Background:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain numbers for safetensors; keys `climatology.<variable>.*` and `domain.<variable>`."""
         arrays = {f"domain.{n}": d.values.astype(np.uint8) for n, d in self.domains.items()}
+        if self.positions is not None:
+            arrays |= {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
         for name, climatology in self.climatologies.items():
             arrays |= {f"climatology.{name}.{key}": value for key, value in climatology.to_arrays().items()}
         return arrays
@@ -173,26 +204,35 @@ class Background:
         targets: list[str],
         periodic: bool,
         bounds: Mapping[str, tuple[float, float]] | None = None,
+        measures: Measures | None = None,
     ) -> Self:
         """The inverse of `to_arrays`."""
         climatologies = {n: MonthlyClimatology.from_arrays(part(arrays, f"climatology.{n}.")) for n in variables}
         domains = {}
         for name, climatology in climatologies.items():
             like = climatology.mean.isel(month=0, drop=True)
-            domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
-        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}))
+            domain = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
+            places = {n: (("lat", "lon"), arrays[n]) for n in ("latitude", "longitude") if n in arrays}
+            domains[name] = domain.assign_coords(places)
+        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}), measures or Measures())
 
 
 class Peer(ABC):
     """A `Reconstructor` of anomalies; a method says how it is fitted, how it estimates, and what it remembers."""
 
     method: ClassVar[str]
-    uses_other_times: ClassVar[bool] = False
-    """Whether the estimate of a date looks at the observations of other dates in the same file."""
-    background: Background
+    abilities: ClassVar[Abilities] = Abilities(first_guess=True)
     seed: int = 0
+    _placing: tuple[Background, GridPlacer] | None = None
+    refit: bool = False
+    """Whether the validation split was learnt from too, once the constants were chosen on it."""
+    patterns: tuple[str, ...] | None = None
+    """Gaps of the targets that constants are chosen for; the usual ones of the data if None."""
+    covariate_pattern: str | None = None
+    """Gaps of the covariates meanwhile."""
     calibration: Calibration | None = None
     """Applied to every reconstruction; `reconstruction.calibration_cases.calibrate` fits it."""
+    _background: Background | None = None
 
     @abstractmethod
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
@@ -210,32 +250,102 @@ class Peer(ABC):
         """Takes back what `_remember` gave; nothing, where there is nothing beyond the background."""
 
     def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0) -> xr.Dataset:
-        """Completes the fields; see `driftfield.interfaces.Reconstructor`. Longitudes may be in either convention.
+        """Completes the fields; see `driftfield.interfaces.Reconstructor`. The file may hold a part
+        of the grid of the fit, or more than it.
 
         Raises:
             ConfigurationError: not fitted yet, or fewer than one member.
             DataError: the observations lack a target or lie on another grid.
         """
-        background = self._fitted()
+        background = self.background
         if members < 1:
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
-        given, observations = observations, background.on_own_grid(observations)
+        observations = complete_errors(background.measures.brought(observations), "the file of observations")
+        placed = self._placer().place(observations)
+        observations = placed.dataset
         background.check(observations)
         estimate = self.estimate(observations, members=members, seed=seed)
         inside = {name: bounded(estimate[name], *ends) for name, ends in background.bounds.items()}
         result = assemble(
             observations, estimate | inside, method=self.method, seed=seed, members=members, domains=background.domains
         )
-        if self.calibration is not None:
-            result = clipped(self.calibration.apply(result), background.bounds)
-        return background.on_given_grid(result, given)
+        return placed.cut(calibrated(result, self.calibration, background.bounds))
+
+    def _placer(self) -> GridPlacer:
+        """Lays observations out on the grid of the fit."""
+        background = self.background
+        if self._placing is None or self._placing[0] is not background:
+            masks = {name: domain.values for name, domain in background.domains.items()}
+            levelled = {name: mask if mask.ndim == 3 else mask[None] for name, mask in masks.items()}
+            self._placing = background, GridPlacer(background.lat, background.lon, levelled, background.positions)
+        return self._placing[1]
+
+    # As the first guess of a network
+
+    def first_guess(
+        self, observations: xr.Dataset, *, only: int | None = None, leave_out_days: float | None = None
+    ) -> Mapping[str, Estimate]:
+        """Mean and standard deviation, without members where the method can do without them.
+
+        Arguments:
+            observations: An observation file, opened; the answer is on the longitudes of the fit and in their order.
+            only: The one time of the file that is asked for; all of them if not given.
+            leave_out_days: Fields so near to an analysed date are not used, by a method that `leaves_out_near_times`.
+
+        Raises:
+            DataError: the observations lack a target or lie on another grid.
+        """
+        observations = self.background.on_own_grid(observations)
+        self.background.check(observations)
+        return self._first_guess(observations, only)
+
+    def _first_guess(self, observations: xr.Dataset, only: int | None) -> Mapping[str, Estimate]:
+        return at_time(self.estimate(observations, members=1, seed=0), only)
+
+    def is_short(self, data: TrainingData) -> bool:
+        """Whether the record is so short that the mean of a date goes with the days around it, whatever their split."""
+        return False
+
+    def refitted(self, data: TrainingData, times: np.ndarray, *, seed: int = 0) -> Self:
+        """A twin that has learnt from these times of `data`, and nothing from the validation split."""
+        arguments = self._arguments()
+        twin = type(self)(**(arguments | {key: False for key in arguments if key == "refit"}))
+        twin.fit(replace(data, train=times), seed=seed)
+        return twin
+
+    def remember(self, data: TrainingData, *, before: Any) -> None:  # noqa: B027
+        """Takes the fields before a date as seen, where the method has a memory; nothing, where it has none."""
+
+    # As one that is calibrated
+
+    def expected_observations(
+        self, data: TrainingData
+    ) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+        """Patterns that it was tuned for, where it says so; the errors are not its business."""
+        targets = {name: list(self.patterns) for name in data.targets if self.patterns}
+        return targets | {name: [self.covariate_pattern] for name in data.covariates if self.covariate_pattern}, {}
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The method without its calibration; one that has learnt from the validation split has a twin fitted without."""
+        if not self.refit:
+            method = copy.copy(self)
+            method.calibration = None
+            return method
+        log.info("%s has seen the validation split: fitting its twin on the training split", type(self).__name__)
+        twin = type(self)(**(self._arguments() | {"refit": False}))
+        twin.fit(data, seed=self.seed)
+        return twin
+
+    # What is kept
 
     def save(self, folder: Path) -> None:
         """Writes run.json and arrays.safetensors into `folder`."""
-        background = self._fitted()
+        background = self.background
         arrays, extra = self._remember()
         extra |= {"variables": list(background.variables), "targets": list(background.targets)}
         extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        if background.measures:
+            extra["measures"] = background.measures.to_json()
         if background.bounds:
             extra["bounds"] = bounds_to_json(background.bounds)
         if self.calibration is not None:
@@ -254,20 +364,43 @@ class Peer(ABC):
         peer.seed = int(run.extra["seed"])
         names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
         bounds = bounds_from_json(run.extra.get("bounds", {}))
-        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds)
+        measures = Measures.from_json(run.extra.get("measures"))
+        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds, measures=measures)
         peer.calibration = Calibration.from_json(run.extra.get("calibration"))
         peer._recall(run.arrays, run.extra)
         return peer
 
-    def _fitted(self) -> Background:
-        if not hasattr(self, "background"):
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.background.measures
+
+    @property
+    def background(self) -> Background:
+        """Seasonal cycle and domain, once it is fitted."""
+        if self._background is None:
             raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self.background
+        return self._background
+
+    @background.setter
+    def background(self, background: Background) -> None:
+        self._background = background
 
     def _arguments(self) -> dict[str, Any]:
         """The constructor is the configuration: every argument is kept under its own name."""
         values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def at_time(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, Estimate]:
+    """One time of an estimate; members have theirs on the second axis."""
+    if time is None:
+        return estimate
+
+    def cut(array: np.ndarray | None, axis: int) -> np.ndarray | None:
+        return None if array is None else np.take(array, [time], axis=axis)
+
+    return {name: (cut(mean, 0), cut(sd, 0), cut(drawn, 1)) for name, (mean, sd, drawn) in estimate.items()}
 
 
 def canonical(field: xr.DataArray) -> xr.DataArray:

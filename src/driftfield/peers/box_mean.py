@@ -8,6 +8,7 @@ Where nothing was seen of a date it is the mean of the other dates of the file, 
 __all__ = ["BoxMean"]
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class BoxMean(Peer):
     """One number for every level and date, with the spread of the values about it."""
 
     method = "box_mean"
-    uses_other_times = True
+    abilities = replace(Peer.abilities, uses_other_times=True)
 
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
         """Mean and variance of every level of the archive.

@@ -66,7 +66,7 @@ def draw_gaps(
     for name in background.targets:
         domain = background.domains[name].values
         for i, t in enumerate(times):
-            truth = background.anomaly(data.archive.dataset[name].isel(time=[t]), name)[0]
+            truth = background.anomaly(data.to_validate.dataset[name].isel(time=[t]), name)[0]
             for p, pattern in enumerate(patterns):
                 rng = np.random.default_rng(np.random.SeedSequence([seed, p, i]))
                 observed = parse_pattern(pattern).draw(domain, rng, periodic=background.periodic)

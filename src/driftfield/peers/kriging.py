@@ -31,7 +31,7 @@ from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
-from driftfield.gaussian.tuning import Calibration, calibrate
+from driftfield.gaussian.tuning import SpreadPower, calibrate
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import canonical, member_generator, observed_domain, part, stated_errors, time_stamps
 from driftfield.peers.quadratic_surface import quadratic_surface
@@ -61,7 +61,7 @@ class Kriging(StandardisedPeer):
     """
 
     method = "kriging"
-    uses_other_times = True
+    abilities = replace(StandardisedPeer.abilities, uses_other_times=True)
 
     def __init__(
         self,
@@ -102,7 +102,9 @@ class Kriging(StandardisedPeer):
                 found = self._tasks(visible, data, name, hidden[name])
                 tasks[name] += found
                 sds[name] += [self.sd[name]] * len(found)
-        self.constants, self.spread, self.validation_crps = {}, {}, {}
+        self.constants: dict[str, SpaceTimeConstants] = {}
+        self.spread: dict[str, SpreadPower] = {}
+        self.validation_crps: dict[str, dict[str, float]] = {}
         for name in data.targets:
             if not tasks[name]:
                 raise DataError(
@@ -114,10 +116,14 @@ class Kriging(StandardisedPeer):
             self._calibrate(name, tasks[name], sds[name], levels)
         self._learn(data)
 
-    def refitted(self, data: TrainingData, times: np.ndarray | None = None) -> Self:
-        """The same constants and calibration, mean and spread from another record on the same grid (or some of its times)."""
+    def refitted(self, data: TrainingData, times: np.ndarray, *, seed: int = 0) -> Self:
+        """The same constants and calibration, mean and spread from some times of `data` alone."""
+        return self.continued(replace(data, train=times, validation=times[:0]))
+
+    def continued(self, data: TrainingData) -> Self:
+        """The same constants and calibration, mean and spread from another record on the same grid."""
         other = copy(self)
-        other._learn(data if times is None else replace(data, train=times, validation=times[:0]))
+        other._learn(data)
         return other
 
     def _learn(self, data: TrainingData) -> None:
@@ -251,14 +257,14 @@ class Kriging(StandardisedPeer):
         y, r = values[when, where], noise[when, where]
         of_members = y - draws[:, when, where] - np.sqrt(r) * errors[:, when, where]
         seen = Scattered(when, where, days[when], np.concatenate([y[None], of_members]).T.astype(np.float32), r)
-        calibration = Calibration(self.spread[name].scale[level], self.spread[name].power)
+        calibration = SpreadPower(self.spread[name].scale[level], self.spread[name].power)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         output = np.zeros((2 + members, len(field), field[0].size), dtype=np.float32)
         output[1][:, inside] = sd
         output[2:, :, inside] = draws * sd
         window = min(4 * covariance.days, np.inf)
         order = np.argsort(np.argsort(days))
-        for t in dates:
+        for t in map(int, dates):
             cells = np.flatnonzero(wanted[t].ravel()[inside])
             near = seen[(np.abs(seen.day - days[t]) <= window) & (np.abs(order[seen.time] - order[t]) <= self.around)]
             groups = _leaves(places, cells, constants, spacing=self._tile(places, len(near)))
@@ -348,7 +354,7 @@ class Kriging(StandardisedPeer):
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
         self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
         self.cycle = {}
-        self.spread = {name: Calibration(scales[name], float(extra["power"][name])) for name in scales}
+        self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
         self.validation_crps = dict(extra["validation_crps"])
         self.constants = {}
         for name, values in extra["constants"].items():

@@ -10,13 +10,13 @@ are in `triangles.py`.
 __all__ = ["LevelInterpolation"]
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from scipy.spatial import KDTree
 
-from driftfield.gaussian.covariance import Grid
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Cannot, TrainingData
 from driftfield.peers.base import Background, Peer, canonical, fitting_times, observed_domain
 from driftfield.peers.short_mean import without_season
 from driftfield.reconstruction.output import Estimate
@@ -31,6 +31,8 @@ class LevelInterpolation(Peer):
     Arguments:
         refit: Whether the seasonal cycle is learnt from the validation split as well.
     """
+
+    abilities = replace(Peer.abilities, spreads=Cannot("gives one field and no spread"))
 
     def __init__(self, refit: bool = True) -> None:
         self.refit = refit
@@ -92,5 +94,5 @@ class LevelInterpolation(Peer):
     @property
     def points(self) -> np.ndarray:
         """All cells on the sphere, km: (lat, lon, 3)."""
-        grid = Grid(self.background.lat, self.background.lon, self.background.periodic)
+        grid = self.background.grid
         return grid.points.reshape(*grid.shape, 3)

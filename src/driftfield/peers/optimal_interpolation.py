@@ -26,10 +26,11 @@ from driftfield.data.splits import spread_over
 from driftfield.gaussian.conditioning import condition
 from driftfield.gaussian.covariance import HybridCovariance, ZonalCovariance
 from driftfield.gaussian.structure import Constants, Structure
-from driftfield.gaussian.tuning import Calibration, search
+from driftfield.gaussian.tuning import SpreadPower, search
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
+    at_time,
     fitting_times,
     member_generator,
     part,
@@ -56,6 +57,7 @@ class OptimalInterpolation(StatePeer):
     """
 
     method = "optimal_interpolation"
+    abilities = replace(StatePeer.abilities, leaves_out_near_times=True)
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class OptimalInterpolation(StatePeer):
             DataError: the archive lacks a variable or a time axis, or has fewer than eight training times.
         """
         train, validation = self._begin(data, seed)
-        known = self._known(data, spread_over(train, 400))
+        known = self._known(data.archive, spread_over(train, 400))
         seen = np.isfinite(known)
         structure = Structure.estimate(np.nan_to_num(known), self._domain, self._grid, seen=seen)
         past = self._fields(data, spread_over(train, self.samples))
@@ -92,7 +94,7 @@ class OptimalInterpolation(StatePeer):
         self._structure = structure
         self._learn_fields(data, fitting_times(data, refit=self.refit))
 
-    def refitted(self, data: TrainingData) -> Self:
+    def continued(self, data: TrainingData) -> Self:
         """The same structure, constants and calibration with the seasonal cycle and the past fields of another record.
 
         Only right after a fit: a run that was loaded has no structure to go on with.
@@ -124,10 +126,17 @@ class OptimalInterpolation(StatePeer):
         Raises:
             DataError: the observations lack a target or lie on another grid.
         """
-        observations = self._fitted().on_own_grid(observations)
+        observations = self.background.on_own_grid(observations)
         self.background.check(observations)
         estimate = self._solve(observations, members=0, seed=0, leave_out_days=leave_out_days)
         return {name: (mean, sd) for name, (mean, sd, _) in estimate.items() if mean is not None and sd is not None}
+
+    def first_guess(
+        self, observations: xr.Dataset, *, only: int | None = None, leave_out_days: float | None = None
+    ) -> Mapping[str, Estimate]:
+        """Mean and standard deviation, see `Peer.first_guess`."""
+        stated = self.mean_and_sd(observations, leave_out_days=leave_out_days)
+        return at_time({name: (mean, sd, None) for name, (mean, sd) in stated.items()}, only)
 
     def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
         """Mean, standard deviation and conditioned draws."""
@@ -193,7 +202,7 @@ class OptimalInterpolation(StatePeer):
         self.constants = Constants(**extra["constants"])
         self.validation_crps = dict(extra["validation_crps"])
         self._sd, self._days = arrays["sd"], arrays["days"]
-        self._tuned_spread = Calibration(arrays["calibration.scale"], float(extra["power"]))
+        self._tuned_spread = SpreadPower(arrays["calibration.scale"], float(extra["power"]))
         self._departures = Departures(**part(arrays, "departures."))
         grid = self._grid
         # a shipped run holds these as float16

@@ -14,7 +14,7 @@ has what the fitted archive saw last before that date, cell by cell.
 __all__ = ["CellFilter", "Memory", "Persistence"]
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -173,7 +173,7 @@ class Persistence(Peer):
     """
 
     method = "persistence"
-    uses_other_times = True
+    abilities = replace(Peer.abilities, uses_other_times=True)
 
     def __init__(
         self,

@@ -27,8 +27,8 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
-from driftfield.gaussian.space_time_tuning import Case, SpaceTimeConstants, search
-from driftfield.gaussian.tuning import Calibration
+from driftfield.gaussian.space_time_tuning import SpaceTimeCase, SpaceTimeConstants, search
+from driftfield.gaussian.tuning import SpreadPower
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     canonical,
@@ -66,7 +66,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
     """
 
     method = "space_time_oi"
-    uses_other_times = True
+    abilities = replace(StandardisedPeer.abilities, uses_other_times=True)
 
     def __init__(
         self,
@@ -127,7 +127,8 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
 
     def remember(self, data: TrainingData, *, before: Any) -> None:
         """Keeps the last `memory` times of the archive before a date in place of the last ones of the fit."""
-        self._keep(data, np.flatnonzero(data.archive.dataset["time"].values < before))
+        if self.memory:
+            self._keep(data, np.flatnonzero(data.archive.dataset["time"].values < before))
 
     def _keep(self, data: TrainingData, times: np.ndarray) -> None:
         """Dates and anomalies of the last `memory` of some times."""
@@ -138,13 +139,15 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             chosen = data.archive.dataset.isel(time=times)
             self.past = {name: self._anomaly(chosen[name], name).astype(np.float32) for name in data.targets}
 
-    def _cases(self, data: TrainingData, name: str, train: np.ndarray, validation: np.ndarray, seed: int) -> list[Case]:
+    def _cases(
+        self, data: TrainingData, name: str, train: np.ndarray, validation: np.ndarray, seed: int
+    ) -> list[SpaceTimeCase]:
         """Times of the validation split (of the whole record, where it is short) with gaps."""
         times = np.union1d(train, validation)
         learnt = times if self.short else train
         sums, domain = self._sums(data, name, learnt), self.background.domains[name]
         drawer = CaseDrawer(
-            fields=lambda index: self._fields(data, name, index),
+            fields=lambda index: self._fields(data, name, index, validation=True),
             sums=sums,
             domain=domain,
             periodic=self.background.periodic,
@@ -152,6 +155,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             times=times,
             scored=times if self.short else validation,
             short=self.short,
+            learnt=self.short and data.validation_archive is None,
             context=self.context,
         )
         return drawer.draw(self.patterns or usual_gaps(sums, domain, learnt.size), seed)
@@ -165,6 +169,9 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
     def estimate_at(self, observations: xr.Dataset, time: int) -> dict[str, Estimate]:
         """Mean and standard deviation of one time of the file, from the observations of all of its times; no members."""
         return {name: self._estimate(observations, name, 0, 0, only=time) for name in self.background.targets}
+
+    def _first_guess(self, observations: xr.Dataset, only: int | None) -> Mapping[str, Estimate]:
+        return super()._first_guess(observations, only) if only is None else self.estimate_at(observations, only)
 
     def _estimate(
         self, observations: xr.Dataset, name: str, members: int, seed: int, only: int | None = None
@@ -184,7 +191,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         innovations = np.concatenate([y[None], of_members]).T.astype(np.float32)
         seen = Scattered(when, where, days[when], innovations, r)
         # scales and powers as if every cell were a row
-        calibration = Calibration(self.spread[name].scale[level], self.spread[name].power)
+        calibration = SpreadPower(self.spread[name].scale[level], self.spread[name].power)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         groups = leaves(covariance.embed(places, np.zeros(inside.size))[-1], _LEAF)
         window = 4 * covariance.days if self.window is None else self.window
@@ -271,7 +278,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
         self.past_days, self.past = arrays["past_days"], part(arrays, "past.")
         self.cycle = {name: DailyCycle(c) for name, c in part(arrays, "cycle.").items()}
-        self.spread = {name: Calibration(scales[name], float(extra["power"][name])) for name in scales}
+        self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
         self.validation_crps = dict(extra["validation_crps"])
         self.constants = {}
         for name, values in extra["constants"].items():

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import geometry_of, positions_of
 from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.gaussian.gappy_mean import RunningSums, smooth_mean_and_sd
 from driftfield.gaussian.local_kriging import Scattered
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
-from driftfield.gaussian.space_time_tuning import Case
+from driftfield.gaussian.space_time_tuning import SpaceTimeCase
 from driftfield.peers.gaps import usual_patterns
 
 OWN_GAPS = "own"
@@ -30,8 +31,9 @@ OWN_GAPS = "own"
 
 def usual_gaps(sums: RunningSums, domain: xr.DataArray, times: int) -> tuple[str, ...]:
     """Patterns for a recipe that names none."""
-    # a share of gaps that is no accident
-    if sums.count[domain.values].mean() < 0.95 * times:
+    # a share of gaps that is no accident; cells that were never seen are another part's
+    count = sums.count[domain.values]
+    if count.any() and count[count > 0].mean() < 0.95 * times:
         return (OWN_GAPS,)
     return usual_patterns([domain])
 
@@ -49,7 +51,8 @@ class CaseDrawer:
         days: Dates of the archive.
         times: Indices that may be shown.
         scored: Indices that may be scored.
-        short: Whether the mean is to be learnt without what a case hides.
+        short: Whether the mean is part of the estimate, not taken from the fields beforehand.
+        learnt: Whether `sums` hold the fields of a case, and have to be without what it hides.
         context: Times shown before and after the one that is scored.
     """
 
@@ -61,9 +64,10 @@ class CaseDrawer:
     times: np.ndarray
     scored: np.ndarray
     short: bool
+    learnt: bool
     context: int
 
-    def draw(self, patterns: Sequence[str], seed: int, *, count: int = 18) -> list[Case]:
+    def draw(self, patterns: Sequence[str], seed: int, *, count: int = 18) -> list[SpaceTimeCase]:
         """About `count` cases, as many of every pattern; fewer where a draw hides nothing."""
         draws = max(4, count // len(patterns))
         cases = []
@@ -74,13 +78,13 @@ class CaseDrawer:
                 cases += [] if case is None else [case]
         return cases
 
-    def _case(self, pattern: str, middle: int, rng: np.random.Generator) -> Case | None:
+    def _case(self, pattern: str, middle: int, rng: np.random.Generator) -> SpaceTimeCase | None:
         at = int(np.flatnonzero(self.times == middle)[0])
         around = self.times[max(0, at - self.context) : at + self.context + 1]
         fields = self.fields(around)
         shown = self._shown(pattern, fields, around, rng)
         known = self.sums
-        if self.short:
+        if self.learnt:
             known = known - RunningSums.of([np.where(np.isfinite(shown), np.nan, fields)])
         mean, sd = smooth_mean_and_sd(known, self.domain.values, periodic=self.periodic)
         if not self.short:
@@ -113,8 +117,9 @@ def places_of(domain: xr.DataArray, inside: np.ndarray, sd: np.ndarray) -> tuple
     likeness = np.log(np.maximum(sd.astype(np.float64), 1e-12))
     count = np.maximum(np.bincount(level, minlength=depth.size), 1)
     likeness = likeness - (np.bincount(level, weights=likeness, minlength=depth.size) / count)[level]
-    lat, lon = (domain[axis].values.astype(np.float64) for axis in ("lat", "lon"))
-    return Places(lat[row], lon[column], depth[level], likeness), level
+    positions = positions_of(domain)
+    cells = geometry_of(domain) if positions is None else positions.one_turn
+    return Places(cells.latitude[row, column], cells.longitude[row, column], depth[level], likeness), level
 
 
 def _cut(
@@ -131,7 +136,7 @@ def _cut(
     most: int = 30_000,
     groups: int = 24,
     size: int = 16,
-) -> Case | None:
+) -> SpaceTimeCase | None:
     """A case that is small enough to be solved some hundred times: the neighbourhood of a random hidden cell.
 
     Arguments:
@@ -170,4 +175,6 @@ def _cut(
     values = seen[:, kept]
     t, c = np.nonzero(np.isfinite(values))
     scattered = Scattered(t - middle, c, (days - days[middle])[t], values[t, c][:, None], np.zeros(t.size))
-    return Case(pattern, places[kept], level[kept], scattered, [all_groups[g] for g in chosen], truth[kept], sd[kept])
+    return SpaceTimeCase(
+        pattern, places[kept], level[kept], scattered, [all_groups[g] for g in chosen], truth[kept], sd[kept]
+    )

@@ -35,7 +35,7 @@ class StandardisedPeer(Peer):
         both = np.union1d(data.train, data.validation)
         return not _covers_years(data.archive.dataset["time"].isel(time=both))
 
-    def refitted(self, data: TrainingData, times: np.ndarray) -> Self:
+    def refitted(self, data: TrainingData, times: np.ndarray, *, seed: int = 0) -> Self:
         """The same constants and calibration, but mean, daily cycle and spread from some times of `data` alone."""
         other = copy(self)
         other.short, other.sd = self.is_short(data), {}
@@ -73,9 +73,10 @@ class StandardisedPeer(Peer):
         """Of the fields of a short record, of the anomalies of a long one."""
         return RunningSums.of(self._fields(data, name, block) for block in time_blocks(times))
 
-    def _fields(self, data: TrainingData, name: str, times: np.ndarray) -> np.ndarray:
+    def _fields(self, data: TrainingData, name: str, times: np.ndarray, *, validation: bool = False) -> np.ndarray:
         """(time, [depth,] lat, lon), NaN where not seen: values of a short record, anomalies of a long one; no daily cycle."""
-        field = canonical(data.archive.dataset[name].isel(time=times))
+        archive = data.to_validate if validation else data.archive
+        field = canonical(archive.dataset[name].isel(time=times))
         inside = self.background.domains[name].values
         fields = np.where(inside, field.values, np.nan) if self.short else self.background.anomaly(field, name)
         return fields.astype(np.float64) - self._daily(name, field["time"])

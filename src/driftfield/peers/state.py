@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import gaussian_filter1d
 
 from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.errors import DataError
 from driftfield.gaussian.conditioning import Seen
-from driftfield.gaussian.covariance import Grid
-from driftfield.gaussian.tuning import Calibration, Case
-from driftfield.interfaces import TrainingData
+from driftfield.gaussian.covariance import EmbeddedGrid
+from driftfield.gaussian.smoothing import gaussian_sum
+from driftfield.gaussian.tuning import SpreadPower, TuningCase
+from driftfield.interfaces import Archive, TrainingData
 from driftfield.peers.base import Background, Peer, observed_domain
 from driftfield.peers.climatology import anomaly_sd
 from driftfield.peers.gaps import tuning_split, usual_patterns
@@ -36,11 +36,10 @@ class StatePeer(Peer):
         covariate_pattern: Gaps of the covariates meanwhile.
     """
 
-    patterns: tuple[str, ...] | None
     covariate_pattern: str
     _sd: np.ndarray
     """s of all rows: (row, cell)."""
-    _tuned_spread: Calibration
+    _tuned_spread: SpreadPower
 
     def __init__(self, patterns: Sequence[str] | None, covariate_pattern: str) -> None:
         self.patterns = None if patterns is None else tuple(patterns)
@@ -49,8 +48,8 @@ class StatePeer(Peer):
             parse_pattern(pattern)
 
     @property
-    def _grid(self) -> Grid:
-        return Grid(self.background.lat, self.background.lon, self.background.periodic)
+    def _grid(self) -> EmbeddedGrid:
+        return self.background.grid
 
     @property
     def _targets(self) -> int:
@@ -94,15 +93,15 @@ class StatePeer(Peer):
             axis=1,
         )
 
-    def _known(self, data: TrainingData, times: np.ndarray) -> np.ndarray:
-        """Standardised anomalies of the archive (time, row, cell), NaN where not known or outside the domain."""
-        chosen = data.archive.dataset.isel(time=times)
+    def _known(self, archive: Archive, times: np.ndarray) -> np.ndarray:
+        """Standardised anomalies of an archive (time, row, cell), NaN where not known or outside the domain."""
+        chosen = archive.dataset.isel(time=times)
         anomalies = {n: self.background.anomaly(chosen[n], n).astype(np.float32) for n in self.background.variables}
         return self._stack(anomalies) / self._sd
 
     def _fields(self, data: TrainingData, times: np.ndarray) -> np.ndarray:
         """The same, 0 where not known."""
-        return np.nan_to_num(self._known(data, times))
+        return np.nan_to_num(self._known(data.archive, times))
 
     def _standardised(self, observations: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Standardised observations, NaN where not seen, and the variance of their errors: (time, row, cell) each."""
@@ -140,12 +139,12 @@ class StatePeer(Peer):
 
     # What constants are chosen on
 
-    def _cases(self, data: TrainingData, validation: np.ndarray, seed: int) -> list[Case]:
+    def _cases(self, data: TrainingData, validation: np.ndarray, seed: int) -> list[TuningCase]:
         """Validation times under every pattern; a few tiles of each are enough."""
         patterns = self.patterns or usual_patterns(self.background.target_domains)
         # a small grid says little at one time
         count = int(np.clip(2000 // self._sd.shape[1], 4, 12))
-        known = self._known(data, spread_over(validation, count))
+        known = self._known(data.to_validate, spread_over(validation, count))
         cases = []
         for p, pattern in enumerate(patterns):
             for t, field in enumerate(known):
@@ -155,7 +154,7 @@ class StatePeer(Peer):
                 hidden = np.isfinite(truth) & ~observed[: self._targets]
                 seen = observed_part(np.where(observed, field, np.nan), np.zeros_like(field))
                 tiles = rng.choice(64, 16, replace=False) if field.shape[-1] > 4000 else None
-                cases.append(Case(pattern, seen, np.nan_to_num(truth), hidden, tiles))
+                cases.append(TuningCase(pattern, seen, np.nan_to_num(truth), hidden, tiles))
         return cases
 
     def _draw(self, name: str, pattern: str, rng: np.random.Generator) -> np.ndarray:
@@ -173,12 +172,9 @@ def observed_part(values: np.ndarray, noise: np.ndarray) -> Seen:
 def smooth_sd(sd: np.ndarray, domain: np.ndarray, *, periodic: bool, width: float = 1.5) -> np.ndarray:
     """A spread that varies smoothly from cell to cell; land has no say, a tenth of the median is the floor."""
 
-    def smooth(field: np.ndarray) -> np.ndarray:
-        field = gaussian_filter1d(field, width, axis=-2, mode="constant")
-        return gaussian_filter1d(field, width, axis=-1, mode="wrap" if periodic else "constant")
-
-    share = smooth(domain.astype(np.float64))
-    variance = smooth(np.where(domain, sd.astype(np.float64) ** 2, 0.0)) / np.maximum(share, 1e-6)
+    share = gaussian_sum(domain.astype(np.float64), width, periodic=periodic)
+    variance = gaussian_sum(np.where(domain, sd.astype(np.float64) ** 2, 0.0), width, periodic=periodic)
+    variance = variance / np.maximum(share, 1e-6)
     shape = (-1, domain.shape[-2] * domain.shape[-1])
     rows = zip(sd.reshape(shape), domain.reshape(shape), strict=True)
     median = np.array([np.median(row[inside]) if inside.any() else 1.0 for row, inside in rows])

@@ -7,7 +7,7 @@
 What is stated of a cell that may lie on a bound is then true: the mean of what is possible moves inwards, its spread shrinks.
 """
 
-__all__ = ["bounded", "clipped"]
+__all__ = ["bounded", "calibrated", "clipped"]
 
 from collections.abc import Mapping
 
@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 from driftfield.networks.codecs.distributions import Normal, clamped_moments
+from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -39,6 +40,11 @@ def bounded(estimate: Estimate, lower: float, upper: float) -> Estimate:
     elif mean is not None:
         mean = np.clip(mean, lower, upper)
     return mean, sd, members
+
+
+def calibrated(result: xr.Dataset, calibration: Calibration | None, bounds: Bounds) -> xr.Dataset:
+    """What a method hands back at last: calibrated where it has a calibration, and still within its bounds."""
+    return result if calibration is None else clipped(calibration.apply(result), bounds)
 
 
 def clipped(result: xr.Dataset, bounds: Bounds) -> xr.Dataset:

@@ -3,15 +3,14 @@
     validation times -> observe (the run's own patterns and errors) -> reconstruct, raw -> hidden cells with their truth
 
 The test split is never read. A method that was fitted once more on training *and* validation (`refit`) would be judged on what
-it knows: its twin without the validation split is fitted from the same data and calibrated in its place.
+it knows: its twin without the validation split is fitted from the same data and calibrated in its place (`unseen`).
 """
 
-__all__ = ["calibrate", "patterns_of"]
+__all__ = ["Calibratable", "calibrate"]
 
-import copy
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 import xarray as xr
@@ -21,11 +20,12 @@ from driftfield.data.observing import ObservingSystem
 from driftfield.data.splits import spread_over
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
-from driftfield.evaluate import ensembles
 from driftfield.evaluate.cells import cells_of, level_slice
-from driftfield.interfaces import TrainingData
-from driftfield.reconstruction.calibration import Calibration, Cells
+from driftfield.evaluate.scores import ensembles
+from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.reconstruction.calibration import Calibration, CalibrationCells
 from driftfield.reconstruction.calibration_fit import fit_calibration
+from driftfield.reconstruction.settings import check_ability
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +33,40 @@ CELLS = 800
 """Most cells of one level that one date gives; neighbours say the same."""
 FOLDS = 4
 
-Samples = dict[str, dict[float | None, Cells]]
+Samples = dict[str, dict[float | None, CalibrationCells]]
 Patterns = Mapping[str, Sequence[str]]
+Errors = Mapping[str, float | Sequence[float]]
+"""Standard deviation of the observation error by variable, or [low, high]."""
+
+
+class Calibratable(Reconstructor, Protocol):
+    """Who says `abilities.calibration`."""
+
+    calibration: Calibration | None
+    """Applied to every reconstruction."""
+
+    def expected_observations(self, data: TrainingData) -> tuple[Patterns, Errors]:
+        """Patterns and errors of the observations that the method was made for, as far as it says so."""
+        ...
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The method as it was before anyone calibrated it, and without knowledge of the validation split.
+
+        Arguments:
+            data: What it was fitted to.
+        """
+        ...
 
 
 def calibrate(
-    reconstructor: Any,
+    reconstructor: Calibratable,
     data: TrainingData,
     *,
     cases: int = 12,
     members: int = 16,
     seed: int = 0,
     patterns: Patterns | None = None,
-    error: Mapping[str, float | Sequence[float]] | None = None,
+    error: Errors | None = None,
     coverage: float | None = None,
     by_time: bool = False,
     bias: bool = True,
@@ -63,21 +84,22 @@ def calibrate(
         coverage, by_time, bias: See `calibration_fit.fit_calibration`.
 
     Raises:
-        ConfigurationError: the method states no patterns, or gives one answer without a spread.
+        ConfigurationError: the method cannot be calibrated, states no patterns, or gives one answer without a spread.
         DataError: nothing was hidden, or too little for the coverage.
     """
-    own_patterns, own_error = patterns_of(reconstructor, data)
-    observing = ObservingSystem(own_patterns | dict(patterns or {}), own_error | dict(error or {}))
+    check_ability(reconstructor, "calibration")
+    made_for, expected_error = reconstructor.expected_observations(data)
+    observing = ObservingSystem({**made_for, **(patterns or {})}, {**expected_error, **(error or {})})
     if missing := [name for name in data.targets if name not in observing.observe]:
         raise ConfigurationError(
             f"{type(reconstructor).__name__} does not say how {missing[0]!r} is observed: expected a pattern. "
             f"Pass --observe {missing[0]}=PATTERN."
         )
-    method = _unseen(reconstructor, data)
+    method = reconstructor.unseen(data)
     validation = np.sort(np.asarray(data.validation))
     chosen = spread_over(validation, cases)
-    alone = not getattr(method, "uses_other_times", False)
-    parts: dict[str, dict[float | None, list[Cells]]] = {name: {} for name in data.targets}
+    alone = not method.abilities.uses_other_times
+    parts: dict[str, dict[float | None, list[CalibrationCells]]] = {name: {} for name in data.targets}
     seen = results = None
     if not alone:
         seen = _observed(data, validation, observing, seed)
@@ -92,7 +114,11 @@ def calibrate(
             result = results.isel(time=[number])
         for name, depth, cells in _hidden(data, case, result, int(time), seed):
             parts[name].setdefault(depth, []).append(cells)
-    samples = {n: {depth: Cells.join(some) for depth, some in levels.items()} for n, levels in parts.items() if levels}
+    samples = {
+        n: {depth: CalibrationCells.join(some) for depth, some in levels.items()}
+        for n, levels in parts.items()
+        if levels
+    }
     about = {
         "cases": len(chosen),
         "members": members,
@@ -103,45 +129,11 @@ def calibrate(
     return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about)
 
 
-def patterns_of(
-    reconstructor: Any, data: TrainingData
-) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
-    """Patterns and errors of the observations that a method was made for, as far as it says so."""
-
-    def texts(spec: Any) -> list[str]:
-        return [spec] if isinstance(spec, str) else list(spec or ())
-
-    observing = getattr(reconstructor, "observing", None)
-    if observing is not None:
-        found = {name: texts(spec) for name, spec in observing.observe.items()}
-        stated = observing.error if isinstance(observing.error, Mapping) else dict.fromkeys(found, observing.error)
-        return found, dict(stated)
-    targets = texts(getattr(reconstructor, "patterns", None) or getattr(reconstructor, "pattern", None))
-    covariates = texts(getattr(reconstructor, "covariate_pattern", None))
-    found = {name: targets for name in data.targets if targets}
-    return found | {name: covariates for name in data.covariates if covariates}, {}
-
-
-def _unseen(reconstructor: Any, data: TrainingData) -> Any:
-    """The method as it was before anyone calibrated it, and without knowledge of the validation split."""
-    method = copy.copy(reconstructor)
-    method.calibration = None
-    if getattr(method, "refit", False):
-        log.info("%s has seen the validation split: fitting its twin on the training split", type(method).__name__)
-        method = type(method)(**(reconstructor._arguments() | {"refit": False}))
-        method.fit(data, seed=reconstructor.seed)
-    if (guess := getattr(method, "guess", None)) is not None and getattr(guess.peer, "refit", False):
-        method.guess = copy.copy(guess)
-        method.guess.peer = _unseen(guess.peer, data)
-        method.guess.forget()
-    return method
-
-
 def _observed(
     data: TrainingData, times: Sequence[int] | np.ndarray, observing: ObservingSystem, seed: int
 ) -> xr.Dataset:
     """Twin observations of some dates; each date draws its pattern and its error among those that there are."""
-    archive: Any = data.archive
+    archive: Any = data.to_validate
     names = [name for name in (*data.targets, *data.covariates) if name in observing.observe]
     domains = {name: archive.domain(name) for name in names}
     cases = []
@@ -154,18 +146,19 @@ def _observed(
     return xr.concat(cases, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override")
 
 
-def _together(method: Any, seen: xr.Dataset, cases: np.ndarray, members: int, seed: int) -> xr.Dataset:
+def _together(method: Calibratable, seen: xr.Dataset, cases: np.ndarray, members: int, seed: int) -> xr.Dataset:
     """For a method that looks at other dates: the cases, reconstructed from the observations of the whole split."""
-    if hasattr(method, "context"):
-        return method.reconstruct(seen, members=members, seed=seed, times=[int(case) for case in cases])
+    if method.abilities.chooses_times:
+        chosen: dict[str, Any] = {"times": [int(case) for case in cases]}
+        return method.reconstruct(seen, members=members, seed=seed, **chosen)
     return method.reconstruct(seen, members=members, seed=seed).isel(time=cases)
 
 
 def _hidden(
     data: TrainingData, observations: xr.Dataset, result: xr.Dataset, time: int, seed: int
-) -> list[tuple[str, float | None, Cells]]:
+) -> list[tuple[str, float | None, CalibrationCells]]:
     """Some of the hidden cells of one date, per variable and level."""
-    archive: Any = data.archive
+    archive: Any = data.to_validate
     inside, found = _validated(data, observations), []
     for name in data.targets:
         held_out, domain = held_out_of(observations, name), domain_of(observations, name)
@@ -188,7 +181,9 @@ def _hidden(
     return found
 
 
-def _picked(truth: xr.DataArray, result: xr.Dataset, name: str, index: int, where: np.ndarray, time: int) -> Cells:
+def _picked(
+    truth: xr.DataArray, result: xr.Dataset, name: str, index: int, where: np.ndarray, time: int
+) -> CalibrationCells:
     """The cells of one level at flat indices."""
 
     def flat(array: xr.DataArray) -> np.ndarray:
@@ -196,7 +191,7 @@ def _picked(truth: xr.DataArray, result: xr.Dataset, name: str, index: int, wher
         return values.reshape(*values.shape[:-3], -1)[..., where]
 
     ensemble = result.get(f"{name}_member")
-    return Cells(
+    return CalibrationCells(
         truth=flat(truth),
         mean=flat(result[name]),
         sd=flat(result[f"{name}_sd"]),
@@ -206,7 +201,7 @@ def _picked(truth: xr.DataArray, result: xr.Dataset, name: str, index: int, wher
 
 
 def _validated(data: TrainingData, observations: xr.Dataset) -> xr.DataArray:
-    """Cells of the validation windows (lat, lon): with a split in space the rest was learnt from."""
+    """CalibrationCells of the validation windows (lat, lon): with a split in space the rest was learnt from."""
     lat, lon = observations["lat"], observations["lon"]
     inside = np.full((lat.size, lon.size), not data.validation_windows)
     for window in data.validation_windows:
@@ -234,9 +229,9 @@ def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[
     return {name: {"raw": _scores(raw[name]), "calibrated": _scores(after[name])} for name in samples}
 
 
-def _scores(parts: Sequence[Cells]) -> dict[str, Any]:
+def _scores(parts: Sequence[CalibrationCells]) -> dict[str, Any]:
     """CRPS, spread over skill (overall and in five bins of spread) and coverage of all cells together."""
-    cells = Cells.join(parts)
+    cells = CalibrationCells.join(parts)
     truth, mean, sd = (xr.DataArray(a, dims="cell") for a in (cells.truth, cells.mean, cells.sd))
     if cells.members is None:
         given: tuple[xr.DataArray, ...] = (mean, sd, truth)

@@ -36,7 +36,7 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         build("emulator", recipe.emulator) if recipe.emulator else build("reconstructor", recipe.reconstructor)
     )
     trainer = build("trainer", recipe.trainer) if recipe.trainer else None
-    trained = getattr(reconstructor, "trained", False)
+    trained = reconstructor.abilities.needs_training
     if trained and trainer is None:
         raise ConfigurationError(f"{source} lacks 'trainer': add 'trainer: {{class: LightningTrainer}}'.")
     if not trained and (trainer is not None or resume):
@@ -45,11 +45,11 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
             f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
         )
     data = prepare(**recipe.data)
-    if trainer is not None and hasattr(trainer, "made_of"):
+    if trainer is not None:
         trainer.made_of = _made_of(recipe)
     given: dict[str, Any] = {"trainer": trainer, "folder": out, "resume": resume} if trained else {}
     reconstructor.fit(data, seed=recipe.seed, **given)
-    if hasattr(reconstructor, "extra"):
+    if trained:
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
     # last: until the new run is whole the old one, if any, keeps its recipe

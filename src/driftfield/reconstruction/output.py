@@ -1,9 +1,12 @@
 """What every method hands back: one data set, laid out as `driftfield.conventions` says.
 
-    <variable>         (time, [depth,] lat, lon)            ensemble mean, cell_methods: realization: mean
-    <variable>_sd      (time, [depth,] lat, lon)            its spread, cell_methods: realization: standard_deviation
+    <variable>         (time, [depth,] lat, lon)            ensemble mean, cell_methods: member: mean
+    <variable>_sd      (time, [depth,] lat, lon)            its spread, cell_methods: member: standard_deviation
     <variable>_member  (member, time, [depth,] lat, lon)    the ensemble
-    <variable>_quantile  (quantile, time, [depth,] lat, lon)    where asked for, cell_methods: realization: quantile
+    <variable>_quantile  (quantile, time, [depth,] lat, lon)    where asked for
+
+Files have these dimensions with time first (`driftfield.data.cf`). Without members in the data set `cell_methods` say
+`realization`, which is the standard name of `member`: CF asks for a dimension that is there, or else for a standard name.
 
 float32, NaN outside the domain and nowhere else; coordinates, names and units are those of the observations. The
 attributes say who made it: method, seed, members, version, date.
@@ -70,29 +73,34 @@ def assemble(
         inside = _inside(observations, name, domains, template)
         described = {key: template.attrs[key] for key in _KEPT if key in template.attrs}
         ancillary = [f"{name}_{suffix}" for suffix, part in (("sd", sd), ("member", drawn)) if part is not None]
+        over = "realization" if drawn is None else "member"
         output[name] = _field(template, mean, inside, name).assign_attrs(
             described,
-            cell_methods="realization: mean",
+            cell_methods=f"{over}: mean",
             **({"ancillary_variables": " ".join(ancillary)} if ancillary else {}),
         )
         if sd is not None:
             output[f"{name}_sd"] = _field(template, sd, inside, name).assign_attrs(
-                _described_as(described, "standard deviation of the ensemble of"),
-                cell_methods="realization: standard_deviation",
+                _described_as(described, name, "standard deviation of the ensemble of"),
+                cell_methods=f"{over}: standard_deviation",
             )
         if drawn is not None:
             output[f"{name}_member"] = _field(template, drawn, inside, name).assign_attrs(
-                _described_as(described, "ensemble of")
+                _described_as(described, name, "ensemble of")
             )
     if "member" in output.dims:
         output = output.assign_coords(
-            member=("member", np.arange(output.sizes["member"], dtype=np.int32), {"standard_name": "realization"})
+            member=(
+                "member",
+                np.arange(output.sizes["member"], dtype=np.int32),
+                {"standard_name": "realization", "units": "1"},
+            )
         )
     return output
 
 
 def _field(template: xr.DataArray, values: np.ndarray, inside: np.ndarray, name: str) -> xr.DataArray:
-    """One part of the output: shape checked, finite inside the domain, NaN outside, chunked by member and time."""
+    """One part of the output: shape checked, finite inside the domain, NaN outside."""
     dims = template.dims if values.ndim == template.ndim else ("member", *template.dims)
     if values.shape[-template.ndim :] != template.shape or values.ndim not in (template.ndim, template.ndim + 1):
         raise DataError(
@@ -102,9 +110,7 @@ def _field(template: xr.DataArray, values: np.ndarray, inside: np.ndarray, name:
     if not np.isfinite(values[..., inside] if inside.ndim == values.ndim else values[:, inside]).all():
         raise DataError(f"The estimate of {name!r} is not finite everywhere in its domain. Check the observations.")
     coords = {key: value for key, value in template.coords.items() if set(value.dims) <= set(dims)}
-    field = xr.DataArray(values, dims=dims, coords=coords)
-    field.encoding = {"chunksizes": tuple(1 if d in ("member", "time") else field.sizes[d] for d in dims)}
-    return field
+    return xr.DataArray(values, dims=dims, coords=coords)
 
 
 def _inside(
@@ -127,11 +133,10 @@ def _inside(
     return np.broadcast_to(inside, template.shape)
 
 
-def _described_as(attrs: Mapping[str, Any], what: str) -> dict[str, Any]:
-    long_name = attrs.get("long_name", attrs.get("standard_name", ""))
-    return {key: value for key, value in attrs.items() if key != "long_name"} | {
-        "long_name": f"{what} {long_name}".strip()
-    }
+def _described_as(attrs: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
+    """The attributes of a part, whose long name says of which variable it is."""
+    long_name = attrs.get("long_name") or str(attrs.get("standard_name", name)).replace("_", " ")
+    return dict(attrs) | {"long_name": f"{what} {long_name}"}
 
 
 def _provenance(method: str, seed: int, members: int) -> dict[str, Any]:
@@ -212,14 +217,9 @@ def with_quantiles(result: xr.Dataset, probabilities: Sequence[float]) -> xr.Dat
         dims = [str(d) for d in members.dims if d != "member"]
         field = xr.DataArray(values.astype(np.float32), dims=("quantile", *dims))
         described = {key: result[name].attrs[key] for key in _KEPT if key in result[name].attrs}
-        output[f"{name}_quantile"] = field.assign_attrs(
-            _described_as(described, "quantiles of the ensemble of"), cell_methods="realization: quantile"
-        )
-        chunks = tuple(1 if d in ("quantile", "time") else field.sizes[d] for d in field.dims)
-        output[f"{name}_quantile"].encoding = {"chunksizes": chunks}
+        output[f"{name}_quantile"] = field.assign_attrs(_described_as(described, name, "quantiles of the ensemble of"))
         beside = f"{result[name].attrs.get('ancillary_variables', '')} {name}_quantile".strip()
         output[name] = output[name].assign_attrs(ancillary_variables=beside)
-        output[name].encoding = dict(result[name].encoding)
         output = output.assign_coords(
             quantile=("quantile", np.array(levels), {"long_name": "probability of a value below", "units": "1"})
         )

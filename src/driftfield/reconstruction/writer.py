@@ -10,8 +10,6 @@ Member m of a date is a function of (run, observations, seed, m, date), so it do
 
 __all__ = ["Work", "write_reconstruction"]
 
-import inspect
-import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from driftfield.data.cf import as_cf, chunks_of
 from driftfield.data.sources import write_dataset
 from driftfield.errors import DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
@@ -76,15 +75,14 @@ class Work:
     @property
     def keeps_draws(self) -> bool:
         """Whether batches of members can be kept one by one."""
-        draw = getattr(self.reconstructor, "draw", None)
-        return draw is not None and "keeper" in inspect.signature(draw).parameters
+        return self.reconstructor.abilities.keeps_draws
 
     def date(self, index: int, **more: Any) -> xr.Dataset:
         """The reconstruction of one date, as a data set with one time."""
         options: dict[str, Any] = {"members": self.members, "seed": self.seed, **self.options, **more}
-        if not getattr(self.reconstructor, "uses_other_times", True):
+        if not self.reconstructor.abilities.uses_other_times:
             part = self.reconstructor.reconstruct(self.observations.isel(time=[index]).load(), **options)
-        elif "times" in inspect.signature(self.reconstructor.reconstruct).parameters:
+        elif self.reconstructor.abilities.chooses_times:
             part = self.reconstructor.reconstruct(self.observations, **(options | {"times": [index]}))
         else:  # a method that completes all dates together
             if self._whole is None:
@@ -163,9 +161,9 @@ def write_reconstruction(
 
 def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Progress) -> None:
     if work.keeps_draws:
-        part = work.date(index, keeper=_KeptDraws(draws / str(index), work.members, progress))
+        part = as_cf(work.date(index, keeper=_KeptDraws(draws / str(index), work.members, progress)))
     else:
-        part = work.date(index)
+        part = as_cf(work.date(index))
         progress(work.members)
     moving = part.drop_vars([*part.coords, *(n for n, a in part.data_vars.items() if "time" not in a.dims)])
     with writing(store):
@@ -179,26 +177,20 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
     dates = observations.sizes["time"]
     template = part.drop_vars(part.data_vars).drop_encoding()
     dated = [name for name in part.coords if "time" in part[name].dims]
-    template = template.drop_vars(dated).assign_coords({name: observations[name].load() for name in dated})
+    template = template.drop_vars(dated).assign_coords(
+        {name: observations[name].load().assign_attrs(part[name].attrs) for name in dated}
+    )
     encoding = {}
     for name, array in part.data_vars.items():
         if "time" not in array.dims:
             template[name] = array
             continue
         shape = tuple(dates if d == "time" else array.sizes[d] for d in array.dims)
-        chunks = _chunks(array)
+        chunks = chunks_of(array, most=CHUNK, dates=1)
         empty = dask.array.full(shape, np.nan, dtype=array.dtype, chunks=chunks)
         template[name] = (array.dims, empty, array.attrs)
         encoding[name] = {"chunks": chunks}
     template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
-
-
-def _chunks(array: xr.DataArray) -> tuple[int, ...]:
-    """One date, whole fields, and as many members as make a handsome file."""
-    cells = math.prod(n for d, n in array.sizes.items() if d not in ("member", "time"))
-    members = max(1, CHUNK // max(array.dtype.itemsize * cells, 1))
-    most = {"time": 1, "member": members}
-    return tuple(min(n, most.get(str(d), n)) for d, n in array.sizes.items())
 
 
 def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
@@ -210,4 +202,6 @@ def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
         swap(store, out)
         return
     with xr.open_zarr(store, consolidated=False, chunks={}, decode_timedelta=False) as whole:
-        write_dataset(whole[sorted(whole.data_vars)], out, overwrite=overwrite)
+        finished = whole[sorted(whole.data_vars)]
+        del finished.attrs["history"]  # written anew
+        write_dataset(finished, out, overwrite=overwrite)

@@ -88,7 +88,7 @@ def check_reconstructor(
     """Asserts that a fitted reconstructor keeps the laws of the family.
 
     Arguments:
-        reconstructor: Already fitted. One that says `uses_other_times` may change its answer when other times are given.
+        reconstructor: Already fitted. One whose abilities say `uses_other_times` may answer otherwise when other times are given.
         observations: An observation data set with `domain` and at least two times.
         truth: The same fields complete; where given, the error of the mean may be twice their spread at most.
         targets: Variables that are reconstructed.
@@ -112,7 +112,7 @@ def check_reconstructor(
     again = reconstructor.reconstruct(observations, members=members, seed=seed)
     part = reconstructor.reconstruct(observations.isel(time=slice(1, 2)), members=members, seed=seed)
     fewer = reconstructor.reconstruct(observations, members=1, seed=seed)
-    alone = not getattr(reconstructor, "uses_other_times", False)
+    alone = not reconstructor.abilities.uses_other_times
     for name in (*targets, *names):
         _check_near(again[name], whole[name], f"{name} of two equal calls", tolerance)
         if alone:

@@ -1,6 +1,6 @@
 """One training as Lightning sees it: a step, a validation with the averaged weights, and what is kept after them."""
 
-__all__ = ["Keeper", "Progress", "TrainingModule"]
+__all__ = ["CheckpointKeeper", "Progress", "TrainingModule"]
 
 import logging
 import math
@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import lightning as L
 import torch
@@ -42,6 +42,15 @@ class Options(Protocol):
     @property
     def monitor(self) -> str:
         """What the best weights have least of."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A model that has learnt something about its training, for the log."""
+
+    def watch(self) -> dict[str, float]:
+        """Figures by name."""
         ...
 
 
@@ -118,7 +127,7 @@ class TrainingModule(L.LightningModule):
                 for number, batch in enumerate(self.fixed)
             ]
             figures = self.diagnose() if self.diagnose is not None else {}
-            figures |= self.model.watch() if hasattr(self.model, "watch") else {}
+            figures |= self.model.watch() if isinstance(self.model, Watched) else {}
             self._draw_preview()
             self.model.train()
         loss = math.fsum(losses) / max(len(losses), 1)
@@ -148,7 +157,7 @@ class TrainingModule(L.LightningModule):
         return patience is not None and len(scores) > patience and min(scores[-patience:]) > min(scores[:-patience])
 
 
-class Keeper(Callback):
+class CheckpointKeeper(Callback):
     """Averages, validates and checkpoints after each optimizer step."""
 
     def on_train_batch_end(

@@ -14,7 +14,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from driftfield.checkpoint import read_run
-from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraError, suggest
+from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraError, suggest, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.networks.weights import copy_weights
 from driftfield.registry import build, register
@@ -34,7 +34,7 @@ try:
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-    from driftfield.training.lightning_module import Keeper, Progress, TrainingModule
+    from driftfield.training.lightning_module import CheckpointKeeper, Progress, TrainingModule
 except ImportError as error:  # pragma: no cover - needs an environment without the extra
     raise MissingExtraError("Training needs Lightning. Install it with: pip install 'driftfield[train]'.") from error
 
@@ -102,17 +102,15 @@ class LightningTrainer:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, getattr(self, name))
         for name, most in (("weight_decay", math.inf), ("clip", math.inf)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
                 raise ConfigurationError(f"Found {name}={value!r}: expected a number from 0 to {most:g}.")
         for name, optional in (("workers", False), ("previews", False), ("early_stopping", True)):
             value = getattr(self, name)
-            if not (optional and value is None) and (type(value) is not int or value < int(optional)):
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {int(optional)} or more.")
+            if not (optional and value is None):
+                whole_number(name, value, int(optional))
         if isinstance(self.loggers, str) or not isinstance(self.loggers, Sequence):
             raise ConfigurationError(f"Found loggers={self.loggers!r}: expected a list such as [csv, tensorboard].")
         if not isinstance(self.learning_rate, Mapping):
@@ -124,6 +122,10 @@ class LightningTrainer:
         # a wrong key is found before hours of work, not after
         build("learning_rate", {"class": "LearningRate", **self.learning_rate})
         make_average(nn.Module(), self.ema)
+
+    def starting_from(self, run: Path) -> "LightningTrainer":
+        """The same trainer, whose training starts with the weights of a run."""
+        return replace(self, initial=str(run))
 
     def fit(
         self,
@@ -216,7 +218,7 @@ class LightningTrainer:
                 enable_model_summary=False,
                 logger=loggers,
                 log_every_n_steps=50,
-                callbacks=[Progress(), Keeper()],
+                callbacks=[Progress(), CheckpointKeeper()],
                 num_sanity_val_steps=0,
             )
         except (MisconfigurationException, ValueError, TypeError) as error:

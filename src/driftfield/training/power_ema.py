@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from torch import Tensor, nn
 
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.registry import register
 from driftfield.training.ema import WeightAverage
 from driftfield.training.snapshots import Snapshot
@@ -52,8 +52,7 @@ class PowerEMA(WeightAverage):
     def __init__(self, module: nn.Module, widths: Sequence[float] = (0.05, 0.1), snapshots: int = 16) -> None:
         if not widths or len(set(widths)) < len(widths):
             raise ConfigurationError(f"Found the EMA widths {list(widths)}: expected one or more, all different.")
-        if isinstance(snapshots, bool) or not isinstance(snapshots, int) or snapshots < 0:
-            raise ConfigurationError(f"Found snapshots={snapshots!r}: expected a whole number, 0 or more.")
+        whole_number("snapshots", snapshots, 0)
         self.widths, self.count = tuple(widths), snapshots
         self.exponents = [exponent(width) for width in self.widths]
         super().__init__(module, len(self.widths))

@@ -24,7 +24,7 @@ from driftfield.diffusion.model import to_residual
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Abilities, TrainingData
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.networks.weights import restore_weights, weight_arrays
@@ -44,7 +44,7 @@ class Emulator(ABC):
     """
 
     method: ClassVar[str]
-    trained = True
+    abilities: ClassVar[Abilities] = Abilities(needs_training=True, batch_size=True)
 
     def __init__(
         self,

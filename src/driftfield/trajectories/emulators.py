@@ -7,6 +7,7 @@ DeterministicEmulator    z = E[z | x_t]      members part only because they star
 __all__ = ["DeterministicEmulator", "DiffusionEmulator"]
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -32,6 +33,7 @@ class DiffusionEmulator(Emulator):
     """
 
     method: ClassVar[str] = "diffusion emulator"
+    abilities = replace(Emulator.abilities, sampler=True)
 
     def __init__(
         self,

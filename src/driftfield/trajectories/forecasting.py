@@ -51,7 +51,7 @@ def forecast(
     """
     if steps < 1:
         raise ConfigurationError(f"Found steps={steps}: expected 1 or more.")
-    initial = _at_date(initial, start)
+    initial = emulator.codec.measures.brought(_at_date(initial, start), "the file of initial states")
     date = initial["time"].values[0]
     states = initial_states(emulator, initial, members=members, perturb=perturb, seed=seed)
     codec, count = emulator.codec, len(states)
@@ -94,7 +94,7 @@ def initial_states(
     """
     codec = emulator.codec
     require(initial, codec.targets, "the initial states")
-    rows, columns = codec.grid.rows(initial["lat"].values), codec.grid.columns(initial["lon"].values)
+    rows, columns = codec.grid.cells(initial)
     whole = (codec.grid.lat.size, codec.grid.lon.size)
     if not (np.array_equal(rows, np.arange(whole[0])) and np.array_equal(columns, np.arange(whole[1]))):
         raise DataError(

@@ -53,6 +53,8 @@ def draw_courses(
         )
     run, codec = copy.copy(reconstructor), reconstructor.codec
     run.guidance = _Unguided()
+    # it was fitted to reconstructions from observations
+    run.calibration = None
     dates = course(as_dates(read_date(date)), codec.step_days, states=length, monthly=codec.grid.monthly).dates
     drawn = run.reconstruct(nothing_seen(codec, dates.values), members=members, seed=seed, batch_size=batch_size)
     return drawn.assign_attrs(observations="none", guidance="none")

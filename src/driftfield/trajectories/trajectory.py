@@ -9,6 +9,7 @@ The last state has seen the past alone, as that of a filter; the others are smoo
 
 __all__ = ["TrajectoryReconstructor"]
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,17 +23,22 @@ from torch import Tensor
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.observed_batch import observation_batch
+from driftfield.data.placing import GridPlacer
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import Denoiser, TrainingData
+from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import diffusion_model
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
 from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.reconstruction.bounds import calibrated
+from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler, conditional_mean
@@ -59,8 +65,14 @@ class TrajectoryReconstructor:
     """
 
     method: ClassVar[str] = "trajectory"
-    trained = True
-    uses_other_times = True
+    abilities: ClassVar[Abilities] = Abilities(
+        needs_training=True,
+        uses_other_times=True,
+        sampler=True,
+        precision=Cannot("follows derivatives of its network, in float32"),
+        replacement=Cannot("is guided by its observations and imposes none"),
+        batch_size=True,
+    )
 
     def __init__(
         self,
@@ -73,8 +85,7 @@ class TrajectoryReconstructor:
         validation_samples: int = 256,
     ) -> None:
         for name, value in (("states", states), ("validation_samples", validation_samples)):
-            if type(value) is not int or value < 1:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, 1 or more.")
+            whole_number(name, value)
         if states % 2 == 0:
             raise ConfigurationError(f"Found states={states}: expected an odd number, so that a window has a middle.")
         self.network_spec, self.states = dict(network), states
@@ -91,6 +102,7 @@ class TrajectoryReconstructor:
         self.guidance = guidance_method(self.guidance_spec["method"], options)
         self.validation_samples = validation_samples
         self.extra: dict[str, Any] = {}
+        self.calibration: Calibration | None = None
         self._codec: FieldCodec | None = None
         self._model: DiffusionModel | None = None
 
@@ -124,7 +136,8 @@ class TrajectoryReconstructor:
             log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
         check_whole_grid(data, "a prior of trajectories")
         warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
-        self._codec = FieldCodec.fit(archive, data.train, data.targets, (), self.normalizer, data.vector_pairs)
+        parts = (data.targets, (), self.normalizer, data.vector_pairs)
+        self._codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
         fields, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
 
         def windows(times: np.ndarray, samples: int, first_seed: int) -> StateWindows:
@@ -149,6 +162,11 @@ class TrajectoryReconstructor:
 
     # -- reconstructing ------------------------------------------------------------------------------------------------
 
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.codec.measures
+
     def reconstruct(
         self, observations: xr.Dataset, *, members: int, seed: int = 0, batch_size: int = 512
     ) -> xr.Dataset:
@@ -166,8 +184,10 @@ class TrajectoryReconstructor:
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        rows = codec.grid.rows(observations["lat"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        observations = complete_errors(codec.measures.brought(observations), "the file of observations")
+        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains, codec.grid.positions).place(observations)
+        observations = placed.dataset
+        rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
         seen = [observation_batch(codec, observations, time) for time in range(observations.sizes["time"])]
         drawn = self.draw(
@@ -180,7 +200,20 @@ class TrajectoryReconstructor:
             columns=columns,
             batch_size=batch_size,
         )
-        return self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
+        result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
+        return placed.cut(calibrated(result, self.calibration, codec.limits()))
+
+    def expected_observations(
+        self, data: TrainingData
+    ) -> tuple[dict[str, list[str]], dict[str, float | Sequence[float]]]:
+        """None: a prior has never seen observations, whoever calibrates it has to say what they are."""
+        return {}, {}
+
+    def unseen(self, data: TrainingData) -> Self:
+        """The run without its calibration."""
+        method = copy.copy(self)
+        method.calibration = None
+        return method
 
     def assembled(self, drawn: Tensor, template: xr.Dataset, *, seed: int) -> xr.Dataset:
         """A reconstruction data set.
@@ -191,8 +224,7 @@ class TrajectoryReconstructor:
             seed: Of the members.
         """
         codec, estimates, first = self.codec, {}, 0
-        rows = codec.grid.rows(template["lat"].values)
-        columns = codec.grid.columns(template["lon"].values)
+        rows, columns = codec.grid.cells(template)
         fields, stamps = drawn.numpy(), template["time"].values
         for name in codec.targets:
             levels = len(codec.grid.levels[name])
@@ -312,7 +344,10 @@ class TrajectoryReconstructor:
             "guidance": self.guidance_spec,
             "validation_samples": self.validation_samples,
         }
-        write_run(folder, type(self).__name__, arguments, arrays, self.extra | {"codec": description})
+        extra = self.extra | {"codec": description}
+        if self.calibration is not None:
+            extra["calibration"] = self.calibration.to_json()
+        write_run(folder, type(self).__name__, arguments, arrays, extra)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -326,6 +361,7 @@ class TrajectoryReconstructor:
         loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
         loaded._model = loaded._build_model()
         restore_weights(loaded._model, run.arrays, folder)
-        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
+        loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
+        loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
         loaded._model.eval()
         return loaded

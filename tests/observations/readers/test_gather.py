@@ -47,6 +47,24 @@ def ocean(tmp_path: Path, argo_file: Callable[..., Path]) -> xr.Dataset:
     return ocean
 
 
+def test_what_is_gathered_is_cf_and_named_as_what_it_became(
+    command: Command, ocean: xr.Dataset, tmp_path: Path, cf_complaints: Callable[[Path], dict[str, list[str]]]
+) -> None:
+    grid = ocean[["thetao"]]
+    grid["thetao"].attrs = {"units": "degC", "standard_name": "sea_water_potential_temperature"}
+    write_dataset(grid, tmp_path / "grid.nc")
+    code, said = command("gather", "a.nc", "--variable", "thetao=TEMP", "--like", "grid.nc", "--error", "0.2",
+                         "--max-gap", "600", "--out", "obs.nc", "--table", "points.nc")  # fmt: skip
+    assert code == 0, said
+    for name in ("obs.nc", "points.nc"):
+        assert not cf_complaints(tmp_path / name)["errors"], name
+    attrs = open_fields(tmp_path / "obs.nc")["thetao"].attrs
+    assert (attrs["standard_name"], attrs["long_name"]) == (
+        "sea_water_potential_temperature",
+        "sea water potential temperature",
+    )
+
+
 def test_profiles_become_observations_that_a_run_takes(command: Command, ocean: xr.Dataset, tmp_path: Path) -> None:
     code, said = command("gather", "a.nc", "--variable", "thetao=TEMP", "--like", "truth.nc", "--error", "0.2",
                          "--max-gap", "600", "--out", "obs.nc", "--table", "points.nc")  # fmt: skip

@@ -11,6 +11,7 @@ __all__ = ["EnsembleKalman"]
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,12 +21,11 @@ import xarray as xr
 from driftfield.assimilation.kalman.emulator_dynamics import EmulatorDynamics
 from driftfield.assimilation.kalman.ensemble_filter import Observing
 from driftfield.assimilation.kalman.named_filters import named_filter
-from driftfield.assimilation.kalman.smoother import Look, walk
+from driftfield.assimilation.kalman.smoother import Sighting, walk
 from driftfield.checkpoint import hash_run
 from driftfield.data.encodings import as_dates
 from driftfield.data.splits import spread_over
-from driftfield.errors import ConfigurationError, DataError
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.errors import ConfigurationError, DataError, whole_number
 from driftfield.interfaces import Dynamics, TrainingData
 from driftfield.peers.base import (
     Background,
@@ -66,7 +66,7 @@ class EnsembleKalman(Peer):
     """
 
     method: ClassVar[str] = "ensemble_kalman"
-    uses_other_times = True
+    abilities = replace(Peer.abilities, uses_other_times=True)
 
     def __init__(
         self,
@@ -79,8 +79,7 @@ class EnsembleKalman(Peer):
         states: int = 512,
     ) -> None:
         for name, value, least in (("members", members, 2), ("lag", lag, 0), ("states", states, 2)):
-            if type(value) is not int or value < least:
-                raise ConfigurationError(f"Found {name}={value!r}: expected a whole number, {least} or more.")
+            whole_number(name, value, least)
         if states < members:
             raise ConfigurationError(f"Found states={states} for {members} members: expected one for each, or more.")
         if not isinstance(dynamics, Mapping) or ("class" in dynamics) == ("run" in dynamics):
@@ -166,7 +165,7 @@ class EnsembleKalman(Peer):
             for name, own in self._fields(np.concatenate([mean[None], sd[None], drawn[:members]])).items()
         }
 
-    def _course(self, looks: list[Look], start: Any, seed: int) -> np.ndarray:
+    def _course(self, looks: list[Sighting], start: Any, seed: int) -> np.ndarray:
         """(member, date, variable) of one ensemble, every date given all that its lag allows."""
         final: list[np.ndarray] = []
         kept: list[np.ndarray] = []
@@ -196,7 +195,7 @@ class EnsembleKalman(Peer):
             return world
         return EmulatorDynamics(self._emulator, date, seed=seed)
 
-    def looks(self, observations: xr.Dataset, numbers: np.ndarray) -> list[Look]:
+    def looks(self, observations: xr.Dataset, numbers: np.ndarray) -> list[Sighting]:
         """What the file shows on its dates, in the order of their numbers."""
         background = self.background
         y, seen, error = {}, {}, {}
@@ -212,8 +211,8 @@ class EnsembleKalman(Peer):
         for date in np.argsort(numbers):
             cells = np.flatnonzero(there[date])
             where = None if places is None else places[cells]
-            observing = Observing(_Cells(cells), errors[date, cells], where, places)
-            found.append(Look(int(numbers[date]) - before, values[date, cells], observing))
+            observing = Observing(_StateCells(cells), errors[date, cells], where, places)
+            found.append(Sighting(int(numbers[date]) - before, values[date, cells], observing))
             before = int(numbers[date])
         return found
 
@@ -257,16 +256,14 @@ class EnsembleKalman(Peer):
 
     def _places(self) -> np.ndarray:
         """Where the variables lie on the sphere, km: (variable, 3); levels lie above each other."""
-        lat, lon = np.meshgrid(np.radians(self.background.lat), np.radians(self.background.lon), indexing="ij")
-        points = EARTH_RADIUS * np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+        points = self.background.grid.points.reshape(*self.background.grid.shape, 3)
         return np.concatenate([points[mask] for mask in self._domain])
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Writes the run, and the emulator in a folder of it."""
-        self._fitted()
-        if self._emulator is not None:
+        if self._background is not None and self._emulator is not None:
             self._emulator.save(Path(folder) / "emulator")
             self._hash = hash_run(Path(folder) / "emulator")
         super().save(folder)
@@ -292,7 +289,7 @@ class EnsembleKalman(Peer):
         self.anomalies = part(arrays, "anomalies.")
 
 
-class _Cells:
+class _StateCells:
     """H of observed cells: the state there."""
 
     def __init__(self, cells: np.ndarray) -> None:

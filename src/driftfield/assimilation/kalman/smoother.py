@@ -9,7 +9,7 @@ does to the newest, through the covariance between them that the members carry. 
     spread-skill = sqrt((M + 1) / M) sd / RMSE      M members; 1 for a perfect ensemble of any size (`evaluate.ensembles`)
 """
 
-__all__ = ["Analyses", "Look", "assimilate", "walk"]
+__all__ = ["Analyses", "Sighting", "assimilate", "walk"]
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ class Analyses:
 
 
 @dataclass(frozen=True)
-class Look:
+class Sighting:
     """One observation time.
 
     Arguments:
@@ -72,7 +72,7 @@ def walk(
     dynamics: Dynamics,
     method: EnsembleFilter,
     initial: np.ndarray,
-    looks: Sequence[Look],
+    looks: Sequence[Sighting],
     *,
     lag: int = 0,
     seed: int = 0,
@@ -147,7 +147,7 @@ def assimilate(
         raise ConfigurationError(f"Found lags={tuple(lags)}: expected numbers from 0 to {len(observations) - 1}.")
     mean = np.full((len(chosen), len(observations), initial.shape[-1]), np.nan)
     sd = np.full_like(mean, np.nan)
-    looks = [Look(steps, y, observing) for y in observations]
+    looks = [Sighting(steps, y, observing) for y in observations]
     for cycle, kept in enumerate(walk(dynamics, method, initial, looks, lag=chosen[-1], seed=seed)):
         for row, lag in enumerate(chosen):
             if lag < len(kept):

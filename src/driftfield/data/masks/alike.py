@@ -148,9 +148,10 @@ def _histogram(distances: list[np.ndarray]) -> np.ndarray:
 
 def _persistence(missing: np.ndarray, domain: np.ndarray) -> float:
     """Correlation of the noise that would make the gaps of successive dates as alike as they are; from at most 60 pairs."""
-    pairs = np.unique(np.linspace(0, len(missing) - 2, 60).astype(int)) if len(missing) > 1 else []
+    if len(missing) < 2:
+        return 0.0
     values = []
-    for t in pairs:
+    for t in np.unique(np.linspace(0, len(missing) - 2, 60).astype(int)):
         a, b = missing[t][domain].astype(float), missing[t + 1][domain].astype(float)
         if 0 < a.mean() < 1 and 0 < b.mean() < 1:
             values.append(np.corrcoef(a, b)[0, 1])

@@ -4,7 +4,7 @@ The particle method is none of these: its particles carry weights and are no mem
 notebooks and small problems).
 """
 
-__all__ = ["DrawPrior", "GuidanceMethod", "guidance_method", "number_option", "whole_option"]
+__all__ = ["DrawPrior", "GuidanceMethod", "guidance_method", "number_option"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -70,11 +70,6 @@ def guidance_method(name: str, options: Mapping[str, Any] | None = None) -> Guid
             raise ConfigurationError(f"The method {name} has no option {key!r}: {offered}")
     method: GuidanceMethod = known[name](**(options or {}))
     return method
-
-
-def whole_option(name: str, value: Any, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise ConfigurationError(f"Found method.{name}={value!r}: expected a whole number, {least} or more.")
 
 
 def number_option(name: str, value: Any) -> float:

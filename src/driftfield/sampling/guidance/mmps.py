@@ -24,7 +24,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.linalg.covariance import Covariance
 from driftfield.linalg.operators import Observed
@@ -34,7 +34,7 @@ from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
-from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option, whole_option
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
 from driftfield.sampling.guidance.prior_covariance import PriorSystem
 
 DIRECT = 1024
@@ -122,10 +122,10 @@ class MMPS(GuidanceMethod):
     starts_at_posterior = True
 
     def __post_init__(self) -> None:
-        whole_option("iterations", self.iterations, 1)
+        whole_number("method.iterations", self.iterations, 1)
         if not 0 <= number_option("damping", self.damping) < float("inf"):
             raise ConfigurationError(f"Found method.damping={self.damping!r}: expected 0 or more, .1 to begin with.")
-        whole_option("prior_samples", self.prior_samples, 0)
+        whole_number("method.prior_samples", self.prior_samples, 0)
         if 0 < self.prior_samples < 6:
             raise ConfigurationError(f"Found method.prior_samples={self.prior_samples}: expected 0, or 6 or more.")
         if self.solver not in ("cg", "gmres"):

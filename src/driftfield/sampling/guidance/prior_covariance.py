@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.linalg.covariance import Covariance
 from driftfield.linalg.operators import Observed
@@ -29,7 +29,7 @@ from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
-from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, whole_option
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod
 
 _COLUMNS = 256
 """Columns of H V H' made at a time: memory is this many fields."""
@@ -142,8 +142,8 @@ class PriorCovariance(GuidanceMethod):
     products = 0
 
     def __post_init__(self) -> None:
-        whole_option("samples", self.samples, 2)
-        whole_option("rank", self.rank, 0)
+        whole_number("method.samples", self.samples, 2)
+        whole_number("method.rank", self.rank, 0)
         if self.rank >= self.samples:
             raise ConfigurationError(
                 f"Found method.rank={self.rank} with method.samples={self.samples}: expected fewer EOFs than samples."

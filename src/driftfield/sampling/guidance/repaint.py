@@ -17,12 +17,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
 from driftfield.registry import register
 from driftfield.sampling.base import FIRST_ORDER_GRID, Noise, Sampler, _Walk
-from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, whole_option
+from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 from driftfield.sampling.guidance.single_cells import single_cells
 
@@ -67,8 +67,8 @@ class RePaint(GuidanceMethod):
     products = 0
 
     def __post_init__(self) -> None:
-        whole_option("resamplings", self.resamplings, 1)
-        whole_option("evaluations", self.evaluations, 2)
+        whole_number("method.resamplings", self.resamplings, 1)
+        whole_number("method.evaluations", self.evaluations, 2)
 
     def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
         y, seen, error = single_cells(observed, eps)

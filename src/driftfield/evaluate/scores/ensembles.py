@@ -5,13 +5,12 @@
     coverage       = <|mean - y| < z sd (1 + 1/M)^(1/2)>                                        z = 1.645 for 90 %
     energy score   = E|x - y| - 1/2 E|x - x'|,   |.| the root mean square over the cells
 
-<.> is the masked, weighted mean of `driftfield.evaluate.scores`. The factor (M + 1)/M makes a perfect ensemble of any
+<.> is the masked, weighted mean of `deterministic`. The factor (M + 1)/M makes a perfect ensemble of any
 size have the ratio 1: the truth differs from the mean of M members by the spread *and* by the mean's own sampling
 error.
 """
 
 __all__ = [
-    "ENSEMBLE_SCORES",
     "coverage",
     "coverage_gaussian",
     "crps_fair",
@@ -25,7 +24,6 @@ __all__ = [
     "spread_skill_gaussian",
 ]
 
-from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
@@ -33,8 +31,10 @@ import xarray as xr
 from scipy.special import ndtr
 
 from driftfield.errors import DataError
-from driftfield.evaluate.reliability import spread_bins, spread_skill_bins, spread_skill_bins_gaussian
-from driftfield.evaluate.scores import MEMBER, Dims, masked_mean, prepare, prepare_ensemble
+from driftfield.evaluate.scores.deterministic import MEMBER, Dims, mae, masked_mean, prepare, prepare_ensemble
+from driftfield.evaluate.scores.reliability import spread_bins, spread_skill_bins, spread_skill_bins_gaussian
+from driftfield.evaluate.scores.score import Score
+from driftfield.registry import register
 
 
 def crps_fair(
@@ -243,10 +243,19 @@ def _covered(
     return masked_mean(inside, mask, weights=weights, dims=dims)
 
 
-ENSEMBLE_SCORES: dict[str, Callable[..., xr.DataArray]] = {
-    "crps": crps_fair,
-    "spread_skill": spread_skill,
-    "coverage_90": coverage,
-    "energy": energy_score,
-}
-"""Every score of an ensemble, by its name in tables and score files."""
+for _name, _score in {
+    "crps": Score("fair CRPS", 0.0, mae, crps_fair, crps_gaussian, in_units=True, headline=True, by_level=True),
+    "spread_skill": Score(
+        "spread / skill",
+        1.0,
+        ensemble=spread_skill,
+        gaussian=spread_skill_gaussian,
+        ratio=True,
+        headline=True,
+        by_level=True,
+    ),
+    "coverage_90": Score(
+        "90 % coverage", 0.9, ensemble=coverage, gaussian=coverage_gaussian, headline=True, by_level=True
+    ),
+}.items():
+    register("score", _name)(_score)

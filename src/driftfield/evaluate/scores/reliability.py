@@ -8,7 +8,7 @@ __all__ = ["spread_bins", "spread_skill_bins", "spread_skill_bins_gaussian"]
 import numpy as np
 import xarray as xr
 
-from driftfield.evaluate.scores import MEMBER, masked_mean, prepare, prepare_ensemble
+from driftfield.evaluate.scores.deterministic import MEMBER, masked_mean, prepare, prepare_ensemble
 
 
 def spread_bins(

@@ -13,7 +13,6 @@ never skipped in silence. All of it is lazy on Dask arrays.
 
 __all__ = [
     "MEMBER",
-    "SCORES",
     "bias",
     "correlation",
     "mae",
@@ -26,13 +25,16 @@ __all__ = [
     "ssim_map",
 ]
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
+from math import inf
 
 import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from driftfield.errors import DataError, suggest
+from driftfield.evaluate.scores.score import Score
+from driftfield.registry import register
 
 Dims = str | Iterable[Hashable] | None
 
@@ -281,12 +283,12 @@ def _dims(values: xr.DataArray, dims: Dims) -> list[Hashable]:
     return wanted
 
 
-SCORES: dict[str, Callable[..., xr.DataArray]] = {
-    "bias": bias,
-    "mae": mae,
-    "rmse": rmse,
-    "correlation": correlation,
-    "psnr": psnr,
-    "ssim": ssim,
-}
-"""Every score of one field, by its name in tables and score files."""
+for _name, _score in {
+    "rmse": Score("RMSE", 0.0, rmse, in_units=True, headline=True, by_level=True),
+    "mae": Score("MAE", 0.0, mae, in_units=True, headline=True),
+    "bias": Score("bias", 0.0, bias, in_units=True, headline=True),
+    "correlation": Score("correlation", 1.0, correlation),
+    "psnr": Score("PSNR [dB]", inf, psnr),
+    "ssim": Score("SSIM", 1.0, ssim),
+}.items():
+    register("score", _name)(_score)

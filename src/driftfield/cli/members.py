@@ -1,0 +1,27 @@
+"""`driftfield members`."""
+
+__all__ = ["members"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftfield.cli.shared import Overwrite, app, check_output
+
+
+@app.command()
+def members(
+    fields: Annotated[
+        Path, typer.Argument(help="A file with <variable>_member: a reconstruction, samples, a forecast.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write: member_000.nc, member_001.nc ...")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write one file per member, as CDO's ensemble operators take them (it reads no variable of five dimensions)."""
+    from driftfield.data.sources import open_fields
+    from driftfield.reconstruction.member_files import write_members
+
+    check_output(out, overwrite=overwrite, suffixes=())
+    written = write_members(open_fields(fields), out, overwrite=overwrite)
+    print(f"wrote {len(written)} files: {written[0]} ... {written[-1].name}")

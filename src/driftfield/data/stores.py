@@ -1,0 +1,94 @@
+"""Zarr stores of version 2: what their metadata may not do, and what their fill value does not mean.
+
+codec "pickle"      runs whatever code the store holds as soon as a chunk is read: refused before anything is opened
+fill_value 0        what zarr puts there if nobody says anything: zeros are values, unless `_FillValue` says otherwise
+"""
+
+__all__ = ["refuse_pickles", "with_true_zeros"]
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from driftfield.errors import FileFormatError
+
+log = logging.getLogger(__name__)
+
+_METADATA = ("zarr.json", ".zarray", ".zmetadata")
+
+
+def refuse_pickles(store: Path) -> None:
+    """Refuses a store that asks for a codec which executes code.
+
+    Raises:
+        FileFormatError: as said, with the file that asks for it.
+    """
+    # the group itself and its arrays: nothing deeper is ever opened
+    for path in (found for name in _METADATA for found in (store / name, *store.glob(f"*/{name}"))):
+        try:
+            metadata = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue  # the reader says what is wrong with it
+        if any("pickle" in codec.lower() for codec in _codecs(metadata)):
+            raise FileFormatError(
+                f"{path} asks for the codec 'pickle', which runs code that the store holds: expected codecs that only "
+                "unpack numbers. Ask whoever wrote the store for one without it."
+            )
+
+
+def _codecs(metadata: Any) -> Iterator[str]:
+    """Names of codecs: `id` in version 2, `name` in version 3, at any depth."""
+    waiting = [metadata]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield from (part[key] for key in ("id", "name") if isinstance(part.get(key), str))
+            # attributes are whatever somebody wrote there
+            waiting.extend(value for key, value in part.items() if key not in ("attributes", ".zattrs"))
+        elif isinstance(part, list):
+            waiting.extend(part)
+
+
+def with_true_zeros(dataset: xr.Dataset, store: Path, **options: Any) -> xr.Dataset:
+    """The data set with zeros that are values, where a store of version 2 has a fill value of 0 and declares none.
+
+    Arguments:
+        dataset: As xarray opened the store: fill values are missing.
+        store: The folder.
+        options: Of `xarray.open_dataset`.
+    """
+    kept = [
+        str(name)
+        for name, array in dataset.variables.items()
+        if array.encoding.get("_FillValue") == 0 and _is_default(store / str(name))
+    ]
+    if not kept:
+        return dataset
+    # xarray hands `use_zarr_fill_value_as_mask` on to nobody (2026.9): decoded by hand
+    raw = xr.open_dataset(store, **options | {"mask_and_scale": False})[kept].reset_coords()
+    for name in kept:
+        del raw[name].attrs["_FillValue"]
+        log.info(
+            "%s: the fill_value 0 of %r is zarr's own: zeros are values. Set the attribute _FillValue if they are not",
+            store,
+            name,
+        )
+    unmasked = xr.decode_cf(raw, decode_times=False, decode_timedelta=False)
+    return dataset.assign({name: unmasked[name] for name in kept if name in dataset.data_vars}).assign_coords(
+        {name: unmasked[name] for name in kept if name in dataset.coords}
+    )
+
+
+def _is_default(array: Path) -> bool:
+    """Whether a version 2 array declares no fill value of its own."""
+    if not (array / ".zarray").exists():
+        return False
+    try:
+        attributes = json.loads((array / ".zattrs").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return not {"_FillValue", "missing_value"} & set(attributes)

@@ -1,0 +1,358 @@
+"""What `import driftfield as df` offers: one function a job, xarray in and xarray out.
+
+A run is named by its folder, by `shipped:NAME`, or handed over as what `load` returned; data sets are given as they are in
+memory, or as the name of a file. Names, axes and units of files and data sets are read alike.
+"""
+
+__all__ = [
+    "assimilate",
+    "fill",
+    "score",
+    "forecast",
+    "load",
+    "map",
+    "observe",
+    "open",
+    "reconstruct",
+    "sample",
+    "save",
+    "simulate_lorenz63",
+    "simulate_lorenz96",
+    "simulate_ocean",
+]
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.data.axes import canonical
+from driftfield.data.sources import open_fields, write_dataset
+from driftfield.data.twin import observe
+from driftfield.data.units import canonical_units
+from driftfield.errors import ConfigurationError
+from driftfield.interfaces import Reconstructor
+from driftfield.runs import find_run, load_reconstructor
+from driftfield.worlds.ocean import simulate_ocean
+
+Fields = xr.Dataset | str | Path
+Run = Reconstructor | str | Path
+
+
+def open(path: str | Path | Sequence[str | Path], variables: Sequence[str] | None = None) -> xr.Dataset:
+    """Opens gridded fields lazily: axes named time, depth, lat, lon, in degrees, metres and our units, NaN where missing.
+
+    Example:
+        >>> seen = df.open("sst_2020.nc")  # doctest: +SKIP
+
+    Arguments:
+        path: A NetCDF or GRIB file, a Zarr store, a glob or a list of them.
+        variables: Names in the file; all gridded ones by default.
+
+    Raises:
+        DataError: no such file, or axes and units that cannot be understood.
+        FileFormatError: a file that cannot be read.
+    """
+    return open_fields(path, variables=variables)
+
+
+def save(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes a data set as .nc or .zarr under a temporary name, then renames it.
+
+    Example:
+        >>> df.save(fields, "fields.nc")  # doctest: +SKIP
+
+    Raises:
+        ExistsError: the file is there and `overwrite` is false.
+    """
+    write_dataset(dataset, path, overwrite=overwrite)
+
+
+def load(run: Run) -> Reconstructor:
+    """A fitted reconstructor by the folder of its run, or a run that comes with the package.
+
+    Example:
+        >>> df.load("shipped:ocean_oi").method
+        'optimal_interpolation'
+
+    Raises:
+        ConfigurationError: no such shipped run, or a run of something else.
+        FileFormatError: the folder is no run.
+    """
+    return load_reconstructor(find_run(run)) if isinstance(run, str | Path) else run
+
+
+def reconstruct(
+    run: Run, observations: Fields, *, members: int = 16, seed: int = 0, domain: Fields | None = None
+) -> xr.Dataset:
+    """Completes what was observed.
+
+    Example:
+        >>> fields = df.reconstruct("shipped:ocean_diffusion", seen, members=8)  # doctest: +SKIP
+
+    Arguments:
+        run: Which method.
+        observations: Fields with NaN where nothing was seen; `<variable>_error` has the error's standard deviation.
+        members: Size of the ensemble.
+        seed: Of the members.
+        domain: Where the fields exist, if the observations do not say so.
+
+    Returns:
+        `<variable>` (the mean), `<variable>_sd` and `<variable>_member` for every variable of the run.
+    """
+    from driftfield.data.observed_batch import add_domain
+
+    seen = _fields(observations)
+    if domain is not None:
+        seen = add_domain(seen, _fields(domain), source="domain")
+    return load(run).reconstruct(seen, members=members, seed=seed)
+
+
+def assimilate(
+    run: Run, observations: Any, *, method: str | None = None, members: int = 16, seed: int = 0, **constants: Any
+) -> xr.Dataset:
+    """Draws fields of a trained prior that agree with observations of any kind.
+
+    Example:
+        >>> fields = df.assimilate("runs/prior", table, method="mmps", iterations=20)  # doctest: +SKIP
+
+    Arguments:
+        run: Of a diffusion model or a prior of trajectories.
+        observations: A gridded data set, a data frame or table with a row per value, or the name of a file.
+        method: Name of a guidance method; the run's own, or mmps.
+        members: Size of the ensemble.
+        seed: Of the members.
+        constants: Of the method.
+    """
+    import pandas as pd
+
+    from driftfield.assimilation.analysis import Assimilation
+    from driftfield.observations.reading import read_observations
+    from driftfield.observations.table import ObservationTable
+
+    if isinstance(observations, str | Path):
+        observations = read_observations(observations)
+    elif isinstance(observations, pd.DataFrame):
+        observations = ObservationTable.from_frame(observations)
+    elif isinstance(observations, xr.Dataset):
+        observations = _fields(observations)
+    return Assimilation(load(run), method, constants or None).analyse(observations, members=members, seed=seed).fields
+
+
+def fill(
+    source: Fields | xr.DataArray,
+    variable: str | None = None,
+    *,
+    method: str | None = None,
+    members: int = 0,
+    length_km: float | None = None,
+    days: float | None = None,
+    noise: float | None = None,
+    region: Mapping[str, Sequence[float]] | None = None,
+    time: Sequence[Any] | None = None,
+    domain: str | Path | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Fills the gaps of a field: NaN in, a complete field with its standard deviation out.
+
+    `dataset.driftfield.fill(...)` is the same.
+
+    Example:
+        >>> fields = df.fill("sst_2020.nc", "sst")  # doctest: +SKIP
+
+    Arguments:
+        source: A data set, a field, or a file, with lat and lon and mostly with time; NaN where nothing was seen.
+        variable: Which one; may be left out where there is one.
+        method: The method to use, such as "kriging" or "linear"; the one that finds hidden blocks best if not given.
+        members: Size of the ensemble that comes with it; none by default.
+        length_km: Distance at which the correlation is 1 / e, where it is known.
+        days: Time after which it is, where it is known.
+        noise: Standard deviation of the observation error, units of the variable; observed cells are then analysed, too.
+        region: `{lat: [south, north], lon: [west, east]}`.
+        time: [first, last] date.
+        domain: A file that says where the field exists (`domain` or `mask`).
+        seed: Of what is hidden and of the members.
+
+    Returns:
+        `<variable>`, `<variable>_sd` and, where asked for, `<variable>_member`, on all dates of the source; the attribute
+        `tried` holds the scores of every method, `comment` what one should know.
+    """
+    from driftfield.filling.calls import fill_source
+    from driftfield.filling.methods import Knowledge
+
+    return fill_source(
+        source,
+        variable,
+        method=method,
+        members=members,
+        knowledge=Knowledge(length_km, days, noise),
+        region=region,
+        time=time,
+        domain=domain,
+        seed=seed,
+    ).dataset
+
+
+def map(
+    points: Any,
+    grid: xr.Dataset | None = None,
+    *,
+    box: tuple[float, float, float, float] | None = None,
+    step: float | None = None,
+    every: str | None = None,
+    levels: Sequence[float] | None = None,
+    time: tuple[str | None, str | None] = (None, None),
+    variables: Mapping[str, str] | None = None,
+    method: str | None = None,
+    length_km: float | None = None,
+    days: float | None = None,
+    noise: float | None = None,
+    members: int = 0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Maps profiles, tracks or stations to a grid; the method is chosen by what it makes of profiles left out.
+
+    Example:
+        >>> fields = df.map(frame, box=(42.5, 45, -57.5, -55), step=0.25, every="1M", levels=(5, 50))  # doctest: +SKIP
+
+    Arguments:
+        points: A data frame or table with a row per value, a data set of points, or the name of a file.
+        grid: A data set whose lat, lon, time and depth are taken; else a box and a step.
+        box: South, north, west, east in degrees.
+        step: Degrees between cells.
+        every: Step of the dates: 1D, 5D, 1M.
+        levels: Depths in metres; the surface by default.
+        time: First and last date; those of the points by default.
+        variables: Our name -> column, or name in the file.
+        method: One that is to be taken whatever the scores say.
+        length_km, days, noise: Of the covariance, where they are known; noise in the units of the variable.
+        members: Size of the ensemble.
+        seed: Of what is left out and of the members.
+
+    Returns:
+        `<variable>`, `<variable>_sd` and, if asked for, `<variable>_member`; the attribute `driftfield_tried` says
+        what was tried.
+    """
+    from driftfield.filling.map_grid import MapGrid
+    from driftfield.filling.points import map_points
+    from driftfield.gaussian.point_likelihood import Stated
+
+    depths = None if levels is None else tuple(float(z) for z in levels)
+    wanted = MapGrid(box, step, every, depths, time) if grid is None else grid
+    stated = Stated.checked(length_km, days, noise)
+    return map_points(points, wanted, variables=variables, method=method, stated=stated, members=members, seed=seed)[0]
+
+
+def sample(run: Run, *, members: int = 16, seed: int = 0, date: str = "2000-01-01") -> xr.Dataset:
+    """Draws fields, or courses in time, without any observation: what a model has learnt to be possible.
+
+    Example:
+        >>> fields = df.sample("runs/prior", members=4)  # doctest: +SKIP
+
+    Arguments:
+        run: Of a diffusion model trained with the pattern none, or of a prior of trajectories.
+        members: How many.
+        seed: Of the members.
+        date: Of the fields, or of the first state.
+    """
+    from driftfield.models.diffusion import DiffusionReconstructor
+    from driftfield.models.unconditional import draw_unconditionally
+    from driftfield.trajectories.prior_courses import draw_courses
+    from driftfield.trajectories.trajectory import TrajectoryReconstructor
+
+    prior = load(run)
+    if isinstance(prior, TrajectoryReconstructor):
+        return draw_courses(prior, members=members, seed=seed, date=date)
+    if isinstance(prior, DiffusionReconstructor):
+        return draw_unconditionally(prior, members=members, seed=seed, date=date)
+    raise ConfigurationError(
+        f"{type(prior).__name__} draws nothing without observations: expected a run of DiffusionReconstructor or "
+        "TrajectoryReconstructor. Use df.reconstruct."
+    )
+
+
+def forecast(
+    run: str | Path, initial: Fields, *, steps: int, members: int | None = None, seed: int = 0, start: str | None = None
+) -> xr.Dataset:
+    """Goes on from complete states with a trained emulator.
+
+    Example:
+        >>> course = df.forecast("runs/emulator", "state.nc", steps=20, members=16)  # doctest: +SKIP
+
+    Arguments:
+        run: Folder of an emulator.
+        initial: Complete states of one date, or an ensemble of them.
+        steps: Time steps to go.
+        members: Size of the ensemble; that of `initial` by default.
+        seed: Of the members.
+        start: Date of the states, if there are several.
+    """
+    from driftfield.trajectories.emulator import load_emulator
+    from driftfield.trajectories.forecasting import forecast as roll_out
+
+    emulator = load_emulator(find_run(run))
+    return roll_out(emulator, _fields(initial), steps=steps, members=members, seed=seed, start=start)
+
+
+def score(
+    truth: Fields, fields: Fields | Mapping[str, Fields], observations: Fields, *, area_weighted: bool = False
+) -> Any:
+    """Scores reconstructions on the cells that were held out.
+
+    Example:
+        >>> df.score(truth, fields, seen).scores["diffusion"]["thetao"]["crps"]  # doctest: +SKIP
+
+    Arguments:
+        truth: Complete fields.
+        fields: A reconstruction, or several by their names.
+        observations: With `held_out`, as `observe` made it.
+        area_weighted: Weight cells by their area.
+
+    Returns:
+        `driftfield.evaluate.evaluation.Evaluation`: scores by method, variable and level.
+    """
+    from driftfield.evaluate.evaluation import evaluate
+
+    outputs = fields if isinstance(fields, Mapping) and not isinstance(fields, xr.Dataset) else {"fields": fields}
+    opened = {name: _fields(found) for name, found in outputs.items()}
+    return evaluate(_fields(truth), opened, _fields(observations), area_weighted=area_weighted)
+
+
+def simulate_lorenz63(*, steps: int = 20_000, every: int = 5, seed: int = 0) -> xr.Dataset:
+    """A record of the Lorenz-63 system.
+
+    Example:
+        >>> df.simulate_lorenz63(steps=10).sizes["time"]
+        10
+    """
+    from driftfield.worlds.lorenz import Lorenz63, simulate_lorenz
+
+    return simulate_lorenz(Lorenz63(), steps=steps, every=every, seed=seed)
+
+
+def simulate_lorenz96(*, steps: int = 20_000, every: int = 1, seed: int = 0, forcing: float = 8.0) -> xr.Dataset:
+    """A record of the Lorenz-96 system: 40 variables on a circle.
+
+    Example:
+        >>> df.simulate_lorenz96(steps=10).sizes["time"]
+        10
+    """
+    from driftfield.worlds.lorenz import Lorenz96, simulate_lorenz
+
+    return simulate_lorenz(Lorenz96(forcing=forcing), steps=steps, every=every, seed=seed)
+
+
+def _fields(given: Fields) -> xr.Dataset:
+    """A file opened, or a data set in memory with axes and units as a file's would be."""
+    if isinstance(given, str | Path):
+        return open_fields(given)
+    if isinstance(given, xr.DataArray):
+        raise ConfigurationError(
+            "Found a DataArray: expected a Dataset. Give the variable a name with .to_dataset(name=...)."
+        )
+    if not isinstance(given, xr.Dataset):
+        raise ConfigurationError(f"Found {type(given).__name__}: expected an xarray.Dataset or the name of a file.")
+    dated = "time" in given.coords and not np.issubdtype(given["time"].dtype, np.number)
+    return canonical_units(canonical(given, decode=not dated), source="the data set")
