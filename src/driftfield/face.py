@@ -344,15 +344,15 @@ def simulate_lorenz96(*, steps: int = 20_000, every: int = 1, seed: int = 0, for
     return simulate_lorenz(Lorenz96(forcing=forcing), steps=steps, every=every, seed=seed)
 
 
-def _fields(given: Fields) -> xr.Dataset:
+def _fields(fields: Fields) -> xr.Dataset:
     """A file opened, or a data set in memory with axes and units as a file's would be."""
-    if isinstance(given, str | Path):
-        return open_fields(given)
-    if isinstance(given, xr.DataArray):
+    if isinstance(fields, str | Path):
+        return open_fields(fields)
+    if isinstance(fields, xr.DataArray):
         raise ConfigurationError(
             "Found a DataArray: expected a Dataset. Give the variable a name with .to_dataset(name=...)."
         )
-    if not isinstance(given, xr.Dataset):
-        raise ConfigurationError(f"Found {type(given).__name__}: expected an xarray.Dataset or the name of a file.")
-    dated = "time" in given.coords and not np.issubdtype(given["time"].dtype, np.number)
-    return canonical_units(canonical(given, decode=not dated), source="the data set")
+    if not isinstance(fields, xr.Dataset):
+        raise ConfigurationError(f"Found {type(fields).__name__}: expected an xarray.Dataset or the name of a file.")
+    dated = "time" in fields.coords and not np.issubdtype(fields["time"].dtype, np.number)
+    return canonical_units(canonical(fields, decode=not dated), source="the data set")

@@ -89,11 +89,13 @@ class Assimilation:
         window_days: float = 0.0,
         place: Place = as_stated,
     ) -> None:
-        own = _own_guidance(reconstructor)
-        self.method = method or own["method"]
+        defaults = _own_guidance(reconstructor)
+        self.method = method or defaults["method"]
         known = reconstructor.extra.get("assimilation", {}).get(self.method, {})
         constants = (
-            {key: value for key, value in own.items() if key != "method"} if self.method == own["method"] else {}
+            {key: value for key, value in defaults.items() if key != "method"}
+            if self.method == defaults["method"]
+            else {}
         )
         guidance = guidance_method(self.method, constants | known.get("options", {}) | dict(options or {}))
         if inflation is None:
@@ -165,11 +167,13 @@ class Assimilation:
         if not len(used):
             raise DataError(f"None of the observations can be used: {account}. {_remedy(account)}")
         condition = self._condition(condition, used, times)
-        kept = withhold(used) if withhold is not None else None
-        guides = used if kept is None else used.select(kept.used)
+        withholding = withhold(used) if withhold is not None else None
+        guides = used if withholding is None else used.select(withholding.used)
         drawn = drawing.draw(guides, condition, gridded=gridded, members=members, seed=seed, batch_size=batch_size)
-        scores = {} if kept is None else self._scores(used.select(kept.withheld), drawn)
-        told = provenance(self.method, drawing, drawn, account, kept, scores) | {"window_days": float(self.window_days)}
+        scores = {} if withholding is None else self._scores(used.select(withholding.withheld), drawn)
+        told = provenance(self.method, drawing, drawn, account, withholding, scores) | {
+            "window_days": float(self.window_days)
+        }
         fields = drawn.fields if placed is None else placed.cut(drawn.fields)
         return Analysis(fields.assign_attrs(told), account, drawn.guided, scores)
 
@@ -227,11 +231,11 @@ class Assimilation:
             raise DataError(
                 "Nothing that was withheld belongs to an analysed date. Withhold more, or analyse more dates."
             )
-        found, error = {}, self.drawing.errors.std(table)
+        scores, error = {}, self.drawing.errors.std(table)
         for name in dict.fromkeys(table.variable):
             mine = table.variable == name
-            found[str(name)] = score_observations(members[:, mine], table.value[mine], error[mine])
-        return found
+            scores[str(name)] = score_observations(members[:, mine], table.value[mine], error[mine])
+        return scores
 
 
 def _remedy(account: Account) -> str:
@@ -253,7 +257,7 @@ def _own_guidance(reconstructor: Any) -> dict[str, Any]:
     """
     if isinstance(reconstructor, TrajectoryReconstructor):
         return reconstructor.guidance_spec
-    if not isinstance(reconstructor, DiffusionReconstructor) or reconstructor.codec is None:
+    if not isinstance(reconstructor, DiffusionReconstructor):
         raise ConfigurationError(
             f"{type(reconstructor).__name__} cannot be guided by observations: expected a trained run of "
             "DiffusionReconstructor or TrajectoryReconstructor. Train one, or use `driftfield reconstruct`."

@@ -6,11 +6,11 @@ import logging
 import sys
 import time as clock
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, read_period, whole
+from driftfield.cli.shared import Overwrite, Region, app, check_output, read_period, read_region, whole
 from driftfield.errors import ConfigurationError
 
 
@@ -31,7 +31,7 @@ def fill(
     noise: Annotated[
         float | None, typer.Option(help="Standard deviation of the observation error, units of the variable.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="S,N,W,E in degrees.")] = None,
+    region: Region = None,
     time: Annotated[str | None, typer.Option(help="FIRST:LAST dates, both included.")] = None,
     domain: Annotated[
         Path | None, typer.Option(help="File whose 'domain' or 'mask' says where the field exists.")
@@ -61,7 +61,7 @@ def fill(
         method=method,
         members=members,
         knowledge=Knowledge(length_km, days, noise),
-        region=_region(region) if region else None,
+        region=read_region(region),
         time=read_period(time) if time else None,
         domain=domain,
         seed=seed,
@@ -96,11 +96,3 @@ class _Progress:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def _region(text: str) -> dict[str, Any]:
-    try:
-        south, north, west, east = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigurationError(f"Cannot read --region {text!r}: expected S,N,W,E, such as 34,38,-6,0.") from error
-    return {"lat": [south, north], "lon": [west, east]}

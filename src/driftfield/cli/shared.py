@@ -2,6 +2,7 @@
 
 __all__ = [
     "Overwrite",
+    "Region",
     "SamplerName",
     "app",
     "check_output",
@@ -11,6 +12,7 @@ __all__ = [
     "read_number",
     "read_pairs",
     "read_period",
+    "read_region",
     "read_sampler",
     "simulate_app",
     "use_sampler",
@@ -25,7 +27,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield import __version__
-from driftfield.errors import ConfigurationError, ExistsError
+from driftfield.errors import ConfigurationError, ExistsError, visible
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -40,6 +42,14 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 SamplerName = Annotated[
     str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start).")
 ]
+
+
+class _Readable(logging.Formatter):
+    """Lines that a file cannot make unreadable: no commands to the terminal, no kilobytes of an attribute."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        text = visible(super().formatMessage(record))
+        return text if len(text) <= 2000 else f"{text[:1500]} ... {text[-400:]}"
 
 
 def _print_version(asked: bool) -> None:
@@ -57,14 +67,16 @@ def options(
 ) -> None:
     """Options of every command."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Readable("%(message)s"))
     for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_observations(path: Path, domain: Path | None) -> Any:
+def open_observations(path: Path, domain: Path | None, *, region: Any = None) -> Any:
     from driftfield.data.observation_files import open_observations as opened
 
-    return opened(path, domain)
+    return opened(path, domain, region=region)
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
@@ -130,6 +142,28 @@ def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
             raise ConfigurationError(f"Found {option} twice for {name!r}: expected it once. Leave one out.")
         pairs[name] = value
     return pairs
+
+
+Region = Annotated[
+    str | None,
+    typer.Option("--region", help="Take a part: lat=30:35,lon=-100:-95 (degrees; longitude may cross the dateline)."),
+]
+
+
+def read_region(text: str | None) -> dict[str, list[float]]:
+    """`lat=30:35,lon=-100:-95` as {lat: [30, 35], lon: [-100, -95]}; nothing for nothing."""
+    found: dict[str, list[float]] = {}
+    for axis, ends in read_pairs(text.split(",") if text else [], "--region", "lat=SOUTH:NORTH,lon=WEST:EAST").items():
+        try:
+            found[axis] = [float(end) for end in ends.split(":")]
+        except ValueError:
+            found[axis] = []
+        if axis not in ("lat", "lon") or len(found[axis]) != 2 or not all(abs(end) < 1000 for end in found[axis]):
+            raise ConfigurationError(
+                f"Cannot read --region {text!r}: expected lat=SOUTH:NORTH,lon=WEST:EAST in degrees, one of them or both, "
+                "such as lat=30:35,lon=-100:-95."
+            )
+    return found
 
 
 def read_period(text: str) -> list[str | None]:

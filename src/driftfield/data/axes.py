@@ -134,7 +134,8 @@ def _beside(dataset: xr.Dataset, grids: Sequence[Horizontal]) -> set[str]:
     named = {a.attrs[k] for a in dataset.variables.values() for k in ("bounds", "climatology") if k in a.attrs}
     positions = {str(name) for grid in grids for name in (grid.latitude, grid.longitude)}
     for name, array in dataset.data_vars.items():
-        if array.ndim >= 2 and kind_of(str(name), array) in ("lat", "lon") and "time" not in array.dims:
+        dated = "time" in (kind_of(str(d), dataset.get(d)) for d in array.dims)
+        if array.ndim >= 2 and kind_of(str(name), array) in ("lat", "lon") and not dated:
             positions.add(str(name))  # of another staggered grid, or what the axes say too
     return {str(name) for name in named} | positions | set(_BESIDE)
 
@@ -192,9 +193,9 @@ def _coordinates(
 def _renamed(dataset: xr.Dataset, axes: dict[str, Hashable], source: str) -> xr.Dataset:
     """The axes under their canonical names; a variable that stands in the way of one gets another name."""
     new = {dim: kind for kind, dim in axes.items() if dim != kind}
-    taken = {str(n) for n in dataset.variables if str(n) in _KINDS and n not in axes.values()}
-    taken -= {"time"} if "time" in dataset.dims and "time" not in axes else set()
-    for name in sorted(taken & ({*axes} | {"time", "depth", "lat", "lon", "member"})):
+    reserved = (*_KINDS, "latitude", "longitude")
+    taken = {str(n) for n in dataset.data_vars if str(n) in reserved and n not in axes.values()}
+    for name in sorted(taken):
         log.warning("%s: the variable %r, which is no axis, is called %r here", source, name, f"{name}_field")
         new[name] = f"{name}_field"
     return dataset.rename(new)

@@ -18,6 +18,7 @@ from driftfield.data.cf import PLANES, as_cf, chunks_of
 from driftfield.data.copies import without_copies
 from driftfield.data.domains import sound_masks
 from driftfield.data.flags import honour_flags
+from driftfield.data.joining import joined_files
 from driftfield.data.lazy import lazily
 from driftfield.data.sentinels import find_constants, without_constants
 from driftfield.data.stores import refuse_pickles, with_true_zeros
@@ -56,7 +57,7 @@ def open_fields(
     # before units are converted: -9999 is a number of the file
     constants = find_constants(parts)
     parts = [canonical_units(without_constants(p, constants), asked=variables, source=str(path)) for p in parts]
-    dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
+    dataset = parts[0] if len(parts) == 1 else joined_files(parts, str(path))
     if not marks:
         dataset = dataset.drop_vars([str(name) for name in dataset.data_vars if str(name).endswith("_removed")])
     if variables is None:
@@ -102,6 +103,8 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
         found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
     else:
         found = [Path(path)] if Path(path).exists() else []
+    if odd := [one for one in found if not (one.is_file() or one.is_dir())]:
+        raise DataError(f"{odd[0]} is a device or a pipe and no file. Expected a NetCDF or GRIB file, or a Zarr store.")
     if not found:
         raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
     return found
@@ -142,22 +145,6 @@ def _open_raw(path: Path) -> xr.Dataset:
             f"Cannot read {path} as NetCDF, GRIB or Zarr: {error}. Check that the file is complete."
         ) from error
     return lazily(opened, str(path))
-
-
-def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
-    try:
-        joined = xr.combine_by_coords(
-            parts, join="exact", compat="no_conflicts", data_vars="minimal", coords="minimal", combine_attrs="override"
-        )
-    except (ValueError, xr.MergeError) as error:
-        raise DataError(
-            f"The files of {path} do not fit together: {error}. Expected the same grid, and one time or variable in "
-            "one file only."
-        ) from error
-    assert isinstance(joined, xr.Dataset)
-    if "time" in joined.dims and not joined.indexes["time"].is_unique:
-        raise DataError(f"The files of {path} hold the same time twice. Name each period once.")
-    return joined
 
 
 def _gridded(dataset: xr.Dataset) -> list[str]:

@@ -50,14 +50,13 @@ def horizontal_of(dataset: xr.Dataset, kinds: dict[Hashable, str | None]) -> lis
     found: dict[str, dict[frozenset, str]] = {"lat": {}, "lon": {}}
     for name, array in dataset.variables.items():
         kind = kind_of(str(name), dataset[name])
-        dims = [d for d in array.dims if array.sizes[d] > 1 or len(array.dims) == 2]
-        if kind in found and len(dims) == 2 and array.dtype.kind in "fiu" and "time" not in map(kinds.get, dims):
+        if kind in found and array.dtype.kind in "fiu" and (dims := _plane_dims(dataset[name], kinds)):
             found[kind].setdefault(frozenset(dims), str(name))
     pairs = []
     for plane, latitude in found["lat"].items():
         if (longitude := found["lon"].get(plane)) is None:
             continue
-        row, column = _row_and_column(dataset, latitude, kinds)
+        row, column = _row_and_column(_plane_dims(dataset[latitude], kinds), kinds)
         if not _said_by_axes(dataset, row, column, latitude, longitude, kinds):
             pairs.append(Horizontal(row, column, latitude, longitude))
     return pairs
@@ -171,10 +170,23 @@ def _position_attrs(attrs: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in attrs.items() if key != "axis"}
 
 
-def _row_and_column(dataset: xr.Dataset, latitude: str, kinds: dict[Hashable, str | None]) -> tuple[Hashable, Hashable]:
+def _plane_dims(array: xr.DataArray, kinds: dict[Hashable, str | None]) -> tuple[Hashable, ...]:
+    """The two dimensions of a position; none where it has others, or where it moves with time."""
+    dims = tuple(d for d in array.dims if kinds.get(d) != "time")
+    if len(dims) > 2:
+        dims = tuple(d for d in dims if array.sizes[d] > 1)
+    if len(dims) != 2:
+        return ()
+    for dim in set(array.dims) - set(dims):
+        ends = array.isel({dim: 0}).values, array.isel({dim: -1}).values
+        if array.sizes[dim] > 1 and not np.array_equal(*ends, equal_nan=True):
+            return ()
+    return dims
+
+
+def _row_and_column(dims: tuple[Hashable, ...], kinds: dict[Hashable, str | None]) -> tuple[Hashable, Hashable]:
     """Which of the two dimensions of the positions counts rows: as the axes say, else the first."""
-    array = dataset[latitude]
-    first, second = (d for d in array.dims if array.sizes[d] > 1 or array.ndim == 2)
+    first, second = dims
     if kinds.get(first) in ("x", "lon") or kinds.get(second) in ("y", "lat"):
         return second, first
     return first, second

@@ -8,6 +8,7 @@ error missing in part            the largest error that the file states for the 
 __all__ = ["complete_errors", "open_observations"]
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from driftfield.conventions import domain_of, error_of, state_variables
 from driftfield.data.domains import check_observed, with_domain
 from driftfield.data.gridded_files import open_fields
 from driftfield.data.observed_batch import add_domain
+from driftfield.data.region import select_region
 from driftfield.data.removal import count_removed
 from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError
@@ -27,12 +29,15 @@ IN_MEMORY = 2**29
 """Bytes of observations that are read at once; more than that is read date by date."""
 
 
-def open_observations(path: Path, domain: Path | None = None) -> xr.Dataset:
+def open_observations(
+    path: Path, domain: Path | None = None, *, region: Mapping[str, Sequence[float]] | None = None
+) -> xr.Dataset:
     """Opens gridded observations and refuses what no reconstruction could be made of.
 
     Arguments:
         path: NetCDF, GRIB or Zarr.
         domain: File with the domain, if the observations have none.
+        region: The part to take, as for `region.select_region`.
 
     Raises:
         ConfigurationError: no time axis.
@@ -43,7 +48,7 @@ def open_observations(path: Path, domain: Path | None = None) -> xr.Dataset:
             f"{path} is a table: expected gridded fields (NetCDF, GRIB or Zarr). Bring it onto a grid with `driftfield gather "
             "--like`, or constrain a run by it with `driftfield assimilate`."
         )
-    observations = open_fields(path, marks=True)
+    observations = select_region(open_fields(path, marks=True), region or {})
     if "time" not in observations.dims:
         raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
     if not observations.sizes["time"]:

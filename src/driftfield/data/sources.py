@@ -14,7 +14,6 @@ __all__ = [
     "is_periodic",
     "open_archive",
     "open_fields",
-    "select_region",
     "select_time",
     "write_dataset",
 ]
@@ -28,14 +27,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import WRAPS, domain_of, positions_of, require, state_variables
+from driftfield.conventions import domain_of, positions_of, require, state_variables
 from driftfield.data.domains import check_domain, with_domain
 from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.data.region import is_periodic, select_region
 from driftfield.data.removal import count_removed
 from driftfield.data.sentinels import still_cells
 from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError, suggest
-from driftfield.geometry import Geometry
 
 log = logging.getLogger(__name__)
 
@@ -157,18 +156,6 @@ def open_archive(
     return GriddedArchive(dataset=fields[list(domains)], domains=domains, periodic=is_periodic(dataset["lon"]))
 
 
-def is_periodic(lon: xr.DataArray | np.ndarray) -> bool:
-    """Whether evenly spaced longitudes (increasing) close the circle; columns of a grid with positions say it themselves."""
-    if isinstance(lon, xr.DataArray) and WRAPS in lon.attrs:
-        return bool(lon.attrs[WRAPS])
-    values = np.asarray(lon, dtype=np.float64)
-    if values.size < 4:
-        return False
-    step = np.diff(values)
-    even = bool(np.all(np.abs(step - step.mean()) < 0.05 * abs(step.mean())))
-    return even and bool(abs(values[-1] - values[0] + step.mean() - 360.0) < 0.5 * step.mean())
-
-
 def ever_finite(field: xr.DataArray) -> xr.DataArray:
     """The domain that a field itself tells: cells that are finite at any time."""
     finite: xr.DataArray = xr.apply_ufunc(np.isfinite, field, dask="allowed")
@@ -207,56 +194,6 @@ def _select_levels(dataset: xr.Dataset, levels: Sequence[float]) -> xr.Dataset:
     for level, i in zip(levels, index, strict=True):
         log.info("level %g m: nearest in the file is %g m", level, available[i])
     return dataset.isel(depth=sorted(index))
-
-
-def select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) -> xr.Dataset:
-    """The cells of `{lat: [a, b], lon: [a, b]}`; longitude in either convention, and it may cross the dateline."""
-    for key in region:
-        if key not in ("lat", "lon"):
-            raise ConfigurationError(f"Unknown key {key!r} in region: {suggest(key, ('lat', 'lon'))}")
-    if region and (positions := positions_of(dataset)) is not None:
-        return _select_block(dataset, positions, region)
-    if "lat" in region:
-        low, high = sorted(map(float, region["lat"]))
-        lat = dataset["lat"].values
-        dataset = dataset.isel(lat=np.flatnonzero((lat >= low) & (lat <= high)))
-    if "lon" in region:
-        west, east = map(float, region["lon"])
-        lon = dataset["lon"].values
-        span = 360.0 if east - west >= 360.0 else (east - west) % 360.0
-        offset = (lon - west) % 360.0
-        columns = np.flatnonzero(offset <= span)
-        columns = columns[np.argsort(offset[columns], kind="stable")]
-        dataset = dataset.isel(lon=columns)
-        # rolled across the dateline: longitudes run on (..., 179, 180, 181, ...)
-        dataset = dataset.assign_coords(lon=("lon", np.unwrap(lon[columns], period=360.0), dataset["lon"].attrs))
-    if 0 in (dataset.sizes["lat"], dataset.sizes["lon"]):
-        raise DataError(f"The region {dict(region)} holds no cell of the file. Widen it, or check its degrees.")
-    return dataset
-
-
-def _select_block(dataset: xr.Dataset, positions: Geometry, region: Mapping[str, Sequence[float]]) -> xr.Dataset:
-    """The smallest block of rows and columns that holds every cell of the region."""
-    inside = np.ones(positions.shape, dtype=bool)
-    if "lat" in region:
-        low, high = sorted(map(float, region["lat"]))
-        inside &= (positions.latitude >= low) & (positions.latitude <= high)
-    if "lon" in region:
-        west, east = map(float, region["lon"])
-        span = 360.0 if east - west >= 360.0 else (east - west) % 360.0
-        inside &= (positions.longitude - west) % 360.0 <= span
-    if not inside.any():
-        raise DataError(f"The region {dict(region)} holds no cell of the file. Widen it, or check its degrees.")
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    chosen = dataset.isel(lat=slice(rows[0], rows[-1] + 1), lon=slice(columns[0], columns[-1] + 1))
-    beyond = chosen.sizes["lat"] * chosen.sizes["lon"] - int(inside.sum())
-    if beyond:
-        log.info(
-            "region: a block of %d x %d cells, %d of them outside", chosen.sizes["lat"], chosen.sizes["lon"], beyond
-        )
-    whole = chosen.sizes["lon"] == dataset.sizes["lon"] and is_periodic(dataset["lon"])
-    chosen["lon"].attrs[WRAPS] = int(whole)
-    return chosen
 
 
 def select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:

@@ -1,13 +1,11 @@
 """Depth in metres, positive downwards, of whatever the vertical axis of a file says.
 
-    units       m, cm, mm, km, feet, fathoms   x factor;   dbar, bar   by the pressure of sea water (Saunders 1981)
-    sign        numbers at or below 0 are heights, whatever `positive` says; a depth that calls itself positive = "up" and has
-                numbers above 0 is a depth all the same; a height above ground is no depth
-
-Saunders, P. M. (1981), doi:10.1175/1520-0485(1981)011<0573:PCOPTD>2.0.CO;2.
+units       m, cm, mm, km, feet, fathoms   x factor;   dbar, bar   by the pressure of sea water (`units.depth_of_pressure`)
+sign        numbers at or below 0 are heights, whatever `positive` says; a depth that calls itself positive = "up" and has
+            numbers above 0 is a depth all the same; a height above ground is no depth
 """
 
-__all__ = ["depth_of_pressure", "in_metres", "is_vertical", "oriented_depth"]
+__all__ = ["in_metres", "is_vertical", "oriented_depth"]
 
 import logging
 import re
@@ -15,6 +13,7 @@ import re
 import numpy as np
 import xarray as xr
 
+from driftfield.data.units import depth_of_pressure
 from driftfield.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -89,12 +88,6 @@ def in_metres(values: np.ndarray, units: str, *, latitude: float, what: str) -> 
         return values * factor
     log.info("%s: converted from %s to m of sea water at latitude %.1f", what, units, latitude)
     return np.sign(values) * depth_of_pressure(np.abs(values) * factor, latitude)
-
-
-def depth_of_pressure(decibars: np.ndarray, latitude: float) -> np.ndarray:
-    """Depth in metres of a pressure of sea water, Saunders (1981)."""
-    c1 = (5.92 + 5.25 * np.sin(np.radians(abs(latitude))) ** 2) * 1e-3
-    return (1.0 - c1) * decibars - 2.21e-6 * np.asarray(decibars) ** 2
 
 
 def oriented_depth(depth: xr.DataArray, *, latitude: float, source: str, name: str = "depth") -> np.ndarray:

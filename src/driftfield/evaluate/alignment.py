@@ -64,12 +64,12 @@ def align(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr
     keys = {method: time_keys(dataset["time"]) for method, dataset in named.items()}
     times = [t for t in keys[first] if all(t in other for other in keys.values())]
     if not times:
-        spans = "; ".join(f"{method}: {_span(found)}" for method, found in keys.items())
+        spans = "; ".join(f"{method}: {_span(method_keys)}" for method, method_keys in keys.items())
         raise DataError(f"The reconstructions share no time ({spans}). Reconstruct the same times with every method.")
     notes = [
-        f"{method} holds {len(found)} times; the {len(times)} that all methods share are scored."
-        for method, found in keys.items()
-        if len(found) != len(times)
+        f"{method} holds {len(method_keys)} times; the {len(times)} that all methods share are scored."
+        for method, method_keys in keys.items()
+        if len(method_keys) != len(times)
     ]
     aligned = {method: _select(dataset, times, grid, f"{method!r}") for method, dataset in named.items()}
     return Aligned(

@@ -36,7 +36,7 @@ def level_slice(array: xr.DataArray, index: int) -> xr.DataArray:
 
 
 def cells_of(truth: xr.DataArray, where: xr.DataArray, index: int) -> np.ndarray:
-    """ScoredCells of one level that are in `where` and known to the truth: (time, lat, lon)."""
+    """Cells of one level that are in `where` and known to the truth: (time, lat, lon)."""
     known = level_slice(truth, index).notnull()
     return (level_slice(where, index) & known).transpose("time", "lat", "lon").values
 

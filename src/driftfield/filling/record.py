@@ -19,7 +19,8 @@ import xarray as xr
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
 from driftfield.data.axes import canonical
 from driftfield.data.observed_batch import add_domain
-from driftfield.data.sources import GriddedArchive, is_periodic, open_fields, select_region, select_time
+from driftfield.data.region import select_region
+from driftfield.data.sources import GriddedArchive, is_periodic, open_fields, select_time
 from driftfield.data.units import canonical_units, check_plausible
 from driftfield.errors import DataError, suggest
 from driftfield.filling.quantity import Quantity, recognise

@@ -157,19 +157,19 @@ def _grid(cases: Sequence[SpaceTimeCase]) -> list[SpaceTimeConstants]:
     return [SpaceTimeConstants(float(a), float(b), middle=middle) for a in lengths for b in scales]
 
 
-def _doubled(one: SpaceTimeConstants) -> list[SpaceTimeConstants]:
+def _doubled(constants: SpaceTimeConstants) -> list[SpaceTimeConstants]:
     """A second component beside the first: as a part of it, or with the first made wider and slower."""
-    if one.second > 0:
+    if constants.second > 0:
         return []
     return [
         replace(
-            one,
-            length=wider * one.length,
-            days=wider * one.days,
+            constants,
+            length=wider * constants.length,
+            days=wider * constants.days,
             second=0.25 if wider == 1.0 else 0.45,
             second_length=0.5 / wider,
             second_days=days / wider,
-            second_shape=one.shape,
+            second_shape=constants.shape,
         )
         for wider in (1.0, 2.0)
         for days in (0.25, 1.0)

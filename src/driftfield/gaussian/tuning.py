@@ -139,11 +139,11 @@ def calibrate(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000
     scale = np.full(n_rows, shift)
     if n_rows > 1:
         for row in range(n_rows):
-            own = [block[:, block[0] == row] for block in thin]
-            own = [block for block in own if block.shape[1] >= 30]
-            if own:
+            row_blocks = [block[:, block[0] == row] for block in thin]
+            row_blocks = [block for block in row_blocks if block.shape[1] >= 30]
+            if row_blocks:
                 scale[row] = minimize_scalar(
-                    lambda c, own=own: score(np.array([c, power]), own),
+                    lambda c, row_blocks=row_blocks: score(np.array([c, power]), row_blocks),
                     bounds=(shift - 0.7, shift + 0.7),
                     method="bounded",
                 ).x

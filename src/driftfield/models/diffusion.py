@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from driftfield.data.codec import FieldCodec
 from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError
@@ -123,15 +124,15 @@ class DiffusionReconstructor(NetworkReconstructor):
             super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
         )
 
-    def _arguments(self) -> dict[str, Any]:
-        return super()._arguments() | {
+    def arguments(self) -> dict[str, Any]:
+        return super().arguments() | {
             "diffusion": self.diffusion,
             "sampler": self.sampler_spec,
             "replacement": self.replacement,
             "precision": self.precision,
         }
 
-    def _build_model(self, network: nn.Module) -> DiffusionModel:
+    def objective(self, network: nn.Module, codec: FieldCodec) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
 
     def draw(
@@ -154,7 +155,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         of the network.
         """
         assert isinstance(self.model, DiffusionModel)
-        codec = self._codec
+        codec = self.codec
         wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
         names = [f"{channel.variable}@{channel.level}" for channel in codec.channels()]
         numbers, parts = list(members), []
@@ -186,8 +187,8 @@ class DiffusionReconstructor(NetworkReconstructor):
         exact = batch.observed & (batch.error_std == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.observations), exact, batch.error_std, eps)
 
-    def _provenance(self) -> dict[str, Any]:
-        return super()._provenance() | {
+    def provenance(self) -> dict[str, Any]:
+        return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + 1,
             "replacement": str(self.replacement).lower(),

@@ -93,9 +93,7 @@ def nothing_seen(codec: FieldCodec, times: np.ndarray) -> xr.Dataset:
 
 def _nothing(reconstructor: DiffusionReconstructor, date: Any) -> xr.Dataset:
     """Nothing seen on one date."""
-    codec = reconstructor.codec
-    assert codec is not None
-    return nothing_seen(codec, read_date(date))
+    return nothing_seen(reconstructor.codec, read_date(date))
 
 
 def read_date(date: Any) -> np.ndarray:

@@ -166,7 +166,6 @@ def fitted_model(reconstructor: DiffusionReconstructor) -> tuple[DiffusionModel,
     Raises:
         ConfigurationError: it is not fitted.
     """
-    model, codec = reconstructor.model, reconstructor.codec
-    if not isinstance(model, DiffusionModel) or codec is None:
-        raise ConfigurationError(f"{type(reconstructor).__name__} is not fitted yet. Call fit, or load a run.")
-    return model, codec
+    model = reconstructor.model
+    assert isinstance(model, DiffusionModel)
+    return model, reconstructor.codec

@@ -201,7 +201,7 @@ def _picked(
 
 
 def _validated(data: TrainingData, observations: xr.Dataset) -> xr.DataArray:
-    """CalibrationCells of the validation windows (lat, lon): with a split in space the rest was learnt from."""
+    """Cells of the validation windows (lat, lon): with a split in space the rest was learnt from."""
     lat, lon = observations["lat"], observations["lon"]
     inside = np.full((lat.size, lon.size), not data.validation_windows)
     for window in data.validation_windows:

@@ -171,7 +171,25 @@ def radar(rng: np.random.Generator, times: int) -> Member:
     return Member(dataset, geometry, values)
 
 
-MEMBERS = {kind.__name__: kind for kind in (rotated_pole, nemo, roms, polar, section, radar)}
+def wrf(rng: np.random.Generator, times: int) -> Member:
+    """WRF: positions that are repeated for every time, under names of its own."""
+    j, i = np.meshgrid(np.arange(9.0), np.arange(10.0), indexing="ij")
+    latitude = rng.uniform(-60, 60) + 0.2 * j - 0.004 * (i - 5) ** 2
+    longitude = rng.uniform(-170, 160) + 0.25 * i + 0.01 * j * (i - 5)
+    geometry = Geometry(latitude, longitude)
+    values = field(rng, geometry, times)
+    dims = ("time", "south_north", "west_east")
+    dataset = xr.Dataset(
+        {
+            "tos": (dims, values),
+            "XLAT": (dims, np.tile(latitude, (times, 1, 1)), {"units": "degree_north"}),
+            "XLONG": (dims, np.tile(longitude, (times, 1, 1)), {"units": "degree_east"}),
+        }
+    )
+    return Member(dataset, geometry, values)
+
+
+MEMBERS = {kind.__name__: kind for kind in (rotated_pole, nemo, roms, polar, section, radar, wrf)}
 
 
 def member(kind: str, seed: int, times: int = 36) -> Member:

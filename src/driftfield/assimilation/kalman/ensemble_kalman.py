@@ -168,14 +168,14 @@ class EnsembleKalman(Peer):
     def _course(self, looks: list[Sighting], start: Any, seed: int) -> np.ndarray:
         """(member, date, variable) of one ensemble, every date given all that its lag allows."""
         final: list[np.ndarray] = []
-        kept: list[np.ndarray] = []
-        for kept in walk(
+        analyses: list[np.ndarray] = []
+        for analyses in walk(
             self.stepping(start, seed), self.update, self.start(start, seed), looks, lag=self.lag, seed=seed
         ):
-            if len(kept) > self.lag:
-                final.append(kept[0])
+            if len(analyses) > self.lag:
+                final.append(analyses[0])
         # the latest dates have fewer than `lag` after them
-        final.extend(kept[1:] if len(kept) > self.lag else kept)
+        final.extend(analyses[1:] if len(analyses) > self.lag else analyses)
         return np.stack(final, axis=1)
 
     def start(self, date: Any, seed: int) -> np.ndarray:
@@ -206,15 +206,15 @@ class EnsembleKalman(Peer):
             error[name] = np.maximum(stated_errors(observations, name, y[name].shape), least)
         values, there, errors = self._vector(y), self._vector(seen), self._vector(error)
         places = self._places() if self.localisation_km is not None else None
-        found = []
+        sightings = []
         before = 0
         for date in np.argsort(numbers):
             cells = np.flatnonzero(there[date])
             where = None if places is None else places[cells]
             observing = Observing(_StateCells(cells), errors[date, cells], where, places)
-            found.append(Sighting(int(numbers[date]) - before, values[date, cells], observing))
+            sightings.append(Sighting(int(numbers[date]) - before, values[date, cells], observing))
             before = int(numbers[date])
-        return found
+        return sightings
 
     def _numbers(self, times: xr.DataArray, what: str) -> np.ndarray:
         """How many steps of the dynamics each date lies after the earliest.
@@ -246,13 +246,13 @@ class EnsembleKalman(Peer):
 
     def _fields(self, states: np.ndarray) -> dict[str, np.ndarray]:
         """(..., variable) -> per target (..., [depth,] lat, lon), NaN outside the domain."""
-        found, first = {}, 0
+        fields, first = {}, 0
         for name in self.background.targets:
             mask = self.background.domains[name].values
-            found[name] = np.full((*states.shape[:-1], *mask.shape), np.nan)
-            found[name][..., mask] = states[..., first : first + mask.sum()]
+            fields[name] = np.full((*states.shape[:-1], *mask.shape), np.nan)
+            fields[name][..., mask] = states[..., first : first + mask.sum()]
             first += mask.sum()
-        return found
+        return fields
 
     def _places(self) -> np.ndarray:
         """Where the variables lie on the sphere, km: (variable, 3); levels lie above each other."""
