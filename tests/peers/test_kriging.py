@@ -100,6 +100,7 @@ def test_some_cells_are_those_of_the_whole(image: tuple[Kriging, xr.Dataset, xr.
     np.testing.assert_allclose(sd[wanted], whole["sst_sd"].values[wanted], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_dates_help() -> None:
     observations, truth = scene(6, seed=2)
     method = Kriging(nearest=60)
