@@ -50,7 +50,7 @@ class Cubic(TriangleInterpolation):
         return np.clip(smooth, *_corners(triangles, plane, self.overshoot))
 
     def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        return {}, {"overshoot": self.overshoot}
+        return {}, {"overshoot": self.overshoot} if self.overshoot else {}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
         self.overshoot = float(extra.get("overshoot", 0.0))
