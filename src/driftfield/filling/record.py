@@ -10,6 +10,7 @@ __all__ = ["Record", "read_record"]
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ from driftfield.data.observed_batch import add_domain
 from driftfield.data.region import select_region
 from driftfield.data.sources import GriddedArchive, is_periodic, open_fields, select_time
 from driftfield.data.units import canonical_units, check_plausible
-from driftfield.errors import DataError, suggest
+from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.filling.quantity import Quantity, recognise
 from driftfield.interfaces import TrainingData
 
 log = logging.getLogger(__name__)
+
+SHIPPED = "shipped:"
+"""What the name of a scene that comes with the package begins with."""
 
 UNDATED = np.datetime64("2000-01-01", "ns")
 """The date of an image that has none."""
@@ -85,7 +89,10 @@ class Record:
 
     def training(self, *, validation: int = 0) -> TrainingData:
         """As an archive to learn from: all dates train, or the last ones validate."""
-        archive = GriddedArchive(self.field.to_dataset(), {self.name: self.domain}, self.periodic)
+        fields = self.field.to_dataset()
+        if self.error is not None:
+            fields[f"{self.name}_error"] = self.error
+        archive = GriddedArchive(fields, {self.name: self.domain}, self.periodic)
         count = self.field.sizes["time"]
         return TrainingData(
             archive=archive,
@@ -106,7 +113,7 @@ def read_record(
     """Reads what is to be filled.
 
     Arguments:
-        source: A data set, a field, or a file that `open_fields` reads.
+        source: A data set, a field, a file that `open_fields` reads, or `shipped:sst_scene`.
         variable: Which one; may be left out where there is one.
         region: `{lat: [a, b], lon: [a, b]}`.
         time: [first, last] date.
@@ -116,6 +123,8 @@ def read_record(
         DataError: nothing to fill, nothing seen, or a variable that is not there.
     """
     label = str(source) if isinstance(source, str | Path) else "the data set"
+    if isinstance(source, str) and source.startswith(SHIPPED):
+        source = _shipped(source.removeprefix(SHIPPED))
     dataset = _opened(source, label)
     name = _variable(dataset, variable, label)
     dated = "time" in dataset[name].dims
@@ -129,6 +138,15 @@ def read_record(
         archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
     chosen = _select(archive_like, region, time)
     return _record(chosen.load(), name, dated, label)
+
+
+def _shipped(name: str) -> Path:
+    """The file of a scene that comes with the package."""
+    folder = Path(str(files("driftfield"))) / "shipped"
+    known = {path.stem: path for path in sorted(folder.glob("*.nc"))}
+    if name not in known:
+        raise ConfigurationError(f"No shipped scene {name!r}: {suggest(name, known)}")
+    return known[name]
 
 
 def _opened(source: xr.Dataset | xr.DataArray | str | Path, label: str) -> xr.Dataset:

@@ -225,9 +225,11 @@ def score(
     fitted: Any = None,
 ) -> Scores:
     """Scores of some errors, once the spread holds."""
-    stated = sd is not None and bool(np.median(sd) > 0)
+    typical = float(np.sqrt(np.mean(error**2))) or 1e-9
+    # a spread that is nothing in some gaps is none
+    stated = sd is not None and bool(np.mean(sd > 0.02 * typical) > 0.95)
     distances = None if stated else Distances.fit(error, distance)
-    raw = np.maximum(sd if stated else distances(distance), 1e-9)  # type: ignore[misc, arg-type]
+    raw = np.maximum(sd if stated else distances(distance), 0.02 * typical)  # type: ignore[misc, arg-type]
     factor = float(np.quantile(np.abs(error) / raw, 0.9) / BAND)
     holds = np.maximum(factor * raw, 1e-9)
     return Scores(

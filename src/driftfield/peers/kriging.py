@@ -183,7 +183,7 @@ class Kriging(StandardisedPeer):
             values = self._standardised(visible.archive.dataset, name, near, inside, sd)
             truth = self._standardised(data.archive.dataset, name, np.array([t]), inside, sd)[0]
             when, where = np.nonzero(np.isfinite(values))
-            errors = self._errors(data.archive.dataset[name], name, near, inside, sd)
+            errors = self._errors(data.archive.dataset, name, near, inside, sd)
             cells = np.flatnonzero(hidden[t].ravel()[inside] & np.isfinite(truth))
             if cells.size and when.size:
                 seen = Scattered(
@@ -250,7 +250,7 @@ class Kriging(StandardisedPeer):
         covariance = constants.covariance
         days, index = time_days(field["time"]), np.arange(len(field))
         values = self._standardised(observations, name, index, inside, sd)
-        noise = self._errors(observations[name], name, index, inside, sd, observations)
+        noise = self._errors(observations, name, index, inside, sd)
         dates = np.flatnonzero(wanted.reshape(len(field), -1)[:, inside].any(axis=1))
         draws, errors = self._draws(field, name, places, inside, dates, members=members, seed=seed)
         when, where = np.nonzero(np.isfinite(values))
@@ -298,17 +298,11 @@ class Kriging(StandardisedPeer):
         return self._anomaly(field, name).reshape(len(field), -1)[:, inside] / sd
 
     def _errors(
-        self,
-        field: xr.DataArray,
-        name: str,
-        times: np.ndarray,
-        inside: np.ndarray,
-        sd: np.ndarray,
-        observations: xr.Dataset | None = None,
+        self, dataset: xr.Dataset, name: str, times: np.ndarray, inside: np.ndarray, sd: np.ndarray
     ) -> np.ndarray:
         """Error variance of observations in standardised units (time, cell): the file's, else the stated noise, else 0."""
-        shape = (len(times), *canonical(field).shape[1:])
-        stated = np.zeros(shape) if observations is None else stated_errors(observations, name, shape)
+        field = canonical(dataset[name])
+        stated = stated_errors(dataset, name, field.shape)[times]
         stated = np.where(stated > 0, stated, self.noise or 0.0)
         return (stated.reshape(len(times), -1)[:, inside] / sd) ** 2
 
