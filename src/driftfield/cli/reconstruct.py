@@ -58,7 +58,7 @@ def reconstruct(
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
-    from driftfield.reconstruction.settings import Settings, check_ability, with_settings
+    from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction
     from driftfield.runs import find_run, load_reconstructor
 
@@ -84,8 +84,10 @@ def reconstruct(
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
     depends_on |= {"quantiles": list(levels)} if levels else {}
     depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
+    observations = open_observations(obs, domain)
+    attrs |= imposing(method, observations)
     finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
-    work = Work(method, open_observations(obs, domain), members, seed, options, finish, depends_on)
+    work = Work(method, observations, members, seed, options, finish, depends_on)
     if sys.stderr.isatty():
         with typer.progressbar(length=work.dates * members, label="reconstruct", file=sys.stderr) as bar:
             write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)

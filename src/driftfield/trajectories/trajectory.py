@@ -32,7 +32,7 @@ from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
-from driftfield.models.diffusion import diffusion_model
+from driftfield.models.diffusion import diffusion_model, one_sd
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
 from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.reconstruction.bounds import calibrated
@@ -129,6 +129,7 @@ class TrajectoryReconstructor:
             DataError: a split without `states` consecutive dates.
         """
         trainer, folder = check_trainer(self, trainer, folder)
+        self.diffusion = one_sd(self.diffusion)
         archive: Any = data.archive
         if data.covariates:
             log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
