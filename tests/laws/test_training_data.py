@@ -29,7 +29,7 @@ from driftfield.testing import tiny_ocean
 TIMES, SHAPE = 40, (8, 12)
 CELLS = SHAPE[0] * SHAPE[1]
 SPLITS: dict[str, dict[str, Any]] = {
-    "TimeSplit": {"validation": 0.2, "test": 0.1, "buffer": "20D"},
+    "TimeSplit": {"validation": 0.2, "test": 0.1},
     "RandomBlocks": {"validation": 0.2, "test": 0.2, "length": "60D", "seed": 1},
     "SpaceSplit": {"validation": 0.25, "test": 0.25, "block": 4, "seed": 3},
     "EveryThird": {},
@@ -88,8 +88,10 @@ def recorded(path: Path, split: str) -> tuple[list[np.ndarray], list[np.ndarray]
     assert codec is not None
 
     def numbers(batch: FieldBatch) -> list[np.ndarray]:
-        date, rows = xr.DataArray(data.archive.dataset["time"].values[:1], dims="time"), np.arange(4)
-        return [np.rint(codec.decode("x", one.numpy(), date, rows, rows)).astype(int).ravel() for one in batch.target]
+        date, (rows, columns) = data.archive.dataset["time"][:1], map(np.arange, batch.target.shape[-2:])
+        return [
+            np.rint(codec.decode("x", one.numpy(), date, rows, columns)).astype(int).ravel() for one in batch.target
+        ]
 
     training = [number for i in range(len(trainer.training)) for number in numbers(trainer.training[i])]
     checked = [number for batch in trainer.validation for number in numbers(batch)]
@@ -163,7 +165,7 @@ def test_a_true_zero_is_ocean(frozen: Path, method: str) -> None:
     assert not archive.domain("thetao").values[land].any()
     seen = observe(open_fields(frozen).isel(time=[3]), {"thetao": "all", "sst": "all"})
     assert seen["domain"].values[zeros].all(), "a true 0.0 was taken for land by the observing system"
-    np.testing.assert_array_equal(seen["thetao"].values[0][zeros], 0.0)
+    np.testing.assert_array_equal(seen["thetao"].values[0][zeros], 0.0, err_msg="a true 0.0 was not observed")
     data = prepare(str(frozen), ["thetao"], covariates=["sst"], split={"class": "TimeSplit", "validation": 0.2})
     peer = build("reconstructor", {"class": method})
     peer.fit(data)
@@ -232,4 +234,4 @@ def test_speckle_is_drawn_per_cell(training_data: TrainingData) -> None:
 
 def test_nothing_is_degraded_while_validating(training_data: TrainingData) -> None:
     off, _ = departures(training_data, training=False, degrade_offset=0.5, degrade_speckle=0.5)
-    assert np.abs(off).max() == 0
+    assert np.abs(off).max() == 0, "covariates are degraded while validating"
