@@ -27,7 +27,7 @@ from driftfield.assimilation.analysis import Assimilation
 from driftfield.assimilation.inflation import choose_inflation
 from driftfield.assimilation.rows import DatedRows, row_days
 from driftfield.data.encodings import as_dates
-from driftfield.evaluate.drawing import Plane, colour_map, fill, label_edges, limits
+from driftfield.evaluate.drawing import MapPanel, colour_map, fill, label_edges, limits
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
 from driftfield.evaluate.scores.deterministic import rmse
 from driftfield.evaluate.scores.ensembles import coverage, crps_fair, spread_skill
@@ -269,7 +269,7 @@ def draw(twin: Twin, answers: Mapping[str, xr.Dataset], path: Path, *, level: fl
     domain = twin.truth["domain"].sel(depth=level).values
     x, y = truth["lon"].values, truth["lat"].values
     nothing = np.full(truth.shape, np.nan)
-    plane = Plane(x, y, False, truth.values, nothing, twin.hidden.isel(time=date).sel(depth=level).values, domain)
+    plane = MapPanel(x, y, False, truth.values, nothing, twin.hidden.isel(time=date).sel(depth=level).values, domain)
     columns = 1 + len(answers)
     figure = Figure(figsize=(3.1 * columns + 1.0, 6.0), layout="constrained")
     grid = np.array(figure.subplots(2, columns, squeeze=False, sharex=True, sharey=True))

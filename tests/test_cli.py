@@ -246,8 +246,11 @@ def test_the_python_of_the_user_guide_runs(tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_recipes_in_the_user_guide_exists(tmp_path: Path) -> None:
+    from driftfield.data.codec import FieldCodec
+    from driftfield.models.networked import NetworkReconstructor
     from driftfield.recipe import read_recipe
     from driftfield.registry import build
+    from driftfield.testing import tiny_training_data
 
     content: dict[str, object] = {}
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/user-guide.md").read_text("utf-8"), re.S)
@@ -257,6 +260,8 @@ def test_every_key_of_the_recipes_in_the_user_guide_exists(tmp_path: Path) -> No
         if "reconstructor" in content:
             recipe = read_recipe(tmp_path / "recipe.yaml")
             built = build("reconstructor", recipe.reconstructor)
-            if hasattr(built, "_build_model"):
-                built._build_model(build("network", recipe.reconstructor["network"], channels=2))
+            if isinstance(built, NetworkReconstructor):
+                data = tiny_training_data()
+                codec = FieldCodec.fit(data.archive, data.train, ["thetao"], [], {"class": "ZScore"})  # type: ignore[arg-type]
+                built.build_model(codec)
     assert build("trainer", recipe.trainer).steps == 6000

@@ -182,9 +182,7 @@ def test_methods_may_learn_from_what_a_setting_shows_and_from_nothing_else(make:
 
 def test_a_method_may_not_start_from_a_run_that_saw_hidden_cells(make: Make, tmp_path: Path) -> None:
     pytest.importorskip("lightning")
-    from driftfield.cli.shared import register
 
-    register(training=True)
     data = {"archive": "truth.nc", "targets": ["sst"], "split": {"class": "TimeSplit", "validation": 0.2}}
     network = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1]}
     reconstructor = {"class": "RegressionReconstructor", "network": network, "observing": {"observe": {"sst": "all"}}}
@@ -320,9 +318,7 @@ def test_the_command_writes_page_and_numbers_and_overwrites_nothing(
 
 def test_shipped_comparisons_name_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning")
-    from driftfield.cli.shared import register
 
-    register(training=True)
     monkeypatch.setenv("DRIFTFIELD_DATA", "/data")
     paths = sorted((Path(__file__).parents[1] / "recipes" / "compare").glob("*.yaml"))
     assert len(paths) >= 7

@@ -5,6 +5,7 @@
     open        a file, a glob or a store             -> xarray.Dataset
     observe     complete fields                       -> what an observing system would have seen of them
     load        a run by its folder or shipped:NAME   -> a reconstructor
+    map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
     sample, forecast, score, save, simulate_*
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         assimilate,
         forecast,
         load,
+        map,
         observe,
         open,
         reconstruct,
@@ -39,6 +41,7 @@ __all__ = [
     "score",
     "forecast",
     "load",
+    "map",
     "observe",
     "open",
     "reconstruct",

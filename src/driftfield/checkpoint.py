@@ -178,13 +178,13 @@ def hash_run(folder: Path) -> str:
 
 def _check_description(description: Any, folder: Path) -> None:
     kinds = {"driftfield_format": int, "class": str, "arguments": dict, "extra": dict}
-    found: dict[str, Any] = {"extra": {}} | description if isinstance(description, dict) else {}
-    if odd := [key for key, kind in kinds.items() if type(found.get(key)) is not kind]:
+    stated: dict[str, Any] = {"extra": {}} | description if isinstance(description, dict) else {}
+    if odd := [key for key, kind in kinds.items() if type(stated.get(key)) is not kind]:
         raise FileFormatError(
             f"{folder}/run.json lacks {odd[0]!r}, or holds no {kinds[odd[0]].__name__} there: no Driftfield run. "
             "Name a folder that `driftfield train` wrote."
         )
-    version = found["driftfield_format"]
+    version = stated["driftfield_format"]
     if version > RUN_FORMAT:
         raise FileFormatError(
             f"{folder} has run format {version}; this version reads up to {RUN_FORMAT}. Install a newer driftfield."
@@ -198,17 +198,17 @@ def _read_arrays(folder: Path, digest: str | None) -> Arrays:
     path = folder / "arrays.safetensors"
     pending = [_pending(folder, digest)] if digest else []
     failure = "other bytes than run.json was written with"
-    for one in (path, *pending):
+    for candidate in (path, *pending):
         try:
-            found = load_file(one)
+            arrays = load_file(candidate)
         except (OSError, SafetensorError) as error:
-            failure = failure if one != path else str(error)
+            failure = failure if candidate != path else str(error)
             continue
-        if digest is None or _digest(found) == digest:
-            if one != path:
+        if digest is None or _digest(arrays) == digest:
+            if candidate != path:
                 with suppress(OSError):  # a folder that may only be read keeps the other name
-                    _settle(one)
-            return found
+                    _settle(candidate)
+            return arrays
     raise FileFormatError(f"{path} cannot be read: {failure}. Restore the file, or train again.")
 
 

@@ -10,6 +10,11 @@ reconstruction    `<variable>` (the ensemble mean), `<variable>_sd`, `<variable>
                   `<variable>_lower`, `<variable>_upper`: float32, NaN outside the domain
 truth             any gridded archive
 
+A grid whose rows and columns are no latitudes and longitudes (rotated pole, curvilinear, projected; a section of stations) has
+two more coordinates, `latitude` and `longitude` (lat, lon): where its cells lie, in degrees. Its axes `lat` and `lon` then hold
+what the file gives for rows and columns. In files the axes of such a grid are called y and x (or rlat, rlon; or station), and
+the positions lat and lon, as CF has them.
+
 `domain` and `held_out` belong to the first variable; a variable whose cells differ has its own `<variable>_domain` and
 `<variable>_held_out`. A surface field without a domain of its own takes the shallowest level of `domain`.
 """
@@ -19,10 +24,14 @@ __all__ = [
     "FORMAT",
     "LATITUDE",
     "LONGITUDE",
+    "WRAPS",
+    "cell_area",
     "MASKS",
     "domain_of",
     "error_of",
+    "geometry_of",
     "held_out_of",
+    "positions_of",
     "is_mask",
     "require",
     "state_variables",
@@ -30,9 +39,11 @@ __all__ = [
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
 from driftfield.errors import DataError, suggest
+from driftfield.geometry import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +54,8 @@ FORMAT = 1
 DIMS = ("time", "depth", "lat", "lon")
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"}
 LONGITUDE = {"standard_name": "longitude", "long_name": "longitude", "units": "degrees_east", "axis": "X"}
+WRAPS = "closes_the_circle"
+"""Attribute of the axis lon of a grid with positions: whether the last column has the first for its neighbour."""
 
 MASKS = (
     "mask",
@@ -96,6 +109,30 @@ def held_out_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
 def error_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
     """Standard deviation of the observation error, or None if the file does not say."""
     return dataset.get(f"{variable}_error")
+
+
+def positions_of(fields: xr.Dataset | xr.DataArray) -> Geometry | None:
+    """Where the cells lie, if the axes do not say it; None for a regular grid of latitudes and longitudes."""
+    if "latitude" not in fields.coords or fields["latitude"].dims != ("lat", "lon"):
+        return None
+    return Geometry(*(fields[name].values.astype(np.float64) for name in ("latitude", "longitude")))
+
+
+def geometry_of(fields: xr.Dataset | xr.DataArray) -> Geometry:
+    """Where the cells lie, of any grid."""
+    positions = positions_of(fields)
+    return Geometry.of_axes(fields["lat"].values, fields["lon"].values) if positions is None else positions
+
+
+def cell_area(fields: xr.Dataset | xr.DataArray) -> xr.DataArray:
+    """Areas of the cells up to a factor: the cosine of latitude (lat,), or of a grid with positions (lat, lon)."""
+    positions = positions_of(fields)
+    if positions is None:
+        lat = fields["lat"]
+        return lat.copy(data=np.cos(np.radians(lat.values.astype(np.float64))))
+    return xr.DataArray(
+        positions.area / positions.area.mean(), dims=("lat", "lon"), coords={d: fields[d] for d in ("lat", "lon")}
+    )
 
 
 def _mask_of(dataset: xr.Dataset, variable: str, kind: str) -> xr.DataArray | None:

@@ -7,11 +7,12 @@ Everything is written under one folder, by the same functions that the commands 
 
 __all__ = ["METHODS", "OBSERVE", "run_demo"]
 
-import json
 import time
 from pathlib import Path
 
-from driftfield.data.sources import open_archive, write_dataset
+import xarray as xr
+
+from driftfield.data.sources import GriddedArchive, open_archive, write_dataset
 from driftfield.data.twin import observe
 from driftfield.evaluate.comparison import scores_table, skill_ratio
 from driftfield.evaluate.evaluation import evaluate
@@ -37,20 +38,41 @@ def run_demo(out: Path, *, cases: int = 12, members: int = 48, seed: int = 1, ov
     """
     refuse_existing(out / "report", overwrite=overwrite)
     began = time.monotonic()
-    print(
-        f"1  simulate {cases} dates, 30 days apart, of the ocean with seed {seed} (the shipped model learnt from seed 0)"
+    archive, seen = _twin(out, cases, seed, overwrite=overwrite)
+    outputs = _reconstructions(out, seen, members, seed, overwrite=overwrite)
+    truth = archive.dataset[["thetao"]]
+    evaluation = evaluate(truth, outputs, seen, variables=["thetao"])
+    command = f"driftfield demo --seed {seed} --cases {cases} --members {members}"
+    provenance = {"command": command, "ocean seed": seed}
+    write_report_folder(
+        evaluation, truth, outputs, seen, provenance=provenance, folder=out / "report", overwrite=overwrite
     )
-    write_dataset(
-        simulate_ocean(years=30 * cases / 365.25, every_days=30, start="2040-01-15", seed=seed),
-        out / "truth.zarr",
-        overwrite=overwrite,
-    )
+    print("\n" + scores_table(evaluation))
+    for score in ("crps", "rmse"):
+        ratios = skill_ratio(evaluation.scores, "thetao", score)
+        told = ", ".join(f"{peer} {ratio:.2f}" for peer, ratio in ratios.items())
+        print(f"\n{score} of diffusion / peer, mean over levels: {told}")
+    print(f"\nfinished in {time.monotonic() - began:.0f} s")
+    print(f"reconstruction  {out / 'ocean_diffusion.nc'}\nscores          {out / 'report' / 'scores.json'}")
+    print(f"figures         {out / 'report' / 'figures'}\nreport          {out / 'report' / 'report.html'}")
+
+
+def _twin(out: Path, cases: int, seed: int, *, overwrite: bool) -> tuple[GriddedArchive, xr.Dataset]:
+    """The simulated truth, and what was seen of it."""
+    ocean = f"the ocean with seed {seed} (the shipped model learnt from seed 0)"
+    print(f"1  simulate {cases} dates, 30 days apart, of {ocean}")
+    simulated = simulate_ocean(years=30 * cases / 365.25, every_days=30, start="2040-01-15", seed=seed)
+    write_dataset(simulated, out / "truth.zarr", overwrite=overwrite)
     archive = open_archive(out / "truth.zarr", list(OBSERVE))
-    print(
-        f"2  hide most of it: {', '.join(f'{name} {pattern}' for name, pattern in OBSERVE.items())}, error {ERROR} degC"
-    )
+    patterns = ", ".join(f"{name} {pattern}" for name, pattern in OBSERVE.items())
+    print(f"2  hide most of it: {patterns}, error {ERROR} degC")
     seen = observe(archive.dataset, OBSERVE, error=ERROR, seed=seed, domain=archive.domains)
     write_dataset(seen, out / "observations.nc", overwrite=overwrite)
+    return archive, seen
+
+
+def _reconstructions(out: Path, seen: xr.Dataset, members: int, seed: int, *, overwrite: bool) -> dict[str, xr.Dataset]:
+    """What every shipped run answers, by method."""
     outputs = {}
     for name in METHODS:
         start = time.monotonic()
@@ -59,27 +81,4 @@ def run_demo(out: Path, *, cases: int = 12, members: int = 48, seed: int = 1, ov
         write_dataset(result, out / f"{name}.nc", overwrite=overwrite)
         outputs[reconstructor.method] = result
         print(f"3  {name}: {seen.sizes['time']} dates in {time.monotonic() - start:.1f} s")
-    truth = archive.dataset[["thetao"]]
-    evaluation = evaluate(truth, outputs, seen, variables=["thetao"])
-    write_report_folder(
-        evaluation,
-        truth,
-        outputs,
-        seen,
-        provenance={
-            "command": f"driftfield demo --seed {seed} --cases {cases} --members {members}",
-            "ocean seed": seed,
-        },
-        folder=out / "report",
-        overwrite=overwrite,
-    )
-    print("\n" + scores_table(evaluation))
-    scores = json.loads((out / "report" / "scores.json").read_text(encoding="utf-8"))
-    for score in ("crps", "rmse"):
-        ratios = skill_ratio(scores, "thetao", score)
-        print(
-            f"\n{score} of diffusion / peer, mean over levels: " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items())
-        )
-    print(f"\nfinished in {time.monotonic() - began:.0f} s")
-    print(f"reconstruction  {out / 'ocean_diffusion.nc'}\nscores          {out / 'report' / 'scores.json'}")
-    print(f"figures         {out / 'report' / 'figures'}\nreport          {out / 'report' / 'report.html'}")
+    return outputs

@@ -15,9 +15,11 @@ __all__ = [
     "UserError",
     "need",
     "suggest",
+    "visible",
     "whole_number",
 ]
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
@@ -73,6 +75,20 @@ def need(library: str, extra: str, purpose: str) -> ModuleType:
         raise MissingExtraError(
             f"{purpose} needs {library}. Install it with: pip install 'driftfield[{extra}]'."
         ) from error
+
+
+def visible(text: str) -> str:
+    """The text without characters that command a terminal or turn the direction of reading: they are written as escapes.
+
+    >>> visible("sst\\u202e)(")
+    'sst\\\\u202e)('
+    """
+    return "".join(
+        c
+        if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        else c.encode("unicode_escape").decode()
+        for c in text
+    )
 
 
 def suggest(found: str, allowed: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ __all__ = [
     "score",
     "forecast",
     "load",
+    "map",
     "observe",
     "open",
     "reconstruct",
@@ -139,6 +140,56 @@ def assimilate(
     return Assimilation(load(run), method, constants or None).analyse(observations, members=members, seed=seed).fields
 
 
+def map(
+    points: Any,
+    grid: xr.Dataset | None = None,
+    *,
+    box: tuple[float, float, float, float] | None = None,
+    step: float | None = None,
+    every: str | None = None,
+    levels: Sequence[float] | None = None,
+    time: tuple[str | None, str | None] = (None, None),
+    variables: Mapping[str, str] | None = None,
+    method: str | None = None,
+    length_km: float | None = None,
+    days: float | None = None,
+    noise: float | None = None,
+    members: int = 0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Maps profiles, tracks or stations to a grid; the method is chosen by what it makes of profiles left out.
+
+    Example:
+        >>> fields = df.map(frame, box=(42.5, 45, -57.5, -55), step=0.25, every="1M", levels=(5, 50))  # doctest: +SKIP
+
+    Arguments:
+        points: A data frame or table with a row per value, a data set of points, or the name of a file.
+        grid: A data set whose lat, lon, time and depth are taken; else a box and a step.
+        box: South, north, west, east in degrees.
+        step: Degrees between cells.
+        every: Step of the dates: 1D, 5D, 1M.
+        levels: Depths in metres; the surface by default.
+        time: First and last date; those of the points by default.
+        variables: Our name -> column, or name in the file.
+        method: One that is to be taken whatever the scores say.
+        length_km, days, noise: Of the covariance, where they are known; noise in the units of the variable.
+        members: Size of the ensemble.
+        seed: Of what is left out and of the members.
+
+    Returns:
+        `<variable>`, `<variable>_sd` and, if asked for, `<variable>_member`; the attribute `driftfield_tried` says
+        what was tried.
+    """
+    from driftfield.filling.map_grid import MapGrid
+    from driftfield.filling.points import map_points
+    from driftfield.gaussian.point_likelihood import Stated
+
+    depths = None if levels is None else tuple(float(z) for z in levels)
+    wanted = MapGrid(box, step, every, depths, time) if grid is None else grid
+    stated = Stated.checked(length_km, days, noise)
+    return map_points(points, wanted, variables=variables, method=method, stated=stated, members=members, seed=seed)[0]
+
+
 def sample(run: Run, *, members: int = 16, seed: int = 0, date: str = "2000-01-01") -> xr.Dataset:
     """Draws fields, or courses in time, without any observation: what a model has learnt to be possible.
 
@@ -238,15 +289,15 @@ def simulate_lorenz96(*, steps: int = 20_000, every: int = 1, seed: int = 0, for
     return simulate_lorenz(Lorenz96(forcing=forcing), steps=steps, every=every, seed=seed)
 
 
-def _fields(given: Fields) -> xr.Dataset:
+def _fields(fields: Fields) -> xr.Dataset:
     """A file opened, or a data set in memory with axes and units as a file's would be."""
-    if isinstance(given, str | Path):
-        return open_fields(given)
-    if isinstance(given, xr.DataArray):
+    if isinstance(fields, str | Path):
+        return open_fields(fields)
+    if isinstance(fields, xr.DataArray):
         raise ConfigurationError(
             "Found a DataArray: expected a Dataset. Give the variable a name with .to_dataset(name=...)."
         )
-    if not isinstance(given, xr.Dataset):
-        raise ConfigurationError(f"Found {type(given).__name__}: expected an xarray.Dataset or the name of a file.")
-    dated = "time" in given.coords and not np.issubdtype(given["time"].dtype, np.number)
-    return canonical_units(canonical(given, decode=not dated), source="the data set")
+    if not isinstance(fields, xr.Dataset):
+        raise ConfigurationError(f"Found {type(fields).__name__}: expected an xarray.Dataset or the name of a file.")
+    dated = "time" in fields.coords and not np.issubdtype(fields["time"].dtype, np.number)
+    return canonical_units(canonical(fields, decode=not dated), source="the data set")

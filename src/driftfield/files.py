@@ -105,10 +105,10 @@ def _remove_leftovers(path: Path) -> None:
     """Removes temporaries of `path` whose process on this machine is gone: it was killed."""
     prefix = _prefix(path)
     for left in path.parent.glob(f"{prefix.replace('[', '[[]')}*"):
-        found = re.match(r"(\d+)-[0-9a-f]{8}\.(tmp|old)", left.name.removeprefix(prefix))
-        if found and not _is_alive(int(found[1])):
+        match = re.match(r"(\d+)-[0-9a-f]{8}\.(tmp|old)", left.name.removeprefix(prefix))
+        if match and not _is_alive(int(match[1])):
             # the moment between two renames: the old folder is all that there is
-            if found[2] == "old" and not path.exists():
+            if match[2] == "old" and not path.exists():
                 left.rename(path)
             else:
                 _remove(left)

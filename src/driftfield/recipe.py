@@ -45,6 +45,10 @@ _KEYS = {
 }
 
 
+LARGEST = 2**20
+"""Bytes of a recipe, and parts of it once references (`&name`, `*name`) are written out."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A checked recipe.
@@ -96,8 +100,19 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         FileFormatError: the file cannot be read as YAML, or holds no mapping.
         ConfigurationError: an override that cannot be read.
     """
+    if Path(path).exists() and not Path(path).is_file():
+        raise FileFormatError(f"Cannot read the recipe {path}: it is no file. Name a YAML file.")
     try:
+        if Path(path).stat().st_size > LARGEST:
+            raise FileFormatError(
+                f"The recipe {path} is larger than {LARGEST} bytes: expected a few kilobytes of YAML."
+            )
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if _expanded_size(content, {}) > LARGEST:
+            raise FileFormatError(
+                f"The recipe {path} refers to its own parts over and over and would fill the memory: expected a few "
+                "kilobytes of YAML. Write it out."
+            )
     except OSError as error:
         raise FileFormatError(f"Cannot read the recipe {path}: {error.strerror}. Name a YAML file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -108,6 +123,17 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     for override in overrides:
         _override(content, override)
     return content
+
+
+def _expanded_size(part: Any, known: dict[int, int]) -> int:
+    """Parts of a YAML document, those that are referred to counted wherever they are."""
+    if not isinstance(part, dict | list):
+        return 1
+    if id(part) not in known:
+        known[id(part)] = LARGEST + 1  # a part that holds itself
+        inner = part.values() if isinstance(part, dict) else part
+        known[id(part)] = 1 + sum(_expanded_size(one, known) for one in inner)
+    return known[id(part)]
 
 
 def as_recipe(content: dict[str, Any], source: Path) -> Recipe:
@@ -191,12 +217,12 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         value = data.get(key)
         if value is None:
             continue
-        if not isinstance(value, list) or not (kind is None or all(isinstance(one, kind) for one in value)):
+        if not isinstance(value, list) or not (kind is None or all(isinstance(item, kind) for item in value)):
             raise ConfigurationError(f"data.{key} is {value!r} in {path}: expected a list such as {form}.")
     if not data["targets"]:
         raise ConfigurationError(f"data.targets is empty in {path}: expected a list such as [thetao].")
     for pair in data.get("vector_pairs") or ():
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(item, str) for item in pair):
             raise ConfigurationError(f"data.vector_pairs holds {pair!r} in {path}: expected pairs such as [uo, vo].")
     share = (data.get("windows") or {}).get("max_nodata_fraction", 0.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
@@ -204,13 +230,17 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
     for key in ("archive", "domain"):
         value = data.get(key) or ""
         paths = value if isinstance(value, list) and key == "archive" else [value]
-        if not all(isinstance(one, str) for one in paths):
+        if not all(isinstance(item, str) for item in paths):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a path.")
     for key in ("split", "region", "bounds"):
         if not isinstance(data.get(key) or {}, Mapping):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a mapping.")
     for axis, limits in (data.get("region") or {}).items():
-        if not isinstance(limits, list) or len(limits) != 2 or not all(isinstance(one, int | float) for one in limits):
+        if (
+            not isinstance(limits, list)
+            or len(limits) != 2
+            or not all(isinstance(item, int | float) for item in limits)
+        ):
             raise ConfigurationError(f"data.region.{axis} is {limits!r} in {path}: expected degrees such as [30, 45].")
 
 

@@ -113,8 +113,8 @@ def lookup(kind: str, name: str) -> Any:
     return known[name]
 
 
-def build(kind: str, spec: Mapping[str, Any], **given: Any) -> Any:
-    """Builds `{class: Name, argument: value, ...}`; `given` are objects that the program itself hands over.
+def build(kind: str, spec: Mapping[str, Any], **handed_over: Any) -> Any:
+    """Builds `{class: Name, argument: value, ...}`; `handed_over` are objects that the program itself hands over.
 
     Raises:
         ConfigurationError: unknown class, unknown or missing argument, or a value that the constructor refuses.
@@ -125,8 +125,8 @@ def build(kind: str, spec: Mapping[str, Any], **given: Any) -> Any:
     arguments = {key: value for key, value in spec.items() if key != "class"}
     parameters = inspect.signature(cls).parameters
     for key in arguments:
-        if key not in parameters or key in given:
-            allowed = [name for name in parameters if name not in given]
+        if key not in parameters or key in handed_over:
+            allowed = [name for name in parameters if name not in handed_over]
             raise ConfigurationError(f"{cls.__name__} has no argument {key!r}: {suggest(key, allowed)}")
     missing = [
         name
@@ -134,12 +134,12 @@ def build(kind: str, spec: Mapping[str, Any], **given: Any) -> Any:
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         and name not in arguments
-        and name not in given
+        and name not in handed_over
     ]
     if missing:
         raise ConfigurationError(f"{cls.__name__} needs the argument(s) {missing}. Add them to the recipe.")
     try:
-        return cls(**arguments, **given)
+        return cls(**arguments, **handed_over)
     except (TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise

@@ -12,6 +12,7 @@ from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.fields import FieldBatch
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.models.learner import Learner
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
@@ -26,10 +27,10 @@ def untrained_run() -> DiffusionReconstructor:
         {"observe": {"thetao": ["none", "profiles:0.7"], "sst": "clouds:0.5"}},
         sampler={"class": "DPMSolverPP2M", "evaluations": 4},
     )
-    made.codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, made.normalizer)
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, made.normalizer)
     generator = torch.Generator().manual_seed(0)
     torch.manual_seed(0)
-    made.model = made._build_model(made._build_network()).eval()
+    made.learner = Learner(codec, made.build_model(codec).eval())
     with torch.no_grad():
         # what starts at 0 would hide the condition
         for weight in made.model.parameters():
@@ -58,12 +59,11 @@ def exact() -> DiffusionReconstructor:
     data = tiny_training_data(fields)
     sampler = {"class": "DPMSolverPP2M", "evaluations": 30}
     run = DiffusionReconstructor(NETWORK, {"observe": {"thetao": "none", "sst": "none"}}, sampler=sampler)
-    run.codec = FieldCodec.fit(
-        data.archive, data.train, data.targets, data.covariates, {"class": "ClimatologicalAnomaly"}
-    )
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, {"class": "ClimatologicalAnomaly"})
     places = (
         torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in (2, 6, 8)), indexing="ij")).flatten(1).double()
     )
     distance = (places[:, :, None] - places[:, None, :]).square().sum(0)
-    run.model = ExactModel(torch.exp(-distance / (2 * 1.5**2)) + 1e-4 * torch.eye(96, dtype=torch.float64))
+    prior = torch.exp(-distance / (2 * 1.5**2)) + 1e-4 * torch.eye(96, dtype=torch.float64)
+    run.learner = Learner(codec, ExactModel(prior))
     return run

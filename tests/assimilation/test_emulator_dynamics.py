@@ -14,6 +14,7 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Dynamics
+from driftfield.models.learner import Learner
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.sampling.base import Noise
 from driftfield.trajectories.emulator import Emulator
@@ -32,16 +33,17 @@ class Autoregressive(Emulator):
         super().__init__({"class": "CircleUNet"}, {"class": "ZScore"})
         masks = {"x": xr.DataArray(domain, dims=("lat", "lon"))}
         archive, times = GriddedArchive(fields, masks, periodic=True), np.arange(fields.sizes["time"])
-        self._codec = FieldCodec.fit(archive, times, ("x",), (), {"class": "ZScore"})
-        states, (first, second) = encoded_states(archive, self._codec), successors(archive, times)
+        codec = FieldCodec.fit(archive, times, ("x",), (), {"class": "ZScore"})
+        self.learner = Learner(codec, torch.nn.Identity())
+        states, (first, second) = encoded_states(archive, codec), successors(archive, times)
         self._increments = IncrementCodec.fit(states[second], states[first])
         rows, columns = (np.arange(size) for size in domain.shape)
-        zero = self._codec.encode("x", np.zeros((1, 1, *domain.shape)), np.array([START]), rows, columns)
+        zero = codec.encode("x", np.zeros((1, 1, *domain.shape)), np.array([START]), rows, columns)
         # where the world rests, 0, and its noise, in network units
         self.rest = torch.from_numpy(np.nan_to_num(zero))
-        self.b = b / float(self._codec.normalizers["x"].std.item())
+        self.b = b / float(codec.normalizers["x"].std.item())
 
-    def _build_model(self, network: torch.nn.Module) -> torch.nn.Module:
+    def objective(self, network: torch.nn.Module) -> torch.nn.Module:
         raise NotImplementedError
 
     def step(self, batch: FieldBatch, noise: Noise) -> Tensor:

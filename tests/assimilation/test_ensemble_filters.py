@@ -9,8 +9,8 @@ from driftfield.assimilation.kalman import (
     ETKF,
     Analyses,
     Localisation,
-    Look,
     Observing,
+    Sighting,
     StochasticEnKF,
     assimilate,
     gaspari_cohn,
@@ -171,11 +171,11 @@ def test_a_perfect_ensemble_of_any_size_has_a_spread_skill_ratio_of_one(members:
 def test_where_nothing_is_seen_the_ensemble_walks_on() -> None:
     dynamics, observing, y, _, ensemble = problem(members=9)
     nothing = Observing.of_variables(np.array([], int), 1.0)
-    looks = [Look(2, y[0], observing), Look(1, np.array([]), nothing), Look(3, y[1], observing)]
+    looks = [Sighting(2, y[0], observing), Sighting(1, np.array([]), nothing), Sighting(3, y[1], observing)]
     for method in (StochasticEnKF(1.1), ETKF(1.1, rotation=True), ETKF(1.1, Localisation(2.0))):
         first, second, last = (kept[-1] for kept in walk(dynamics, method, ensemble, looks, seed=1))
         np.testing.assert_array_equal(second, dynamics.advance(first))
-        (*_, found) = walk(dynamics, method, ensemble, [looks[0], Look(4, y[1], observing)], seed=1)
+        (*_, found) = walk(dynamics, method, ensemble, [looks[0], Sighting(4, y[1], observing)], seed=1)
         np.testing.assert_allclose(found[-1], last, atol=1e-10)
 
 

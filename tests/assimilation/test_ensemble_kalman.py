@@ -28,6 +28,7 @@ from driftfield.data.sources import GriddedArchive, open_fields
 from driftfield.errors import ConfigurationError, DataError, UserError
 from driftfield.gaussian.covariance import EARTH_RADIUS
 from driftfield.interfaces import TrainingData
+from driftfield.models.learner import Learner
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.runs import load_reconstructor
 from driftfield.trajectories.emulators import DeterministicEmulator
@@ -147,10 +148,10 @@ def emulator_run(folder: Path) -> Path:
     """A run of an emulator whose network was never trained."""
     data: Any = training_data()
     emulator = DeterministicEmulator({"class": "CircleUNet", "widths": [4], "depths": [1]}, {"class": "ZScore"})
-    emulator._codec = FieldCodec.fit(data.archive, data.train, ("x",), (), emulator.normalizer)
-    states, (now, then) = encoded_states(data.archive, emulator._codec), successors(data.archive, data.train)
+    codec = FieldCodec.fit(data.archive, data.train, ("x",), (), emulator.normalizer)
+    states, (now, then) = encoded_states(data.archive, codec), successors(data.archive, data.train)
     emulator._increments = IncrementCodec.fit(states[then], states[now])
-    emulator.model = emulator._build_model(emulator._build_network()).eval()
+    emulator.learner = Learner(codec, emulator.build_model(codec).eval())
     emulator.save(folder)
     return folder
 

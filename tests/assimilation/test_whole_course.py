@@ -15,6 +15,7 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import GriddedArchive, open_fields, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.models.learner import Learner
 from driftfield.observations.gridded import table_of_cells
 from driftfield.observations.table import ObservationTable
 from driftfield.observations.withholding import Withholding
@@ -37,12 +38,12 @@ def untrained(world: xr.Dataset, **changes: Any) -> TrajectoryReconstructor:
     archive = GriddedArchive(world, {"x": domain}, periodic=True)
     arguments = {"states": 3, "normalizer": {"class": "ZScore"}, "sampler": SAMPLER, "guidance": GUIDANCE} | changes
     run = TrajectoryReconstructor(NETWORK, **arguments)
-    run._codec = FieldCodec.fit(archive, np.arange(60), ("x",), (), run.normalizer)
+    codec = FieldCodec.fit(archive, np.arange(60), ("x",), (), run.normalizer)
     torch.manual_seed(0)
-    run._model = run._build_model().eval()
+    run.learner = Learner(codec, run.build_model(codec).eval())
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for weight in run._model.parameters():
+        for weight in run.model.parameters():
             weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
     return run
 

@@ -1,5 +1,7 @@
 """The filler of any field: laws that hold whatever its weights have learnt."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from driftfield.data.masks import Clouds, RandomCells
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.models.any_field import AnyFieldReconstructor
 from driftfield.models.any_field_samples import AnyFieldSamples, normalise
+from driftfield.runs import load_reconstructor, shipped_run
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
 from driftfield.worlds.random_fields import Matern, draw_fields
 
@@ -226,3 +229,24 @@ def test_the_stream_is_a_function_of_its_seed_and_hides_every_share() -> None:
     assert min(shares) < 0.5
     assert max(shares) > 0.98
     assert 0.2 < np.mean(np.array(errors) > 0) < 0.6
+
+
+def test_the_shipped_run_beats_its_own_first_guess() -> None:
+    run: Path = shipped_run("anyfield")
+    assert (run / "arrays.safetensors").stat().st_size < 20e6
+    trained = load_reconstructor(run)
+    assert isinstance(trained, AnyFieldReconstructor)
+    untrained = AnyFieldReconstructor(trained.network_spec)
+    errors = []
+    for seed in range(20, 26):
+        field, observed = world(seed, shape=(48, 48), hidden=0.9)
+        given = observations(np.exp(field), observed)
+        errors.append(
+            [
+                float(((r.reconstruct(given, members=1)["chl"] - np.exp(field)) ** 2).mean())
+                for r in (trained, untrained)
+            ]
+        )
+    assert np.mean(errors, axis=0)[0] < np.mean(errors, axis=0)[1]
+    spread = trained.reconstruct(observations(field, observed & (np.arange(48) == 20)[:, None]), members=1)["chl_sd"]
+    assert float(spread[0, 47].mean()) > float(spread[0, 21].mean())

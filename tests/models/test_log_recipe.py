@@ -20,6 +20,7 @@ from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
 from driftfield.models.first_guess import FirstGuess
+from driftfield.models.learner import Learner
 from driftfield.models.regression import RegressionReconstructor
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
@@ -84,7 +85,8 @@ def test_what_is_stated_of_a_logarithm_gives_way_to_the_members() -> None:
     data = blooming()
     run = RegressionReconstructor({"class": "ResidualUNet"}, {"observe": {"thetao": "all", "sst": "all"}})
     archive: Any = data.archive
-    run.codec = FieldCodec.fit(archive, data.train, data.targets, data.covariates, OTHER)
+    codec = FieldCodec.fit(archive, data.train, data.targets, data.covariates, OTHER)
+    run.learner = Learner(codec, torch.nn.Identity())
     date, place = archive.dataset["time"].values[[3]], (np.arange(8), np.arange(12))
     mean, sd = torch.full((2, 8, 12), 0.5), torch.full((2, 8, 12), 0.4)
     members = mean + sd * torch.randn(4000, 2, 8, 12, generator=torch.Generator().manual_seed(0))

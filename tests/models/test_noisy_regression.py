@@ -90,7 +90,7 @@ def test_keeps_the_laws_of_the_family(noise: Any, data: TrainingData, observatio
 
 def test_without_noise_there_is_one_field(data: TrainingData, observations: xr.Dataset, tmp_path: Path) -> None:
     method = fitted(tmp_path, data)
-    assert "output_noise" not in method._arguments()
+    assert "output_noise" not in method.arguments()
     result = method.reconstruct(observations, members=5)
     assert result.sizes["member"] == 1
     assert "thetao_sd" not in result

@@ -6,6 +6,7 @@ import torch
 import xarray as xr
 
 from driftfield.data.codec import FieldCodec
+from driftfield.earth import KM_PER_DEGREE
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.observations.checks import check
 from driftfield.observations.drawn import draw_profiles, draw_tracks
@@ -70,7 +71,7 @@ def test_a_track_is_straight_and_evenly_sampled(truth: xr.Dataset, grid: StateGr
         slopes = np.diff(one.latitude) / np.diff(one.longitude)
         np.testing.assert_allclose(slopes, slopes[0], rtol=1e-6)
         # steps are whole multiples of the spacing: land makes holes
-        steps = np.diff(one.latitude) * 111.2 / np.sin(np.radians(70.0)) / 5.0
+        steps = np.diff(one.latitude) * KM_PER_DEGREE / np.sin(np.radians(70.0)) / 5.0
         np.testing.assert_allclose(np.abs(steps), np.round(np.abs(steps)), atol=1e-6)
 
 

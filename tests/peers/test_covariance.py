@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftfield.gaussian.covariance import (
-    Grid,
+    EmbeddedGrid,
     HybridCovariance,
     ZonalCovariance,
     lag_correlation,
@@ -13,13 +13,13 @@ from driftfield.gaussian.covariance import (
 )
 
 
-def exponential(grid: Grid, length: float = 4000.0) -> np.ndarray:
+def exponential(grid: EmbeddedGrid, length: float = 4000.0) -> np.ndarray:
     zonal, meridional = grid.separation
     return np.exp(-np.sqrt(zonal**2 + meridional**2) / length)
 
 
-def small_grid(periodic: bool) -> Grid:
-    return Grid(np.linspace(-40, 40, 5), np.arange(8) * (45.0 if periodic else 6.0), periodic)
+def small_grid(periodic: bool) -> EmbeddedGrid:
+    return EmbeddedGrid(np.linspace(-40, 40, 5), np.arange(8) * (45.0 if periodic else 6.0), periodic)
 
 
 @pytest.mark.parametrize("periodic", [True, False])

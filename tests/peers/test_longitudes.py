@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 import yaml
 
@@ -16,6 +17,7 @@ from driftfield.data.twin import observe
 from driftfield.errors import DataError
 from driftfield.interfaces import TrainingData
 from driftfield.models.first_guess import FirstGuess
+from driftfield.models.learner import Learner
 from driftfield.models.regression import RegressionReconstructor
 from driftfield.peers import Climatology, LinearInterpolation, OptimalInterpolation
 from driftfield.testing import tiny_ocean, tiny_recipe
@@ -129,10 +131,11 @@ def test_a_network_takes_its_first_guess_to_the_longitudes_of_the_file() -> None
     data, peer = training(globe, periodic=True), Climatology()
     peer.fit(data)
     run = RegressionReconstructor({"class": "ResidualUNet"}, {"observe": PATTERNS})
-    run.codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, run.normalizer)  # type: ignore[arg-type]
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, run.normalizer)  # type: ignore[arg-type]
+    run.learner = Learner(codec, torch.nn.Identity())
     run.guess = FirstGuess(peer)
     seen = observe(globe.isel(time=[17]), PATTERNS, seed=1)
-    (plain, _), (turned, _) = (run.guess.encoded(one, [0], run._codec)[0] for one in (seen, eastward(seen)))
-    columns = run.codec.grid.columns(eastward(seen)["lon"].values)
+    (plain, _), (turned, _) = (run.guess.encoded(one, [0], codec)[0] for one in (seen, eastward(seen)))
+    columns = codec.grid.columns(eastward(seen)["lon"].values)
     np.testing.assert_array_equal(turned, plain[..., columns])
     assert (turned != plain).any()

@@ -22,7 +22,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers.climatology import Climatology
 from driftfield.peers.linear import LinearInterpolation
-from driftfield.reconstruction.calibration import Calibration, Cells, LevelMap
+from driftfield.reconstruction.calibration import Calibration, CalibrationCells, LevelMap
 from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.reconstruction.calibration_fit import conformal_quantile, fit_calibration, fit_level
 from driftfield.reconstruction.output import assemble
@@ -35,7 +35,7 @@ HIDE = {"thetao": ["random:0.5"], "sst": ["random:0.5"]}
 
 def ensemble(
     *, k: float = 1.0, bias: float = 0.0, members: int = 16, varied: bool = False, power: float = 1.0, seed: int = 0
-) -> Cells:
+) -> CalibrationCells:
     """Members from N(centre, s^2), the truth from N(centre + bias, (k s^power)^2)."""
     rng = np.random.default_rng(seed)
     size = DATES * CELLS
@@ -43,7 +43,7 @@ def ensemble(
     centre = rng.standard_normal(size)
     x = centre + s * rng.standard_normal((members, size))
     truth = centre + bias + k * s**power * rng.standard_normal(size)
-    return Cells(truth, x.mean(0), x.std(0, ddof=1), np.repeat(np.arange(DATES), CELLS), x)
+    return CalibrationCells(truth, x.mean(0), x.std(0, ddof=1), np.repeat(np.arange(DATES), CELLS), x)
 
 
 @pytest.mark.parametrize("k", [0.6, 1.0, 1.5])
@@ -88,7 +88,7 @@ def test_a_spread_that_varies_too_much_or_too_little_is_bent(power: float) -> No
     assert before > 0.3
 
 
-def ratios(cells: Cells) -> np.ndarray:
+def ratios(cells: CalibrationCells) -> np.ndarray:
     """Spread over skill in five bins of spread."""
     members, truth = xr.DataArray(cells.members, dims=("member", "cell")), xr.DataArray(cells.truth, dims="cell")
     return spread_skill_bins(members, truth)["ratio"].values
@@ -138,7 +138,7 @@ def test_levels_that_do_not_clearly_differ_share_their_inflation() -> None:
     for depth in range(4):
         cells, scale = ensemble(k=1.3, seed=depth), 10.0**-depth
         parts = (scale * part for part in (cells.truth, cells.mean, cells.sd))
-        scaled.append(Cells(*parts, cells.time, scale * cells.members))
+        scaled.append(CalibrationCells(*parts, cells.time, scale * cells.members))
     scaled.append(ensemble(k=0.7, seed=9))
     found = [one.inflation for one in fit_calibration({"t": dict(enumerate(scaled))}).levels["t"]]
     assert found[:4] == pytest.approx([1.28] * 4, abs=0.03)

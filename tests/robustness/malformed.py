@@ -22,6 +22,7 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import write_dataset
 from driftfield.data.twin import observe
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.models.learner import Learner
 from driftfield.peers import Climatology
 from driftfield.testing import tiny_ocean, tiny_recipe, tiny_training_data
 
@@ -86,8 +87,8 @@ def write_good_inputs(good: Path) -> None:
     peer.save(good / "peer")
     write_dataset(peer.reconstruct(seen, members=2), good / "out.nc")
     model = DiffusionReconstructor(**{k: v for k, v in recipes["model"]["reconstructor"].items() if k != "class"})
-    model.codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, model.normalizer)  # type: ignore[arg-type]
-    model.model = model._build_model(model._build_network())
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, data.covariates, model.normalizer)  # type: ignore[arg-type]
+    model.learner = Learner(codec, model.build_model(codec))
     model.save(good / "model")
 
 

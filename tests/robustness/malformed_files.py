@@ -125,17 +125,12 @@ def same_coordinate_twice(rng: Rng, place: Path, good: Path) -> Case:
 
 
 @kind
-def two_dimensional_coordinates(rng: Rng, place: Path, good: Path) -> Case:
+def two_dimensional_latitude_alone(rng: Rng, place: Path, good: Path) -> Case:
     dataset = fields(good).rename(lat="y", lon="x")
     lat, lon = np.meshgrid(dataset["y"], dataset["x"], indexing="ij")
     tilt = rng.uniform(0.01, 0.3)
-    names = [("nav_lat", "nav_lon"), ("lat", "lon"), ("latitude", "longitude")][rng.integers(3)]
-    dataset = dataset.drop_vars(["x", "y"]).assign(
-        {
-            names[0]: (("y", "x"), lat + tilt * lon, {"units": "degrees_north"}),
-            names[1]: (("y", "x"), lon - tilt * lat, {"units": "degrees_east"}),
-        }
-    )
+    name = ["nav_lat", "lat", "latitude"][rng.integers(3)]
+    dataset = dataset.drop_vars(["x", "y"]).assign({name: (("y", "x"), lat + tilt * lon, {"units": "degrees_north"})})
     return Case(as_any(rng, written(dataset, place / "bad.nc"), good), ["bad.nc", "two-dimensional"])
 
 

@@ -16,6 +16,7 @@ from driftfield.diffusion.schedule import LogLinearSchedule, Schedule
 from driftfield.errors import ConfigurationError, DataError, DivergenceError, FileFormatError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
+from driftfield.models.learner import Learner
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.trajectories.emulator import Emulator, load_emulator
 from driftfield.trajectories.emulators import DeterministicEmulator, DiffusionEmulator
@@ -155,17 +156,18 @@ def test_the_exact_denoiser_gives_the_exact_forecast(data: TrainingData) -> None
     own = world_data(fields)
     emulator = DiffusionEmulator(NETWORK, {"class": "ZScore"}, sampler={"class": "DPMSolverPP2M", "evaluations": 16})
     archive: Any = own.archive
-    emulator._codec = FieldCodec.fit(archive, own.train, ("x",), (), {"class": "ZScore"})
-    encoded, (first, second) = encoded_states(archive, emulator._codec), successors(archive, own.train)
+    codec = FieldCodec.fit(archive, own.train, ("x",), (), {"class": "ZScore"})
+    encoded, (first, second) = encoded_states(archive, codec), successors(archive, own.train)
     emulator._increments = IncrementCodec.fit(encoded[second], encoded[first])
-    emulator.model = AutoregressiveModel(LogLinearSchedule(0.005, 20.0), a, b, emulator._codec, emulator._increments)
+    model = AutoregressiveModel(LogLinearSchedule(0.005, 20.0), a, b, codec, emulator._increments)
+    emulator.learner = Learner(codec, model)
 
     start = fields["time"].values[7]
     rows, columns = np.arange(1), np.arange(6)
     x = np.full((1, 1, 1, 6), 2.0, np.float32)
-    begun = emulator._codec.encode("x", x, np.array([start]), rows, columns)
+    begun = codec.encode("x", x, np.array([start]), rows, columns)
     walked = emulator.roll_out(np.repeat(begun, members, 0), [start] * members, range(members), steps=steps, seed=1)
-    found = emulator._codec.decode("x", walked, emulator.valid_dates(start, steps), rows, columns)
+    found = codec.decode("x", walked, emulator.valid_dates(start, steps), rows, columns)
     for lead in range(steps):
         sd = b * np.sqrt((1 - a ** (2 * lead + 2)) / (1 - a**2))
         assert found[:, lead].mean() == pytest.approx(2.0 * a ** (lead + 1), abs=4 * sd / np.sqrt(6 * members))

@@ -13,6 +13,7 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import GriddedArchive, open_fields, write_dataset
 from driftfield.errors import UserError
 from driftfield.fields import FieldBatch
+from driftfield.models.learner import Learner
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.trajectories.emulators import DeterministicEmulator
 from driftfield.trajectories.forecasting import forecast
@@ -38,7 +39,8 @@ def world() -> xr.Dataset:
 def emulator(world: xr.Dataset) -> Doubling:
     archive = GriddedArchive(world, {"x": world["x"].notnull().any("time")}, periodic=True)
     made = Doubling({"class": "CircleUNet"})
-    made._codec = FieldCodec.fit(archive, np.arange(40), ("x",), (), {"class": "ZScore"})
+    codec = FieldCodec.fit(archive, np.arange(40), ("x",), (), {"class": "ZScore"})
+    made.learner = Learner(codec, torch.nn.Identity())
     made._increments = IncrementCodec(np.zeros(1), np.ones(1))
     return made
 

@@ -151,7 +151,7 @@ def test_every_way_of_guidance_draws_nearer_to_what_was_seen(
     smoother: TrajectoryReconstructor, observations: xr.Dataset, method: str
 ) -> None:
     other = TrajectoryReconstructor(NETWORK, states=3, sampler=SAMPLER, guidance={"method": method})
-    other._codec, other._model = smoother.codec, smoother.model
+    other.learner = smoother.learner
     found = other.reconstruct(observations, members=2, seed=1)
     seen = observations["x"].notnull()
     blind = observations.copy(deep=True)

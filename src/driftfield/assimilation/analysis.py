@@ -31,6 +31,7 @@ from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import nothing_seen
 from driftfield.observations.checks import Account, check
 from driftfield.observations.gridded import table_of_cells
+from driftfield.observations.measured import in_run_units
 from driftfield.observations.observe import state_grid
 from driftfield.observations.stated import as_stated
 from driftfield.observations.table import ObservationTable
@@ -88,11 +89,13 @@ class Assimilation:
         window_days: float = 0.0,
         place: Place = as_stated,
     ) -> None:
-        own = _own_guidance(reconstructor)
-        self.method = method or own["method"]
+        defaults = _own_guidance(reconstructor)
+        self.method = method or defaults["method"]
         known = reconstructor.extra.get("assimilation", {}).get(self.method, {})
         constants = (
-            {key: value for key, value in own.items() if key != "method"} if self.method == own["method"] else {}
+            {key: value for key, value in defaults.items() if key != "method"}
+            if self.method == defaults["method"]
+            else {}
         )
         guidance = guidance_method(self.method, constants | known.get("options", {}) | dict(options or {}))
         if inflation is None:
@@ -145,17 +148,18 @@ class Assimilation:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         if condition is not None and isinstance(self.drawing, WholeCourse):
             raise ConfigurationError("A prior of trajectories is shown nothing: guide it by all observations at once.")
-        gridded, placed = isinstance(observations, xr.Dataset), None
+        gridded, placed, measures = isinstance(observations, xr.Dataset), None, self.codec.measures
         if isinstance(observations, xr.Dataset):
             if condition is not None:
                 raise ConfigurationError("Gridded observations are their own condition: pass a table, or no condition.")
-            placed = self._placer.place(observations)
+            placed = self._placer.place(measures.brought(observations))
             condition, observations = self._divided(placed.dataset)
         elif condition is not None:
-            placed = self._placer.place(condition)
+            placed = self._placer.place(measures.brought(condition))
             condition = placed.dataset
+        observations = in_run_units(observations, measures)
         grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *self.drawing.cells(condition))
-        units = {} if condition is None else _units(condition, self.codec.targets)
+        units = measures.units() | ({} if condition is None else _units(condition, self.codec.targets))
         drawing = self.drawing
         used, _, account = check(
             observations, grid, place=drawing.place, default_error=drawing.errors.default, units=units
@@ -163,18 +167,20 @@ class Assimilation:
         if not len(used):
             raise DataError(f"None of the observations can be used: {account}. {_remedy(account)}")
         condition = self._condition(condition, used, times)
-        kept = withhold(used) if withhold is not None else None
-        guides = used if kept is None else used.select(kept.used)
+        withholding = withhold(used) if withhold is not None else None
+        guides = used if withholding is None else used.select(withholding.used)
         drawn = drawing.draw(guides, condition, gridded=gridded, members=members, seed=seed, batch_size=batch_size)
-        scores = {} if kept is None else self._scores(used.select(kept.withheld), drawn)
-        told = provenance(self.method, drawing, drawn, account, kept, scores) | {"window_days": float(self.window_days)}
+        scores = {} if withholding is None else self._scores(used.select(withholding.withheld), drawn)
+        told = provenance(self.method, drawing, drawn, account, withholding, scores) | {
+            "window_days": float(self.window_days)
+        }
         fields = drawn.fields if placed is None else placed.cut(drawn.fields)
         return Analysis(fields.assign_attrs(told), account, drawn.guided, scores)
 
     @property
     def _placer(self) -> GridPlacer:
         """Lays gridded observations out on the grid of the run."""
-        return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains)
+        return GridPlacer(self.codec.grid.lat, self.codec.grid.lon, self.codec.domains, self.codec.grid.positions)
 
     def _divided(self, observations: xr.Dataset) -> tuple[xr.Dataset, ObservationTable]:
         """What the network is shown of a gridded file, and the cells that guide."""
@@ -225,11 +231,11 @@ class Assimilation:
             raise DataError(
                 "Nothing that was withheld belongs to an analysed date. Withhold more, or analyse more dates."
             )
-        found, error = {}, self.drawing.errors.std(table)
+        scores, error = {}, self.drawing.errors.std(table)
         for name in dict.fromkeys(table.variable):
             mine = table.variable == name
-            found[str(name)] = score_observations(members[:, mine], table.value[mine], error[mine])
-        return found
+            scores[str(name)] = score_observations(members[:, mine], table.value[mine], error[mine])
+        return scores
 
 
 def _remedy(account: Account) -> str:
@@ -251,7 +257,7 @@ def _own_guidance(reconstructor: Any) -> dict[str, Any]:
     """
     if isinstance(reconstructor, TrajectoryReconstructor):
         return reconstructor.guidance_spec
-    if not isinstance(reconstructor, DiffusionReconstructor) or reconstructor.codec is None:
+    if not isinstance(reconstructor, DiffusionReconstructor):
         raise ConfigurationError(
             f"{type(reconstructor).__name__} cannot be guided by observations: expected a trained run of "
             "DiffusionReconstructor or TrajectoryReconstructor. Train one, or use `driftfield reconstruct`."

@@ -49,7 +49,6 @@ class DateByDate(Drawing):
         place: Place,
         window_days: float,
     ) -> None:
-        assert run.codec is not None
         super().__init__(run.codec, guidance, run.sampler, errors, place)
         self.window_days = window_days
         # a walk that is not guided at its first look has had a look of its own
@@ -115,14 +114,14 @@ class DateByDate(Drawing):
         if not len(seen):
             return None
         rows, columns = where
-        found: dict[str, Any] = {}
+        cache: dict[str, Any] = {}
 
         def guide(denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
-            if "observed" not in found:
-                found["observed"] = self._observed(seen, batch, date, rows, columns)
+            if "observed" not in cache:
+                cache["observed"] = self._observed(seen, batch, date, rows, columns)
 
             def prior(samples: int) -> Tensor:
-                if "prior" not in found:
+                if "prior" not in cache:
                     # streams of their own: no member is what its covariance was learned from
                     drawn = self.run.draw(
                         batch,
@@ -133,10 +132,10 @@ class DateByDate(Drawing):
                         columns=columns,
                         batch_size=batch_size,
                     )
-                    found["prior"] = to_residual(batch.repeat(samples), drawn)
-                return found["prior"]
+                    cache["prior"] = to_residual(batch.repeat(samples), drawn)
+                return cache["prior"]
 
-            guided = self.guidance.guide(denoiser, found["observed"], eps, prior)
+            guided = self.guidance.guide(denoiser, cache["observed"], eps, prior)
             return guided, conditional_mean(guided if self.guidance.starts_at_posterior else denoiser, eps)
 
         return guide

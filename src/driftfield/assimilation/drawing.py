@@ -98,7 +98,7 @@ class Drawing(ABC):
         grid = self.codec.grid
         if condition is None:
             return np.arange(grid.lat.size), np.arange(grid.lon.size)
-        return grid.rows(condition["lat"].values), grid.columns(condition["lon"].values)
+        return grid.cells(condition)
 
 
 @contextmanager

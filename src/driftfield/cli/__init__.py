@@ -18,7 +18,7 @@ from pathlib import Path
 
 from driftfield import __version__
 from driftfield.cli.shared import app
-from driftfield.errors import UserError
+from driftfield.errors import UserError, visible
 from driftfield.registry import discover
 
 discover(__name__)
@@ -47,9 +47,13 @@ def main() -> None:
 
 def _one_line(error: BaseException) -> str:
     """What an error says, without the line breaks of a library, and without the bulk of what a file holds."""
-    text = " ".join(str(error).split())
-    text = re.sub(r"'([^']{40})[^']{120,}'", r"'\1...'", text)
+    text = visible(" ".join(str(error).split()))
+    text = re.sub(r"(?<!\w)'([^']*)'(?!\w)", lambda quoted: _quoted(quoted[1]), text)
     return text if len(text) <= 1000 else f"{text[:700]} ... {text[-290:]}"
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if len(text) <= 160 else f"'{text[:40]}...'"
 
 
 def _kept_traceback() -> str:

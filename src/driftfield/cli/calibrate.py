@@ -68,7 +68,7 @@ def calibrate(
             raise ConfigurationError(
                 f"{name!r} is no variable of {run}: expected one of {(*data.targets, *data.covariates)}."
             )
-    found = fit(
+    calibration = fit(
         reconstructor,
         data,
         cases=cases,
@@ -80,16 +80,18 @@ def calibrate(
         by_time=by_time,
         bias=not no_bias,
     )
-    amend_run(run, {"calibration": found.to_json()})
-    print(_table(found))
+    amend_run(run, {"calibration": calibration.to_json()})
+    print(_table(calibration))
     print(f"wrote the calibration into {run / 'run.json'}")
 
 
-def _table(found: Any) -> str:
+def _table(calibration: Any) -> str:
     """Scores before and after, side by side; then what is done at each level."""
     lines = []
-    for name, both in found.about["scores"].items():
-        lines.append(f"{name}: hidden cells of {found.about['cases']} validation dates, each calibrated by the others")
+    for name, both in calibration.about["scores"].items():
+        lines.append(
+            f"{name}: hidden cells of {calibration.about['cases']} validation dates, each calibrated by the others"
+        )
         lines.append(
             f"{'':12}{'RMSE':>10}{'bias':>10}{'CRPS':>10}{'spread/skill':>14}{'90 %':>8}   in five bins of spread"
         )
@@ -97,12 +99,12 @@ def _table(found: Any) -> str:
             numbers = "".join(f"{_number(row[score]):>10}" for score in ("rmse", "bias", "crps"))
             numbers += f"{_number(row['spread_skill']):>14}{_number(row['coverage_90']):>8}"
             lines.append(f"  {kind:10}{numbers}   {' '.join(f'{_number(r):>6}' for r in row['spread_skill_bins'])}")
-    for name, maps in found.levels.items():
+    for name, maps in calibration.levels.items():
         lines.append(f"{name}: {'depth [m]':>10}{'bias':>10}{'inflation':>11}{'power':>7}{'cells':>8}")
-        for one in maps:
-            depth = "surface" if one.depth is None else f"{one.depth:g}"
-            numbers = f"{depth:>10}{one.bias:10.2g}{one.inflation:11.3f}{one.power:7.1f}{one.cells:8d}"
-            interval = "" if one.quantile is None else f"   interval {one.quantile:.2f} sd"
+        for level_map in maps:
+            depth = "surface" if level_map.depth is None else f"{level_map.depth:g}"
+            numbers = f"{depth:>10}{level_map.bias:10.2g}{level_map.inflation:11.3f}{level_map.power:7.1f}{level_map.cells:8d}"
+            interval = "" if level_map.quantile is None else f"   interval {level_map.quantile:.2f} sd"
             lines.append(" " * (len(name) + 2) + numbers + interval)
     return "\n".join(lines)
 

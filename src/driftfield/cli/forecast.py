@@ -47,7 +47,7 @@ def forecast(
         whole(value, option, least=lowest)
     emulator: Any = load_emulator(find_run(run))
     use_sampler(emulator, sampler)
-    found = run_forecast(
+    course = run_forecast(
         emulator,
         open_fields(initial),
         steps=steps,
@@ -57,5 +57,5 @@ def forecast(
         perturb=read_errors(perturb or []),
         batch_size=batch_size,
     )
-    write_dataset(found.assign_attrs(run=run.name, initial=initial.name), out, overwrite=overwrite)
-    print(f"wrote {out}: {', '.join(sorted(map(str, found.data_vars)))}")
+    write_dataset(course.assign_attrs(run=run.name, initial=initial.name), out, overwrite=overwrite)
+    print(f"wrote {out}: {', '.join(sorted(map(str, course.data_vars)))}")

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, read_errors, read_pairs, read_period, whole
+from driftfield.cli.shared import (
+    Overwrite,
+    Region,
+    app,
+    check_output,
+    read_errors,
+    read_pairs,
+    read_period,
+    read_region,
+    whole,
+)
 
 
 @app.command()
@@ -22,6 +32,7 @@ def mask(
     time: Annotated[
         str | None, typer.Option(help="FIRST:LAST dates to take, both included; 2015:2016 are two years.")
     ] = None,
+    region: Region = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Hide most of a field: write what an observing system would have seen of it."""
@@ -31,7 +42,7 @@ def mask(
     check_output(obs, overwrite=overwrite)
     whole(seed, "--seed", least=0)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
-    archive = open_archive(fields, list(patterns), time=read_period(time) if time else None)
+    archive = open_archive(fields, list(patterns), time=read_period(time) if time else None, region=read_region(region))
     seen = observe_fields(archive.dataset, patterns, error=read_errors(error or []), seed=seed, domain=archive.domains)
     write_dataset(seen, obs, overwrite=overwrite)
     for name in patterns:

@@ -2,6 +2,7 @@
 
 __all__ = ["reconstruct"]
 
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +13,16 @@ import typer
 
 from driftfield.cli.shared import (
     Overwrite,
+    Region,
     SamplerName,
     app,
     check_output,
     open_observations,
+    read_region,
     read_sampler,
     whole,
 )
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, visible
 
 BATCH_SIZE = 16
 """Members at a time, unless another number is asked for."""
@@ -53,11 +56,13 @@ def reconstruct(
     ] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
+    region: Region = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
+    from driftfield.data.measures import in_units_of_run
     from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction
     from driftfield.runs import find_run, load_reconstructor
@@ -83,8 +88,9 @@ def reconstruct(
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
     depends_on |= {"quantiles": list(levels)} if levels else {}
+    depends_on |= {"region": region} if region else {}
     depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
-    observations = open_observations(obs, domain)
+    observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
     attrs |= imposing(method, observations)
     finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
     work = Work(method, observations, members, seed, options, finish, depends_on)
@@ -93,7 +99,8 @@ def reconstruct(
             write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
     else:
         write_reconstruction(work, out, resume=resume, overwrite=overwrite)
-    print(f"wrote {out}: {', '.join(_variables(out))}")
+    _say_of_gaps(out, observations)
+    print(visible(f"wrote {out}: {', '.join(_variables(out))}"))
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,29 @@ def _levels(quantiles: str, members: int) -> tuple[float, ...]:
         ) from error
     # outside of the try: what it says of members or of numbers given twice is an error of ours, and a ValueError, too
     return check_quantiles(probabilities, members)
+
+
+def _say_of_gaps(out: Path, observations: Any) -> None:
+    """A line where nothing was filled, or where no observation could be used."""
+    from driftfield.conventions import state_variables
+    from driftfield.data.sources import open_fields
+
+    written, log = open_fields(out), logging.getLogger(__name__)
+    for name in (n for n in state_variables(observations) if n in written):
+        dims = observations[name].dims
+        if observations[name].shape != written[name].transpose(*dims, missing_dims="ignore").shape:
+            continue
+        seen, there = observations[name].notnull().values, written[name].transpose(*dims).notnull().values
+        if not (there & ~seen).any():
+            gaps = int((~seen).sum())
+            why = f"all {gaps} gaps lie outside of its domain" if gaps else "there is no gap"
+            log.warning("nothing of %r was filled: %s", name, why)
+        elif seen.any() and not (there & seen).any():
+            log.warning(
+                "none of the %d observed values of %r lies in its domain: what was written is what the method says without them",
+                int(seen.sum()),
+                name,
+            )
 
 
 def _variables(out: Path) -> list[str]:

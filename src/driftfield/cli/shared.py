@@ -2,6 +2,7 @@
 
 __all__ = [
     "Overwrite",
+    "Region",
     "SamplerName",
     "app",
     "check_output",
@@ -11,6 +12,7 @@ __all__ = [
     "read_number",
     "read_pairs",
     "read_period",
+    "read_region",
     "read_sampler",
     "simulate_app",
     "use_sampler",
@@ -25,7 +27,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield import __version__
-from driftfield.errors import ConfigurationError, DataError, ExistsError
+from driftfield.errors import ConfigurationError, ExistsError, visible
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -36,13 +38,18 @@ app = typer.Typer(
 simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
 
-IN_MEMORY = 2**29
-"""Bytes of observations that are read at once; more than that is read date by date."""
-
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 SamplerName = Annotated[
     str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start).")
 ]
+
+
+class _Readable(logging.Formatter):
+    """Lines that a file cannot make unreadable: no commands to the terminal, no kilobytes of an attribute."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        text = visible(super().formatMessage(record))
+        return text if len(text) <= 2000 else f"{text[:1500]} ... {text[-400:]}"
 
 
 def _print_version(asked: bool) -> None:
@@ -60,48 +67,16 @@ def options(
 ) -> None:
     """Options of every command."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Readable("%(message)s"))
     for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_observations(path: Path, domain: Path | None) -> Any:
-    from driftfield.conventions import domain_of, error_of, state_variables
-    from driftfield.data.domains import check_observed, with_domain
-    from driftfield.data.observed_batch import add_domain
-    from driftfield.data.removal import count_removed
-    from driftfield.data.sources import open_fields
-    from driftfield.data.units import check_plausible
+def open_observations(path: Path, domain: Path | None, *, region: Any = None) -> Any:
+    from driftfield.data.observation_files import open_observations as opened
 
-    if path.is_file() and path.suffix.lower() in (".csv", ".parquet", ".pq"):
-        raise DataError(
-            f"{path} is a table: expected gridded fields (NetCDF, GRIB or Zarr). Bring it onto a grid with `driftfield gather "
-            "--like`, or constrain a run by it with `driftfield assimilate`."
-        )
-    observations = open_fields(path, marks=True)
-    observations, _ = count_removed(observations, state_variables(observations), str(path))
-    if "time" not in observations.dims:
-        raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
-    if domain is not None:
-        observations = add_domain(observations, with_domain(open_fields(domain), str(domain)), source=str(domain))
-    if exact := [name for name in state_variables(observations) if error_of(observations, name) is None]:
-        logging.getLogger(__name__).info("%s states no error of %s: taken as exact", path, ", ".join(exact))
-    if odd := [name for name in state_variables(observations) if observations[name].dtype.kind not in "fiub"]:
-        raise DataError(
-            f"{odd[0]!r} in {path} holds {observations[odd[0]].dtype}, expected numbers. Leave the variable out."
-        )
-    if observations.nbytes <= IN_MEMORY:
-        observations = observations.load()
-    check_observed(observations, str(path))
-    for name in state_variables(observations):
-        check_plausible(observations[name], inside=domain_of(observations, name), source=str(path))
-        if (error := error_of(observations, name)) is not None:
-            error = error.where(observations[name].notnull())
-            if bool(((error < 0) | (abs(error) == float("inf"))).any()):
-                raise DataError(
-                    f"'{name}_error' in {path} holds negative or infinite numbers: expected standard deviations, "
-                    "NaN where nothing was seen. Correct the file."
-                )
-    return observations
+    return opened(path, domain, region=region)
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
@@ -167,6 +142,28 @@ def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
             raise ConfigurationError(f"Found {option} twice for {name!r}: expected it once. Leave one out.")
         pairs[name] = value
     return pairs
+
+
+Region = Annotated[
+    str | None,
+    typer.Option("--region", help="Take a part: lat=30:35,lon=-100:-95 (degrees; longitude may cross the dateline)."),
+]
+
+
+def read_region(text: str | None) -> dict[str, list[float]]:
+    """`lat=30:35,lon=-100:-95` as {lat: [30, 35], lon: [-100, -95]}; nothing for nothing."""
+    found: dict[str, list[float]] = {}
+    for axis, ends in read_pairs(text.split(",") if text else [], "--region", "lat=SOUTH:NORTH,lon=WEST:EAST").items():
+        try:
+            found[axis] = [float(end) for end in ends.split(":")]
+        except ValueError:
+            found[axis] = []
+        if axis not in ("lat", "lon") or len(found[axis]) != 2 or not all(abs(end) < 1000 for end in found[axis]):
+            raise ConfigurationError(
+                f"Cannot read --region {text!r}: expected lat=SOUTH:NORTH,lon=WEST:EAST in degrees, one of them or both, "
+                "such as lat=30:35,lon=-100:-95."
+            )
+    return found
 
 
 def read_period(text: str) -> list[str | None]:

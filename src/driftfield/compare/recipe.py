@@ -198,44 +198,51 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
         raise ConfigurationError(
             f"The setting {name!r} in {path} has {how or 'none'} of {_HIDES}: expected exactly one."
         )
-    value = expanded(spec[how[0]], f"settings.{name}.{how[0]}")
-    if how[0] == "observe":
-        if not isinstance(value, Mapping):
-            raise ConfigurationError(f"settings.{name}.observe in {path} is {value!r}: expected {{variable: pattern}}.")
-        for pattern in value.values():
-            parse_pattern(str(pattern))
-    elif how[0] == "reference_mask":
-        kind, _, share = str(value).partition(":")
-        if kind not in ("random", "clouds") or not re.fullmatch(r"0?\.\d+", share):
-            raise ConfigurationError(
-                f"settings.{name}.reference_mask in {path} is {value!r}: expected random:SHARE or clouds:SHARE, below 1."
-            )
-    elif how[0] == "split" and value not in ("test", "validation"):
-        raise ConfigurationError(f"settings.{name}.split in {path} is {value!r}: expected test or validation.")
-    elif how[0] == "transplant":
-        value = dict(value or {})
-        _check_keys(value, ("lag", "most", "cloud"), f"{where}.transplant", path)
+    value = _hiding(how[0], expanded(spec[how[0]], f"settings.{name}.{how[0]}"), name, path)
     published = spec.get("published") or {}
     for label, figures in published.items():
         _check_keys(figures, _SCORES, f"{where}.published.{label}", path)
-    error = spec.get("error", 0.0)
-    for one in error.values() if isinstance(error, Mapping) else (error,):
-        if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one < float("inf"):
-            raise ConfigurationError(
-                f"settings.{name}.error in {path} is {error!r}: expected a standard deviation, or one per variable."
-            )
     segment = spec.get("segment_km")
     if segment is not None and not (isinstance(segment, int | float) and segment > 0):
         raise ConfigurationError(f"settings.{name}.segment_km in {path} is {segment!r}: expected kilometres.")
     return Setting(
         name=name,
         hides=(how[0], value),
-        error=error,
+        error=_standard_deviations(spec.get("error", 0.0), name, path),
         times=_period(spec.get("times"), f"settings.{name}.times", path),
         segment_km=segment,
         north_first=bool(spec.get("north_first", False)),
         published={str(label): dict(figures) for label, figures in published.items()},
     )
+
+
+def _hiding(how: str, value: Any, name: str, path: Path) -> Any:
+    """What a setting hides, checked."""
+    where = f"settings.{name}.{how} in {path} is {value!r}"
+    if how == "observe":
+        if not isinstance(value, Mapping):
+            raise ConfigurationError(f"{where}: expected {{variable: pattern}}.")
+        for pattern in value.values():
+            parse_pattern(str(pattern))
+    elif how == "reference_mask":
+        kind, _, share = str(value).partition(":")
+        if kind not in ("random", "clouds") or not re.fullmatch(r"0?\.\d+", share):
+            raise ConfigurationError(f"{where}: expected random:SHARE or clouds:SHARE, below 1.")
+    elif how == "split" and value not in ("test", "validation"):
+        raise ConfigurationError(f"{where}: expected test or validation.")
+    elif how == "transplant":
+        value = dict(value or {})
+        _check_keys(value, ("lag", "most", "cloud"), f"under settings.{name}.transplant", path)
+    return value
+
+
+def _standard_deviations(error: Any, name: str, path: Path) -> Any:
+    for number in error.values() if isinstance(error, Mapping) else (error,):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < float("inf"):
+            raise ConfigurationError(
+                f"settings.{name}.error in {path} is {error!r}: expected a standard deviation, or one per variable."
+            )
+    return error
 
 
 def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: Path, archive: str | None) -> Method:
@@ -291,10 +298,10 @@ def _training(
 def _check_same_task(recipe: Recipe, content: Mapping[str, Any], source: Path) -> None:
     """A method may not have learnt from what the others are tested on."""
     for key in ("targets",) if content.get("learn_from") else ("archive", "targets", "split"):
-        own, shared = recipe.content["data"].get(key), content["data"].get(key)
-        if own != shared:
+        method_value, shared = recipe.content["data"].get(key), content["data"].get(key)
+        if method_value != shared:
             raise ConfigurationError(
-                f"data.{key} in the recipe of {source} is {own!r}: expected {shared!r}, as for all."
+                f"data.{key} in the recipe of {source} is {method_value!r}: expected {shared!r}, as for all."
             )
 
 

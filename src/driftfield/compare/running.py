@@ -24,9 +24,10 @@ import xarray as xr
 
 from driftfield import __version__
 from driftfield.compare.recipe import Comparison, Method, Setting
-from driftfield.compare.runs import Learning, fitted_run, is_calibrated, run_hash, write_visible
+from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import content_hash, open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
+from driftfield.data.fingerprint import fingerprint
 from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.evaluate.alignment import time_keys
@@ -138,9 +139,10 @@ def run_comparison(
     units = {name: str(archive.dataset[name].attrs.get("units", "1")) for name in comparison.targets}
     results = Results(comparison, count, facts, units, rows={}, notes=[])
     bench = _Bench(comparison, archive, observations, results, runs / "compare" / comparison.name, afresh, keep)
+    contents = Contents()
     for method in chosen:
         try:
-            folder = fitted_run(method, learnt, train=train, afresh=afresh)
+            folder = fitted_run(method, learnt, train=train, afresh=afresh, contents=contents)
         except UserError as error:
             results.rows[method.label] = {}
             results.notes.append(f"{method.label}: {_one_line(error)}")
@@ -164,6 +166,7 @@ class _Bench:
     ) -> None:
         self.comparison, self.archive, self.observations = comparison, archive, observations
         self.results, self.place, self.afresh, self.keep = results, place, afresh, keep
+        self.truth = fingerprint(archive)
 
     def compare(self, method: Method, folder: Path) -> None:
         """Adds the rows of one method: one, or two where its run has a calibration."""
@@ -174,9 +177,9 @@ class _Bench:
             self.results.rows[label] = {}
         for setting in self.comparison.settings:
             key = self._key(setting, run)
-            kept = {label: self._read(setting, label, key) for label in variants}
-            if all(entry is not None for entry in kept.values()):
-                self._take(setting, kept)
+            cached = {label: self._read(setting, label, key) for label in variants}
+            if all(entry is not None for entry in cached.values()):
+                self._take(setting, cached)
                 continue
             try:
                 loaded = load_reconstructor(folder) if loaded is None else loaded
@@ -190,7 +193,15 @@ class _Bench:
 
     def _key(self, setting: Setting, run: str) -> str:
         facts = self.results.facts[setting.name]
-        parts = [__version__, facts.observations, run, self.results.members, self.comparison.seed, setting.segment_km]
+        parts = [
+            __version__,
+            facts.observations,
+            self.truth,
+            run,
+            self.results.members,
+            self.comparison.seed,
+            setting.segment_km,
+        ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def _file(self, setting: Setting, label: str, key: str) -> Path:

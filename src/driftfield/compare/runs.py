@@ -4,9 +4,10 @@ Where the methods learn from what a setting shows (`learn_from`), no run inside 
 its first guess or its first weights has another archive, or carries the mark of the same visible cells.
 """
 
-__all__ = ["Learning", "fitted_run", "is_calibrated", "run_hash", "write_visible"]
+__all__ = ["Contents", "Learning", "fitted_run", "is_calibrated", "run_hash", "write_visible"]
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ import yaml
 
 from driftfield.checkpoint import read_run
 from driftfield.compare.recipe import Method
+from driftfield.data.prepare import prepare
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError
-from driftfield.recipe import as_recipe, expanded
-from driftfield.reconstruction.fitting import fit_recipe
+from driftfield.interfaces import Archive
+from driftfield.recipe import Recipe, as_recipe, expanded
+from driftfield.reconstruction.fitting import content_of, fit_recipe
 from driftfield.runs import shipped_run
 
 log = logging.getLogger(__name__)
@@ -106,7 +109,23 @@ def write_visible(seen: xr.Dataset, path: Path, content: str) -> None:
     log.info("wrote %s: what the setting %r shows", path, seen.attrs["setting"])
 
 
-def fitted_run(method: Method, learnt: Learning | None, *, train: bool, afresh: bool) -> Path:
+class Contents:
+    """What the archives of recipes hold now, each looked at once."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Archive] = {}
+
+    def of(self, recipe: Recipe) -> dict[str, str]:
+        """`content_of` a recipe."""
+        key = json.dumps(recipe.data, sort_keys=True, default=str)
+        if key not in self._opened:
+            self._opened[key] = prepare(**recipe.data).archive
+        return content_of(recipe, self._opened[key])
+
+
+def fitted_run(
+    method: Method, learnt: Learning | None, *, train: bool, afresh: bool, contents: Contents | None = None
+) -> Path:
     """The run folder of a method, fitted if it is missing.
 
     Arguments:
@@ -114,6 +133,7 @@ def fitted_run(method: Method, learnt: Learning | None, *, train: bool, afresh: 
         learnt: What it may learn from, where that is not the archive of the recipe.
         train: Train networks too; an unfinished training goes on.
         afresh: Fit again what is there; networks only with `train`.
+        contents: Of the archives, where several methods learn from one.
 
     Raises:
         ConfigurationError: the run is missing and may not be fitted, another recipe made it, or it has seen what is hidden.
@@ -133,6 +153,7 @@ def fitted_run(method: Method, learnt: Learning | None, *, train: bool, afresh: 
     again = afresh and (train or not method.trained)
     if exists and not again:
         _check_same_recipe(folder, recipe.content)
+        _check_same_content(folder, recipe, contents)
         return folder
     if method.trained and not train:
         raise ConfigurationError(f"its network is not trained yet ({folder}). Pass --train, which may take hours.")
@@ -158,6 +179,19 @@ def _check_same_recipe(folder: Path, content: dict[str, Any]) -> None:
         raise ConfigurationError(
             f"{folder} was fitted by another recipe (its {', '.join(other)} differ). Pass --afresh to fit it again "
             "(with --train where it is a network), or name another folder under 'run'."
+        )
+
+
+def _check_same_content(folder: Path, recipe: Recipe, contents: Contents | None) -> None:
+    """A run that was fitted to an archive which has changed since must not be taken for one of the archive as it is."""
+    made = read_run(folder).extra.get("made_of", {})
+    if not any(part.startswith("content of ") for part in made):
+        return  # of a version that did not look
+    now = (contents or Contents()).of(recipe)
+    if other := [part for part, found in now.items() if part in made and made[part] != found]:
+        raise ConfigurationError(
+            f"{folder} was fitted to another {other[0]}: what lies under this name has changed since. Pass --afresh to fit it "
+            "again (with --train where it is a network), or put back what it was fitted to."
         )
 
 

@@ -176,11 +176,13 @@ def _held_out(
 
 
 def _from_file(path: str, fields: xr.DataArray) -> np.ndarray:
-    given = open_fields(path)
-    name = next((n for n in (f"{fields.name}_held_out", "held_out") if n in given), None)
+    observations = open_fields(path)
+    name = next((n for n in (f"{fields.name}_held_out", "held_out") if n in observations), None)
     if name is None:
-        raise DataError(f"{path} holds no 'held_out': found {sorted(map(str, given))}. Name a file that says it.")
-    mask = given[name].transpose(*fields.dims)
+        raise DataError(
+            f"{path} holds no 'held_out': found {sorted(map(str, observations))}. Name a file that says it."
+        )
+    mask = observations[name].transpose(*fields.dims)
     have = {key: place for place, key in enumerate(time_keys(mask["time"]))}
     wanted = time_keys(fields["time"])
     if lacking := [key for key in wanted if key not in have]:

@@ -140,10 +140,12 @@ def _rows(results: Results, variable: str) -> dict[str, dict[str, dict[str, Any]
     for label, entries in results.rows.items():
         rows[label] = {}
         for name, entry in entries.items():
-            found = {score: entry.scores[variable].get(score) for score in _LABELS if score in entry.scores[variable]}
+            row_scores = {
+                score: entry.scores[variable].get(score) for score in _LABELS if score in entry.scores[variable]
+            }
             if variable in entry.resolved_km:
-                found["resolved_km"] = entry.resolved_km[variable]
-            rows[label][name] = found
+                row_scores["resolved_km"] = entry.resolved_km[variable]
+            rows[label][name] = row_scores
     return rows
 
 

@@ -7,7 +7,7 @@ Chunks hold whole fields, then as many members as make a handsome chunk, then da
 3.1, 4.4, 6.1).
 """
 
-__all__ = ["CHUNK", "CONVENTIONS", "as_cf", "chunks_of"]
+__all__ = ["CHUNK", "CONVENTIONS", "PLANES", "as_cf", "chunks_of"]
 
 import math
 import shlex
@@ -18,12 +18,15 @@ from pathlib import Path
 import xarray as xr
 
 from driftfield import __version__
-from driftfield.conventions import LATITUDE, LONGITUDE, state_variables
+from driftfield.conventions import LATITUDE, LONGITUDE, positions_of, state_variables
 
 CONVENTIONS = "CF-1.10"
 
 CHUNK = 2**20
 """Bytes of a chunk, at most, where one field is smaller."""
+
+PLANES = (("lat", "lon"), ("y", "x"), ("rlat", "rlon"), ("station",))
+"""Dimensions of one level of a field in a file: of a regular grid, one with positions, a rotated pole, a section."""
 
 _COORDINATES = {
     "time": {"standard_name": "time", "long_name": "time", "axis": "T"},
@@ -62,14 +65,36 @@ def as_cf(dataset: xr.Dataset) -> xr.Dataset:
         if not {"long_name", "standard_name"} & set(attrs):
             attrs["long_name"] = str(name)
         output[name].attrs = attrs
+    output = _with_own_axes(output)
     for name, described in _COORDINATES.items():
         if name in output.coords:
             dated = output[name].dtype.kind in "MmO"  # their units are found when they are written
-            missing = {k: v for k, v in described.items() if not (dated and k == "units")}
+            beside = output[name].dims != (name,)  # positions are no axes
+            missing = {
+                k: v for k, v in described.items() if not (dated and k == "units") and not (beside and k == "axis")
+            }
             output[name].attrs = missing | dict(output[name].attrs)
     title = dataset.attrs.get("title") or _title(dataset, names)
     history = "\n".join(line for line in (_history(), str(dataset.attrs.get("history", ""))) if line)
     return output.assign_attrs(Conventions=CONVENTIONS, title=title, history=history)
+
+
+def _with_own_axes(dataset: xr.Dataset) -> xr.Dataset:
+    """A data set on a grid with positions, as CF has it: axes y and x (or rlat and rlon), positions lat and lon on them.
+
+    A section has the one axis station. Any other data set comes back as it is.
+    """
+    if positions_of(dataset) is None:
+        return dataset
+    if "station_lat" in dataset.coords:
+        dataset = dataset.isel(lat=0, drop=True).drop_vars(["station_lat", "lon"])
+        names = dataset["station"].values if "station" in dataset.coords else None
+        dataset = dataset.drop_vars("station", errors="ignore")
+        dataset = dataset.rename_dims(lon="station").rename(latitude="lat", longitude="lon")
+        return dataset if names is None else dataset.assign_coords(station=("station", names))
+    rotated = dataset["lat"].attrs.get("standard_name") == "grid_latitude"
+    row, column = ("rlat", "rlon") if rotated else ("y", "x")
+    return dataset.rename({"lat": row, "lon": column}).rename({"latitude": "lat", "longitude": "lon"})
 
 
 def chunks_of(array: xr.DataArray, *, most: int = CHUNK, dates: int | None = None) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import cell_area
 from driftfield.data.encodings import as_dates, is_monthly
 from driftfield.errors import DataError
 
@@ -56,7 +57,7 @@ class MonthlyClimatology:
         array = array.transpose("time", *space)
         means = np.stack([_mean(array, np.flatnonzero(used & (month == m))) for m in range(1, 13)])
         coords = {d: array[d] for d in space if d in array.coords}
-        filled = _fill(means, np.cos(np.radians(array["lat"].values.astype(np.float64))))
+        filled = _fill(means, cell_area(array).values)
         mean = xr.DataArray(
             filled, dims=("month", *space), coords={"month": np.arange(1, 13), **coords}, name=array.name
         )
@@ -152,7 +153,7 @@ def _fill(means: np.ndarray, area: np.ndarray) -> np.ndarray:
         columns[~known, cell] = np.interp(months[~known], months[known], columns[known, cell], period=12.0)
     means = columns.reshape(means.shape)
     exists = np.isfinite(means)
-    weight = np.where(exists, np.broadcast_to(area[:, None], means.shape), 0.0)
+    weight = np.where(exists, np.broadcast_to(area.reshape(len(area), -1), means.shape), 0.0)
     total = weight.sum(axis=(-2, -1), keepdims=True)
     level_mean = np.where(exists, means * weight, 0.0).sum(axis=(-2, -1), keepdims=True) / np.maximum(total, 1e-30)
     return np.where(exists, means, level_mean).astype(np.float32)

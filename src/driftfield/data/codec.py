@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import WRAPS, positions_of
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.encodings import date_fraction, is_monthly, time_days
+from driftfield.data.measures import Measures
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
+from driftfield.data.patches import centre
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
+from driftfield.geometry import Geometry
 from driftfield.registry import build
 
 BOUND_WIDTH = np.float32(1e-5)
@@ -35,6 +39,7 @@ class Grid:
         levels: Depths in metres of each variable, (None,) for a surface field.
         periodic: Whether longitude wraps.
         monthly: Whether the dates stand for whole months.
+        positions: Where the cells lie, if the axes do not say it.
     """
 
     lat: np.ndarray
@@ -42,6 +47,36 @@ class Grid:
     levels: dict[str, tuple[float | None, ...]]
     periodic: bool
     monthly: bool
+    positions: Geometry | None = None
+
+    def cells(self, fields: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the rows and columns of a data set on this grid: by positions where both have them, else by the axes.
+
+        Raises:
+            DataError: some of its cells are not on this grid.
+        """
+        theirs = positions_of(fields)
+        if self.positions is not None and theirs is not None:
+            rows, columns = self.positions.cells(theirs)
+            return rows, columns
+        if self.positions is not None:
+            return self.rows(fields["lat"].values), locate(fields["lon"].values, self.lon, "column", 0.0)
+        return self.rows(fields["lat"].values), self.columns(fields["lon"].values)
+
+    def middle(self, rows: np.ndarray, columns: np.ndarray) -> tuple[float, float]:
+        """Latitude and longitude of the middle of some rows and columns."""
+        if self.positions is None:
+            return centre(self.lat[rows], self.lon[columns])
+        return self.positions.part(rows, columns).middle
+
+    def coordinates(self) -> dict[str, Any]:
+        """Of a data set on all of its cells: lat and lon, and where they lie if that is something else."""
+        if self.positions is None:
+            return {"lat": self.lat, "lon": self.lon}
+        places = {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
+        described = {"latitude": {"units": "degrees_north"}, "longitude": {"units": "degrees_east"}}
+        axes = {"lat": self.lat, "lon": ("lon", self.lon, {WRAPS: int(self.periodic)})}
+        return axes | {name: (("lat", "lon"), values, described[name]) for name, values in places.items()}
 
     def rows(self, lat: np.ndarray) -> np.ndarray:
         """Indices of some latitudes on this grid.
@@ -89,6 +124,7 @@ class FieldCodec:
         self.context, self.step_days = check_offsets(context), float(step_days)
         self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
         self.normalizers, self.domains = dict(normalizers), dict(domains)
+        self.measures = Measures()
         self.vector_pairs = [(u, v) for u, v in vector_pairs]
         self.bounds = {name: (float(low), float(high)) for name, (low, high) in (bounds or {}).items()}
         if turning := sorted({name for pair in self.vector_pairs for name in pair} & set(self.bounds)):
@@ -125,6 +161,7 @@ class FieldCodec:
             levels={name: archive.levels(name) for name in variables},
             periodic=bool(archive.periodic),
             monthly=bool(is_monthly(archive.times)),
+            positions=positions_of(archive.dataset),
         )
         fitted = {
             name: build("normalizer", specs[name]).fit(
@@ -140,7 +177,9 @@ class FieldCodec:
             fitted[u].share_scale(fitted[v])
         domains = {name: _with_levels(archive.domain(name).values) for name in variables}
         step = time_step(time_days(archive.times))
-        return cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step, bounds)
+        codec = cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step, bounds)
+        codec.measures = Measures.fit(archive.dataset, variables, train)
+        return codec
 
     def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
         """The channel table: every level of every variable (default: of the targets)."""
@@ -262,7 +301,11 @@ class FieldCodec:
         }
         if self.bounds:
             description["bounds"] = bounds_to_json(self.bounds)
+        if self.measures:
+            description["measures"] = self.measures.to_json()
         arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
+        if self.grid.positions is not None:
+            arrays |= {"latitude": self.grid.positions.latitude, "longitude": self.grid.positions.longitude}
         for name, normalizer in self.normalizers.items():
             arrays |= {f"normalizer.{name}.{key}": array for key, array in normalizer.to_arrays().items()}
             arrays[f"domain.{name}"] = self.domains[name].astype(np.uint8)
@@ -290,6 +333,7 @@ class FieldCodec:
             levels={name: tuple(levels) for name, levels in description["levels"].items()},
             periodic=description["periodic"],
             monthly=description["monthly"],
+            positions=Geometry(arrays["latitude"], arrays["longitude"]) if "latitude" in arrays else None,
         )
         names = [*description["targets"], *description["covariates"]]
         normalizers = {}
@@ -301,9 +345,11 @@ class FieldCodec:
         pairs = [(u, v) for u, v in description.get("vector_pairs", [])]
         around = description.get("context", []), description.get("step_days", 1.0)
         bounds = bounds_from_json(description.get("bounds", {}))
-        return cls(
+        codec = cls(
             grid, description["targets"], description["covariates"], normalizers, domains, pairs, *around, bounds
         )
+        codec.measures = Measures.from_json(description.get("measures"))
+        return codec
 
 
 def bounds_to_json(bounds: Mapping[str, tuple[float, float]]) -> dict[str, list[float | None]]:

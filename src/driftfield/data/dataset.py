@@ -19,7 +19,7 @@ from driftfield.data.context import neighbours
 from driftfield.data.encodings import time_days
 from driftfield.data.masks import Record
 from driftfield.data.observing import ObservingSystem
-from driftfield.data.patches import Window, centre
+from driftfield.data.patches import Window
 from driftfield.data.sources import GriddedArchive
 from driftfield.fields import FieldBatch
 from driftfield.registry import build
@@ -298,7 +298,7 @@ def make_batch(
         return torch.from_numpy(np.concatenate(arrays)).to(dtype)[None]
 
     presence = np.concatenate(parts["presence"]) if parts.get("presence") else np.zeros(0)
-    position = centre(codec.grid.lat[rows], codec.grid.lon[columns])
+    position = codec.grid.middle(rows, columns)
     return FieldBatch(
         target=tensor("target"),
         observations=tensor("observations"),

@@ -14,10 +14,13 @@ from typing import Any
 import xarray as xr
 
 from driftfield.data.axes import canonical
-from driftfield.data.cf import as_cf, chunks_of
+from driftfield.data.cf import PLANES, as_cf, chunks_of
+from driftfield.data.copies import without_copies
 from driftfield.data.domains import sound_masks
 from driftfield.data.flags import honour_flags
+from driftfield.data.joining import joined_files
 from driftfield.data.lazy import lazily
+from driftfield.data.sentinels import find_constants, without_constants
 from driftfield.data.stores import refuse_pickles, with_true_zeros
 from driftfield.data.units import canonical_units
 from driftfield.data.valid_range import inside_valid_range
@@ -51,7 +54,10 @@ def open_fields(
         FileFormatError: a file that cannot be read.
     """
     parts = [_open_one(one, variables, decode=decode) for one in expand_paths(path)]
-    dataset = parts[0] if len(parts) == 1 else _combine(parts, str(path))
+    # before units are converted: -9999 is a number of the file
+    constants = find_constants(parts)
+    parts = [canonical_units(without_constants(p, constants), asked=variables, source=str(path)) for p in parts]
+    dataset = parts[0] if len(parts) == 1 else joined_files(parts, str(path))
     if not marks:
         dataset = dataset.drop_vars([str(name) for name in dataset.data_vars if str(name).endswith("_removed")])
     if variables is None:
@@ -97,6 +103,8 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
         found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
     else:
         found = [Path(path)] if Path(path).exists() else []
+    if odd := [one for one in found if not (one.is_file() or one.is_dir())]:
+        raise DataError(f"{odd[0]} is a device or a pipe and no file. Expected a NetCDF or GRIB file, or a Zarr store.")
     if not found:
         raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
     return found
@@ -106,8 +114,7 @@ def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> x
     dataset = canonical(
         _values(_open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
     )
-    dataset = sound_masks(dataset, str(path))
-    return canonical_units(dataset, asked=variables, source=str(path))
+    return sound_masks(without_copies(dataset, str(path)), str(path))
 
 
 def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr.Dataset:
@@ -140,28 +147,12 @@ def _open_raw(path: Path) -> xr.Dataset:
     return lazily(opened, str(path))
 
 
-def _combine(parts: list[xr.Dataset], path: str) -> xr.Dataset:
-    try:
-        joined = xr.combine_by_coords(
-            parts, join="exact", compat="no_conflicts", data_vars="minimal", coords="minimal", combine_attrs="override"
-        )
-    except (ValueError, xr.MergeError) as error:
-        raise DataError(
-            f"The files of {path} do not fit together: {error}. Expected the same grid, and one time or variable in "
-            "one file only."
-        ) from error
-    assert isinstance(joined, xr.Dataset)
-    if "time" in joined.dims and not joined.indexes["time"].is_unique:
-        raise DataError(f"The files of {path} hold the same time twice. Name each period once.")
-    return joined
-
-
 def _gridded(dataset: xr.Dataset) -> list[str]:
     """The variables that are laid out in chunks."""
     return [
         str(n)
         for n, a in dataset.data_vars.items()
-        if a.dtype.kind in "fiub" and {"lat", "lon"} <= set(a.dims) and a.size
+        if a.dtype.kind in "fiub" and any(set(plane) <= set(a.dims) for plane in PLANES) and a.size
     ]
 
 
@@ -172,5 +163,5 @@ def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
         str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
     }
     for name in _gridded(dataset):
-        found[name] |= {"chunksizes": chunks_of(dataset[name])}
+        found[name] = found.get(name, {}) | {"chunksizes": chunks_of(dataset[name])}
     return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import cell_area
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.encodings import as_dates
 from driftfield.data.sources import ever_finite
@@ -223,7 +224,7 @@ class ClimatologicalAnomaly(Normalizer):
         climatology = MonthlyClimatology.fit(array)
         if self.per == "domain":
             existing = ever_finite(array).compute()
-            weight = existing * np.cos(np.radians(array["lat"]))
+            weight = existing * cell_area(array)
             mean = climatology.mean.weighted(weight).mean(["lat", "lon"]).astype(np.float32).fillna(0.0)
             mean = mean.broadcast_like(climatology.mean).transpose(*climatology.mean.dims)
             climatology = MonthlyClimatology(mean=mean, stepwise=climatology.stepwise)
@@ -381,7 +382,7 @@ def _moments(array: xr.DataArray, *, centre: Any = None) -> tuple[np.ndarray, np
     Raises:
         DataError: a level without a finite value.
     """
-    area = np.cos(np.radians(array["lat"].values.astype(np.float64)))[:, None]
+    area = cell_area(array).values.reshape(array.sizes["lat"], -1)
     weight = first = second = np.zeros(1)
     for dates, values in _blocks(array):
         if centre is not None:

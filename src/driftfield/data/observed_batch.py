@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, error_of, state_variables
+from driftfield.conventions import domain_of, error_of, positions_of, state_variables
 from driftfield.data.codec import FieldCodec, locate, with_levels
 from driftfield.data.context import neighbours
 from driftfield.data.dataset import bound_parts, make_batch
@@ -39,8 +39,7 @@ def observation_batch(
     Raises:
         DataError: a target is missing, its levels are not the run's, or its cells are not on the run's grid.
     """
-    rows = codec.grid.rows(observations["lat"].values)
-    columns = codec.grid.columns(observations["lon"].values)
+    rows, columns = codec.grid.cells(observations)
     _check_order(codec, rows, columns)
     space = (len(rows), len(columns))
     stamp = observations["time"].values[[time]]
@@ -80,10 +79,12 @@ def observation_batch(
 
 
 def has_exact(observations: xr.Dataset, variables: Sequence[str]) -> bool:
-    """Whether any of the variables was observed somewhere without an error."""
+    """Whether any of the variables was observed somewhere without an error, or states none at all."""
     for name in variables:
         seen, error = observations[name].notnull(), error_of(observations, name)
-        if bool((seen if error is None else seen & ~(error > 0)).any()):
+        stated = error is not None and bool((seen & error.notnull()).any())
+        # an error that is missing in part is the largest one, see `complete_errors`
+        if bool((seen & (error == 0) if stated else seen).any()):
             return True
     return False
 
@@ -118,6 +119,7 @@ def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "th
                 "Give it (depth, lat, lon), or leave it out: the run knows its own domain."
             )
         dims = [str(dim) for dim in ("depth", "lat", "lon") if dim in mask.dims]
+        mask = _on_cells(mask, field, source)
         periods = {"depth": ("depth", 0.0), "lat": ("latitude", 0.0), "lon": ("longitude", 360.0)}
         places = {
             dim: locate(field[dim].values, mask[dim].values, *periods[dim], grid=f"the domain in {source}")
@@ -128,6 +130,16 @@ def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "th
             np.nan_to_num(mask.values).astype(bool), dims=dims, coords={dim: field[dim] for dim in dims}
         )
     return observations.assign(found)
+
+
+def _on_cells(mask: xr.DataArray, field: xr.DataArray, source: str) -> xr.DataArray:
+    """The part of a mask on a grid with positions that lies where the field does; any other mask as it is."""
+    theirs, own = positions_of(mask), positions_of(field)
+    if theirs is None or own is None:
+        return mask
+    rows, columns = theirs.cells(own, grid=f"the grid of the domain in {source}")
+    part = mask.isel(lat=rows, lon=columns)
+    return part.assign_coords({axis: field[axis] for axis in ("lat", "lon")})
 
 
 def _seen(

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, state_variables
+from driftfield.conventions import domain_of, positions_of, state_variables
 from driftfield.errors import DataError
+from driftfield.geometry import Geometry
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +64,17 @@ class GridPlacer:
     Arguments:
         lat, lon: Of the run, degrees.
         domains: Where its variables exist: boolean ([level,] lat, lon).
+        positions: Where its cells lie, if the axes do not say it: files are placed by theirs, whatever their rows are numbered.
     """
 
-    def __init__(self, lat: np.ndarray, lon: np.ndarray, domains: Mapping[str, np.ndarray]) -> None:
-        self.lat, self.lon, self.domains = lat, lon, dict(domains)
+    def __init__(
+        self,
+        lat: np.ndarray,
+        lon: np.ndarray,
+        domains: Mapping[str, np.ndarray],
+        positions: Geometry | None = None,
+    ) -> None:
+        self.lat, self.lon, self.domains, self.positions = lat, lon, dict(domains), positions
         self._last: Placed | None = None
         self._source: xr.Dataset | None = None
         self._said = ""
@@ -82,11 +90,7 @@ class GridPlacer:
         return self._last
 
     def _place(self, observations: xr.Dataset) -> Placed:
-        found = {}
-        for (axis, word, period), known in zip(_AXES, (self.lat, self.lon), strict=True):
-            if axis not in observations.coords:
-                raise DataError(f"The observations have no {word}: expected the coordinate {axis!r}. Add it.")
-            found[axis] = _cells(observations[axis].values, known, word, period)
+        found = self._by_positions(observations) or self._by_axes(observations)
         kept = {axis: np.flatnonzero(places >= 0) for axis, places in found.items()}
         rows, columns = (found[axis][kept[axis]] for axis in ("lat", "lon"))
         self._say(observations, rows, columns)
@@ -94,6 +98,23 @@ class GridPlacer:
             return Placed(observations, observations, rows, columns)
         given = observations.isel(kept)
         return Placed(self._spread(given, rows, columns), given, rows, columns)
+
+    def _by_positions(self, observations: xr.Dataset) -> dict[str, np.ndarray]:
+        """Rows and columns of the run for those of a file, -1 beyond; nothing where one of both has no positions."""
+        theirs = positions_of(observations)
+        if self.positions is None or theirs is None:
+            return {}
+        rows, columns = self.positions.overlap(theirs)
+        return {"lat": rows, "lon": columns}
+
+    def _by_axes(self, observations: xr.Dataset) -> dict[str, np.ndarray]:
+        found = {}
+        for (axis, word, period), known in zip(_AXES, (self.lat, self.lon), strict=True):
+            if axis not in observations.coords:
+                raise DataError(f"The observations have no {word}: expected the coordinate {axis!r}. Add it.")
+            circle = 0.0 if self.positions is not None else period  # columns of a grid with positions are no degrees
+            found[axis] = _cells(observations[axis].values, known, word, circle)
+        return found
 
     def _spread(self, given: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> xr.Dataset:
         """From the cells of a file to all of the run."""
@@ -120,7 +141,11 @@ class GridPlacer:
                 spread = stated.drop_vars(list(stated.coords)).isel(source)
                 placed[f"{name}_domain"] = xr.where(held, spread, beyond).transpose(*stated.dims)
         axes = {axis: (axis, known, given[axis].attrs) for axis, known in (("lat", self.lat), ("lon", self.lon))}
-        return placed.assign_coords(axes)
+        if self.positions is None:
+            return placed.assign_coords(axes)
+        where = {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
+        attrs = {name: given[name].attrs if name in given.coords else {} for name in where}
+        return placed.assign_coords(axes | {n: (("lat", "lon"), v, attrs[n]) for n, v in where.items()})
 
     def _say(self, observations: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> None:
         file = (observations.sizes["lat"], observations.sizes["lon"])

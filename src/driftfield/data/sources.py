@@ -26,10 +26,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, require, state_variables
+from driftfield.conventions import domain_of, positions_of, require, state_variables
 from driftfield.data.domains import check_domain, with_domain
 from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.data.region import is_periodic, select_region
 from driftfield.data.removal import count_removed
+from driftfield.data.sentinels import still_cells
 from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError, suggest
 
@@ -130,14 +132,17 @@ def open_archive(
     dataset = dataset[[*names, *masks]]
     if levels is not None and "depth" in dataset.dims:
         dataset = _select_levels(dataset, levels)
-    dataset = _select_region(dataset, region or {})
+    dataset = select_region(dataset, region or {})
     if time is not None:
         dataset = _select_time(dataset, time)
+    if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
+        dataset = dataset.load()
     dataset, _ = count_removed(dataset, names, str(path))
     fields = dataset[names].astype(np.float32)
-    if fields.nbytes <= in_memory_mib * 2**20:
-        fields = fields.load()
     given = with_domain(open_fields(domain), str(domain)) if domain is not None else None
+    if given is None:
+        still = [name for name in names if domain_of(dataset, name) is None]
+        fields = fields.assign({name: _without_still_land(fields[name], str(path)) for name in still})
     domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
     for name in names:
         check_plausible(fields[name], inside=domains[name], source=str(path))
@@ -148,16 +153,6 @@ def open_archive(
         log.info("%s: left out %s, NaN everywhere", path, empty)
         domains = {name: exists for name, exists in domains.items() if name not in empty}
     return GriddedArchive(dataset=fields[list(domains)], domains=domains, periodic=is_periodic(dataset["lon"]))
-
-
-def is_periodic(lon: xr.DataArray | np.ndarray) -> bool:
-    """Whether evenly spaced longitudes (increasing) close the circle."""
-    values = np.asarray(lon, dtype=np.float64)
-    if values.size < 4:
-        return False
-    step = np.diff(values)
-    even = bool(np.all(np.abs(step - step.mean()) < 0.05 * abs(step.mean())))
-    return even and bool(abs(values[-1] - values[0] + step.mean() - 360.0) < 0.5 * step.mean())
 
 
 def ever_finite(field: xr.DataArray) -> xr.DataArray:
@@ -200,29 +195,6 @@ def _select_levels(dataset: xr.Dataset, levels: Sequence[float]) -> xr.Dataset:
     return dataset.isel(depth=sorted(index))
 
 
-def _select_region(dataset: xr.Dataset, region: Mapping[str, Sequence[float]]) -> xr.Dataset:
-    for key in region:
-        if key not in ("lat", "lon"):
-            raise ConfigurationError(f"Unknown key {key!r} in region: {suggest(key, ('lat', 'lon'))}")
-    if "lat" in region:
-        low, high = sorted(map(float, region["lat"]))
-        lat = dataset["lat"].values
-        dataset = dataset.isel(lat=np.flatnonzero((lat >= low) & (lat <= high)))
-    if "lon" in region:
-        west, east = map(float, region["lon"])
-        lon = dataset["lon"].values
-        span = 360.0 if east - west >= 360.0 else (east - west) % 360.0
-        offset = (lon - west) % 360.0
-        columns = np.flatnonzero(offset <= span)
-        columns = columns[np.argsort(offset[columns], kind="stable")]
-        dataset = dataset.isel(lon=columns)
-        # rolled across the dateline: longitudes run on (..., 179, 180, 181, ...)
-        dataset = dataset.assign_coords(lon=("lon", np.unwrap(lon[columns], period=360.0), dataset["lon"].attrs))
-    if 0 in (dataset.sizes["lat"], dataset.sizes["lon"]):
-        raise DataError(f"The region {dict(region)} holds no cell of the file. Widen it, or check its degrees.")
-    return dataset
-
-
 def _select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
     if len(time) != 2:
         raise ConfigurationError(f"Expected time as [first, last], found {list(time)!r}.")
@@ -254,6 +226,24 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | N
     )
 
 
+def _without_still_land(field: xr.DataArray, path: str) -> xr.DataArray:
+    """NaN in the cells that hold one and the same constant at all times (`data.sentinels`), and a line that says so."""
+    found = still_cells(field)
+    if found is None:
+        return field
+    constant, where = found
+    log.info(
+        "%s: %r is %.6g at all times in %d of %d cells, and nowhere else: taken for land (missing). Name a domain "
+        "(data.domain, or the variable 'domain' of the file) if these are values",
+        path,
+        field.name,
+        constant,
+        int(where.sum()),
+        where.size,
+    )
+    return field.where(~where).assign_attrs(field.attrs)
+
+
 def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataArray:
     """The domain of `field` on its own grid, read from another file."""
     name = str(field.name)
@@ -265,8 +255,12 @@ def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataAr
         mask = ever_finite(given[name]) if "time" in given[name].dims else given[name].notnull()
     mask = mask.any("time") if "time" in mask.dims else mask
     mask = mask.isel(depth=0, drop=True) if "depth" in mask.dims and "depth" not in field.dims else mask
+    axes = [d for d in ("depth", "lat", "lon") if d in mask.dims]
+    if (own := positions_of(field)) is not None and (theirs := positions_of(mask)) is not None:
+        rows, columns = theirs.cells(own, what=f"The cells of {name!r}", grid=f"the grid of the domain in {path}")
+        mask, axes = mask.isel(lat=rows, lon=columns), [d for d in axes if d == "depth"]
     try:
-        for axis in (d for d in ("depth", "lat", "lon") if d in mask.dims):
+        for axis in axes:
             spacing = float(np.abs(np.diff(here[axis].values)).min()) if here.sizes[axis] > 1 else 1.0
             mask = mask.sel({axis: here[axis]}, method="nearest", tolerance=0.25 * spacing)
     except KeyError as error:

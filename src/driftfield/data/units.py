@@ -9,7 +9,8 @@
     sea level above the geoid or its mean        m         -30 .. 30
     ...                                          (`QUANTITIES`)
 
-A variable that is none of these keeps its units. One without units is taken as it is: nothing was declared.
+A variable that is none of these keeps its units; what the table does not know, `data.unit_library` may convert. One without units
+is taken as it is: nothing was declared.
 Depth from pressure is a unit too: dbar -> m (`depth_of_pressure`).
 """
 
@@ -17,10 +18,14 @@ __all__ = [
     "QUANTITIES",
     "Quantity",
     "canonical_units",
+    "in_units",
     "check_plausible",
     "convert",
     "depth_of_pressure",
+    "pressure_of_depth",
     "quantity_of",
+    "relatives",
+    "same_units",
 ]
 
 import logging
@@ -32,6 +37,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import state_variables
+from driftfield.data.unit_library import linear_conversion
 from driftfield.errors import DataError, suggest
 
 log = logging.getLogger(__name__)
@@ -144,6 +150,16 @@ _UNITS: dict[str, tuple[str, float, float]] = {
     **dict.fromkeys(("1", "fraction", "(0 - 1)", "0-1"), ("share", 1.0, 0.0)),
     **dict.fromkeys(("%", "percent", "per cent"), ("share", 0.01, 0.0)),
 }  # fmt: skip
+_PARTS = {
+    "_error": True,
+    "_sd": True,
+    "_member": False,
+    "_quantile": False,
+    "_lower": False,
+    "_upper": False,
+}
+"""What lies beside a variable in its units, and whether it is a difference, which has no zero of its own."""
+
 # practical salinity has no dimension: CF gives it the unit 1
 _SAME = {("share", "per mille"): "1"}
 
@@ -189,6 +205,9 @@ def convert(array: xr.DataArray, to: str, *, difference: bool = False) -> xr.Dat
         return array.assign_attrs(units=to)
     source, target = _UNITS.get(_spelled(found)), _UNITS.get(_spelled(to))
     if source is None or target is None:
+        linear = linear_conversion(found, to)
+        if linear is not None:
+            return _scaled(array, linear[0], 0.0 if difference else linear[1], to, found)
         unknown = found if source is None else to
         raise DataError(
             f"Unknown units {unknown!r} of {name!r}: {suggest(unknown, _alternatives(to))} Correct the attribute units "
@@ -203,10 +222,36 @@ def convert(array: xr.DataArray, to: str, *, difference: bool = False) -> xr.Dat
         )
     scale = source[1] / target[1]
     offset = 0.0 if difference else source[2] * source[1] / target[1] - target[2]
-    if scale == 1.0 and offset == 0.0:
+    return _scaled(array, scale, offset, to, found)
+
+
+def _scaled(array: xr.DataArray, scale: float, offset: float, to: str, found: str) -> xr.DataArray:
+    if abs(scale - 1.0) < 1e-12 and offset == 0.0:
         return array.assign_attrs(units=to)
     converted = (array * _like(array, scale) + _like(array, offset)).assign_attrs(array.attrs)
     return converted.assign_attrs(units=to, units_of_file=found)
+
+
+def same_units(one: str, other: str) -> bool:
+    """Whether two texts are the same unit to the program's own table: 'psu' and '1e-3', 'm/s' and 'm s-1'."""
+    if _spelled(one) == _spelled(other):
+        return True
+    source, target = _UNITS.get(_spelled(one)), _UNITS.get(_spelled(other))
+    return source is not None and source == target
+
+
+def relatives(units: str) -> dict[str, tuple[float, float]]:
+    """Units that values may be in by mistake: name -> (scale, offset) that bring them to `units`; of one dimension only."""
+    target = _UNITS.get(_spelled(units))
+    if target is None:
+        return {}
+    named = ("degC", "K", "degF", "1e-3", "kg kg-1", "m", "cm", "mm", "km", "ft", "m s-1", "cm s-1", "mm s-1", "km h-1", "knot",
+             "Pa", "hPa", "kPa", "dbar", "bar", "1", "%")  # fmt: skip
+    return {
+        name: (source[1] / target[1], source[2] * source[1] / target[1] - target[2])
+        for name in named
+        if (source := _UNITS[_spelled(name)])[0] == target[0] and source != target
+    }
 
 
 def canonical_units(
@@ -222,11 +267,12 @@ def canonical_units(
     Raises:
         DataError: a variable that was asked for has units that do not convert.
     """
-    changed = {}
+    changed: dict[str, xr.DataArray] = {}
     for name in state_variables(dataset):
         array = dataset[name]
         quantity = quantity_of(array)
         if quantity is None or not str(array.attrs.get("units", "")).strip():
+            changed |= _parts_in_units(dataset, name, str(array.attrs.get("units", "")).strip(), source)
             continue
         try:
             changed[name] = convert(array, quantity.units)
@@ -236,11 +282,41 @@ def canonical_units(
             log.info("%s: %r keeps its units: %s", source, name, error)
             continue
         declared = array.attrs["units"]
-        for part, difference in ((f"{name}_error", True), (f"{name}_sd", True), (f"{name}_member", False)):
-            if part in dataset:
-                own = dataset[part] if "units" in dataset[part].attrs else dataset[part].assign_attrs(units=declared)
-                changed[part] = convert(own, quantity.units, difference=difference)
+        for part, difference in _PARTS.items():
+            if (one := f"{name}{part}") in dataset:
+                own = dataset[one] if "units" in dataset[one].attrs else dataset[one].assign_attrs(units=declared)
+                changed[one] = convert(own, quantity.units, difference=difference)
     return dataset.assign(changed)
+
+
+def in_units(dataset: xr.Dataset, name: str, units: str) -> xr.Dataset:
+    """A variable and its errors, spread, members and quantiles in other units.
+
+    Raises:
+        DataError: they do not convert.
+    """
+    declared = str(dataset[name].attrs.get("units", "")).strip()
+    changed = {name: convert(dataset[name], units)}
+    for part, difference in _PARTS.items():
+        if (one := f"{name}{part}") in dataset:
+            own = dataset[one] if dataset[one].attrs.get("units") else dataset[one].assign_attrs(units=declared)
+            changed[one] = convert(own, units, difference=difference)
+    return dataset.assign(changed)
+
+
+def _parts_in_units(dataset: xr.Dataset, name: str, units: str, source: str) -> dict[str, xr.DataArray]:
+    """Errors, spreads and members of a variable in its own units, where they state others."""
+    changed = {}
+    for part, difference in _PARTS.items():
+        array = dataset.get(f"{name}{part}")
+        stated = "" if array is None else str(array.attrs.get("units", "")).strip()
+        if array is None or not stated or not units or same_units(stated, units):
+            continue
+        try:
+            changed[f"{name}{part}"] = convert(array, units, difference=difference)
+        except DataError as error:
+            raise DataError(f"{source}: {error}") from error
+    return changed
 
 
 def check_plausible(
@@ -301,19 +377,24 @@ def _extremes(array: xr.DataArray, inside: xr.DataArray | None) -> tuple[float, 
 
 
 def depth_of_pressure(pressure: np.ndarray, latitude: np.ndarray | float) -> np.ndarray:
-    """Depth in metres of a pressure in dbar, for an ocean at 0 degC and a salinity of 35.
+    """Depth in metres of a pressure in dbar, for an ocean at 0 degC and a standard salinity (TEOS-10, by `gsw`).
 
-    Saunders and Fofonoff (1976), as in Fofonoff and Millard (1983), Unesco technical papers in marine science 44, p. 28:
-    depth = 9712.653 m at 10000 dbar and 30 degrees. True densities change it by a few metres at most.
+    True densities change it by a few metres at most.
 
     Arguments:
         pressure: dbar, 0 at the surface.
         latitude: Degrees.
     """
-    p = np.asarray(pressure, dtype=np.float64)
-    x = np.sin(np.deg2rad(np.asarray(latitude, dtype=np.float64))) ** 2
-    gravity = 9.780318 * (1.0 + (5.2788e-3 + 2.36e-5 * x) * x) + 1.092e-6 * p
-    return np.asarray((((-1.82e-15 * p + 2.279e-10) * p - 2.2512e-5) * p + 9.72659) * p / gravity)
+    import gsw
+
+    return np.asarray(-gsw.z_from_p(np.asarray(pressure, dtype=np.float64), latitude))
+
+
+def pressure_of_depth(depth: np.ndarray, latitude: np.ndarray | float) -> np.ndarray:
+    """The inverse of `depth_of_pressure`: dbar of metres."""
+    import gsw
+
+    return np.asarray(gsw.p_from_z(-np.asarray(depth, dtype=np.float64), latitude))
 
 
 def _spelled(units: str) -> str:

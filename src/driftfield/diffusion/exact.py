@@ -135,11 +135,11 @@ class EmpiricalDenoiser:
         return (weighted / total).view(x_t.shape)
 
 
-def _covariance(given: Tensor | Covariance) -> Tensor | Covariance:
+def _covariance(stated: Tensor | Covariance) -> Tensor | Covariance:
     """A `Covariance`; a scalar variance stays one until a field comes."""
-    if isinstance(given, Covariance) or given.ndim == 0:
-        return given
-    return DenseCovariance(given) if given.ndim == 2 else DiagonalCovariance(given)
+    if isinstance(stated, Covariance) or stated.ndim == 0:
+        return stated
+    return DenseCovariance(stated) if stated.ndim == 2 else DiagonalCovariance(stated)
 
 
 def _scaled(schedule: Schedule, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

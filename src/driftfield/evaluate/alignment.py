@@ -16,6 +16,7 @@ from datetime import timedelta
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import positions_of
 from driftfield.errors import DataError
 
 TOLERANCE = {"lat": 1e-3, "lon": 1e-3, "depth": 1e-2}
@@ -63,12 +64,12 @@ def align(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr
     keys = {method: time_keys(dataset["time"]) for method, dataset in named.items()}
     times = [t for t in keys[first] if all(t in other for other in keys.values())]
     if not times:
-        spans = "; ".join(f"{method}: {_span(found)}" for method, found in keys.items())
+        spans = "; ".join(f"{method}: {_span(method_keys)}" for method, method_keys in keys.items())
         raise DataError(f"The reconstructions share no time ({spans}). Reconstruct the same times with every method.")
     notes = [
-        f"{method} holds {len(found)} times; the {len(times)} that all methods share are scored."
-        for method, found in keys.items()
-        if len(found) != len(times)
+        f"{method} holds {len(method_keys)} times; the {len(times)} that all methods share are scored."
+        for method, method_keys in keys.items()
+        if len(method_keys) != len(times)
     ]
     aligned = {method: _select(dataset, times, grid, f"{method!r}") for method, dataset in named.items()}
     return Aligned(
@@ -122,8 +123,13 @@ def _select(dataset: xr.Dataset, times: Sequence[str], grid: xr.Dataset, what: s
             f"{_span(list(have))}. Pass the file that covers the reconstructed times."
         )
     picks = {"time": np.array([have[t] for t in times])}
-    for name in ("depth", "lat", "lon"):
-        if name in dataset.dims and name in grid.dims:
+    axes = [name for name in ("depth", "lat", "lon") if name in dataset.dims and name in grid.dims]
+    if (own := positions_of(dataset)) is not None and (theirs := positions_of(grid)) is not None:
+        picks["lat"], picks["lon"] = own.cells(
+            theirs, what="The cells of the reconstruction", grid=f"the grid of {what}"
+        )
+    for name in axes:
+        if name not in picks:
             picks[name] = _nearest(dataset[name].values, grid[name].values, name, what)
     # an index array that picks everything in order would only cost a copy
     picks = {d: i for d, i in picks.items() if not np.array_equal(i, np.arange(dataset.sizes[d]))}

@@ -1,12 +1,12 @@
 """The cells that count, gathered flat: from (member, time, depth, lat, lon) with masks to (member, cell) without.
 
-    truth, mean, sd, members, area, similarity   --level by level, only the scored cells-->   Cells   -->  {score:
+    truth, mean, sd, members, area, similarity   --level by level, only the scored cells-->   ScoredCells   -->  {score:
     value}
 
 Only scored cells stay in memory, and one level is read at a time, so that a large file is never loaded whole.
 """
 
-__all__ = ["Cells", "Picker", "cells_of", "level_key", "level_keys", "level_slice"]
+__all__ = ["ScoredCells", "Picker", "cells_of", "level_key", "level_keys", "level_slice"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import cell_area
 from driftfield.evaluate.scores import deterministic, ensembles
 from driftfield.evaluate.scores.score import Score, all_scores
 
@@ -41,7 +42,7 @@ def cells_of(truth: xr.DataArray, where: xr.DataArray, index: int) -> np.ndarray
 
 
 @dataclass(frozen=True)
-class Cells:
+class ScoredCells:
     """The scored cells of one method and one variable.
 
     Arguments:
@@ -64,7 +65,7 @@ class Cells:
     upper: xr.DataArray | None = None
 
     @classmethod
-    def join(cls, parts: "Sequence[Cells]") -> "Cells":
+    def join(cls, parts: "Sequence[ScoredCells]") -> "ScoredCells":
         """All levels in one."""
         columns = {}
         for column in fields(cls):
@@ -153,7 +154,7 @@ class Picker:
         self.truth, self.output, self.name, self.domain = truth, output, name, domain
         self.area_weighted = area_weighted
 
-    def __call__(self, index: int, mask: np.ndarray) -> Cells:
+    def __call__(self, index: int, mask: np.ndarray) -> ScoredCells:
         """The cells of `mask` (time, lat, lon) at one level."""
 
         def flat(array: xr.DataArray) -> xr.DataArray:
@@ -166,8 +167,8 @@ class Picker:
         members, sd, lower, upper = (
             self.output.get(f"{self.name}_{part}") for part in ("member", "sd", "lower", "upper")
         )
-        area = true["lat"].copy(data=np.cos(np.deg2rad(true["lat"].values))).broadcast_like(true)
-        return Cells(
+        area = cell_area(true).broadcast_like(true)
+        return ScoredCells(
             truth=flat(true),
             mean=flat(mean),
             similarity=flat(deterministic.ssim_map(mean, true, domain=inside)),

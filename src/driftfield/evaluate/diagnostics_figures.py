@@ -219,7 +219,7 @@ def draw_steps(scores: Sequence[StepScores], *, title: str) -> Figure:
 
 
 def draw_denoising(
-    plane: drawing.Plane, denoising: Denoising, *, name: str, units: str, title: str, panels: int = 6
+    plane: drawing.MapPanel, denoising: Denoising, *, name: str, units: str, title: str, panels: int = 6
 ) -> Figure:
     """Clean estimates of one member at up to `panels` noise levels, equally different in turn, beside the truth."""
     chosen = _moments(denoising.estimates[:, plane.domain], panels)

@@ -9,7 +9,7 @@ __all__ = [
     "COLOURS",
     "LAND",
     "TRUTH",
-    "Plane",
+    "MapPanel",
     "colour_map",
     "depth_axis",
     "fill",
@@ -58,7 +58,7 @@ _MAPS = (
 
 
 @dataclass(frozen=True)
-class Plane:
+class MapPanel:
     """A map (lat, lon) or a section (depth, lon) through everything, as arrays (y, x).
 
     Arguments:
@@ -89,7 +89,7 @@ def colour_map(name: str, units: str) -> tuple[Colormap, bool]:
     return cmocean.cm.deep_r, False
 
 
-def fill(ax: Axes, plane: Plane, values: np.ndarray, title: str, **colours: Any) -> ScalarMappable:
+def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: Any) -> ScalarMappable:
     """Colours one panel: grey land, white water, then the values."""
     ax.set_facecolor(LAND)
     water = np.where(plane.domain, 1.0, np.nan)
@@ -104,7 +104,7 @@ def fill(ax: Axes, plane: Plane, values: np.ndarray, title: str, **colours: Any)
     return mesh
 
 
-def label_edges(grid: np.ndarray, plane: Plane) -> None:
+def label_edges(grid: np.ndarray, plane: MapPanel) -> None:
     """Degrees or metres on the outer panels."""
     for ax in grid[-1]:
         ax.xaxis.set_major_locator(MaxNLocator(3, steps=DEGREES))
@@ -149,7 +149,7 @@ def depth_axis(ax: Axes, depth: np.ndarray) -> None:
     ax.set_ylim(deepest + margin, max(0.0, shallowest - margin))
 
 
-def panel_size(plane: Plane, columns: int) -> tuple[float, float]:
+def panel_size(plane: MapPanel, columns: int) -> tuple[float, float]:
     """Inches of one panel, from the shape of the region; smaller where there are many."""
     width = 3.0 if columns <= 4 else 2.3
     if plane.vertical:
@@ -159,12 +159,12 @@ def panel_size(plane: Plane, columns: int) -> tuple[float, float]:
     return float(np.clip(height / tall, 1.8, width)), height + 0.25
 
 
-def _tallness(plane: Plane) -> float:
+def _tallness(plane: MapPanel) -> float:
     """Kilometres north to south over kilometres west to east; a single row of cells is not tall, but it is there."""
     return float(max(1e-3, np.ptp(plane.y)) / max(1e-9, np.ptp(plane.x) * _cosine(plane)))
 
 
-def _cosine(plane: Plane) -> float:
+def _cosine(plane: MapPanel) -> float:
     return max(0.1, float(np.cos(np.deg2rad(np.mean(plane.y)))))
 
 

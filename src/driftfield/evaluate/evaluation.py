@@ -26,7 +26,7 @@ import xarray as xr
 from driftfield.conventions import domain_of, held_out_of, require, state_variables
 from driftfield.errors import DataError
 from driftfield.evaluate.alignment import Aligned, align
-from driftfield.evaluate.cells import Cells, Picker, cells_of, level_keys, level_slice
+from driftfield.evaluate.cells import Picker, ScoredCells, cells_of, level_keys, level_slice
 from driftfield.evaluate.scores import ensembles
 from driftfield.evaluate.spectra import box_spectra
 from driftfield.files import write_text
@@ -178,9 +178,9 @@ def _evaluate_variable(aligned: Aligned, name: str, result: Evaluation) -> None:
     _add_spectra(aligned, name, domain, result)
 
 
-def _score_method(parts: Mapping[str | None, Cells], method: str, name: str, result: Evaluation) -> None:
+def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: str, result: Evaluation) -> None:
     """Adds the scores of one method: pooled, by level, and its histograms."""
-    pooled = Cells.join(list(parts.values()))
+    pooled = ScoredCells.join(list(parts.values()))
     kind = pooled.kind
     levels = {key: part.scores(kind) for key, part in parts.items() if key is not None}
     result.scores[method][name] = {**pooled.scores(kind), "levels": levels}

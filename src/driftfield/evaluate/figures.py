@@ -144,11 +144,11 @@ class _View:
         """The latitude with the most scored cells."""
         return int(self.held_out.sum(["depth", "lon"]).argmax("lat"))
 
-    def plane(self, index: int) -> tuple[drawing.Plane, dict[str, plots.Answer]]:
+    def plane(self, index: int) -> tuple[drawing.MapPanel, dict[str, plots.Answer]]:
         """The map of one level."""
         return self._cut({} if self.depths is None else {"depth": index}, "lat")
 
-    def section(self, row: int) -> tuple[drawing.Plane, dict[str, plots.Answer]]:
+    def section(self, row: int) -> tuple[drawing.MapPanel, dict[str, plots.Answer]]:
         """Depth and longitude along one latitude."""
         return self._cut({"lat": row}, "depth")
 
@@ -177,11 +177,11 @@ class _View:
             },
         )
 
-    def _cut(self, where: dict[str, int], down: str) -> tuple[drawing.Plane, dict[str, plots.Answer]]:
+    def _cut(self, where: dict[str, int], down: str) -> tuple[drawing.MapPanel, dict[str, plots.Answer]]:
         def cut(array: xr.DataArray) -> np.ndarray:
             return array.isel(where, missing_dims="ignore").transpose(down, "lon").values
 
-        plane = drawing.Plane(
+        plane = drawing.MapPanel(
             x=self.truth["lon"].values,
             y=self.truth[down].values,
             vertical=down == "depth",

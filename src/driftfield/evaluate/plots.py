@@ -10,7 +10,7 @@ What the figures share is in `drawing.py`.
 __all__ = [
     "Answer",
     "Panel",
-    "Plane",
+    "MapPanel",
     "draw_comparison",
     "draw_levels",
     "draw_profiles",
@@ -34,7 +34,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from driftfield.evaluate.drawing import (
     BAND_90,
     TRUTH,
-    Plane,
+    MapPanel,
     colour_map,
     depth_axis,
     fill,
@@ -66,7 +66,7 @@ class Panel:
     answers: Mapping[str, Answer]
 
 
-def draw_comparison(plane: Plane, answers: Mapping[str, Answer], *, name: str, units: str, title: str) -> Figure:
+def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str, units: str, title: str) -> Figure:
     """Truth, observed and held-out cells beside mean, spread and error of every method."""
     columns = len(answers) + 1
     width, height = panel_size(plane, columns)

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from jinja2 import Environment, StrictUndefined
 
+from driftfield.errors import visible
 from driftfield.evaluate.comparison import best_methods
 from driftfield.evaluate.evaluation import Evaluation, write_scores
 from driftfield.evaluate.figures import caption, write_figures
@@ -48,7 +49,7 @@ def write_report(
     """
     text = (package_files("driftfield.evaluate") / "report.html").read_text(encoding="utf-8")
     template = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=_readable, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(text)
     page = template.render(
         evaluation=evaluation,
@@ -57,6 +58,11 @@ def write_report(
         versions={library: metadata.version(library) for library in LIBRARIES},
     )
     write_text(path, page, overwrite=overwrite)
+
+
+def _readable(value: object) -> object:
+    """Names and attributes of files cannot turn the direction of reading; figures and tables are left alone."""
+    return visible(value) if type(value) is str else value
 
 
 def write_report_folder(

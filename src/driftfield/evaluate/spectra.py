@@ -31,6 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import positions_of
 from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import DataError
 
@@ -103,14 +104,29 @@ def spacing_km(field: xr.DataArray) -> tuple[float, float]:
     Raises:
         DataError: the grid is not evenly spaced (to 1 %), or has fewer than two cells along an axis.
     """
+    if (positions := positions_of(field)) is not None:
+        return _even_km(positions.row_step, "rows"), _even_km(np.array([positions.column_step.mean()]), "columns")
     step = [_even_step(field, name) * np.pi / 180 * EARTH_RADIUS_KM for name in ("lat", "lon")]
     return step[0], step[1] * float(np.cos(np.deg2rad(field["lat"].mean())))
 
 
 def _row_spacing_km(field: xr.DataArray) -> np.ndarray:
     """Distance between neighbours along longitude in every row, km."""
+    if (positions := positions_of(field)) is not None:
+        if positions.stretching > 1.02:
+            raise DataError(
+                "A spectrum needs evenly spaced columns: those of this grid are not. Choose a smaller region."
+            )
+        return np.maximum(positions.column_step, 1e-6)
     step = _even_step(field, "lon") * np.pi / 180 * EARTH_RADIUS_KM
     return np.maximum(step * np.cos(np.deg2rad(field["lat"].values.astype(np.float64))), 1e-6)
+
+
+def _even_km(step: np.ndarray, name: str) -> float:
+    """Kilometres between neighbours of a grid with positions."""
+    if not step.size or np.ptp(step) > 0.02 * step.mean():
+        raise DataError(f"A spectrum needs evenly spaced {name}: those of this grid are not. Choose a smaller region.")
+    return float(step.mean())
 
 
 def _even_step(field: xr.DataArray, name: str) -> float:

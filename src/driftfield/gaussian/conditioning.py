@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
-from driftfield.gaussian.covariance import Grid, HybridCovariance
+from driftfield.gaussian.covariance import EmbeddedGrid, HybridCovariance
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _factor(matrix: np.ndarray) -> np.ndarray:
     raise LinAlgError("The covariance of the observations is not positive definite.")
 
 
-def _tiles(grid: Grid, wanted: np.ndarray, tile_cells: int) -> Iterator[np.ndarray]:
+def _tiles(grid: EmbeddedGrid, wanted: np.ndarray, tile_cells: int) -> Iterator[np.ndarray]:
     """Cells of every tile that has any, about square in cells."""
     n_lat, n_lon = grid.shape
     edge = np.sqrt(tile_cells)
@@ -170,7 +170,7 @@ def _tiles(grid: Grid, wanted: np.ndarray, tile_cells: int) -> Iterator[np.ndarr
                 yield cells
 
 
-def _nearest(grid: Grid, seen: Seen, targets: np.ndarray, cells: np.ndarray, most: int) -> np.ndarray:
+def _nearest(grid: EmbeddedGrid, seen: Seen, targets: np.ndarray, cells: np.ndarray, most: int) -> np.ndarray:
     """Indices of the observations nearest to a tile, targets and covariates each with half of the room."""
     if len(seen) <= most:
         return np.arange(len(seen))

@@ -14,7 +14,7 @@ After Wackernagel (2003), Multivariate Geostatistics; Hamill and Snyder (2000), 
 variational analysis scheme", Mon. Wea. Rev. 128; Dietrich and Newsam (1997), doi:10.1137/S1064827592240555 (embedding).
 """
 
-__all__ = ["Grid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
+__all__ = ["EmbeddedGrid", "HybridCovariance", "ZonalCovariance", "lag_correlation", "localisation", "positive"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,21 +23,27 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
 from driftfield.earth import EARTH_RADIUS_KM
+from driftfield.geometry import Geometry
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A regular latitude-longitude grid and its embedding in a circle of longitudes.
+class EmbeddedGrid:
+    """A grid and its embedding in a circle of columns.
+
+    Distances of a grid with positions are those of its rows: the median step along each row, times the number of columns
+    between two cells, and the median way from row to row.
 
     Arguments:
         lat: Degrees north.
         lon: Degrees east, evenly spaced.
         periodic: Whether longitude closes.
+        positions: Where the cells lie, if the axes do not say it.
     """
 
     lat: np.ndarray
     lon: np.ndarray
     periodic: bool
+    positions: Geometry | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -50,10 +56,19 @@ class Grid:
         return self.lon.size if self.periodic else next_fast_len(2 * self.lon.size, real=True)
 
     @cached_property
+    def cell_area(self) -> np.ndarray:
+        """(lat, lon), up to a factor, above 0."""
+        if self.positions is not None:
+            return (self.positions.area / self.positions.area.mean()).clip(1e-3)
+        return np.repeat(np.cos(np.radians(self.lat)).clip(1e-3)[:, None], self.lon.size, axis=1)
+
+    @cached_property
     def separation(self) -> tuple[np.ndarray, np.ndarray]:
         """Zonal and meridional distance in km for (lat, lat', lag): shapes (lat, lat, lags) and (lat, lat, 1)."""
-        lat = np.radians(self.lat)
         lag = np.arange(self.lags)
+        if self.positions is not None:
+            return self._along_rows(self.positions, np.minimum(lag, self.lags - lag))
+        lat = np.radians(self.lat)
         step = (
             2 * np.pi / self.lags
             if self.periodic
@@ -64,9 +79,20 @@ class Grid:
         zonal = EARTH_RADIUS_KM * shrink[:, :, None] * 2 * np.sin(angle / 2)
         return zonal, EARTH_RADIUS_KM * np.abs(lat[:, None] - lat[None])[:, :, None]
 
+    def _along_rows(self, positions: Geometry, lag: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        step = np.sqrt(positions.column_step[:, None] * positions.column_step[None])[:, :, None]
+        if self.periodic:  # chords of a circle of that length
+            zonal = step * self.lags / np.pi * np.sin(np.pi * lag / self.lags)
+        else:
+            zonal = 2 * EARTH_RADIUS_KM * np.sin(np.minimum(step * lag / (2 * EARTH_RADIUS_KM), np.pi / 2))
+        north = np.concatenate([[0.0], np.cumsum(positions.row_step)])
+        return zonal, np.abs(north[:, None] - north[None])[:, :, None]
+
     @cached_property
     def points(self) -> np.ndarray:
         """All cells on the sphere, km: (lat * lon, 3)."""
+        if self.positions is not None:
+            return self.positions.points.reshape(-1, 3)
         lat, lon = np.meshgrid(np.radians(self.lat), np.radians(self.lon), indexing="ij")
         xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
         return EARTH_RADIUS_KM * xyz.reshape(-1, 3)
@@ -118,7 +144,7 @@ class ZonalCovariance:
         return irfft(amplitude.T, lags, axis=-1)[:, : self.columns].astype(np.float32)
 
 
-def lag_correlation(fields: np.ndarray, known: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def lag_correlation(fields: np.ndarray, known: np.ndarray, grid: EmbeddedGrid) -> tuple[np.ndarray, np.ndarray]:
     """Correlation of all pairs of cells with the same two latitudes and the same lag.
 
     Arguments:
@@ -203,7 +229,7 @@ class HybridCovariance:
         weight: w, share of the samples.
     """
 
-    grid: Grid
+    grid: EmbeddedGrid
     loadings: np.ndarray
     modes: tuple[ZonalCovariance, ...]
     nugget: np.ndarray

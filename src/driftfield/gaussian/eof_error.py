@@ -137,9 +137,9 @@ def calibrate(
         for t in times:
             here = held_out[:, t]
             mean, covariance = trial.posterior(known[:, t] & ~here, matrix[:, t])
-            own = model.loadings[here]
-            errors.append((own @ mean if filled is None else filled[here, t]) - matrix[here, t])
-            explained.append(((own @ covariance) * own).sum(axis=1))
+            loadings = model.loadings[here]
+            errors.append((loadings @ mean if filled is None else filled[here, t]) - matrix[here, t])
+            explained.append(((loadings @ covariance) * loadings).sum(axis=1))
             rest.append(residual_variance[here])
         error, variance, residual = (np.concatenate(part) for part in (errors, explained, rest))
         for scale in SCALES:

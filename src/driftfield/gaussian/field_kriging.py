@@ -28,7 +28,7 @@ class FieldKriging:
         most: Observations per block.
     """
 
-    def __init__(self, model: FittedMatern, observed: np.ndarray, error: np.ndarray, *, most: int = 32) -> None:
+    def __init__(self, model: FittedMatern, observed: np.ndarray, error: np.ndarray, *, most: int = 48) -> None:
         self.shape = observed.shape
         self.model = model
         places = np.argwhere(observed).astype(np.float64)
@@ -79,9 +79,9 @@ def _around(places: np.ndarray, centres: np.ndarray, most: int) -> np.ndarray:
         return np.broadcast_to(np.arange(count), (len(centres), count))
     # a fixed shuffle: the thinned sets must not follow the rows of the grid
     order = np.random.default_rng(0).permutation(count)
-    found = []
+    parts = []
     for thin, room in ((1, most - 2 * (most // 5)), (8, most // 5), (64, most // 5)):
         chosen = order[: -(-count // thin)]
         nearest = cKDTree(places[chosen]).query(centres, k=min(room, chosen.size))[1]
-        found.append(chosen[nearest.reshape(len(centres), -1)])
-    return np.concatenate(found, axis=1)
+        parts.append(chosen[nearest.reshape(len(centres), -1)])
+    return np.concatenate(parts, axis=1)

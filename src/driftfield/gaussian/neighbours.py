@@ -69,21 +69,21 @@ class Neighbourhood:
             tree = KDTree(_stretched(near if thin == 1 else far)[chosen])
             self.trees.append((tree, chosen, min(room, chosen.size), thin == 1))
 
-    def find(self, centres: Sequence[np.ndarray], own: np.ndarray) -> np.ndarray:
+    def find(self, centres: Sequence[np.ndarray], group: np.ndarray) -> np.ndarray:
         """Indices of the observations of every leaf, -1 where there are fewer: (leaf, neighbour), none twice.
 
         Arguments:
             centres: Of the leaves in the embedding of every component, each (leaf, axis).
             own: Observations inside the leaf, (leaf, cell), -1 where not seen.
         """
-        n = len(own)
+        n = len(group)
         if not self.trees:
             return np.broadcast_to(np.arange(self.count), (n, self.count))
-        found = [own]
+        groups = [group]
         for tree, chosen, room, is_near in self.trees:
             index = tree.query(_stretched(centres[-1] if is_near else centres[0]), k=room)[1].reshape(n, -1)
-            found.append(chosen[index])
-        index = np.sort(np.concatenate(found, axis=1), axis=1)
+            groups.append(chosen[index])
+        index = np.sort(np.concatenate(groups, axis=1), axis=1)
         index[:, 1:][index[:, 1:] == index[:, :-1]] = -1
         index = -np.sort(-index, axis=1)
         return index[:, : max(1, int((index >= 0).sum(axis=1).max()))]

@@ -145,6 +145,25 @@ class SpaceTimeCovariance:
         assert isinstance(total, Tensor)
         return total
 
+    def matrix(self, embedded: Sequence[np.ndarray], noise: np.ndarray) -> np.ndarray:
+        """Covariance of observations with their errors: (n, n), from `embed` and the error variances (n,)."""
+        phi = [torch.from_numpy(part - part.mean(axis=0))[None] for part in embedded]
+        matrix: np.ndarray = self.between(phi, phi)[0].numpy()
+        matrix[np.diag_indices(len(noise))] += self.nugget + noise + 1e-8
+        return matrix
+
+    def draw_at(self, places: Places, days: np.ndarray, rng: np.random.Generator, *, waves: int = 1024) -> np.ndarray:
+        """The smooth parts of one field from the prior at scattered places, each with a day of its own: (place,)."""
+        field = np.zeros(len(places))
+        for component, phi in zip(self.components, self.embed(places, days), strict=True):
+            omega = component.frequencies(waves, rng)
+            amplitude = rng.standard_normal((2, waves)) * np.sqrt(component.share / waves)
+            for start in range(0, len(places), 4096):
+                part = slice(start, start + 4096)
+                angle = phi[part] @ omega.T
+                field[part] += np.cos(angle) @ amplitude[0] + np.sin(angle) @ amplitude[1]
+        return field
+
     def draw(self, places: Places, days: np.ndarray, rng: np.random.Generator, *, waves: int = 1024) -> np.ndarray:
         """The smooth parts of one field from the prior: (time, place), float32.
 

@@ -6,7 +6,7 @@
 The cases are those of `space_time_cases.py`.
 """
 
-__all__ = ["Case", "SpaceTimeConstants", "evaluate", "search"]
+__all__ = ["SpaceTimeCase", "SpaceTimeConstants", "evaluate", "search"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -68,7 +68,7 @@ class SpaceTimeConstants:
 
 
 @dataclass(frozen=True)
-class Case:
+class SpaceTimeCase:
     """One time under one pattern of gaps, with the times around it.
 
     Arguments:
@@ -90,7 +90,7 @@ class Case:
     sd: np.ndarray
 
 
-def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[Case], *, levels: int, most: int) -> Fit:
+def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[SpaceTimeCase], *, levels: int, most: int) -> Fit:
     """Reconstructs the hidden cells of all cases and calibrates the spread on them."""
     prior = np.sqrt(covariance.variance)
     parts: dict[str, list[np.ndarray]] = {}
@@ -103,7 +103,7 @@ def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[Case], *, levels: 
     return calibrate({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, levels)
 
 
-def search(cases: Sequence[Case], *, levels: int, periodic: bool, most: int) -> tuple[SpaceTimeConstants, Fit]:
+def search(cases: Sequence[SpaceTimeCase], *, levels: int, periodic: bool, most: int) -> tuple[SpaceTimeConstants, Fit]:
     """The constants with the lowest score; the coarse steps look at a third of the cells with half the observations."""
     few = [replace(case, groups=case.groups[: max(1, len(case.groups) // 3)]) for case in cases]
     half = max(4, most // 2)
@@ -115,7 +115,7 @@ def search(cases: Sequence[Case], *, levels: int, periodic: bool, most: int) -> 
 
 def _walk(
     start: Sequence[SpaceTimeConstants],
-    cases: Sequence[Case],
+    cases: Sequence[SpaceTimeCase],
     steps: Sequence[float],
     *,
     levels: int,
@@ -142,7 +142,7 @@ def _walk(
     return best, tried[best]
 
 
-def _grid(cases: Sequence[Case]) -> list[SpaceTimeConstants]:
+def _grid(cases: Sequence[SpaceTimeCase]) -> list[SpaceTimeConstants]:
     """Where the search begins: lengths from some cells to the whole field, scales from some steps to the whole run."""
     places = max((case.places for case in cases), key=len)
     middle = float(0.5 * (places.lat.min() + places.lat.max()))
@@ -157,19 +157,19 @@ def _grid(cases: Sequence[Case]) -> list[SpaceTimeConstants]:
     return [SpaceTimeConstants(float(a), float(b), middle=middle) for a in lengths for b in scales]
 
 
-def _doubled(one: SpaceTimeConstants) -> list[SpaceTimeConstants]:
+def _doubled(constants: SpaceTimeConstants) -> list[SpaceTimeConstants]:
     """A second component beside the first: as a part of it, or with the first made wider and slower."""
-    if one.second > 0:
+    if constants.second > 0:
         return []
     return [
         replace(
-            one,
-            length=wider * one.length,
-            days=wider * one.days,
+            constants,
+            length=wider * constants.length,
+            days=wider * constants.days,
             second=0.25 if wider == 1.0 else 0.45,
             second_length=0.5 / wider,
             second_days=days / wider,
-            second_shape=one.shape,
+            second_shape=constants.shape,
         )
         for wider in (1.0, 2.0)
         for days in (0.25, 1.0)

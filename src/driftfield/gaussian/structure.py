@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftfield.gaussian.covariance import (
-    Grid,
+    EmbeddedGrid,
     HybridCovariance,
     ZonalCovariance,
     lag_correlation,
@@ -46,7 +46,7 @@ class Structure:
         lengths: Zonal and meridional distance in km at which it falls to 1/e, (mode, 2).
     """
 
-    grid: Grid
+    grid: EmbeddedGrid
     loadings: np.ndarray
     correlations: np.ndarray
     lengths: np.ndarray
@@ -56,7 +56,7 @@ class Structure:
         cls,
         fields: np.ndarray,
         domain: np.ndarray,
-        grid: Grid,
+        grid: EmbeddedGrid,
         *,
         seen: np.ndarray | None = None,
         share: float = 0.998,
@@ -166,7 +166,7 @@ def _gappy_scores(
     return scores, most_of_it if most_of_it.any() else np.asarray(seen.any(axis=1))
 
 
-def _lengths(table: np.ndarray, pairs: np.ndarray, grid: Grid) -> tuple[float, float]:
+def _lengths(table: np.ndarray, pairs: np.ndarray, grid: EmbeddedGrid) -> tuple[float, float]:
     """Median distance at which the correlation falls to 1/e, eastwards and northwards, km."""
     zonal, meridional = grid.separation
     n_lat, n_lon = grid.shape

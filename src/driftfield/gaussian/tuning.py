@@ -8,7 +8,7 @@ patterns of gaps) of the CRPS on hidden cells of validation times, after the spr
 An untuned optimal interpolation is no opponent.
 """
 
-__all__ = ["Calibration", "Case", "Fit", "calibrate", "evaluate", "gaussian_crps", "judge", "search"]
+__all__ = ["SpreadPower", "TuningCase", "Fit", "calibrate", "evaluate", "gaussian_crps", "judge", "search"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -31,7 +31,7 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True)
-class Case:
+class TuningCase:
     """One validation time under one pattern of gaps.
 
     Arguments:
@@ -50,7 +50,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class SpreadPower:
     """Spread as it should have been: sd -> prior * scale * (sd / prior)^power.
 
     A hidden cell that the prior thinks almost known is usually less so, and the other way round.
@@ -75,7 +75,7 @@ class Fit:
     """How well a covariance does: mean CRPS per pattern (physical units) once its spread is calibrated."""
 
     crps: dict[str, float]
-    calibration: Calibration
+    calibration: SpreadPower
 
     @property
     def score(self) -> float:
@@ -83,7 +83,7 @@ class Fit:
         return float(np.mean(np.log(list(self.crps.values()))))
 
 
-def evaluate(covariance: HybridCovariance, cases: Sequence[Case], sd: np.ndarray, *, most: int) -> Fit:
+def evaluate(covariance: HybridCovariance, cases: Sequence[TuningCase], sd: np.ndarray, *, most: int) -> Fit:
     """Reconstructs the hidden cells of all cases and calibrates the spread on them.
 
     Arguments:
@@ -94,7 +94,7 @@ def evaluate(covariance: HybridCovariance, cases: Sequence[Case], sd: np.ndarray
     """
     rows, everywhere = np.arange(len(sd)), np.arange(sd.shape[1])
 
-    def solve(case: Case, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def solve(case: TuningCase, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean, variance, _ = condition(covariance, case.seen, rows=rows, wanted=wanted, most=most, tiles=case.tiles)
         return mean, variance
 
@@ -102,9 +102,9 @@ def evaluate(covariance: HybridCovariance, cases: Sequence[Case], sd: np.ndarray
 
 
 def judge(
-    solve: Callable[[Case, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    solve: Callable[[TuningCase, np.ndarray], tuple[np.ndarray, np.ndarray]],
     prior: np.ndarray,
-    cases: Sequence[Case],
+    cases: Sequence[TuningCase],
     sd: np.ndarray,
 ) -> Fit:
     """The same for any Gaussian method.
@@ -139,15 +139,15 @@ def calibrate(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000
     scale = np.full(n_rows, shift)
     if n_rows > 1:
         for row in range(n_rows):
-            own = [block[:, block[0] == row] for block in thin]
-            own = [block for block in own if block.shape[1] >= 30]
-            if own:
+            row_blocks = [block[:, block[0] == row] for block in thin]
+            row_blocks = [block for block in row_blocks if block.shape[1] >= 30]
+            if row_blocks:
                 scale[row] = minimize_scalar(
-                    lambda c, own=own: score(np.array([c, power]), own),
+                    lambda c, row_blocks=row_blocks: score(np.array([c, power]), row_blocks),
                     bounds=(shift - 0.7, shift + 0.7),
                     method="bounded",
                 ).x
-    calibration = Calibration(np.exp(scale), float(power))
+    calibration = SpreadPower(np.exp(scale), float(power))
     crps = {p: _mean_crps(r, scale[r[0].astype(int)], power) for p, r in residuals.items() if r.shape[1]}
     return Fit(crps, calibration)
 
@@ -160,7 +160,7 @@ def _mean_crps(residuals: np.ndarray, shift: np.ndarray | float, power: float) -
 
 
 def search(
-    structure: Structure, samples: np.ndarray, cases: Sequence[Case], sd: np.ndarray, *, most: int
+    structure: Structure, samples: np.ndarray, cases: Sequence[TuningCase], sd: np.ndarray, *, most: int
 ) -> tuple[Constants, Fit]:
     """The constants with the lowest score, one coordinate after the other, each climbed from where it stands."""
 

@@ -8,7 +8,7 @@ r"""The covariance of one field from its own observations: an empirical variogra
 A field that was seen in very few places tells nothing of its covariance: then the answer is a convention, see `fit_matern`.
 """
 
-__all__ = ["FittedMatern", "JITTER", "MEAN", "correlation", "empirical_variogram", "fit_matern"]
+__all__ = ["FittedMatern", "JITTER", "MEAN", "Clusters", "correlation", "empirical_variogram", "fit_matern"]
 
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +50,21 @@ class FittedMatern:
     sill: float
 
 
+@dataclass(frozen=True)
+class Clusters:
+    """Which observations a likelihood is computed from: more of them cost more and tell more.
+
+    Arguments:
+        count: Clusters of neighbours.
+        size: Observations in each of them.
+        spread: Observations in the one that is spread over the field.
+    """
+
+    count: int = 16
+    size: int = 24
+    spread: int = 80
+
+
 def empirical_variogram(
     values: np.ndarray, observed: np.ndarray, reach: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -77,7 +92,12 @@ def empirical_variogram(
 
 
 def fit_matern(
-    values: np.ndarray, observed: np.ndarray, error: np.ndarray | None = None, *, reach: int = 24
+    values: np.ndarray,
+    observed: np.ndarray,
+    error: np.ndarray | None = None,
+    *,
+    reach: int = 24,
+    clusters: Clusters | None = None,
 ) -> FittedMatern:
     """The Matern model of one field's observed values, of about mean 0.
 
@@ -89,6 +109,7 @@ def fit_matern(
         observed: Where they were observed.
         error: Standard deviation of the observations' errors; none by default.
         reach: Greatest offset that the variogram looks at, at least; a third of the shorter side where that is more.
+        clusters: Observations that the likelihood is computed from; those of `Clusters()` by default.
     """
     count = int(observed.sum())
     seen = values[observed].astype(np.float64)
@@ -98,7 +119,7 @@ def fit_matern(
         return convention
     noise = np.zeros(count) if error is None else error[observed].astype(np.float64) ** 2
     starts = _starts(values, observed, float(noise.mean()), reach)
-    likelihood = _Likelihood(observed, seen, noise, variance)
+    likelihood = _Likelihood(observed, seen, noise, variance, clusters or Clusters())
     _, smoothness, start = min((likelihood(start, nu), nu, start.tolist()) for nu, start in starts)
     free = 4 if count >= 60 else 2
     isotropic = np.zeros(4 - free)
@@ -142,18 +163,20 @@ def _starts(values: np.ndarray, observed: np.ndarray, noise: float, reach: int) 
 class _Likelihood:
     """Minus the logarithm of the likelihood of a few clusters of observations, each for itself (composite likelihood).
 
-    Six clusters of 20 neighbours know the small scales, one of 40 that are spread over the field knows the large ones. The sill
-    is where the likelihood is greatest for the other parameters.
+    Neighbours know the small scales, a cluster that is spread over the field knows the large ones. The sill is where the
+    likelihood is greatest for the other parameters.
     """
 
-    def __init__(self, observed: np.ndarray, seen: np.ndarray, noise: np.ndarray, variance: float) -> None:
+    def __init__(
+        self, observed: np.ndarray, seen: np.ndarray, noise: np.ndarray, variance: float, clusters: Clusters
+    ) -> None:
         places = np.argwhere(observed).astype(np.float64)
         # fixed, so that the same observations are always fitted alike
         rng = np.random.default_rng(0)
         order = rng.permutation(len(places))
-        near = cKDTree(places).query(places[order[:6]], k=min(20, len(places)))[1]
+        near = cKDTree(places).query(places[order[: clusters.count]], k=min(clusters.size, len(places)))[1]
         self.parts = []
-        for index in (near, order[None, : min(40, len(places))]):
+        for index in (near, order[None, : min(clusters.spread, len(places))]):
             offset = places[index][:, :, None] - places[index][:, None]
             self.parts.append((offset, seen[index][..., None], noise[index] / variance))
         self.variance = variance

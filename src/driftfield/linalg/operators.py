@@ -214,12 +214,12 @@ class FunctionOperator(Operator):
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor], shape: Sequence[int], *, linear: bool = False) -> None:
-        found = function(torch.zeros(2, *shape)).shape
-        if len(found) != 2 or found[0] != 2:
+        output_shape = function(torch.zeros(2, *shape)).shape
+        if len(output_shape) != 2 or output_shape[0] != 2:
             raise ConfigurationError(
-                f"The function returned the shape {tuple(found)} for 2 fields: expected (2, n). Flatten what it returns."
+                f"The function returned the shape {tuple(output_shape)} for 2 fields: expected (2, n). Flatten what it returns."
             )
-        super().__init__(shape, found[1], linear=linear)
+        super().__init__(shape, output_shape[1], linear=linear)
         self.function = function
 
     def _apply(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from driftfield.data.masks import parse_pattern
 from driftfield.gaussian.field_kriging import FieldKriging
-from driftfield.gaussian.variogram import fit_matern
+from driftfield.gaussian.variogram import Clusters, fit_matern
 from driftfield.worlds.random_coasts import draw_domain
 from driftfield.worlds.random_worlds import RandomWorlds
 
@@ -73,9 +73,17 @@ def normalise(values: np.ndarray, error: float = 0.0) -> Normalised:
     return Normalised(centre, -spread if skewness < 0 else spread)
 
 
-def krige(values: np.ndarray, observed: np.ndarray, error: np.ndarray) -> FieldKriging:
-    """The first guess of a normalised field: kriging with the covariance that its observations show, land left out."""
-    return FieldKriging(fit_matern(values, observed, error), observed, error)
+def krige(values: np.ndarray, observed: np.ndarray, error: np.ndarray, *, quick: bool = False) -> FieldKriging:
+    """The first guess of a normalised field: kriging with the covariance that its observations show, land left out.
+
+    Arguments:
+        values: 0 where not observed (lat, lon).
+        observed: Where they count.
+        error: Standard deviation of their errors.
+        quick: From fewer observations, in half of the time: for learning.
+    """
+    model = fit_matern(values, observed, error, clusters=Clusters(6, 20, 40) if quick else None)
+    return FieldKriging(model, observed, error, most=32 if quick else 48)
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ class AnyFieldSamples:
         truth, values = ((part - unit.centre) / unit.scale for part in (truth, values))
         error = np.where(observed, error / abs(unit.scale), 0)
         values = np.where(observed, values, 0)
-        kriging = krige(values, observed, error)
+        kriging = krige(values, observed, error, quick=True)
         parts = (truth, values, observed, domain, error, kriging.mean(values), kriging.sd)
         return tuple(part if part.dtype == bool else part.astype(np.float32) for part in parts)
 

@@ -56,7 +56,6 @@ def draw_around(
     """
     check_unconditional(reconstructor)
     run, codec = copy.copy(reconstructor), reconstructor.codec
-    assert codec is not None
     # it was fitted to reconstructions from observations
     run.calibration = None
     run.sampler = _FromLevel(reconstructor.sampler, _start(reconstructor, level))

@@ -23,7 +23,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from driftfield.conventions import require
-from driftfield.data.placing import GridPlacer
 from driftfield.diffusion.schedule import noise_level
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
@@ -85,9 +84,7 @@ def diagnose(
     if variable is not None and variable not in targets:
         raise ConfigurationError(f"This run does not reconstruct {variable!r}: {suggest(variable, targets)}")
     known = align(truth[list(targets)], {"observations": one}, one).truth.assign_coords(time=one["time"]).load()
-    grid, domains = fitted_model(checked)[1].grid, fitted_model(checked)[1].domains
-    placer = GridPlacer(grid.lat, grid.lon, domains)
-    one, known = (placer.place(part).dataset for part in (one, known))
+    one, known = (checked.learner.placer.place(part).dataset for part in (one, known))
     watch = Watch(checked, one, known, variable=variable, depth=depth)
     result = checked.reconstruct(one, members=members, seed=seed, batch_size=members, watcher=watch)
     evaluation = evaluate(known, {checked.method: result}, one)

@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from driftfield.data.codec import FieldCodec
 from driftfield.data.observed_batch import has_exact
 from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
 from driftfield.diffusion.noise import CellNoise
@@ -156,8 +157,8 @@ class DiffusionReconstructor(NetworkReconstructor):
             super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
         )
 
-    def _arguments(self) -> dict[str, Any]:
-        return super()._arguments() | {
+    def arguments(self) -> dict[str, Any]:
+        return super().arguments() | {
             "diffusion": self.diffusion,
             "sampler": self.sampler_spec,
             "replacement": self.replacement,
@@ -173,14 +174,14 @@ class DiffusionReconstructor(NetworkReconstructor):
     def reconstruct(self, observations: xr.Dataset, **options: Any) -> xr.Dataset:
         """See `NetworkReconstructor.reconstruct`; the result says whether observations were imposed."""
         result = super().reconstruct(observations, **options)
-        if self.replacement and not has_exact(observations, self._codec.targets):
+        if self.replacement and not has_exact(observations, self.codec.targets):
             result.attrs["replacement"] = "false"
             if not self._said_nothing_exact:
                 log.warning("no observation is exact here, every one states an error: 'replacement' imposes nothing")
             self._said_nothing_exact = True
         return result
 
-    def _build_model(self, network: nn.Module) -> DiffusionModel:
+    def objective(self, network: nn.Module, codec: FieldCodec) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
 
     def draw(
@@ -203,7 +204,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         of the network.
         """
         assert isinstance(self.model, DiffusionModel)
-        codec = self._codec
+        codec = self.codec
         wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
         names = [f"{channel.variable}@{channel.level}" for channel in codec.channels()]
         numbers, parts = list(members), []
@@ -235,8 +236,8 @@ class DiffusionReconstructor(NetworkReconstructor):
         exact = batch.observed & (batch.error_std == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.observations), exact, batch.error_std, eps)
 
-    def _provenance(self) -> dict[str, Any]:
-        return super()._provenance() | {
+    def provenance(self) -> dict[str, Any]:
+        return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + 1,
             "replacement": str(self.replacement).lower(),

@@ -193,7 +193,7 @@ class FirstGuess:
 
     def _encoded(self, observations: xr.Dataset, codec: FieldCodec) -> list[Encoded]:
         guess, scale = self.encode(self.estimate(observations), codec, observations["time"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        _, columns = codec.grid.cells(observations)
         return list(zip(guess[..., columns], scale[..., columns], strict=True))
 
     def encode(self, estimate: Mapping[str, Estimate], codec: FieldCodec, times: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import xarray as xr
 from driftfield.checkpoint import read_run, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import FirstGuessPool, TwinDataset
+from driftfield.data.fingerprint import fingerprint
 from driftfield.data.patches import Window
 from driftfield.fields import FieldBatch
 from driftfield.models.first_guess import FLOOR, FirstGuess
@@ -73,7 +74,16 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
     """Of everything that a pool depends on, so that a changed recipe, peer or seed never meets a stale one."""
     described, arrays = dataset.codec.to_arrays()
     folds = [times.tolist() for times, _ in guess.folds]
-    facts = [size, dataset.seed, dataset.training, dataset.mix, guess.leave_out_days, folds, described]
+    facts = [
+        fingerprint(dataset.archive),
+        size,
+        dataset.seed,
+        dataset.training,
+        dataset.mix,
+        guess.leave_out_days,
+        folds,
+        described,
+    ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     digest.update(repr((dataset.observing, sorted(dataset.inflation.items()), dataset.times.tolist())).encode())
     peer = vars(guess.peer)
@@ -100,7 +110,7 @@ def _as_dataset(codec: FieldCodec, sample: FieldBatch, stamps: Mapping[int, np.n
     """
     offsets = sorted(stamps)
     times = np.concatenate([stamps[offset] for offset in offsets])
-    dataset = xr.Dataset(coords={"time": times, "lat": codec.grid.lat, "lon": codec.grid.lon})
+    dataset = xr.Dataset(coords={"time": times, **codec.grid.coordinates()})
     for name in (*codec.targets, *codec.covariates):
         levels = codec.grid.levels[name]
         surface = levels == (None,)

@@ -7,7 +7,7 @@ reconstruct:  observations -> codec -> FieldBatch -> members in network units ->
 __all__ = ["NetworkReconstructor", "Trainer"]
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,29 +18,26 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from driftfield.checkpoint import read_run_of, write_run
+from driftfield.checkpoint import Run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
 from driftfield.data.encodings import date_text
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
-from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, TrainingData
 from driftfield.models.first_guess import FirstGuess, check_keys
+from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import write_preview
 from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
 from driftfield.models.validation_scores import validation_scores
-from driftfield.networks.weights import restore_weights, weight_arrays
-from driftfield.reconstruction.bounds import calibrated
-from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
 
 
-class NetworkReconstructor(ABC):
+class NetworkReconstructor(Trained):
     """A reconstructor whose weights are trained.
 
     Arguments:
@@ -81,15 +78,9 @@ class NetworkReconstructor(ABC):
             if key not in known:
                 raise ConfigurationError(f"Unknown key {key!r} under 'augment': {suggest(key, known)}")
         check_keys(self.first_guess_spec)
-        self.codec: FieldCodec | None = None
-        self.model: nn.Module | None = None
-        self._placing: tuple[FieldCodec, GridPlacer] | None = None
         self.guess: FirstGuess | None = None
-        self.extra: dict[str, Any] = {}
-        self.calibration: Calibration | None = None
 
-    def _arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, for `run.json`."""
+    def arguments(self) -> dict[str, Any]:
         return {
             "network": self.network_spec,
             "observing": self.observing_spec,
@@ -101,8 +92,8 @@ class NetworkReconstructor(ABC):
         }
 
     @abstractmethod
-    def _build_model(self, network: nn.Module) -> nn.Module:
-        """The objective around the network."""
+    def objective(self, network: nn.Module, codec: FieldCodec) -> nn.Module:
+        """The network with the loss that trains it."""
 
     @abstractmethod
     def draw(
@@ -128,17 +119,8 @@ class NetworkReconstructor(ABC):
         """`estimate` where the weights are: batches are made on the processor, and a trainer has moved the network."""
         return self.estimate(batch.to(self.device), **options)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are: after a training or `load`, on the processor."""
-        if self.model is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return next(self.model.parameters()).device
-
     def to(self, device: str | torch.device) -> Self:
         """Moves the weights, as `torch.nn.Module.to` does; what is reconstructed comes back to the processor."""
-        if self.model is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
         self.model.to(device)
         return self
 
@@ -168,7 +150,7 @@ class NetworkReconstructor(ABC):
         trainer, folder = check_trainer(self, trainer, folder)
         self._check_first_guess()
         archive: Any = data.archive
-        self.codec = FieldCodec.fit(
+        codec = FieldCodec.fit(
             archive,
             data.train,
             data.targets,
@@ -183,11 +165,11 @@ class NetworkReconstructor(ABC):
         if self.method == "diffusion" and not self.observing.shown:
             warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         torch.manual_seed(seed)
-        self.model = self._build_model(self._build_network())
+        self.learner = Learner(codec, self.build_model(codec))
 
         samples = TrainingSamples(
             data,
-            self._codec,
+            codec,
             self.observing,
             augment=self.augment,
             guess=self.guess,
@@ -197,8 +179,8 @@ class NetworkReconstructor(ABC):
         )
         train = samples.training(trainer.steps * trainer.batch_size)
         fixed = samples.validation(self.validation_samples, trainer.batch_size)
-        history = trainer.fit(
-            self.model,
+        self.learner.train(
+            trainer,
             train,
             fixed,
             folder=folder,
@@ -208,10 +190,8 @@ class NetworkReconstructor(ABC):
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
             preview=partial(self._preview, fixed[0][:1], seed, self._units(archive)),
         )
-        self.extra |= {"history": history, "seed": seed}
         if self.guess is not None and self.guess.scale is not None:
             self.extra["first_guess_scale"] = self.guess.scale.tolist()
-        self.model.eval()
 
     def _check_first_guess(self) -> None:
         # here and not in __init__: runs that were trained so before are still loaded
@@ -221,8 +201,7 @@ class NetworkReconstructor(ABC):
                 "expected one of both. Leave out the other."
             )
 
-    def _build_network(self) -> nn.Module:
-        codec = self._codec
+    def build_model(self, codec: FieldCodec) -> nn.Module:
         network = build(
             "network",
             self.network_spec,
@@ -231,7 +210,7 @@ class NetworkReconstructor(ABC):
             first_guess=self.guess is not None,
             **({"visible": True} if self.observing.shown and self.method == "diffusion" else {}),
         )
-        return network.to(memory_format=torch.channels_last)
+        return self.objective(network.to(memory_format=torch.channels_last), codec)
 
     def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
         """Scores of a small ensemble of fixed samples."""
@@ -240,18 +219,18 @@ class NetworkReconstructor(ABC):
 
     def _units(self, archive: Any) -> dict[str, str]:
         """Of the targets whose departures are in the units of the field, not in those of its logarithm."""
-        fields, normalizers = archive.dataset, self._codec.normalizers
-        return {n: str(fields[n].attrs.get("units", "")) for n in self._codec.targets if normalizers[n].affine}
+        fields, normalizers = archive.dataset, self.codec.normalizers
+        return {n: str(fields[n].attrs.get("units", "")) for n in self.codec.targets if normalizers[n].affine}
 
     def _preview(self, batch: FieldBatch, seed: int, units: Mapping[str, str], path: Path, title: str) -> None:
         """A picture of one fixed sample."""
         estimate = partial(self._estimate, members=range(8 if self.spreads else 1), seed=seed)
-        channels, scale = self._codec.channels(), self._scale()
+        channels, scale = self.codec.channels(), self._scale()
         write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path, units=units)
 
     def _scale(self) -> np.ndarray:
         """(channel, 1, 1): standard deviation of a network unit in physical units, or those of a logarithm."""
-        codec = self._codec
+        codec = self.codec
         return np.concatenate(
             [np.broadcast_to(codec.normalizers[n].std, (len(codec.grid.levels[n]), 1, 1)) for n in codec.targets]
         )
@@ -299,10 +278,10 @@ class NetworkReconstructor(ABC):
             times: Indices of the dates to complete, all of them by default; the others are context.
             options: Of `draw`.
         """
-        codec = self._codec
+        codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        placed = self._placer().place(observations)
+        placed = self.learner.placed(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         stamps = observations["time"].values
@@ -330,17 +309,10 @@ class NetworkReconstructor(ABC):
             method=self.method,
             seed=seed,
             members=members,
-            attrs=self._provenance(),
+            attrs=self.provenance(),
             domains=domains_like(codec, observations, rows, columns),
         )
-        return placed.cut(calibrated(result, self.calibration, codec.limits()))
-
-    def _placer(self) -> GridPlacer:
-        """Lays observations out on the grid of the run."""
-        codec = self._codec
-        if self._placing is None or self._placing[0] is not codec:
-            self._placing = codec, GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains)
-        return self._placing[1]
+        return placed.cut(self.learner.finished(result))
 
     def _decoded(
         self,
@@ -350,7 +322,7 @@ class NetworkReconstructor(ABC):
         columns: np.ndarray,
     ) -> dict[str, Estimate]:
         """The estimate of one date in physical units, per variable ([member,] level, lat, lon)."""
-        codec, first = self._codec, 0
+        codec, first = self.codec, 0
         decoded: dict[str, Estimate] = {}
         mean, sd, members = (None if part is None else part.cpu().numpy() for part in estimate)
         assert members is not None
@@ -367,46 +339,14 @@ class NetworkReconstructor(ABC):
             )
         return decoded
 
-    def _provenance(self) -> dict[str, Any]:
-        return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
-
     # -- keeping -------------------------------------------------------------------------------------------------------
 
-    def save(self, folder: Path, *, dtype: str = "float32") -> None:
-        """Writes the run; the weights may be stored as float16 to halve the file."""
-        if self.model is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        description, arrays = self._codec.to_arrays()
-        arrays |= {name: array.astype(dtype) for name, array in weight_arrays(self.model).items()}
+    def _beside(self, folder: Path) -> dict[str, np.ndarray]:
         if self.guess is not None:
-            self.guess.save(Path(folder) / "first_guess")
-        extra = self.extra | {"codec": description}
-        if self.calibration is not None:
-            extra["calibration"] = self.calibration.to_json()
-        write_run(folder, type(self).__name__, self._arguments(), arrays, extra)
+            self.guess.save(folder / "first_guess")
+        return {}
 
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
-
-        Raises:
-            FileFormatError: no run of this class, or its weights do not fit its network.
-        """
-        run = read_run_of(cls.__name__, Path(folder))
-        loaded = cls(**run.arguments)
-        loaded.codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
-        if (Path(folder) / "first_guess").is_dir():
+    def _take_back(self, run: Run, folder: Path) -> None:
+        if (folder / "first_guess").is_dir():
             scale = run.extra.get("first_guess_scale")
-            loaded.guess = FirstGuess.load(Path(folder) / "first_guess", loaded.first_guess_spec, scale=scale)
-        loaded.model = loaded._build_model(loaded._build_network())
-        restore_weights(loaded.model, run.arrays, folder)
-        loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
-        loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
-        loaded.model.eval()
-        return loaded
-
-    @property
-    def _codec(self) -> FieldCodec:
-        if self.codec is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self.codec
+            self.guess = FirstGuess.load(folder / "first_guess", self.first_guess_spec, scale=scale)

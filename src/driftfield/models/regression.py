@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from driftfield.data.codec import FieldCodec
 from driftfield.diffusion.model import RegressionModel, from_residual
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError
@@ -53,9 +54,9 @@ class RegressionReconstructor(NetworkReconstructor):
             check_noise(output_noise)
         self.output_noise = dict(output_noise) if isinstance(output_noise, Mapping) else output_noise
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         own = {} if self.output_noise is None else {"output_noise": self.output_noise}
-        return super()._arguments() | own
+        return super().arguments() | own
 
     @property
     def abilities(self) -> Abilities:
@@ -75,10 +76,9 @@ class RegressionReconstructor(NetworkReconstructor):
         """Whether members differ."""
         return self.output_noise is not None
 
-    def _build_model(self, network: nn.Module) -> RegressionModel:
+    def objective(self, network: nn.Module, codec: FieldCodec) -> RegressionModel:
         if self.output_noise is None:
             return RegressionModel(network)
-        codec = self._codec
         if codec.bounds and self.augment.get("mix"):
             raise ConfigurationError(
                 "A mix of two fields does not keep the bounds of either: expected augment.mix without data.bounds "
@@ -111,7 +111,7 @@ class RegressionReconstructor(NetworkReconstructor):
     ) -> tuple[Tensor | None, Tensor | None, Tensor]:
         """Mean and standard deviation (channel, lat, lon) where there is output noise, and the members."""
         assert isinstance(self.model, RegressionModel)
-        codec = self._codec
+        codec = self.codec
         wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
         if not isinstance(self.model, NoisyRegressionModel):
             return None, None, from_residual(batch, self.model(batch, wrap=wrap))

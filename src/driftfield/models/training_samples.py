@@ -5,7 +5,7 @@ validation    the same few samples every time
 first guess   samples come from a pool, whose guesses were computed beforehand
 """
 
-__all__ = ["Trainer", "TrainingSamples", "check_trainer", "remaining"]
+__all__ = ["Preview", "SamplesFrom", "Trainer", "TrainingSamples", "check_trainer", "remaining"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     import torch
 
 
+SamplesFrom = Callable[[int], "torch.utils.data.Dataset[FieldBatch]"]
+"""From the index of its first sample, a data set of what is left to do."""
+
+Preview = Callable[[Path, str], None]
+"""Writes a picture with a title to a path."""
+
+
 class Trainer(Protocol):
     """What fits the weights; `driftfield.training` has the real one and hands it over from above."""
 
@@ -43,7 +50,7 @@ class Trainer(Protocol):
     def fit(
         self,
         model: nn.Module,
-        samples: Callable[[int], "torch.utils.data.Dataset[FieldBatch]"],
+        samples: SamplesFrom,
         validation: Sequence[FieldBatch],
         *,
         folder: Path,
@@ -51,7 +58,7 @@ class Trainer(Protocol):
         resume: bool = False,
         wrap: bool = False,
         diagnose: Callable[[], dict[str, float]] | None = None,
-        preview: Callable[[Path, str], None] | None = None,
+        preview: Preview | None = None,
     ) -> list[dict[str, float]]:
         """Trains `model` in place."""
         ...

@@ -85,7 +85,7 @@ def nothing_seen(codec: FieldCodec, times: np.ndarray) -> xr.Dataset:
         deep = levels != (None,)
         dims = ("time", "depth", "lat", "lon") if deep else ("time", "lat", "lon")
         shape = (len(times), *((len(levels),) if deep else ()), codec.grid.lat.size, codec.grid.lon.size)
-        coords: dict[str, Any] = {"time": times, "lat": codec.grid.lat, "lon": codec.grid.lon}
+        coords: dict[str, Any] = {"time": times, **codec.grid.coordinates()}
         coords |= {"depth": np.array(levels, dtype=float)} if deep else {}
         fields[name] = xr.DataArray(np.full(shape, np.nan, np.float32), dims=dims, coords=coords)
     return xr.Dataset(fields)
@@ -93,9 +93,7 @@ def nothing_seen(codec: FieldCodec, times: np.ndarray) -> xr.Dataset:
 
 def _nothing(reconstructor: DiffusionReconstructor, date: Any) -> xr.Dataset:
     """Nothing seen on one date."""
-    codec = reconstructor.codec
-    assert codec is not None
-    return nothing_seen(codec, read_date(date))
+    return nothing_seen(reconstructor.codec, read_date(date))
 
 
 def read_date(date: Any) -> np.ndarray:

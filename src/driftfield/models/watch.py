@@ -26,7 +26,7 @@ from driftfield.models.diffusion import DiffusionReconstructor
 
 
 @dataclass
-class _Cells:
+class _WatchedCells:
     """The held-out cells of one variable: mask (level, lat, lon), truth (cell), and what was found at every evaluation."""
 
     mask: np.ndarray
@@ -66,8 +66,7 @@ class Watch:
     ) -> None:
         model, codec = fitted_model(reconstructor)
         self.codec, self.schedule, self.observations = codec, model.schedule, observations
-        self.rows = codec.grid.rows(observations["lat"].values)
-        self.columns = codec.grid.columns(observations["lon"].values)
+        self.rows, self.columns = codec.grid.cells(observations)
         self.batch = _batch(reconstructor, observations)
         self.scored = {name: cells for name in codec.targets if (cells := _held_out(observations, truth, name))}
         if not self.scored or (variable is not None and variable not in self.scored):
@@ -136,7 +135,7 @@ class Watch:
         return int(inside[len(inside) // 2])
 
 
-def _held_out(observations: xr.Dataset, truth: xr.Dataset, name: str) -> _Cells | None:
+def _held_out(observations: xr.Dataset, truth: xr.Dataset, name: str) -> _WatchedCells | None:
     """The cells that `evaluate` scores: in the domain, held out, known to the truth; None if there are none."""
     held_out, domain = held_out_of(observations, name), domain_of(observations, name)
     if held_out is None:
@@ -147,7 +146,7 @@ def _held_out(observations: xr.Dataset, truth: xr.Dataset, name: str) -> _Cells 
     where = known & held_out if domain is None else known & held_out & domain
     mask = with_levels(where.transpose(*known.dims).expand_dims("time"))[0]
     values = with_levels(truth[name])[0].astype(np.float64)
-    return _Cells(mask, values[mask], [], [], []) if mask.any() else None
+    return _WatchedCells(mask, values[mask], [], [], []) if mask.any() else None
 
 
 def _batch(reconstructor: DiffusionReconstructor, observations: xr.Dataset) -> FieldBatch:
@@ -156,7 +155,7 @@ def _batch(reconstructor: DiffusionReconstructor, observations: xr.Dataset) -> F
     if reconstructor.guess is not None:
         estimate = reconstructor.guess.estimate(observations)
         mean, scale = reconstructor.guess.encode(estimate, codec, observations["time"].values)
-        columns = codec.grid.columns(observations["lon"].values)
+        _, columns = codec.grid.cells(observations)
         guess = (mean[0][..., columns], scale[0][..., columns])
     return observation_batch(codec, observations, 0, guess=guess)
 
@@ -167,7 +166,6 @@ def fitted_model(reconstructor: DiffusionReconstructor) -> tuple[DiffusionModel,
     Raises:
         ConfigurationError: it is not fitted.
     """
-    model, codec = reconstructor.model, reconstructor.codec
-    if not isinstance(model, DiffusionModel) or codec is None:
-        raise ConfigurationError(f"{type(reconstructor).__name__} is not fitted yet. Call fit, or load a run.")
-    return model, codec
+    model = reconstructor.model
+    assert isinstance(model, DiffusionModel)
+    return model, reconstructor.codec

@@ -129,10 +129,10 @@ class DiffusersUNet(nn.Module):
         west, _, inner_wrap = halo(width, self.multiple, encoded.wrap)
         set_wrap(self.model, inner_wrap)
         sample = torch.cat([pad(x, self.multiple, encoded.wrap), encoded.channels], dim=1)
-        given: dict[str, Tensor] = {"class_labels": encoded.labels}
+        conditions: dict[str, Tensor] = {"class_labels": encoded.labels}
         if encoded.tokens is not None:
-            given["encoder_hidden_states"] = encoded.tokens
-        (answer,) = self.model(channels_last(sample), self._timestep(c_noise), return_dict=False, **given)
+            conditions["encoder_hidden_states"] = encoded.tokens
+        (answer,) = self.model(channels_last(sample), self._timestep(c_noise), return_dict=False, **conditions)
         return answer[..., :height, west : west + width]
 
     def _timestep(self, c_noise: Tensor) -> Tensor:
@@ -185,14 +185,14 @@ def _exchange_convolutions(module: nn.Module) -> None:
     """Puts ours, which can wrap longitude, in place of every convolution that keeps its size or halves it."""
     for name, child in module.named_children():
         if type(child) is nn.Conv2d and child.padding == tuple(size // 2 for size in child.kernel_size):
-            own = Conv(
+            exchanged = Conv(
                 child.in_channels,
                 child.out_channels,
                 (child.kernel_size[0], child.kernel_size[1]),
                 groups=child.groups,
                 stride=(child.stride[0], child.stride[1]),
             )
-            own.weight, own.bias = child.weight, child.bias
-            setattr(module, name, own)
+            exchanged.weight, exchanged.bias = child.weight, child.bias
+            setattr(module, name, exchanged)
         else:
             _exchange_convolutions(child)

@@ -66,8 +66,8 @@ def draw_profiles(
                 raise DataError(
                     f"{_TRIES} random places in a row lie on land: expected a region with some sea. Choose another."
                 )
-            lat, lon = (rng.uniform(axis[0], axis[-1]) for axis in (grid.lat, grid.lon))
-            places = Places.of(variable, np.full(z.size, lat), lon, z)
+            lat, lon = _anywhere(grid, rng)
+            places = Places.of(variable, np.full(z.size, lat), np.full(z.size, lon), z)
             stencil = points(grid, places)
             if not stencil.usable[0]:
                 continue
@@ -148,14 +148,30 @@ def _states(fields: xr.Dataset, grid: StateGrid) -> list[tuple[Any, torch.Tensor
     return [(date, states[i : i + 1]) for i, date in enumerate(as_dates(fields["time"]).values)]
 
 
+def _anywhere(grid: StateGrid, rng: np.random.Generator) -> tuple[float, float]:
+    """Latitude and longitude of a random place within the grid."""
+    if grid.positions is None:
+        lat, lon = (float(rng.uniform(axis[0], axis[-1])) for axis in (grid.lat, grid.lon))
+        return lat, lon
+    row, column = (rng.uniform(0.0, size - 1.0, 1) for size in grid.positions.shape)
+    lat, lon = (float(part[0]) for part in grid.positions.at(row, column))
+    return lat, lon
+
+
 def _pass(grid: StateGrid, spacing_km: float, angle: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Latitudes and longitudes of a line through a random place, as far as the grid goes."""
-    lat, lon = (rng.uniform(axis[0], axis[-1]) for axis in (grid.lat, grid.lon))
-    reach = KM_PER_DEGREE * float(np.hypot(np.ptp(grid.lat), np.ptp(grid.lon)))
+    lat, lon = _anywhere(grid, rng)
+    extent = (grid.lat, grid.lon)
+    if grid.positions is not None:
+        extent = (grid.positions.latitude, grid.positions.one_turn.longitude)
+    reach = KM_PER_DEGREE * float(np.hypot(*(np.ptp(part) for part in extent)))
     # the phase is free: points lie between cells as chance will have it
     along = np.arange(-reach, reach, spacing_km) + spacing_km * rng.random()
     north = lat + along * np.sin(angle) / KM_PER_DEGREE
     east = lon + along * np.cos(angle) / (KM_PER_DEGREE * np.cos(np.radians(lat)))
+    if grid.positions is not None:
+        inside = np.isfinite(grid.positions.fractional(np.clip(north, -90.0, 90.0), east)[0]) & (np.abs(north) <= 90.0)
+        return north[inside], east[inside]
     inside = (north >= grid.lat[0]) & (north <= grid.lat[-1]) & (east >= grid.lon[0]) & (east <= grid.lon[-1])
     return north[inside], east[inside]
 

@@ -10,11 +10,13 @@ __all__ = ["Places", "StateGrid", "along_axis", "around_axis"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from driftfield.errors import DataError, suggest
 from driftfield.fields import Channel
+from driftfield.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class StateGrid:
         periodic: Whether longitude wraps.
         days: Of each time offset of the channels, days since 1970 in the calendar of the state; empty if time does not matter.
         step_days: Time step of the archive: an observation may lie half of it before the first or after the last date.
+        positions: Where the cells lie, if lat and lon are rows and columns of another grid.
 
     Raises:
         DataError: shapes that do not fit, axes that do not ascend, or a channel twice.
@@ -40,6 +43,7 @@ class StateGrid:
     periodic: bool = False
     days: Mapping[int, float] = field(default_factory=dict)
     step_days: float = 1.0
+    positions: Geometry | None = None
 
     def __post_init__(self) -> None:
         if self.domain.shape != self.shape:
@@ -82,7 +86,14 @@ class StateGrid:
 
     def cell_area(self) -> np.ndarray:
         """(lat, lon), up to a factor."""
+        if self.positions is not None:
+            return self.positions.area / self.positions.area.mean()
         return np.broadcast_to(np.cos(np.radians(self.lat))[:, None].clip(min=0.0), self.shape[1:])
+
+    @cached_property
+    def places(self) -> Geometry:
+        """Where the cells lie."""
+        return Geometry.of_axes(self.lat, self.lon) if self.positions is None else self.positions
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import error_of
+from driftfield.conventions import error_of, geometry_of
 from driftfield.errors import DataError
 from driftfield.observations.table import ObservationTable
 
@@ -49,9 +49,10 @@ def _of_variable(observations: xr.Dataset, name: str, stamps: np.ndarray) -> Obs
     if (stated := error_of(observations, name)) is not None:
         error = stated.broadcast_like(array).transpose(*dims).values[places]
     described = {key: str(array.attrs[key]) for key in ("units", "standard_name", "long_name") if key in array.attrs}
+    cells = geometry_of(array)
     return ObservationTable.of(
-        longitude=array["lon"].values[at["lon"]],
-        latitude=array["lat"].values[at["lat"]],
+        longitude=cells.longitude[at["lat"], at["lon"]],
+        latitude=cells.latitude[at["lat"], at["lon"]],
         depth=array["depth"].values[at["depth"]] if "depth" in at else np.full(len(at["lat"]), np.nan),
         time=stamps[at["time"]],
         variable=np.full(len(at["lat"]), name, dtype=object),

@@ -53,14 +53,16 @@ def state_grid(
             channels += [Channel(name, level, offset) for level in codec.grid.levels[name]]
             domain.append(codec.domains[name][:, rows][:, :, columns])
     lat, lon = codec.grid.lat[rows], codec.grid.lon[columns]
+    places = None if codec.grid.positions is None else codec.grid.positions.part(rows, columns)
     return StateGrid(
         lat=lat,
-        lon=_ascending(lon),
+        lon=_ascending(lon) if places is None else np.arange(lon.size, dtype=np.float64),
         channels=tuple(channels),
         domain=np.concatenate(domain),
         periodic=(codec.grid.periodic and lon.size == codec.grid.lon.size) if periodic is None else periodic,
         days=dict(enumerate(time_days(dates).tolist())),
         step_days=codec.step_days,
+        positions=places,
     )
 
 

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from driftfield.data.encodings import unit_sphere
 from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError
+from driftfield.geometry import Geometry
 from driftfield.linalg.operators import SparseOperator
 from driftfield.observations.grid import Places, StateGrid, along_axis, around_axis
 
@@ -176,6 +177,8 @@ def cells(grid: StateGrid, chosen: np.ndarray) -> Stencil:
 
 def _bilinear(grid: StateGrid, places: Places) -> _Part:
     """The four cells around each place; all of their weights, sea or not."""
+    if grid.positions is not None:
+        return _between_positions(grid, grid.positions, places)
     half = [0.5 * float(np.diff(axis)[[0, -1]].max()) if axis.size > 1 else 0.5 for axis in (grid.lat, grid.lon)]
     low, high, north, inside = along_axis(places.lat, grid.lat, below=half[0], above=half[0])
     if grid.periodic:
@@ -190,11 +193,25 @@ def _bilinear(grid: StateGrid, places: Places) -> _Part:
     return _Part.dense(items, weights, problem)
 
 
+def _between_positions(grid: StateGrid, positions: Geometry, places: Places) -> _Part:
+    """The four cells around each place of a grid with positions, by fractional rows and columns."""
+    row, column = positions.fractional(places.lat, places.lon)
+    problem = np.where(np.isfinite(row), "", "outside the grid").astype(object)
+    low, high, north, _ = along_axis(row, np.arange(float(positions.shape[0])), below=1.0, above=1.0)
+    if positions.wraps:
+        left = np.floor(np.nan_to_num(column)).astype(np.int64) % positions.shape[1]
+        right, east = (left + 1) % positions.shape[1], np.nan_to_num(column) % 1.0
+    else:
+        left, right, east, _ = along_axis(column, np.arange(float(positions.shape[1])), below=1.0, above=1.0)
+    items = np.stack([r * grid.lon.size + c for r in (low, high) for c in (left, right)], axis=1)
+    weights = np.stack([v * h for v in (1 - north, north) for h in (1 - east, east)], axis=1)
+    return _Part.dense(items, weights, problem)
+
+
 def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool) -> _Part:
     """The cells within a distance of each place, weighted by their area."""
     point = _bilinear(grid, places)
-    lat, lon = np.repeat(grid.lat, grid.lon.size), np.tile(grid.lon, grid.lat.size)
-    tree = cKDTree(unit_sphere(lat, lon))
+    tree = cKDTree(unit_sphere(grid.places.latitude.ravel(), grid.places.longitude.ravel()))
     reach = radius_km * (3.0 if gaussian else 1.0)
     fine = point.problem == ""
     centres = unit_sphere(np.where(fine, places.lat, 0.0), np.where(fine, places.lon, 0.0))

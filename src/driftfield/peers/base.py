@@ -15,6 +15,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,11 +23,15 @@ import numpy as np
 import xarray as xr
 
 from driftfield.checkpoint import read_run_of, write_run
-from driftfield.conventions import DIMS, domain_of, error_of, require
+from driftfield.conventions import DIMS, domain_of, error_of, positions_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gaussian.covariance import EmbeddedGrid
+from driftfield.geometry import Geometry
 from driftfield.interfaces import Abilities, TrainingData
 from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
@@ -48,6 +53,7 @@ class Background:
         targets: Which of them are to be reconstructed.
         periodic: Whether longitude wraps.
         bounds: (lower, upper) of targets that have bounds, infinite where there is none.
+        measures: What the variables are measured in.
     """
 
     climatologies: dict[str, MonthlyClimatology]
@@ -55,6 +61,7 @@ class Background:
     targets: tuple[str, ...]
     periodic: bool
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    measures: Measures = field(default_factory=Measures)
 
     @classmethod
     def fit(cls, data: TrainingData, times: np.ndarray, *, covariates: bool = False) -> Self:
@@ -67,6 +74,7 @@ class Background:
             targets=tuple(data.targets),
             periodic=bool(data.archive.periodic),
             bounds=dict(data.bounds),
+            measures=Measures.fit(data.archive.dataset, names, times),
         )
 
     @property
@@ -88,6 +96,16 @@ class Background:
     def lon(self) -> np.ndarray:
         """Degrees east."""
         return self.domains[self.targets[0]]["lon"].values.astype(np.float64)
+
+    @cached_property
+    def positions(self) -> Geometry | None:
+        """Where the cells lie, if the axes do not say it."""
+        return positions_of(self.domains[self.targets[0]])
+
+    @cached_property
+    def grid(self) -> EmbeddedGrid:
+        """The cells and their distances."""
+        return EmbeddedGrid(self.lat, self.lon, self.periodic, self.positions)
 
     def mean(self, name: str, times: xr.DataArray) -> np.ndarray:
         """The seasonal cycle on these dates: (time, [depth,] lat, lon)."""
@@ -115,17 +133,33 @@ class Background:
     def on_own_grid(self, observations: xr.Dataset) -> xr.Dataset:
         """The observations on the longitudes of the fit, if theirs are the same places in another convention, such as 0..360.
 
-        Anything else comes back as it is; `check` says what is wrong with it.
+        Of a grid with positions: on the rows and columns of the fit, if its cells lie at the same places. Anything else comes
+        back as it is; `check` says what is wrong with it.
         """
+        if self._same_places(observations):
+            axes = {n: (n, values, observations[n].attrs) for n, values in (("lat", self.lat), ("lon", self.lon))}
+            return observations.assign_coords(axes)
         columns = self._columns(observations)
         if columns is None:
             return observations
         return observations.isel(lon=columns).assign_coords(lon=("lon", self.lon, observations["lon"].attrs))
 
+    def _same_places(self, observations: xr.Dataset) -> bool:
+        """Whether both grids have positions, and those are the same.
+
+        Raises:
+            DataError: both have positions of as many cells, and they are others.
+        """
+        theirs = positions_of(observations)
+        if self.positions is None or theirs is None or theirs.shape != self.positions.shape:
+            return False
+        self.positions.cells(theirs)
+        return True
+
     def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
         """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
         found = observations["lon"].values if "lon" in observations.coords else np.array([])
-        if found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
+        if self.positions is not None or found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
             return None
         apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
         columns: np.ndarray = apart.argmin(axis=1)
@@ -155,6 +189,8 @@ class Background:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain numbers for safetensors; keys `climatology.<variable>.*` and `domain.<variable>`."""
         arrays = {f"domain.{n}": d.values.astype(np.uint8) for n, d in self.domains.items()}
+        if self.positions is not None:
+            arrays |= {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
         for name, climatology in self.climatologies.items():
             arrays |= {f"climatology.{name}.{key}": value for key, value in climatology.to_arrays().items()}
         return arrays
@@ -168,14 +204,17 @@ class Background:
         targets: list[str],
         periodic: bool,
         bounds: Mapping[str, tuple[float, float]] | None = None,
+        measures: Measures | None = None,
     ) -> Self:
         """The inverse of `to_arrays`."""
         climatologies = {n: MonthlyClimatology.from_arrays(part(arrays, f"climatology.{n}.")) for n in variables}
         domains = {}
         for name, climatology in climatologies.items():
             like = climatology.mean.isel(month=0, drop=True)
-            domains[name] = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
-        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}))
+            domain = xr.DataArray(arrays[f"domain.{name}"].astype(bool), dims=like.dims, coords=like.coords)
+            places = {n: (("lat", "lon"), arrays[n]) for n in ("latitude", "longitude") if n in arrays}
+            domains[name] = domain.assign_coords(places)
+        return cls(climatologies, domains, tuple(targets), periodic, dict(bounds or {}), measures or Measures())
 
 
 class Peer(ABC):
@@ -221,6 +260,7 @@ class Peer(ABC):
         background = self.background
         if members < 1:
             raise ConfigurationError(f"{members} members were asked for: expected 1 or more.")
+        observations = complete_errors(background.measures.brought(observations), "the file of observations")
         placed = self._placer().place(observations)
         observations = placed.dataset
         background.check(observations)
@@ -237,7 +277,7 @@ class Peer(ABC):
         if self._placing is None or self._placing[0] is not background:
             masks = {name: domain.values for name, domain in background.domains.items()}
             levelled = {name: mask if mask.ndim == 3 else mask[None] for name, mask in masks.items()}
-            self._placing = background, GridPlacer(background.lat, background.lon, levelled)
+            self._placing = background, GridPlacer(background.lat, background.lon, levelled, background.positions)
         return self._placing[1]
 
     # As the first guess of a network
@@ -304,6 +344,8 @@ class Peer(ABC):
         arrays, extra = self._remember()
         extra |= {"variables": list(background.variables), "targets": list(background.targets)}
         extra |= {"periodic": background.periodic, "seed": self.seed, "method": self.method}
+        if background.measures:
+            extra["measures"] = background.measures.to_json()
         if background.bounds:
             extra["bounds"] = bounds_to_json(background.bounds)
         if self.calibration is not None:
@@ -322,10 +364,16 @@ class Peer(ABC):
         peer.seed = int(run.extra["seed"])
         names = {key: run.extra[key] for key in ("variables", "targets", "periodic")}
         bounds = bounds_from_json(run.extra.get("bounds", {}))
-        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds)
+        measures = Measures.from_json(run.extra.get("measures"))
+        peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds, measures=measures)
         peer.calibration = Calibration.from_json(run.extra.get("calibration"))
         peer._recall(run.arrays, run.extra)
         return peer
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.background.measures
 
     @property
     def background(self) -> Background:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import CloughTocher2DInterpolator, PchipInterpolator
 from scipy.spatial import Delaunay
 
-from driftfield.peers.triangles import Plane, TriangleInterpolation
+from driftfield.peers.triangles import ScaledPlane, TriangleInterpolation
 from driftfield.registry import register
 
 
@@ -29,7 +29,7 @@ class Cubic(TriangleInterpolation):
 
     method = "cubic"
 
-    def within(self, triangles: Delaunay, plane: Plane) -> np.ndarray:
+    def within(self, triangles: Delaunay, plane: ScaledPlane) -> np.ndarray:
         """Cubics, kept within the corners."""
         smooth = CloughTocher2DInterpolator(triangles, plane.values, tol=1e-4, maxiter=50)(plane.targets)
         return np.clip(smooth, *_corners(triangles, plane))
@@ -39,7 +39,7 @@ class Cubic(TriangleInterpolation):
         return PchipInterpolator(places, values)(targets) if places.size > 1 else np.full(len(targets), values[0])
 
 
-def _corners(triangles: Delaunay, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
+def _corners(triangles: Delaunay, plane: ScaledPlane) -> tuple[np.ndarray, np.ndarray]:
     """Least and greatest value among the corners of the triangle around every target; any values outside the hull."""
     around = triangles.find_simplex(plane.targets)
     transform = triangles.transform[around]

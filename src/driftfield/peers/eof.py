@@ -27,7 +27,7 @@ from driftfield.gaussian.covariance import HybridCovariance, ZonalCovariance
 from driftfield.gaussian.eof_prior import EofPrior
 from driftfield.gaussian.modes import Modes
 from driftfield.gaussian.structure import Constants
-from driftfield.gaussian.tuning import CANDIDATES, Calibration, Case, Fit, judge
+from driftfield.gaussian.tuning import CANDIDATES, Fit, SpreadPower, TuningCase, judge
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import fitting_times, member_generator, time_stamps
 from driftfield.peers.eof_fitting import Candidates, complete
@@ -112,7 +112,7 @@ class EOFOptimalInterpolation(StatePeer):
             )
             self._prior = replace(self._prior, modes=Modes.fit(fields, area, self.choice.count))
 
-    def _choose(self, candidates: Candidates, cases: list[Case]) -> tuple[Choice, Fit]:
+    def _choose(self, candidates: Candidates, cases: list[TuningCase]) -> tuple[Choice, Fit]:
         """One constant after the other, twice around the first two, each climbed from where it stands."""
         rows, sd = np.arange(self._targets), self._sd[: self._targets]
         tried: dict[Choice, Fit] = {}
@@ -121,7 +121,7 @@ class EOFOptimalInterpolation(StatePeer):
             if choice not in tried:
                 prior = candidates.prior(choice.count, choice.residual, choice.trust)
 
-                def solve(case: Case, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                def solve(case: TuningCase, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                     return prior.condition(case.seen, rows=rows, wanted=wanted, most=self.nearest, tiles=case.tiles)[:2]
 
                 tried[choice] = judge(solve, prior.sd[rows], cases, sd)
@@ -178,7 +178,7 @@ class EOFOptimalInterpolation(StatePeer):
         self.choice = Choice(**(chosen | {"residual": Constants(**chosen["residual"])}))
         self.validation_crps = dict(extra["validation_crps"])
         self._sd = arrays["sd"]
-        self._tuned_spread = Calibration(arrays["calibration.scale"], float(extra["power"]))
+        self._tuned_spread = SpreadPower(arrays["calibration.scale"], float(extra["power"]))
         grid, scale = self._grid, arrays["residual.scale"]
         residual = HybridCovariance(
             grid=grid,

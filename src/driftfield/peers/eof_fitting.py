@@ -11,7 +11,7 @@ __all__ = ["Candidates", "complete"]
 
 import numpy as np
 
-from driftfield.gaussian.covariance import Grid
+from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.gaussian.eof_prior import EofPrior
 from driftfield.gaussian.modes import Modes, filled
 from driftfield.gaussian.structure import Constants, Structure
@@ -32,7 +32,7 @@ class Candidates:
         most: At most so many modes; half of the times of the other blocks is a limit of its own.
     """
 
-    def __init__(self, known: np.ndarray, domain: np.ndarray, grid: Grid, *, folds: int, most: int) -> None:
+    def __init__(self, known: np.ndarray, domain: np.ndarray, grid: EmbeddedGrid, *, folds: int, most: int) -> None:
         self.domain, self.grid, self.known = domain, grid, np.isfinite(known)
         self.fields, self.area = complete(known, domain, grid)
         blocks = np.array_split(np.arange(len(known)), min(folds, len(known)))
@@ -66,7 +66,7 @@ class Candidates:
         return self._structures[count]
 
 
-def complete(known: np.ndarray, domain: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def complete(known: np.ndarray, domain: np.ndarray, grid: EmbeddedGrid) -> tuple[np.ndarray, np.ndarray]:
     """Fields without gaps (time, row, cell), 0 outside the domain, and the area of their cells (row, cell)."""
-    area = domain * np.repeat(np.cos(np.radians(grid.lat)).clip(1e-3), grid.lon.size)[None]
+    area = domain * grid.cell_area.reshape(-1)[None]
     return filled(known, area, min(FILLING, len(known) // 2)), area

@@ -16,7 +16,6 @@ import numpy as np
 import xarray as xr
 from scipy.spatial import KDTree
 
-from driftfield.gaussian.covariance import Grid
 from driftfield.interfaces import Cannot, TrainingData
 from driftfield.peers.base import Background, Peer, canonical, fitting_times, observed_domain
 from driftfield.reconstruction.output import Estimate
@@ -93,5 +92,5 @@ class LevelInterpolation(Peer):
     @property
     def points(self) -> np.ndarray:
         """All cells on the sphere, km: (lat, lon, 3)."""
-        grid = Grid(self.background.lat, self.background.lon, self.background.periodic)
+        grid = self.background.grid
         return grid.points.reshape(*grid.shape, 3)

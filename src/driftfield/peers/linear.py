@@ -11,7 +11,7 @@ import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import Delaunay
 
-from driftfield.peers.triangles import Plane, TriangleInterpolation
+from driftfield.peers.triangles import ScaledPlane, TriangleInterpolation
 from driftfield.registry import register
 
 
@@ -25,7 +25,7 @@ class LinearInterpolation(TriangleInterpolation):
 
     method = "linear"
 
-    def within(self, triangles: Delaunay, plane: Plane) -> np.ndarray:
+    def within(self, triangles: Delaunay, plane: ScaledPlane) -> np.ndarray:
         """Planes."""
         return np.asarray(LinearNDInterpolator(triangles, plane.values)(plane.targets))
 

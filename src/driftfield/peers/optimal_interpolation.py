@@ -25,7 +25,7 @@ from driftfield.data.splits import spread_over
 from driftfield.gaussian.conditioning import condition
 from driftfield.gaussian.covariance import HybridCovariance, ZonalCovariance
 from driftfield.gaussian.structure import Constants, Structure
-from driftfield.gaussian.tuning import Calibration, search
+from driftfield.gaussian.tuning import SpreadPower, search
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
@@ -188,7 +188,7 @@ class OptimalInterpolation(StatePeer):
         self.constants = Constants(**extra["constants"])
         self.validation_crps = dict(extra["validation_crps"])
         self._sd, self._days = arrays["sd"], arrays["days"]
-        self._tuned_spread = Calibration(arrays["calibration.scale"], float(extra["power"]))
+        self._tuned_spread = SpreadPower(arrays["calibration.scale"], float(extra["power"]))
         self._departures = Departures(**part(arrays, "departures."))
         grid = self._grid
         # a shipped run holds these as float16

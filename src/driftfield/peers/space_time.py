@@ -27,8 +27,8 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
-from driftfield.gaussian.space_time_tuning import Case, SpaceTimeConstants, search
-from driftfield.gaussian.tuning import Calibration
+from driftfield.gaussian.space_time_tuning import SpaceTimeCase, SpaceTimeConstants, search
+from driftfield.gaussian.tuning import SpreadPower
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     canonical,
@@ -139,7 +139,9 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             chosen = data.archive.dataset.isel(time=times)
             self.past = {name: self._anomaly(chosen[name], name).astype(np.float32) for name in data.targets}
 
-    def _cases(self, data: TrainingData, name: str, train: np.ndarray, validation: np.ndarray, seed: int) -> list[Case]:
+    def _cases(
+        self, data: TrainingData, name: str, train: np.ndarray, validation: np.ndarray, seed: int
+    ) -> list[SpaceTimeCase]:
         """Times of the validation split (of the whole record, where it is short) with gaps."""
         times = np.union1d(train, validation)
         learnt = times if self.short else train
@@ -189,7 +191,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         innovations = np.concatenate([y[None], of_members]).T.astype(np.float32)
         seen = Scattered(when, where, days[when], innovations, r)
         # scales and powers as if every cell were a row
-        calibration = Calibration(self.spread[name].scale[level], self.spread[name].power)
+        calibration = SpreadPower(self.spread[name].scale[level], self.spread[name].power)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         groups = leaves(covariance.embed(places, np.zeros(inside.size))[-1], _LEAF)
         window = 4 * covariance.days if self.window is None else self.window
@@ -276,7 +278,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
         self.past_days, self.past = arrays["past_days"], part(arrays, "past.")
         self.cycle = {name: DailyCycle(c) for name, c in part(arrays, "cycle.").items()}
-        self.spread = {name: Calibration(scales[name], float(extra["power"][name])) for name in scales}
+        self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
         self.validation_crps = dict(extra["validation_crps"])
         self.constants = {}
         for name, values in extra["constants"].items():

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import geometry_of, positions_of
 from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.gaussian.gappy_mean import RunningSums, smooth_mean_and_sd
 from driftfield.gaussian.local_kriging import Scattered
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
-from driftfield.gaussian.space_time_tuning import Case
+from driftfield.gaussian.space_time_tuning import SpaceTimeCase
 from driftfield.peers.gaps import usual_patterns
 
 OWN_GAPS = "own"
@@ -66,7 +67,7 @@ class CaseDrawer:
     learnt: bool
     context: int
 
-    def draw(self, patterns: Sequence[str], seed: int, *, count: int = 18) -> list[Case]:
+    def draw(self, patterns: Sequence[str], seed: int, *, count: int = 18) -> list[SpaceTimeCase]:
         """About `count` cases, as many of every pattern; fewer where a draw hides nothing."""
         draws = max(4, count // len(patterns))
         cases = []
@@ -77,7 +78,7 @@ class CaseDrawer:
                 cases += [] if case is None else [case]
         return cases
 
-    def _case(self, pattern: str, middle: int, rng: np.random.Generator) -> Case | None:
+    def _case(self, pattern: str, middle: int, rng: np.random.Generator) -> SpaceTimeCase | None:
         at = int(np.flatnonzero(self.times == middle)[0])
         around = self.times[max(0, at - self.context) : at + self.context + 1]
         fields = self.fields(around)
@@ -116,8 +117,9 @@ def places_of(domain: xr.DataArray, inside: np.ndarray, sd: np.ndarray) -> tuple
     likeness = np.log(np.maximum(sd.astype(np.float64), 1e-12))
     count = np.maximum(np.bincount(level, minlength=depth.size), 1)
     likeness = likeness - (np.bincount(level, weights=likeness, minlength=depth.size) / count)[level]
-    lat, lon = (domain[axis].values.astype(np.float64) for axis in ("lat", "lon"))
-    return Places(lat[row], lon[column], depth[level], likeness), level
+    positions = positions_of(domain)
+    cells = geometry_of(domain) if positions is None else positions.one_turn
+    return Places(cells.latitude[row, column], cells.longitude[row, column], depth[level], likeness), level
 
 
 def _cut(
@@ -134,7 +136,7 @@ def _cut(
     most: int = 30_000,
     groups: int = 24,
     size: int = 16,
-) -> Case | None:
+) -> SpaceTimeCase | None:
     """A case that is small enough to be solved some hundred times: the neighbourhood of a random hidden cell.
 
     Arguments:
@@ -173,4 +175,6 @@ def _cut(
     values = seen[:, kept]
     t, c = np.nonzero(np.isfinite(values))
     scattered = Scattered(t - middle, c, (days - days[middle])[t], values[t, c][:, None], np.zeros(t.size))
-    return Case(pattern, places[kept], level[kept], scattered, [all_groups[g] for g in chosen], truth[kept], sd[kept])
+    return SpaceTimeCase(
+        pattern, places[kept], level[kept], scattered, [all_groups[g] for g in chosen], truth[kept], sd[kept]
+    )

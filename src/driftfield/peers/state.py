@@ -18,9 +18,9 @@ from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.errors import DataError
 from driftfield.gaussian.conditioning import Seen
-from driftfield.gaussian.covariance import Grid
+from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.gaussian.smoothing import gaussian_sum
-from driftfield.gaussian.tuning import Calibration, Case
+from driftfield.gaussian.tuning import SpreadPower, TuningCase
 from driftfield.interfaces import Archive, TrainingData
 from driftfield.peers.base import Background, Peer, observed_domain
 from driftfield.peers.climatology import anomaly_sd
@@ -39,7 +39,7 @@ class StatePeer(Peer):
     covariate_pattern: str
     _sd: np.ndarray
     """s of all rows: (row, cell)."""
-    _tuned_spread: Calibration
+    _tuned_spread: SpreadPower
 
     def __init__(self, patterns: Sequence[str] | None, covariate_pattern: str) -> None:
         self.patterns = None if patterns is None else tuple(patterns)
@@ -48,8 +48,8 @@ class StatePeer(Peer):
             parse_pattern(pattern)
 
     @property
-    def _grid(self) -> Grid:
-        return Grid(self.background.lat, self.background.lon, self.background.periodic)
+    def _grid(self) -> EmbeddedGrid:
+        return self.background.grid
 
     @property
     def _targets(self) -> int:
@@ -139,7 +139,7 @@ class StatePeer(Peer):
 
     # What constants are chosen on
 
-    def _cases(self, data: TrainingData, validation: np.ndarray, seed: int) -> list[Case]:
+    def _cases(self, data: TrainingData, validation: np.ndarray, seed: int) -> list[TuningCase]:
         """Validation times under every pattern; a few tiles of each are enough."""
         patterns = self.patterns or usual_patterns(self.background.target_domains)
         # a small grid says little at one time
@@ -154,7 +154,7 @@ class StatePeer(Peer):
                 hidden = np.isfinite(truth) & ~observed[: self._targets]
                 seen = observed_part(np.where(observed, field, np.nan), np.zeros_like(field))
                 tiles = rng.choice(64, 16, replace=False) if field.shape[-1] > 4000 else None
-                cases.append(Case(pattern, seen, np.nan_to_num(truth), hidden, tiles))
+                cases.append(TuningCase(pattern, seen, np.nan_to_num(truth), hidden, tiles))
         return cases
 
     def _draw(self, name: str, pattern: str, rng: np.random.Generator) -> np.ndarray:

@@ -4,10 +4,11 @@
     outside the hull              the nearest observation, on the sphere; so too where there is no triangle
     a section (grid of one row)   along the line, from neighbour to neighbour; beyond the ends the last value
 
-Longitude is scaled by the cosine of the middle latitude; where it is periodic, the observations are repeated on both sides.
+Longitude is scaled by the cosine of the middle latitude; where it is periodic, the observations are repeated on both sides. A
+grid with positions lies in the plane of equal areas around its middle (Lambert), one that goes round by its rows and columns.
 """
 
-__all__ = ["Plane", "TriangleInterpolation"]
+__all__ = ["ScaledPlane", "TriangleInterpolation"]
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Self
 import numpy as np
 from scipy.spatial import Delaunay, QhullError
 
+from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.peers.base import Background
 from driftfield.peers.levels import LevelInterpolation
 
@@ -27,7 +29,7 @@ class TriangleInterpolation(LevelInterpolation):
     """A method says what it does within triangles and along lines."""
 
     @abstractmethod
-    def within(self, triangles: Delaunay, plane: "Plane") -> np.ndarray:
+    def within(self, triangles: Delaunay, plane: "ScaledPlane") -> np.ndarray:
         """Values at the targets of the plane (m,); NaN outside the hull."""
 
     @abstractmethod
@@ -36,7 +38,7 @@ class TriangleInterpolation(LevelInterpolation):
 
     def interpolate(self, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """The triangles inside, the nearest observation outside."""
-        plane = Plane.of(self.background, values, observed, wanted)
+        plane = ScaledPlane.of(self.background, values, observed, wanted)
         if (line := plane.line()) is not None:
             return self.along(*line)
         nearest = self.nearest(values, observed, wanted)
@@ -52,7 +54,7 @@ class TriangleInterpolation(LevelInterpolation):
 
 
 @dataclass(frozen=True)
-class Plane:
+class ScaledPlane:
     """Observations and wanted cells as points (latitude, scaled longitude).
 
     Arguments:
@@ -68,8 +70,7 @@ class Plane:
     @classmethod
     def of(cls, background: Background, values: np.ndarray, observed: np.ndarray, wanted: np.ndarray) -> Self:
         """The points of some cells of the grid; arguments as of `LevelInterpolation.interpolate`."""
-        scale = np.cos(np.radians(0.5 * (background.lat[0] + background.lat[-1])))
-        lat, lon = np.meshgrid(background.lat, background.lon, indexing="ij")
+        lat, lon, scale = _flat(background)
         # points of a grid lie on common circles, and which triangles they form would be left to rounding: a shear decides
         places = np.stack([lat, scale * lon + SHEAR * (lat - lat[0, 0])], axis=-1)
         points = places[observed]
@@ -90,3 +91,21 @@ class Plane:
         axis = int(np.argmin(flat))
         places, first = np.unique(self.points[:, axis], return_index=True)
         return places, self.values[first], np.clip(self.targets[:, axis], places[0], places[-1])
+
+
+def _flat(background: Background) -> tuple[np.ndarray, np.ndarray, float]:
+    """Coordinates of all cells in a plane, degrees (lat, lon) twice, the second still to be scaled, and that scale."""
+    positions = background.positions
+    if positions is None:
+        lat, lon = np.meshgrid(background.lat, background.lon, indexing="ij")
+        return lat, lon, float(np.cos(np.radians(0.5 * (background.lat[0] + background.lat[-1]))))
+    degree = np.radians(EARTH_RADIUS_KM)
+    rows = np.concatenate([[0.0], np.cumsum(positions.row_step)]) / degree
+    if positions.shape[0] == 1:
+        steps = np.linalg.norm(np.diff(positions.points[0], axis=0), axis=-1)
+        return np.zeros(positions.shape), np.concatenate([[0.0], np.cumsum(steps)])[None] / degree, 1.0
+    if background.periodic:
+        lat, lon = np.meshgrid(rows, np.arange(positions.shape[1]) * 360.0 / positions.shape[1], indexing="ij")
+        return lat, lon, float(np.median(positions.column_step) * positions.shape[1] / (360.0 * degree))
+    north, east = positions.plane
+    return north / degree, east / degree, 1.0

@@ -9,7 +9,7 @@ m and s are mean and standard deviation of a cell as the method gave them; bias 
 `calibration_fit`.
 """
 
-__all__ = ["Calibration", "Cells", "LevelMap", "bend"]
+__all__ = ["Calibration", "CalibrationCells", "LevelMap", "bend"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +25,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Cells:
+class CalibrationCells:
     """Hidden cells of one level with their truth.
 
     Arguments:
@@ -41,7 +41,7 @@ class Cells:
     members: np.ndarray | None = None
 
     @classmethod
-    def join(cls, parts: "Sequence[Cells]") -> "Cells":
+    def join(cls, parts: "Sequence[CalibrationCells]") -> "CalibrationCells":
         """All of them in one."""
 
         def joined(name: str) -> np.ndarray:
@@ -53,16 +53,16 @@ class Cells:
     def __len__(self) -> int:
         return self.truth.size
 
-    def at(self, chosen: np.ndarray) -> "Cells":
+    def at(self, chosen: np.ndarray) -> "CalibrationCells":
         """A part of the cells, by mask or index."""
         members = None if self.members is None else self.members[:, chosen]
-        return Cells(self.truth[chosen], self.mean[chosen], self.sd[chosen], self.time[chosen], members)
+        return CalibrationCells(self.truth[chosen], self.mean[chosen], self.sd[chosen], self.time[chosen], members)
 
-    def in_spreads(self) -> "Cells":
+    def in_spreads(self) -> "CalibrationCells":
         """The same, divided by the root mean square of the standard deviation."""
         scale = float(np.sqrt((self.sd**2).mean())) or 1.0
         members = None if self.members is None else self.members / scale
-        return Cells(self.truth / scale, self.mean / scale, self.sd / scale, self.time, members)
+        return CalibrationCells(self.truth / scale, self.mean / scale, self.sd / scale, self.time, members)
 
     @property
     def sampled(self) -> bool:
@@ -104,7 +104,7 @@ class LevelMap:
         """What is added to the mean, fading to nothing where the spread does."""
         return self.bias * np.minimum(1.0, sd / self.low) if self.low > 0 else self.bias * (sd > 0)
 
-    def __call__(self, cells: Cells) -> Cells:
+    def __call__(self, cells: CalibrationCells) -> CalibrationCells:
         """Calibrated cells."""
         mean, factor = cells.mean + self.shift(cells.sd), self.factor(cells.sd)
         members = None if cells.members is None else mean + factor * (cells.members - cells.mean)

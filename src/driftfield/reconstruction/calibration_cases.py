@@ -23,7 +23,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.evaluate.cells import cells_of, level_slice
 from driftfield.evaluate.scores import ensembles
 from driftfield.interfaces import Reconstructor, TrainingData
-from driftfield.reconstruction.calibration import Calibration, Cells
+from driftfield.reconstruction.calibration import Calibration, CalibrationCells
 from driftfield.reconstruction.calibration_fit import fit_calibration
 from driftfield.reconstruction.settings import check_ability
 
@@ -33,7 +33,7 @@ CELLS = 800
 """Most cells of one level that one date gives; neighbours say the same."""
 FOLDS = 4
 
-Samples = dict[str, dict[float | None, Cells]]
+Samples = dict[str, dict[float | None, CalibrationCells]]
 Patterns = Mapping[str, Sequence[str]]
 Errors = Mapping[str, float | Sequence[float]]
 """Standard deviation of the observation error by variable, or [low, high]."""
@@ -99,7 +99,7 @@ def calibrate(
     validation = np.sort(np.asarray(data.validation))
     chosen = spread_over(validation, cases)
     alone = not method.abilities.uses_other_times
-    parts: dict[str, dict[float | None, list[Cells]]] = {name: {} for name in data.targets}
+    parts: dict[str, dict[float | None, list[CalibrationCells]]] = {name: {} for name in data.targets}
     seen = results = None
     if not alone:
         seen = _observed(data, validation, observing, seed)
@@ -114,7 +114,11 @@ def calibrate(
             result = results.isel(time=[number])
         for name, depth, cells in _hidden(data, case, result, int(time), seed):
             parts[name].setdefault(depth, []).append(cells)
-    samples = {n: {depth: Cells.join(some) for depth, some in levels.items()} for n, levels in parts.items() if levels}
+    samples = {
+        n: {depth: CalibrationCells.join(some) for depth, some in levels.items()}
+        for n, levels in parts.items()
+        if levels
+    }
     about = {
         "cases": len(chosen),
         "members": members,
@@ -152,7 +156,7 @@ def _together(method: Calibratable, seen: xr.Dataset, cases: np.ndarray, members
 
 def _hidden(
     data: TrainingData, observations: xr.Dataset, result: xr.Dataset, time: int, seed: int
-) -> list[tuple[str, float | None, Cells]]:
+) -> list[tuple[str, float | None, CalibrationCells]]:
     """Some of the hidden cells of one date, per variable and level."""
     archive: Any = data.to_validate
     inside, found = _validated(data, observations), []
@@ -177,7 +181,9 @@ def _hidden(
     return found
 
 
-def _picked(truth: xr.DataArray, result: xr.Dataset, name: str, index: int, where: np.ndarray, time: int) -> Cells:
+def _picked(
+    truth: xr.DataArray, result: xr.Dataset, name: str, index: int, where: np.ndarray, time: int
+) -> CalibrationCells:
     """The cells of one level at flat indices."""
 
     def flat(array: xr.DataArray) -> np.ndarray:
@@ -185,7 +191,7 @@ def _picked(truth: xr.DataArray, result: xr.Dataset, name: str, index: int, wher
         return values.reshape(*values.shape[:-3], -1)[..., where]
 
     ensemble = result.get(f"{name}_member")
-    return Cells(
+    return CalibrationCells(
         truth=flat(truth),
         mean=flat(result[name]),
         sd=flat(result[f"{name}_sd"]),
@@ -223,9 +229,9 @@ def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[
     return {name: {"raw": _scores(raw[name]), "calibrated": _scores(after[name])} for name in samples}
 
 
-def _scores(parts: Sequence[Cells]) -> dict[str, Any]:
+def _scores(parts: Sequence[CalibrationCells]) -> dict[str, Any]:
     """CRPS, spread over skill (overall and in five bins of spread) and coverage of all cells together."""
-    cells = Cells.join(parts)
+    cells = CalibrationCells.join(parts)
     truth, mean, sd = (xr.DataArray(a, dims="cell") for a in (cells.truth, cells.mean, cells.sd))
     if cells.members is None:
         given: tuple[xr.DataArray, ...] = (mean, sd, truth)

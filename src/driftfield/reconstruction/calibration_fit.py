@@ -22,7 +22,7 @@ from scipy.optimize import minimize_scalar
 
 from driftfield.errors import DataError
 from driftfield.evaluate.scores.ensembles import crps_gaussian
-from driftfield.reconstruction.calibration import Calibration, Cells, LevelMap, bend
+from driftfield.reconstruction.calibration import Calibration, CalibrationCells, LevelMap, bend
 
 POWERS = np.round(np.arange(0.5, 1.51, 0.1), 1)
 """p is one of these: a calibration bends the pattern of the spread, it does not turn it over."""
@@ -35,7 +35,7 @@ FEW_CELLS, FEW_TIMES = 200, 3
 
 
 def fit_calibration(
-    samples: Mapping[str, Mapping[float | None, Cells]],
+    samples: Mapping[str, Mapping[float | None, CalibrationCells]],
     *,
     coverage: float | None = None,
     by_time: bool = False,
@@ -59,9 +59,9 @@ def fit_calibration(
         filled = {depth: cells for depth, cells in depths.items() if len(cells)}
         if not filled:
             raise DataError(f"No cell of {name!r} was hidden: expected gaps to calibrate on. Choose another pattern.")
-        whole = Cells.join(list(filled.values()))
+        whole = CalibrationCells.join(list(filled.values()))
         # in units of each level's spread, so that no level rules; it says nothing of a level's own bias or pattern
-        scaled = Cells.join([cells.in_spreads() for cells in filled.values()])
+        scaled = CalibrationCells.join([cells.in_spreads() for cells in filled.values()])
         common = fit_level(None, scaled, powers=(1.0,), bias=bias).inflation
         maps = []
         for depth, cells in depths.items():
@@ -80,7 +80,7 @@ def fit_calibration(
 
 def fit_level(
     depth: float | None,
-    cells: Cells,
+    cells: CalibrationCells,
     *,
     powers: Sequence[float] | np.ndarray = POWERS,
     toward: float = 1.0,
@@ -129,7 +129,7 @@ def conformal_quantile(scores: np.ndarray, coverage: float, groups: np.ndarray |
     return float(scores[order[index]]) if index < scores.size else float("inf")
 
 
-def _interval_quantile(cells: Cells, coverage: float, *, by_time: bool, name: str) -> float:
+def _interval_quantile(cells: CalibrationCells, coverage: float, *, by_time: bool, name: str) -> float:
     """The quantile of |y - m| / s; a cell that is off without any spread has an infinite score."""
     error = np.abs(cells.truth - cells.mean)
     scores = np.divide(error, cells.sd, out=np.where(error > 0, np.inf, 0.0), where=cells.sd > 0)
@@ -174,7 +174,7 @@ def _standard_error(series: np.ndarray) -> float:
     return float(np.sqrt(total / (count - 1) / count * (1 + memory) / (1 - memory)))
 
 
-def _log_inflation(cells: Cells, bent_by: np.ndarray) -> tuple[float, float]:
+def _log_inflation(cells: CalibrationCells, bent_by: np.ndarray) -> tuple[float, float]:
     """log a of spread over skill 1, a^2 = <(y - m')^2> / <(1 + 1/M) (g s)^2>, and its standard error.
 
     The error is that of a ratio of two means over dates (Cochran 1977, Sampling Techniques, section 6.3); with too few
@@ -193,7 +193,7 @@ def _log_inflation(cells: Cells, bent_by: np.ndarray) -> tuple[float, float]:
     return float(np.log(ratio) / 2), float(doubt)
 
 
-def _choose_power(cells: Cells, level: LevelMap, powers: Sequence[float] | np.ndarray) -> float:
+def _choose_power(cells: CalibrationCells, level: LevelMap, powers: Sequence[float] | np.ndarray) -> float:
     """The power nearest to 1 whose CRPS is within two standard errors (over dates) of the best one's."""
     bends = (level.low, level.middle, level.high)
     halves = [(cells.sd, cells)]
@@ -221,7 +221,7 @@ def _choose_power(cells: Cells, level: LevelMap, powers: Sequence[float] | np.nd
     return min((power for power in losses if within(power)), key=lambda power: abs(power - 1.0))
 
 
-def _crps(cells: Cells, bent_by: np.ndarray, size: int) -> np.ndarray:
+def _crps(cells: CalibrationCells, bent_by: np.ndarray, size: int) -> np.ndarray:
     """CRPS of every cell with the best common inflation of a bent spread.
 
     Members are turned about the mean of the *others*, m + d_i - d_i size / (size - 1), with d_i = x_i - m: about a mean
@@ -255,6 +255,6 @@ def _crps(cells: Cells, bent_by: np.ndarray, size: int) -> np.ndarray:
     return score(float(np.exp(found.x)))
 
 
-def _size(cells: Cells) -> int:
+def _size(cells: CalibrationCells) -> int:
     """How many members made the mean; 0 where it does not come from members."""
     return len(cells.members) if cells.members is not None and cells.sampled else 0

@@ -3,20 +3,27 @@
 recipe -> reconstructor or emulator, trainer          data.prepare -> fit -> save          the recipe stays beside the run
 """
 
-__all__ = ["fit_recipe"]
+__all__ = ["ARCHIVE", "content_of", "fit_recipe"]
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from driftfield.checkpoint import amend_run, hash_run
+from driftfield.data.fingerprint import fingerprint
 from driftfield.data.prepare import prepare
 from driftfield.errors import ConfigurationError
 from driftfield.files import write_text
-from driftfield.recipe import Recipe
+from driftfield.interfaces import Archive
+from driftfield.recipe import Recipe, expanded
 from driftfield.registry import build
+
+ARCHIVE = "content of data.archive"
+"""Under which name a run keeps the fingerprint of what it was fitted to."""
 
 
 def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) -> None:
@@ -45,8 +52,9 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
             f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
         )
     data = prepare(**recipe.data)
+    made_of = _made_of(recipe) | content_of(recipe, data.archive)
     if trainer is not None:
-        trainer.made_of = _made_of(recipe)
+        trainer.made_of = made_of
     written = out / "recipe.yaml"
     if not (out / "run.json").exists():
         write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
@@ -55,8 +63,32 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     if trained:
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
+    amend_run(out, {"made_of": made_of})
     # once more, at the end: until the new run is whole an old one keeps its recipe
     write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
+
+
+def content_of(recipe: Recipe, archive: Archive) -> dict[str, str]:
+    """What lay under the names in a recipe, as hashes: the archive with its domain, and every run that it starts from.
+
+    Arguments:
+        recipe: The recipe.
+        archive: Opened as the recipe says.
+    """
+    found = {ARCHIVE: fingerprint(archive)}
+    for name in sorted(set(_runs_named(recipe.content))):
+        folder = Path(str(expanded(name, "run")))
+        if (folder / "run.json").is_file():
+            found[f"content of {name}"] = hash_run(folder)
+    return found
+
+
+def _runs_named(part: Any) -> Iterator[str]:
+    """Folders under `run` and `initial`, at any depth of a recipe."""
+    for key, value in part.items() if isinstance(part, Mapping) else ():
+        if key in ("run", "initial") and isinstance(value, str):
+            yield value
+        yield from _runs_named(value)
 
 
 def _made_of(recipe: Recipe) -> dict[str, str]:

@@ -132,6 +132,10 @@ def write_reconstruction(
         ConfigurationError: nothing to resume, or it was begun with another run, other observations or other options.
     """
     partial = partial_of(out)
+    if not work.dates:
+        raise DataError(
+            "The observations hold no date: there is nothing to reconstruct. Name a file of one date or more."
+        )
     if resume:
         journal = Journal.resume(partial, work.made_of)
     else:

@@ -92,17 +92,17 @@ class DiffusersSampler(Sampler):
         for step, index in enumerate(scheduler.timesteps):
             s = walk.levels[len(walk.levels) - 1 - int(index)]
             z = math.hypot(1, s) * scheduler.scale_model_input(sample, index)
-            told = walk.denoise(z, s, step // self.calls_per_step)
+            clean = walk.denoise(z, s, step // self.calls_per_step)
             if self._prediction == "epsilon":
-                told = (z - told) / s
+                clean = (z - clean) / s
             given = {name: option(s) for name, option in options.items()}
-            sample = scheduler.step(told, index, sample, return_dict=False, **given)[0]
+            sample = scheduler.step(clean, index, sample, return_dict=False, **given)[0]
         return sample
 
     def _scheduler(self, rising: Tensor) -> Any:
         """A scheduler whose training steps are the noise levels."""
-        kept = 1 / (1 + rising**2)
-        betas = 1 - kept / torch.cat([torch.ones(1, dtype=torch.float64), kept[:-1]])
+        alphas_squared = 1 / (1 + rising**2)
+        betas = 1 - alphas_squared / torch.cat([torch.ones(1, dtype=torch.float64), alphas_squared[:-1]])
         scheduler = self.theirs(
             num_train_timesteps=len(rising),
             trained_betas=betas.numpy(),
@@ -110,7 +110,7 @@ class DiffusersSampler(Sampler):
             **self.config,
         )
         # float64: 1 - alphas_cumprod in single precision would move the smallest level
-        scheduler.alphas_cumprod = kept
+        scheduler.alphas_cumprod = alphas_squared
         if "timesteps" in inspect.signature(scheduler.set_timesteps).parameters:
             scheduler.set_timesteps(timesteps=list(range(len(rising)))[::-1])
         else:

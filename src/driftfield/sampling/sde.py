@@ -42,9 +42,9 @@ class DPMSolverPP2MSDE(Sampler):
         before_step = 0.0
         for step, (s, lower) in enumerate(pairwise(walk.levels)):
             clean = walk.denoise(z, s, step)
-            h, kept = math.log(s / lower), (lower / s) ** 2
+            h, retained = math.log(s / lower), (lower / s) ** 2
             ahead = clean if before is None else torch.lerp(before, clean, 1 + h / (2 * before_step))
-            z = keep(ahead, z, kept) + lower * math.sqrt(1 - kept) * path.increment(s, lower).to(z)
+            z = keep(ahead, z, retained) + lower * math.sqrt(1 - retained) * path.increment(s, lower).to(z)
             before, before_step = clean, h
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
 
@@ -81,12 +81,12 @@ class PredictorCorrector(Sampler):
             guess = keep(above, z, lower / s)
             clean = walk.denoise(guess, lower, step)
             z = heun(guess, above, clean, s, lower)
-            kept = (1 - self.refresh) ** (math.log(s / lower) / self.corrections)
+            retained = (1 - self.refresh) ** (math.log(s / lower) / self.corrections)
             for number, (before, after) in enumerate(pairwise([s, *self._parts([s, lower])])):
                 if number:
                     clean = walk.denoise(z, lower, step)
-                new = lower * math.sqrt(1 - kept) * path.increment(before, after).to(z)
-                z = keep(clean, z, math.sqrt(kept)) + new
+                new = lower * math.sqrt(1 - retained) * path.increment(before, after).to(z)
+                z = keep(clean, z, math.sqrt(retained)) + new
         return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
 
     def _parts(self, levels: Sequence[float]) -> list[float]:

@@ -68,9 +68,9 @@ def check_sampler(sampler: Sampler, *, draws: int = 4096, spread: float = 0.02, 
         few = numbered_noise((8, 1, 1, problem.cells), seed)
         assert torch.equal(sampler.sample(counting, few), sampler.sample(counting, few)), "two equal calls differ"
         sd = problem.covariance.diagonal().sqrt()
-        found = drawn.double().view(draws, -1)
-        mean_error = float(((found.mean(0) - problem.mean) / sd).abs().max())
-        sd_error = float((found.std(0) / sd - 1).abs().max())
+        flat = drawn.double().view(draws, -1)
+        mean_error = float(((flat.mean(0) - problem.mean) / sd).abs().max())
+        sd_error = float((flat.std(0) / sd - 1).abs().max())
         assert mean_error <= spread + 4 / math.sqrt(draws), f"mean off by {mean_error:.3g} sd on the {name} Gaussian"
         assert sd_error <= spread + 4 / math.sqrt(2 * draws), f"sd off by {sd_error:.2%} on the {name} Gaussian"
 
@@ -134,27 +134,27 @@ def check_reconstructor(
         _check_near(saved[name], whole[name], f"{name} after save and load", tolerance)
 
 
-def _check_layout(found: xr.Dataset, observations: xr.Dataset, name: str, members: int) -> None:
+def _check_layout(result: xr.Dataset, observations: xr.Dataset, name: str, members: int) -> None:
     """Variables, dimensions, type, and NaN exactly outside the domain."""
-    assert name in found, f"no {name!r} in the output, found {list(found)}"
+    assert name in result, f"no {name!r} in the output, found {list(result)}"
     expected = observations[name]
-    assert found[name].dims == expected.dims, f"{name} has dims {found[name].dims}, expected {expected.dims}"
-    assert found[name].dtype == np.float32, f"{name} is {found[name].dtype}, expected float32"
+    assert result[name].dims == expected.dims, f"{name} has dims {result[name].dims}, expected {expected.dims}"
+    assert result[name].dtype == np.float32, f"{name} is {result[name].dtype}, expected float32"
     domain = domain_of(observations, name)
     if domain is not None:
         inside = domain.broadcast_like(expected).transpose(*expected.dims).values
-        for label in (label for label in (name, f"{name}_sd", f"{name}_member") if label in found):
-            finite = np.isfinite(found[label].values)
+        for label in (label for label in (name, f"{name}_sd", f"{name}_member") if label in result):
+            finite = np.isfinite(result[label].values)
             assert (finite == inside).all(), f"{label} must be finite inside the domain and NaN outside"
-    ensemble = found.get(f"{name}_member")
+    ensemble = result.get(f"{name}_member")
     if ensemble is not None:
         assert ensemble.dims == ("member", *expected.dims), f"{name}_member has dims {ensemble.dims}"
         assert ensemble.sizes["member"] in (1, members), f"{ensemble.sizes['member']} members, expected 1 or {members}"
         if ensemble.sizes["member"] > 1:
-            assert f"{name}_sd" in found, f"an ensemble without {name}_sd"
+            assert f"{name}_sd" in result, f"an ensemble without {name}_sd"
             # over the whole field: the spread of three members in a single cell says little
             drawn, stated = (
-                float(np.sqrt((part**2).mean())) for part in (ensemble.std("member", ddof=1), found[f"{name}_sd"])
+                float(np.sqrt((part**2).mean())) for part in (ensemble.std("member", ddof=1), result[f"{name}_sd"])
             )
             assert 0.5 * stated <= drawn <= 1.5 * stated + 1e-6, (
                 f"{name}_sd is {stated:.3g}, but the members differ by {drawn:.3g}"

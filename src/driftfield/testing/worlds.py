@@ -143,7 +143,7 @@ def tiny_batch(
     domain, target = chance(channels, 0.8), normal(channels)
     observed = domain & chance(channels, 0.3)
     error = 0.1 * torch.rand(size, channels, *shape, generator=generator)
-    given = chance(covariates, 0.7)
+    covariates_observed = chance(covariates, 0.7)
     return FieldBatch(
         target=torch.where(domain, target, 0),
         observations=torch.where(observed, target + error * normal(channels), 0),
@@ -151,8 +151,8 @@ def tiny_batch(
         error_std=torch.where(observed, error, 0),
         domain=domain,
         held_out=domain & ~observed,
-        covariates=torch.where(given, normal(covariates), 0),
-        covariates_observed=given,
+        covariates=torch.where(covariates_observed, normal(covariates), 0),
+        covariates_observed=covariates_observed,
         covariates_error_std=torch.zeros(size, covariates, *shape),
         presence=torch.ones(size, covariates),
         position=torch.rand(size, 2, generator=generator) * 60,

@@ -1,6 +1,6 @@
 """One training as Lightning sees it: a step, a validation with the averaged weights, and what is kept after them."""
 
-__all__ = ["Keeper", "Progress", "TrainingModule"]
+__all__ = ["CheckpointKeeper", "Progress", "TrainingModule"]
 
 import logging
 import math
@@ -168,7 +168,7 @@ class TrainingModule(L.LightningModule):
         return patience is not None and len(scores) > patience and min(scores[-patience:]) > min(scores[:-patience])
 
 
-class Keeper(Callback):
+class CheckpointKeeper(Callback):
     """Averages, validates and checkpoints after each optimizer step."""
 
     def on_train_batch_end(

@@ -34,7 +34,7 @@ try:
     import lightning as L
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-    from driftfield.training.lightning_module import Keeper, Progress, TrainingModule
+    from driftfield.training.lightning_module import CheckpointKeeper, Progress, TrainingModule
 except ImportError as error:  # pragma: no cover - needs an environment without the extra
     raise MissingExtraError("Training needs Lightning. Install it with: pip install 'driftfield[train]'.") from error
 
@@ -188,6 +188,11 @@ class LightningTrainer:
 
     def _check_same(self, before: Mapping[str, str], folder: Path) -> None:
         for part, found in self.made_of.items():
+            if part in before and before[part] != found and part.startswith("content of "):
+                raise ConfigurationError(
+                    f"{folder} was begun with another {part}: what lies under this name has changed since ({before[part]} then, "
+                    f"{found} now). Put back what it was begun with, or start again with --overwrite and without --resume."
+                )
             if part in before and before[part] != found:
                 raise ConfigurationError(
                     f"{folder} was begun with another {part!r} in its recipe. Resume with the recipe that it was begun with, "
@@ -253,7 +258,7 @@ class LightningTrainer:
                 enable_model_summary=False,
                 # its loggers count from 0 after a resume, and drop what is logged between their steps: `training.logs`
                 logger=False,
-                callbacks=[Progress(), Keeper()],
+                callbacks=[Progress(), CheckpointKeeper()],
                 num_sanity_val_steps=0,
             )
         except (MisconfigurationException, ValueError, TypeError) as error:

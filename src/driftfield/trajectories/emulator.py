@@ -7,34 +7,36 @@ z is the normalised increment (`networks.codecs.IncrementCodec`); `emulators.py`
 
 __all__ = ["Emulator", "load_emulator"]
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from driftfield.checkpoint import load_as, read_run, read_run_of, write_run
+from driftfield.checkpoint import Run, load_as, read_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.encodings import date_text
 from driftfield.diffusion.model import to_residual
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import Abilities, TrainingData
+from driftfield.interfaces import Abilities, Cannot, TrainingData
+from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
 from driftfield.networks.codecs import IncrementCodec
-from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.registry import build, lookup
 from driftfield.sampling.base import Noise
 from driftfield.trajectories.transitions import TransitionDataset, successors, transition_batch
 from driftfield.trajectories.whole_states import check_whole_grid, encoded_states
 
+_PREFIX = "increments."
 
-class Emulator(ABC):
+
+class Emulator(Trained):
     """One step of a world, learnt.
 
     Arguments:
@@ -44,7 +46,9 @@ class Emulator(ABC):
     """
 
     method: ClassVar[str]
-    abilities: ClassVar[Abilities] = Abilities(needs_training=True, batch_size=True)
+    abilities: ClassVar[Abilities] = Abilities(
+        needs_training=True, batch_size=True, calibration=Cannot("steps states and completes no fields")
+    )
 
     def __init__(
         self,
@@ -57,13 +61,9 @@ class Emulator(ABC):
         self.network_spec = dict(network)
         self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
         self.validation_samples = validation_samples
-        self.extra: dict[str, Any] = {}
-        self._codec: FieldCodec | None = None
         self._increments: IncrementCodec | None = None
-        self.model: nn.Module | None = None
 
-    def _arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, for `run.json`."""
+    def arguments(self) -> dict[str, Any]:
         return {
             "network": self.network_spec,
             "normalizer": self.normalizer,
@@ -71,16 +71,12 @@ class Emulator(ABC):
         }
 
     @abstractmethod
-    def _build_model(self, network: nn.Module) -> nn.Module:
-        """The objective around the network."""
+    def objective(self, network: nn.Module) -> nn.Module:
+        """The network with the loss that trains it."""
 
     @abstractmethod
     def step(self, batch: FieldBatch, noise: Noise) -> Tensor:
         """x_(t+1) (batch, channel, lat, lon) of a `transition_batch`, network units; 0 outside the domain."""
-
-    def describe(self) -> dict[str, Any]:
-        """What a forecast says about who made it."""
-        return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
@@ -112,41 +108,37 @@ class Emulator(ABC):
         check_whole_grid(data, "an emulator")
         archive: Any = data.archive
         parts = (data.targets, (), self.normalizer, data.vector_pairs)
-        self._codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
-        states, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
+        codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
+        states, dates = encoded_states(archive, codec), codec.dates(archive.times)
         train, checked = (successors(archive, part) for part in (data.train, data.validation))
         self._increments = IncrementCodec.fit(states[train[1]], states[train[0]])
         torch.manual_seed(seed)
-        self.model = self._build_model(self._build_network())
-        given: dict[str, Any] = {"codec": self._codec, "increments": self._increments, "dates": dates}
+        self.learner = Learner(codec, self.build_model(codec))
+        given: dict[str, Any] = {"codec": codec, "increments": self._increments, "dates": dates}
         pairs = TransitionDataset(states, train, samples=trainer.steps * trainer.batch_size, seed=seed, **given)
         held = TransitionDataset(states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **given)
         fixed = held.__getitems__(range(self.validation_samples))
 
-        history = trainer.fit(
-            self.model,
+        self.learner.train(
+            trainer,
             remaining(pairs),
             fixed,
             folder=folder,
             seed=seed,
             resume=resume,
-            wrap=self.codec.grid.periodic,
+            wrap=codec.grid.periodic,
             diagnose=lambda: self._diagnose(fixed[0], seed),
         )
-        self.extra |= {"history": history, "seed": seed}
-        self.model.eval()
 
-    def _build_network(self) -> nn.Module:
-        channels = len(self.codec.channels())
+    def build_model(self, codec: FieldCodec) -> nn.Module:
+        channels = len(codec.channels())
         network: Any = build("network", self.network_spec, channels=channels, covariates=0, first_guess=True)
-        made: nn.Module = network.to(memory_format=torch.channels_last)
-        return made
+        return self.objective(network.to(memory_format=torch.channels_last))
 
     def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
         """Error of one step, in standard deviations of the increments."""
-        assert self.model is not None
         # a trainer has moved the network
-        batch = batch.to(next(self.model.parameters()).device)
+        batch = batch.to(self.device)
         rows, columns = (np.arange(size) for size in batch.target.shape[-2:])
         names = [f"{channel.variable}@{channel.level}" for channel in self.codec.channels()]
         noise = CellNoise(seed, [0] * len(batch), range(len(batch)), names, rows, columns, batch.target.device)
@@ -219,46 +211,18 @@ class Emulator(ABC):
     # -- keeping -------------------------------------------------------------------------------------------------------
 
     @property
-    def codec(self) -> FieldCodec:
-        """Between physical and network units."""
-        if self._codec is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._codec
-
-    @property
     def increments(self) -> IncrementCodec:
         """Mean and scale of the increments, network units."""
         if self._increments is None:
             raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
         return self._increments
 
-    def save(self, folder: Path) -> None:
-        """Writes the run."""
-        description, arrays = self.codec.to_arrays()
-        arrays |= {f"increments.{name}": array for name, array in self.increments.to_arrays().items()}
-        assert self.model is not None
-        arrays |= weight_arrays(self.model)
-        write_run(folder, type(self).__name__, self._arguments(), arrays, self.extra | {"codec": description})
+    def _beside(self, folder: Path) -> dict[str, np.ndarray]:
+        return {f"{_PREFIX}{name}": array for name, array in self.increments.to_arrays().items()}
 
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
-
-        Raises:
-            FileFormatError: no run of this class, or its weights do not fit its network.
-        """
-        run = read_run_of(cls.__name__, Path(folder))
-        loaded = cls(**run.arguments)
-        loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
-        prefix = "increments."
-        loaded._increments = IncrementCodec.from_arrays(
-            {name.removeprefix(prefix): array for name, array in run.arrays.items() if name.startswith(prefix)}
-        )
-        loaded.model = loaded._build_model(loaded._build_network())
-        restore_weights(loaded.model, run.arrays, folder)
-        loaded.extra = {key: value for key, value in run.extra.items() if key != "codec"}
-        loaded.model.eval()
-        return loaded
+    def _take_back(self, run: Run, folder: Path) -> None:
+        mine = {name.removeprefix(_PREFIX): array for name, array in run.arrays.items() if name.startswith(_PREFIX)}
+        self._increments = IncrementCodec.from_arrays(mine)
 
 
 def load_emulator(folder: Path) -> Emulator:

@@ -49,15 +49,15 @@ class DiffusionEmulator(Emulator):
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 5})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
 
-    def _arguments(self) -> dict[str, Any]:
-        return super()._arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
+    def arguments(self) -> dict[str, Any]:
+        return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
 
     def fit(self, data: TrainingData, **options: Any) -> None:
         """See `Emulator.fit`."""
         self.diffusion = one_sd(self.diffusion)
         super().fit(data, **options)
 
-    def _build_model(self, network: nn.Module) -> DiffusionModel:
+    def objective(self, network: nn.Module) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
 
     def step(self, batch: FieldBatch, noise: Noise) -> Tensor:
@@ -66,8 +66,8 @@ class DiffusionEmulator(Emulator):
         z = self.sampler.sample(denoiser, noise, initial=conditional_mean(denoiser, noise(0)))
         return from_residual(batch, torch.where(batch.domain, z, 0))
 
-    def describe(self) -> dict[str, Any]:
-        return super().describe() | {
+    def provenance(self) -> dict[str, Any]:
+        return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + 1,
         }
@@ -79,7 +79,7 @@ class DeterministicEmulator(Emulator):
 
     method: ClassVar[str] = "deterministic emulator"
 
-    def _build_model(self, network: nn.Module) -> RegressionModel:
+    def objective(self, network: nn.Module) -> RegressionModel:
         return RegressionModel(network)
 
     def step(self, batch: FieldBatch, noise: Noise) -> Tensor:

@@ -51,7 +51,7 @@ def forecast(
     """
     if steps < 1:
         raise ConfigurationError(f"Found steps={steps}: expected 1 or more.")
-    initial = _at_date(initial, start)
+    initial = emulator.codec.measures.brought(_at_date(initial, start), "the file of initial states")
     date = initial["time"].values[0]
     states = initial_states(emulator, initial, members=members, perturb=perturb, seed=seed)
     codec, count = emulator.codec, len(states)
@@ -68,7 +68,7 @@ def forecast(
         dims = ("depth", "lat", "lon") if deep else ("lat", "lon")
         domains[name] = xr.DataArray(mask if deep else mask[0], dims=dims)
     stated = {"perturbation": str(perturb)} if perturb else {}
-    attrs = emulator.describe() | stated
+    attrs = emulator.provenance() | stated
     output = assemble(
         template, estimates, method=emulator.method, seed=seed, members=count, attrs=attrs, domains=domains
     )
@@ -94,7 +94,7 @@ def initial_states(
     """
     codec = emulator.codec
     require(initial, codec.targets, "the initial states")
-    rows, columns = codec.grid.rows(initial["lat"].values), codec.grid.columns(initial["lon"].values)
+    rows, columns = codec.grid.cells(initial)
     whole = (codec.grid.lat.size, codec.grid.lon.size)
     if not (np.array_equal(rows, np.arange(whole[0])) and np.array_equal(columns, np.arange(whole[1]))):
         raise DataError(
@@ -129,22 +129,22 @@ def _at_date(initial: xr.Dataset, start: str | None) -> xr.Dataset:
     if "time" not in initial.dims:
         raise DataError("The initial states have no time axis: a forecast needs their date. Add one.")
     texts = [date_text(date) for date in initial["time"].values]
-    found = [index for index, text in enumerate(texts) if start is None or text.startswith(start)]
-    if len(found) != 1:
-        several = f"{len(found)} dates" if found else "no date"
+    matching = [index for index, text in enumerate(texts) if start is None or text.startswith(start)]
+    if len(matching) != 1:
+        several = f"{len(matching)} dates" if matching else "no date"
         asked = "" if start is None else f" that begin with {start!r}"
         raise ConfigurationError(
             f"The initial states have {several}{asked}: expected one of {texts[0]} ... {texts[-1]}. Choose it with --start."
         )
-    return initial.isel(time=found).load()
+    return initial.isel(time=matching).load()
 
 
 def _count(initial: xr.Dataset, names: Sequence[str], members: int | None) -> int:
     """Size of the ensemble."""
-    given = {initial[f"{name}_member"].sizes["member"] for name in names if f"{name}_member" in initial}
-    if given and (len(given) > 1 or not all(f"{name}_member" in initial for name in names)):
+    sizes = {initial[f"{name}_member"].sizes["member"] for name in names if f"{name}_member" in initial}
+    if sizes and (len(sizes) > 1 or not all(f"{name}_member" in initial for name in names)):
         raise DataError("Some variables have members and others not, or another number. Give all of them the same.")
-    there = min(given) if given else None
+    there = min(sizes) if sizes else None
     if members is not None and members < 1:
         raise ConfigurationError(f"Found members={members}: expected 1 or more.")
     if there is not None and members is not None and members > there:

@@ -20,11 +20,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
-from driftfield.data.placing import GridPlacer
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
@@ -33,10 +31,8 @@ from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import diffusion_model, one_sd
+from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
-from driftfield.networks.weights import restore_weights, weight_arrays
-from driftfield.reconstruction.bounds import calibrated
-from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler, conditional_mean
@@ -49,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @register("reconstructor")
-class TrajectoryReconstructor:
+class TrajectoryReconstructor(Trained):
     """A smoother whose prior never saw the model equations; fields with depth or without, on the whole grid or a part.
 
     Arguments:
@@ -99,10 +95,17 @@ class TrajectoryReconstructor:
         options = {key: value for key, value in self.guidance_spec.items() if key != "method"}
         self.guidance = guidance_method(self.guidance_spec["method"], options)
         self.validation_samples = validation_samples
-        self.extra: dict[str, Any] = {}
-        self.calibration: Calibration | None = None
-        self._codec: FieldCodec | None = None
-        self._model: DiffusionModel | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "network": self.network_spec,
+            "states": self.states,
+            "normalizer": self.normalizer,
+            "diffusion": self.diffusion,
+            "sampler": self.sampler_spec,
+            "guidance": self.guidance_spec,
+            "validation_samples": self.validation_samples,
+        }
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
@@ -136,26 +139,24 @@ class TrajectoryReconstructor:
         check_whole_grid(data, "a prior of trajectories")
         warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         parts = (data.targets, (), self.normalizer, data.vector_pairs)
-        self._codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
-        fields, dates = encoded_states(archive, self._codec), self._codec.dates(archive.times)
+        codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
+        fields, dates = encoded_states(archive, codec), codec.dates(archive.times)
 
         def windows(times: np.ndarray, samples: int, first_seed: int) -> StateWindows:
             found = runs(archive, times, self.states)
-            return StateWindows(fields, found, self.codec, dates=dates, samples=samples, seed=first_seed)
+            return StateWindows(fields, found, codec, dates=dates, samples=samples, seed=first_seed)
 
         train = windows(data.train, trainer.steps * trainer.batch_size, seed)
         checked = windows(data.validation, self.validation_samples, seed + 1_000_003)
         torch.manual_seed(seed)
-        self._model = self._build_model()
+        self.learner = Learner(codec, self.build_model(codec))
 
         fixed = checked.__getitems__(range(self.validation_samples))
-        wrap = self._codec.grid.periodic
-        history = trainer.fit(self._model, remaining(train), fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
-        self.extra |= {"history": history, "seed": seed}
-        self._model.eval()
+        wrap = codec.grid.periodic
+        self.learner.train(trainer, remaining(train), fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
 
-    def _build_model(self) -> DiffusionModel:
-        channels = self.states * len(self.codec.channels())
+    def build_model(self, codec: FieldCodec) -> DiffusionModel:
+        channels = self.states * len(codec.channels())
         network = build("network", self.network_spec, channels=channels, covariates=0)
         return diffusion_model(network.to(memory_format=torch.channels_last), self.diffusion)
 
@@ -178,7 +179,7 @@ class TrajectoryReconstructor:
         codec = self.codec
         if members < 1:
             raise ConfigurationError(f"Found members={members}: expected 1 or more.")
-        placed = GridPlacer(codec.grid.lat, codec.grid.lon, codec.domains).place(observations)
+        placed = self.learner.placed(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         whole = course(observations["time"], codec.step_days, states=self.states, monthly=codec.grid.monthly)
@@ -194,7 +195,7 @@ class TrajectoryReconstructor:
             batch_size=batch_size,
         )
         result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
-        return placed.cut(calibrated(result, self.calibration, codec.limits()))
+        return placed.cut(self.learner.finished(result))
 
     def expected_observations(
         self, data: TrainingData
@@ -217,8 +218,7 @@ class TrajectoryReconstructor:
             seed: Of the members.
         """
         codec, estimates, first = self.codec, {}, 0
-        rows = codec.grid.rows(template["lat"].values)
-        columns = codec.grid.columns(template["lon"].values)
+        rows, columns = codec.grid.cells(template)
         fields, stamps = drawn.numpy(), template["time"].values
         for name in codec.targets:
             levels = len(codec.grid.levels[name])
@@ -233,7 +233,7 @@ class TrajectoryReconstructor:
             method=self.method,
             seed=seed,
             members=len(drawn),
-            attrs=self._provenance(),
+            attrs=self.provenance(),
             domains=domains_like(codec, template, rows, columns),
         )
 
@@ -296,66 +296,14 @@ class TrajectoryReconstructor:
         middles = np.tile(dates[half : half + count], (members, 1))
         batch: FieldBatch = blank_batch(self.codec, windows, middles, rows, columns)
         wrap = self.codec.grid.periodic and len(columns) == self.codec.grid.lon.size
+        assert isinstance(self.model, DiffusionModel)
         return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
 
-    def _provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         looks = self.guidance.sampler(self.sampler).evaluations + self.guidance.starts_at_posterior
-        return {
-            "run_class": type(self).__name__,
-            "recipe_hash": self.extra.get("recipe_hash", ""),
+        return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "guidance": self.guidance_spec["method"],
             "network_evaluations": looks * (1 + 2 * self.guidance.products),
             "window_states": self.states,
         }
-
-    # -- keeping -------------------------------------------------------------------------------------------------------
-
-    @property
-    def codec(self) -> FieldCodec:
-        """Between physical and network units."""
-        if self._codec is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._codec
-
-    @property
-    def model(self) -> DiffusionModel:
-        """The prior of a window."""
-        if self._model is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._model
-
-    def save(self, folder: Path) -> None:
-        """Writes the run."""
-        description, arrays = self.codec.to_arrays()
-        arrays |= weight_arrays(self.model)
-        arguments = {
-            "network": self.network_spec,
-            "states": self.states,
-            "normalizer": self.normalizer,
-            "diffusion": self.diffusion,
-            "sampler": self.sampler_spec,
-            "guidance": self.guidance_spec,
-            "validation_samples": self.validation_samples,
-        }
-        extra = self.extra | {"codec": description}
-        if self.calibration is not None:
-            extra["calibration"] = self.calibration.to_json()
-        write_run(folder, type(self).__name__, arguments, arrays, extra)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
-
-        Raises:
-            FileFormatError: no run of this class, or its weights do not fit its network.
-        """
-        run = read_run_of(cls.__name__, Path(folder))
-        loaded = cls(**run.arguments)
-        loaded._codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
-        loaded._model = loaded._build_model()
-        restore_weights(loaded._model, run.arrays, folder)
-        loaded.extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
-        loaded.calibration = Calibration.from_json(run.extra.get("calibration"))
-        loaded._model.eval()
-        return loaded

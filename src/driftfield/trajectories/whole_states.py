@@ -15,7 +15,6 @@ import torch
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import time_step
 from driftfield.data.encodings import time_days
-from driftfield.data.patches import centre
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
@@ -100,7 +99,7 @@ def blank_batch(
     clean = np.zeros(domain.shape, np.float32) if target is None else np.where(known, target, 0)
     nothing = torch.zeros(domain.shape)
     given = torch.zeros(len(domain), 0, *domain.shape[2:])
-    place = centre(codec.grid.lat[rows], codec.grid.lon[columns])
+    place = codec.grid.middle(rows, columns)
     return FieldBatch(
         target=torch.from_numpy(clean).float(),
         observations=nothing,

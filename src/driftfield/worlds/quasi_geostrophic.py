@@ -99,18 +99,18 @@ class QuasiGeostrophicJet:
         # spectra hold the waves along the jet that the 2/3 rule keeps, (ny, nx / 3); across it the rest is set to zero
         kx = 2 * np.pi / p.size[0] * np.arange(-(-nx // 3))
         ky = 2 * np.pi / p.size[1] * fft.fftfreq(ny, 1 / ny)
-        kept = (np.abs(fft.fftfreq(ny, 1 / ny)) < ny / 3)[:, None]
+        dealiased = (np.abs(fft.fftfreq(ny, 1 / ny)) < ny / 3)[:, None]
         self._ky = ky
-        self._ikx = (1j * kx[None, :] * kept).astype(np.complex64)
-        self._iky = (1j * ky[:, None] * kept).astype(np.complex64)
+        self._ikx = (1j * kx[None, :] * dealiased).astype(np.complex64)
+        self._iky = (1j * ky[:, None] * dealiased).astype(np.complex64)
         self._k2 = (kx[None, :] ** 2 + ky[:, None] ** 2).astype(np.float32)
-        self._k_max = max(kx[-1], np.abs(ky[kept[:, 0]]).max())
-        self._kept = kept
+        self._k_max = max(kx[-1], np.abs(ky[dealiased[:, 0]]).max())
+        self._kept = dealiased
         self._invert_by = _inversion(self._k2, *p.stretching)
         self.strength, self.shift = 1.0, 0.0
         self._force()
         self._rng = rng
-        self._band = _eddy_band(self._k2, 3.5 * p.deformation_radius, nx * ny) * kept
+        self._band = _eddy_band(self._k2, 3.5 * p.deformation_radius, nx * ny) * dealiased
         self._state = np.concatenate(
             [self._vorticity(self._eddies(0.25 * p.speed * p.width)), self._tracer_target[None]]
         )

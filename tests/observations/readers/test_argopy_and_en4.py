@@ -57,7 +57,7 @@ def test_points_of_argopy_become_a_table_of_observations() -> None:
     kept = given["TEMP_QC"].values != 4
     depth = depth_of_pressure(given["PRES"].values, given["LATITUDE"].values)
     np.testing.assert_allclose(warm.depth, depth[kept])
-    theta = potential_temperature(given["PSAL"].values, given["TEMP"].values, given["PRES"].values)
+    theta = potential_temperature(*(given[n].values for n in ("PSAL", "TEMP", "PRES", "LONGITUDE", "LATITUDE")))
     np.testing.assert_allclose(warm.value, theta[kept], atol=1e-3)
     np.testing.assert_array_equal(warm.flag, [1, 2, 1, 1, 1])
     np.testing.assert_array_equal(warm.error, [0.002, 0.002, 0.002, np.nan, np.nan])

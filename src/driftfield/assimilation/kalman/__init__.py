@@ -5,7 +5,7 @@ from driftfield.assimilation.kalman.enkf import StochasticEnKF
 from driftfield.assimilation.kalman.ensemble_filter import EnsembleFilter, Observing
 from driftfield.assimilation.kalman.etkf import ETKF
 from driftfield.assimilation.kalman.localisation import Localisation, gaspari_cohn
-from driftfield.assimilation.kalman.smoother import Analyses, Look, assimilate, walk
+from driftfield.assimilation.kalman.smoother import Analyses, Sighting, assimilate, walk
 
 __all__ = [
     "ETKF",
@@ -13,7 +13,7 @@ __all__ = [
     "EmulatorDynamics",
     "EnsembleFilter",
     "Localisation",
-    "Look",
+    "Sighting",
     "Observing",
     "StochasticEnKF",
     "assimilate",

@@ -73,9 +73,9 @@ class EmulatorDynamics:
 
     def fields(self, state: np.ndarray) -> np.ndarray:
         """(..., variable) -> (..., channel, lat, lon), NaN outside the domain; units stay."""
-        found = np.full((*state.shape[:-1], *self.domain.shape), np.nan)
-        found[..., self.domain] = state
-        return found
+        physical = np.full((*state.shape[:-1], *self.domain.shape), np.nan)
+        physical[..., self.domain] = state
+        return physical
 
     def vector(self, fields: np.ndarray) -> np.ndarray:
         """(..., channel, lat, lon) -> (..., variable), float64; units stay."""

@@ -28,13 +28,16 @@ class StochasticEnKF(EnsembleFilter):
         departures = states - states.mean(1, keepdims=True)
         seen = predicted - predicted.mean(0)
         cross = np.swapaxes(departures, 1, 2) @ seen / (members - 1)
-        own = seen.T @ seen / (members - 1)
+        seen_covariance = seen.T @ seen / (members - 1)
         rho = self.local_weights(states.shape[-1], observing)
         if rho is not None and self.localisation is not None and observing.places is not None:
-            cross, own = rho * cross, self.localisation.weights(observing.places, observing.places) * own
+            cross, seen_covariance = (
+                rho * cross,
+                self.localisation.weights(observing.places, observing.places) * seen_covariance,
+            )
         perturbations = rng.standard_normal(predicted.shape)
         # centred they have lost a degree of freedom, which the factor gives back
         perturbations = (perturbations - perturbations.mean(0)) * np.sqrt(members / (members - 1))
         innovations = y + observing.error_std * perturbations - predicted
-        solved = np.linalg.solve(own + np.diag(observing.error_std**2), innovations.T)
+        solved = np.linalg.solve(seen_covariance + np.diag(observing.error_std**2), innovations.T)
         return states + np.swapaxes(cross @ solved, 1, 2)

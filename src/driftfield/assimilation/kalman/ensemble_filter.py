@@ -103,9 +103,9 @@ class EnsembleFilter(ABC):
         """
         if self.localisation is None:
             return None
-        own = observing.variable_places
-        own = np.arange(variables, dtype=float) if own is None else own
-        return self.localisation.weights(own, _places(observing))
+        variable_places = observing.variable_places
+        variable_places = np.arange(variables, dtype=float) if variable_places is None else variable_places
+        return self.localisation.weights(variable_places, _places(observing))
 
 
 def _places(observing: Observing) -> np.ndarray:

@@ -21,11 +21,10 @@ import xarray as xr
 from driftfield.assimilation.kalman.emulator_dynamics import EmulatorDynamics
 from driftfield.assimilation.kalman.ensemble_filter import Observing
 from driftfield.assimilation.kalman.named_filters import named_filter
-from driftfield.assimilation.kalman.smoother import Look, walk
+from driftfield.assimilation.kalman.smoother import Sighting, walk
 from driftfield.checkpoint import hash_run
 from driftfield.data.encodings import as_dates
 from driftfield.data.splits import spread_over
-from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError, DataError, whole_number
 from driftfield.interfaces import Dynamics, TrainingData
 from driftfield.peers.base import (
@@ -166,17 +165,17 @@ class EnsembleKalman(Peer):
             for name, own in self._fields(np.concatenate([mean[None], sd[None], drawn[:members]])).items()
         }
 
-    def _course(self, looks: list[Look], start: Any, seed: int) -> np.ndarray:
+    def _course(self, looks: list[Sighting], start: Any, seed: int) -> np.ndarray:
         """(member, date, variable) of one ensemble, every date given all that its lag allows."""
         final: list[np.ndarray] = []
-        kept: list[np.ndarray] = []
-        for kept in walk(
+        analyses: list[np.ndarray] = []
+        for analyses in walk(
             self.stepping(start, seed), self.update, self.start(start, seed), looks, lag=self.lag, seed=seed
         ):
-            if len(kept) > self.lag:
-                final.append(kept[0])
+            if len(analyses) > self.lag:
+                final.append(analyses[0])
         # the latest dates have fewer than `lag` after them
-        final.extend(kept[1:] if len(kept) > self.lag else kept)
+        final.extend(analyses[1:] if len(analyses) > self.lag else analyses)
         return np.stack(final, axis=1)
 
     def start(self, date: Any, seed: int) -> np.ndarray:
@@ -196,7 +195,7 @@ class EnsembleKalman(Peer):
             return world
         return EmulatorDynamics(self._emulator, date, seed=seed)
 
-    def looks(self, observations: xr.Dataset, numbers: np.ndarray) -> list[Look]:
+    def looks(self, observations: xr.Dataset, numbers: np.ndarray) -> list[Sighting]:
         """What the file shows on its dates, in the order of their numbers."""
         background = self.background
         y, seen, error = {}, {}, {}
@@ -207,15 +206,15 @@ class EnsembleKalman(Peer):
             error[name] = np.maximum(stated_errors(observations, name, y[name].shape), least)
         values, there, errors = self._vector(y), self._vector(seen), self._vector(error)
         places = self._places() if self.localisation_km is not None else None
-        found = []
+        sightings = []
         before = 0
         for date in np.argsort(numbers):
             cells = np.flatnonzero(there[date])
             where = None if places is None else places[cells]
-            observing = Observing(_Cells(cells), errors[date, cells], where, places)
-            found.append(Look(int(numbers[date]) - before, values[date, cells], observing))
+            observing = Observing(_StateCells(cells), errors[date, cells], where, places)
+            sightings.append(Sighting(int(numbers[date]) - before, values[date, cells], observing))
             before = int(numbers[date])
-        return found
+        return sightings
 
     def _numbers(self, times: xr.DataArray, what: str) -> np.ndarray:
         """How many steps of the dynamics each date lies after the earliest.
@@ -247,20 +246,17 @@ class EnsembleKalman(Peer):
 
     def _fields(self, states: np.ndarray) -> dict[str, np.ndarray]:
         """(..., variable) -> per target (..., [depth,] lat, lon), NaN outside the domain."""
-        found, first = {}, 0
+        fields, first = {}, 0
         for name in self.background.targets:
             mask = self.background.domains[name].values
-            found[name] = np.full((*states.shape[:-1], *mask.shape), np.nan)
-            found[name][..., mask] = states[..., first : first + mask.sum()]
+            fields[name] = np.full((*states.shape[:-1], *mask.shape), np.nan)
+            fields[name][..., mask] = states[..., first : first + mask.sum()]
             first += mask.sum()
-        return found
+        return fields
 
     def _places(self) -> np.ndarray:
         """Where the variables lie on the sphere, km: (variable, 3); levels lie above each other."""
-        lat, lon = np.meshgrid(np.radians(self.background.lat), np.radians(self.background.lon), indexing="ij")
-        points = EARTH_RADIUS_KM * np.stack(
-            [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1
-        )
+        points = self.background.grid.points.reshape(*self.background.grid.shape, 3)
         return np.concatenate([points[mask] for mask in self._domain])
 
     # -- keeping -------------------------------------------------------------------------------------------------------
@@ -293,7 +289,7 @@ class EnsembleKalman(Peer):
         self.anomalies = part(arrays, "anomalies.")
 
 
-class _Cells:
+class _StateCells:
     """H of observed cells: the state there."""
 
     def __init__(self, cells: np.ndarray) -> None:

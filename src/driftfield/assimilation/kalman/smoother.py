@@ -9,7 +9,7 @@ does to the newest, through the covariance between them that the members carry. 
     spread-skill = sqrt((M + 1) / M) sd / RMSE      M members; 1 for a perfect ensemble of any size (`evaluate.ensembles`)
 """
 
-__all__ = ["Analyses", "Look", "assimilate", "walk"]
+__all__ = ["Analyses", "Sighting", "assimilate", "walk"]
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ class Analyses:
 
 
 @dataclass(frozen=True)
-class Look:
+class Sighting:
     """One observation time.
 
     Arguments:
@@ -72,7 +72,7 @@ def walk(
     dynamics: Dynamics,
     method: EnsembleFilter,
     initial: np.ndarray,
-    looks: Sequence[Look],
+    looks: Sequence[Sighting],
     *,
     lag: int = 0,
     seed: int = 0,
@@ -97,7 +97,7 @@ def walk(
     if initial.ndim != 2 or len(initial) < 2:
         raise ConfigurationError(f"Found an ensemble of shape {initial.shape}: expected (member, variable), 2 or more.")
     rng = np.random.default_rng(seed)
-    kept: deque[np.ndarray] = deque(maxlen=lag + 1)
+    lagged: deque[np.ndarray] = deque(maxlen=lag + 1)
     ensemble = initial
     for number, look in enumerate(looks):
         ensemble = dynamics.advance(ensemble, look.steps)
@@ -106,13 +106,13 @@ def walk(
                 f"{type(method).__name__} met numbers that are not finite at observation time {number + 1} of {len(looks)}. "
                 "Raise the inflation or the number of members, or localise."
             )
-        kept.append(ensemble)
+        lagged.append(ensemble)
         # where nothing is seen nothing was eaten that inflation would have to give back
         if look.y.size:
-            updated = method.update(np.stack(kept), look.observing.operator(ensemble), look.y, look.observing, rng)
+            updated = method.update(np.stack(lagged), look.observing.operator(ensemble), look.y, look.observing, rng)
             ensemble = method.inflate(updated[-1])
-            kept = deque([*updated[:-1], ensemble], maxlen=kept.maxlen)
-        yield list(kept)
+            lagged = deque([*updated[:-1], ensemble], maxlen=lagged.maxlen)
+        yield list(lagged)
 
 
 def assimilate(
@@ -147,10 +147,10 @@ def assimilate(
         raise ConfigurationError(f"Found lags={tuple(lags)}: expected numbers from 0 to {len(observations) - 1}.")
     mean = np.full((len(chosen), len(observations), initial.shape[-1]), np.nan)
     sd = np.full_like(mean, np.nan)
-    looks = [Look(steps, y, observing) for y in observations]
-    for cycle, kept in enumerate(walk(dynamics, method, initial, looks, lag=chosen[-1], seed=seed)):
+    looks = [Sighting(steps, y, observing) for y in observations]
+    for cycle, lagged in enumerate(walk(dynamics, method, initial, looks, lag=chosen[-1], seed=seed)):
         for row, lag in enumerate(chosen):
-            if lag < len(kept):
-                mean[row, cycle - lag] = kept[-1 - lag].mean(0)
-                sd[row, cycle - lag] = kept[-1 - lag].std(0, ddof=1)
+            if lag < len(lagged):
+                mean[row, cycle - lag] = lagged[-1 - lag].mean(0)
+                sd[row, cycle - lag] = lagged[-1 - lag].std(0, ddof=1)
     return Analyses(chosen, mean, sd, len(initial))

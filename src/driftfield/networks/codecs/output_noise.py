@@ -108,9 +108,9 @@ class TrackedNoise(OutputNoise):
         size = (target - location).abs() ** p
         weight = torch.ones_like(size)
         for at_bound, u in _censored(target, location, scale, lower, upper):
-            told = self.standard.beyond(u) - 1
-            size = torch.where(at_bound, scale**p * told.clamp(min=0), size)
-            weight = torch.where(at_bound, (-told).clamp(min=0), weight)
+            excess = self.standard.beyond(u) - 1
+            size = torch.where(at_bound, scale**p * excess.clamp(min=0), size)
+            weight = torch.where(at_bound, (-excess).clamp(min=0), weight)
         dims = [axis for axis in range(size.ndim) if axis != size.ndim - 3]
         for kept, new in ((self.total, size), (self.cells, weight)):
             kept.mul_(self.decay).add_(torch.where(mask, new, 0).mean(dims), alpha=1 - self.decay)
@@ -216,11 +216,11 @@ def _censored(
     target: Field, location: Field, scale: Tensor, lower: Field | None, upper: Field | None
 ) -> list[tuple[Mask, Field]]:
     """For each bound: where the target lies on it, and the distance u, in scales, to which the tail reaches up to it."""
-    found = []
+    parts = []
     for bound, sign in ((lower, 1), (upper, -1)):
         if bound is not None:
             at_bound = sign * target <= sign * bound
             # a bound at infinity must not meet the gradient, not even under a where
             u = sign * (torch.where(at_bound, bound, location.detach()) - location) / scale
-            found.append((at_bound, u))
-    return found
+            parts.append((at_bound, u))
+    return parts

@@ -14,8 +14,10 @@ import numpy as np
 import xarray as xr
 
 from driftfield.checkpoint import read_run
+from driftfield.conventions import WRAPS, positions_of
 from driftfield.data.sources import open_archive
 from driftfield.errors import ConfigurationError, suggest
+from driftfield.geometry import Geometry
 from driftfield.observations.readers.superobs import Target
 
 
@@ -47,6 +49,7 @@ def read_target(
         levels={name: archive.levels(name) for name in names},
         domains={name: archive.domain(name).values for name in names},
         attrs={name: _described(archive.dataset[name].attrs) for name in names},
+        axes=_axes(archive.dataset),
     )
     return target, None
 
@@ -58,6 +61,7 @@ def _of_run(grids: dict[str, dict[str, Any]], names: list[str], dates: xr.DataAr
         times=dates,
         levels={name: grids[name]["levels"] for name in names},
         domains={name: grids[name]["domain"] for name in names},
+        axes=grids[names[0]]["axes"],
     )
 
 
@@ -77,9 +81,31 @@ def _grids_of_run(folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
             levels = [None] if axes["depth"] is None else axes["depth"].tolist()
         domain = run.arrays[f"domain.{name}"].astype(bool)
         grids[name] = {"lat": axes["lat"], "lon": axes["lon"], "levels": tuple(levels), "domain": domain}
+        grids[name]["axes"] = _axes_of_run(run.arrays, axes["lat"], axes["lon"])
     if not grids:
         raise ConfigurationError(f"{folder} says nothing of its grid. Name a gridded file with --like instead.")
     return grids, list(codec.get("targets", run.extra.get("targets", [])))
+
+
+def _axes(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Axes and positions of a grid that has them."""
+    if positions_of(dataset) is None:
+        return {}
+    return {name: dataset[name].reset_coords(drop=True) for name in ("lat", "lon", "latitude", "longitude")}
+
+
+def _axes_of_run(arrays: dict[str, np.ndarray], lat: np.ndarray, lon: np.ndarray) -> dict[str, xr.DataArray]:
+    if "latitude" not in arrays:
+        return {}
+    dataset = xr.Dataset(
+        coords={
+            "lat": ("lat", lat),
+            "lon": ("lon", lon, {WRAPS: int(Geometry(arrays["latitude"], arrays["longitude"]).wraps)}),
+            "latitude": (("lat", "lon"), arrays["latitude"], {"units": "degrees_north", "standard_name": "latitude"}),
+            "longitude": (("lat", "lon"), arrays["longitude"], {"units": "degrees_east", "standard_name": "longitude"}),
+        }
+    )
+    return _axes(dataset)
 
 
 def _dates(

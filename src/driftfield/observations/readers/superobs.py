@@ -12,12 +12,14 @@ __all__ = ["Binned", "Target", "align", "bin_to_grid"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from driftfield.conventions import DIMS, FORMAT, LATITUDE, LONGITUDE
 from driftfield.errors import DataError
+from driftfield.geometry import Geometry
 from driftfield.observations.readers.places import nearest_cell, nearest_date
 
 
@@ -26,7 +28,7 @@ class Target:
     """The grid and the dates to bin to.
 
     Arguments:
-        lat, lon: Degrees, ascending, two cells or more.
+        lat, lon: Degrees, ascending, two cells or more; rows and columns of a grid with positions.
         times: Dates (time,), ascending.
         levels: Depths in metres per variable, (None,) for a surface field.
         domains: Boolean ([depth,] lat, lon) per variable, as far as it is known where it exists.
@@ -39,6 +41,22 @@ class Target:
     levels: Mapping[str, tuple[float | None, ...]]
     domains: Mapping[str, np.ndarray] = field(default_factory=dict)
     attrs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    axes: Mapping[str, xr.DataArray] = field(default_factory=dict)
+    """Coordinates of a grid with positions: lat, lon, latitude, longitude."""
+
+    @property
+    def coordinates(self) -> dict[str, Any]:
+        """Of a data set on these cells."""
+        degrees = {"lat": ("lat", self.lat, dict(LATITUDE)), "lon": ("lon", self.lon, dict(LONGITUDE))}
+        return dict(self.axes) or degrees
+
+    def cells(self, table: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of every row of a table, -1 outside of the grid."""
+        lat, lon = table["lat"].values, table["lon"].values
+        if self.axes:
+            places = Geometry(*(self.axes[n].values.astype(np.float64) for n in ("latitude", "longitude")))
+            return places.nearest(lat, lon)
+        return nearest_cell(lat, self.lat, 0.0), nearest_cell(lon, self.lon, 360.0)
 
 
 @dataclass(frozen=True)
@@ -119,15 +137,11 @@ def bin_to_grid(
     Raises:
         DataError: a variable that the table does not have, or other units than those of the grid.
     """
-    row, column = (
-        nearest_cell(table["lat"].values, target.lat, 0.0),
-        nearest_cell(table["lon"].values, target.lon, 360.0),
-    )
+    row, column = target.cells(table)
     date = nearest_date(table["time"].values, target.times)
     coords = {
         "time": target.times,
-        "lat": ("lat", target.lat, dict(LATITUDE)),
-        "lon": ("lon", target.lon, dict(LONGITUDE)),
+        **target.coordinates,
     }
     binned = Binned(
         xr.Dataset(coords=coords, attrs={"Conventions": "CF-1.10", "driftfield_format": FORMAT}), {}, {}, {}

@@ -127,12 +127,12 @@ class TwistedParticles:
             evidence, least = evidence + gained, min(least, alive)
             if chosen is not None:
                 log_w = torch.zeros_like(log_w)
-            kept = (lower / s) ** 2
-            towards = (1 - kept) * look.spread(look.adjoint(self.observation.covariance.solve(look.misfit, shift)))
-            mean = kept * z + (1 - kept) * look.clean
+            retained = (lower / s) ** 2
+            towards = (1 - retained) * look.spread(look.adjoint(self.observation.covariance.solve(look.misfit, shift)))
+            mean = retained * z + (1 - retained) * look.clean
             if chosen is not None:
                 mean, towards, twist = mean[chosen], towards[chosen], twist[chosen]
-            sd = math.sqrt(lower**2 * (1 - kept) + (1 - kept) ** 2 * self._variance(s))
+            sd = math.sqrt(lower**2 * (1 - retained) + (1 - retained) ** 2 * self._variance(s))
             eps = normal()
             z = mean + towards + sd * eps
             # ln p - ln q of two Gaussians that differ in their mean

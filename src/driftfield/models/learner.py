@@ -1,0 +1,238 @@
+"""What was learnt and its life, in one place: trained, moved, saved, loaded, calibrated, kept within its bounds.
+
+    train    codec, model --Trainer--> weights, history
+    save     codec, weights, extra, calibration --> run.json, arrays.safetensors          load    the way back
+    finish   reconstruction --calibration--> --bounds--> what is handed back
+
+Who completes fields, draws courses or steps states with trained weights is `Trained`: it *has* a learner, and says how its model
+is built and what it keeps beside it.
+"""
+
+__all__ = ["Learner", "Trained"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from driftfield.checkpoint import Run, read_run_of, write_run
+from driftfield.data.codec import FieldCodec
+from driftfield.data.measures import Measures
+from driftfield.data.observation_files import complete_errors
+from driftfield.data.placing import GridPlacer, Placed
+from driftfield.errors import ConfigurationError
+from driftfield.fields import FieldBatch
+from driftfield.models.training_samples import Preview, SamplesFrom, Trainer
+from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.reconstruction.bounds import calibrated
+from driftfield.reconstruction.calibration import Calibration
+
+
+@dataclass
+class Learner:
+    """A codec, a model between its network units, and what is known of both.
+
+    Arguments:
+        codec: Between physical and network units.
+        model: With the weights, on the processor unless it is moved.
+        extra: What `run.json` says beyond arguments, codec and calibration: history, seed, recipe hash.
+        calibration: Applied to every reconstruction.
+    """
+
+    codec: FieldCodec
+    model: nn.Module
+    extra: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+
+    def train(
+        self,
+        trainer: Trainer,
+        samples: SamplesFrom,
+        validation: Sequence[FieldBatch],
+        *,
+        folder: Path,
+        seed: int,
+        resume: bool,
+        wrap: bool,
+        diagnose: Callable[[], dict[str, float]] | None = None,
+        preview: Preview | None = None,
+    ) -> None:
+        """Fits the weights, and remembers how that went; arguments as of `Trainer.fit`."""
+        history = trainer.fit(
+            self.model,
+            samples,
+            validation,
+            folder=folder,
+            seed=seed,
+            resume=resume,
+            wrap=wrap,
+            diagnose=diagnose,
+            preview=preview,
+        )
+        self.extra |= {"history": history, "seed": seed}
+        self.model.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are: after a training or `load`, on the processor."""
+        return next(self.model.parameters()).device
+
+    @cached_property
+    def placer(self) -> GridPlacer:
+        """Lays observations out on the grid of the run."""
+        grid = self.codec.grid
+        return GridPlacer(grid.lat, grid.lon, self.codec.domains, grid.positions)
+
+    def placed(self, observations: xr.Dataset) -> Placed:
+        """Observations in the units of the run, their errors complete, on its whole grid."""
+        stated = complete_errors(self.codec.measures.brought(observations), "the file of observations")
+        return self.placer.place(stated)
+
+    def finished(self, result: xr.Dataset) -> xr.Dataset:
+        """A reconstruction, calibrated and within the bounds."""
+        return calibrated(result, self.calibration, self.codec.limits())
+
+    def save(
+        self,
+        folder: Path,
+        class_name: str,
+        arguments: Mapping[str, Any],
+        *,
+        beside: Mapping[str, np.ndarray],
+        dtype: str = "float32",
+    ) -> None:
+        """Writes the run.
+
+        Arguments:
+            folder: Where to.
+            class_name: Whose run it is.
+            arguments: Of its constructor.
+            beside: Further arrays.
+            dtype: Of the weights in the file.
+        """
+        description, arrays = self.codec.to_arrays()
+        arrays |= beside
+        arrays |= {name: array.astype(dtype) for name, array in weight_arrays(self.model).items()}
+        extra = self.extra | {"codec": description}
+        if self.calibration is not None:
+            extra["calibration"] = self.calibration.to_json()
+        write_run(folder, class_name, arguments, arrays, extra)
+
+    @classmethod
+    def load(cls, run: Run, folder: Path, build_model: Callable[[FieldCodec], nn.Module]) -> Self:
+        """What a run holds.
+
+        Arguments:
+            run: That was read.
+            folder: From where, for messages.
+            build_model: The model without its weights.
+
+        Raises:
+            FileFormatError: the weights do not fit the model, or a part is missing.
+        """
+        codec = FieldCodec.from_arrays(run.extra["codec"], run.arrays)
+        model = build_model(codec)
+        restore_weights(model, run.arrays, folder)
+        extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
+        return cls(codec, model.eval(), extra, Calibration.from_json(run.extra.get("calibration")))
+
+
+class Trained(ABC):
+    """Has a learner once it is fitted, or loaded."""
+
+    _learner: Learner | None = None
+
+    @abstractmethod
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `run.json`."""
+
+    @abstractmethod
+    def build_model(self, codec: FieldCodec) -> nn.Module:
+        """The model without weights that were learnt."""
+
+    def _beside(self, folder: Path) -> dict[str, np.ndarray]:
+        """Arrays that are kept beside codec and weights; runs inside this one are written into its folder."""
+        return {}
+
+    def _take_back(self, run: Run, folder: Path) -> None:  # noqa: B027
+        """Takes back what `_beside` gave, before the model is built; nothing, where there is nothing."""
+
+    @property
+    def learner(self) -> Learner:
+        """What was learnt.
+
+        Raises:
+            ConfigurationError: nothing yet.
+        """
+        if self._learner is None:
+            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
+        return self._learner
+
+    @learner.setter
+    def learner(self, learner: Learner) -> None:
+        self._learner = learner
+
+    @property
+    def codec(self) -> FieldCodec:
+        """Between physical and network units."""
+        return self.learner.codec
+
+    @property
+    def measures(self) -> Measures:
+        """What the variables of the run are measured in."""
+        return self.codec.measures
+
+    @property
+    def model(self) -> nn.Module:
+        """With the weights."""
+        return self.learner.model
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """What `run.json` says beyond arguments, codec and calibration."""
+        return self.learner.extra
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Applied to every reconstruction; `reconstruction.calibration_cases.calibrate` fits it."""
+        return None if self._learner is None else self._learner.calibration
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        # a copy of who has it keeps its own
+        self.learner = replace(self.learner, calibration=calibration)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.learner.device
+
+    def provenance(self) -> dict[str, Any]:
+        """What an output says about who made it."""
+        return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
+
+    def save(self, folder: Path, *, dtype: str = "float32") -> None:
+        """Writes the run; the weights may be stored as float16 to halve the file."""
+        learner, folder = self.learner, Path(folder)
+        learner.save(folder, type(self).__name__, self.arguments(), beside=self._beside(folder), dtype=dtype)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            FileFormatError: no run of this class, or its weights do not fit its network.
+        """
+        folder = Path(folder)
+        run = read_run_of(cls.__name__, folder)
+        loaded = cls(**run.arguments)
+        loaded._take_back(run, folder)
+        loaded.learner = Learner.load(run, folder, loaded.build_model)
+        return loaded

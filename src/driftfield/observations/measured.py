@@ -1,0 +1,48 @@
+"""A table of observations in the units of a run: converted, or refused (`data.measures`)."""
+
+__all__ = ["in_run_units"]
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from driftfield.data.measures import Measures
+from driftfield.data.units import convert, same_units
+from driftfield.errors import DataError
+from driftfield.observations.table import ObservationTable
+
+log = logging.getLogger(__name__)
+
+
+def in_run_units(table: ObservationTable, measures: Measures) -> ObservationTable:
+    """The table with values and errors in the units of the run; where one side has none, values are held against the run's.
+
+    Arguments:
+        table: The observations.
+        measures: Of the run; variables that it does not know are left alone.
+
+    Raises:
+        DataError: units that do not convert, or values that are in other units, to all appearances.
+    """
+    value, error, attrs = table.value.copy(), table.error.copy(), dict(table.attrs)
+    for name in (str(one) for one in dict.fromkeys(table.variable) if one in measures):
+        mine, wanted = table.variable == name, measures[name].units
+        found = str(attrs.get(name, {}).get("units", "")).strip()
+        if not (found and wanted):
+            measures.check_scale(name, xr.DataArray(value[mine], attrs={"units": found}), "the table of observations")
+        elif not same_units(found, wanted):
+            for column, difference in ((value, False), (error, True)):
+                one = xr.DataArray(np.asarray(column[mine], dtype=float), name=name, attrs={"units": found})
+                try:
+                    column[mine] = convert(one, wanted, difference=difference).values
+                except DataError as problem:
+                    raise DataError(
+                        f"{name!r} is observed in {found!r}, and the run has {wanted!r}. {problem} Choose the variable that "
+                        "measures the same, or correct the units of the table."
+                    ) from problem
+            log.info("the table: %r is converted from %s to %s, the units of the run", name, found, wanted)
+        if wanted:
+            attrs[name] = {**attrs.get(name, {}), "units": wanted}
+    return replace(table, value=value, error=error, attrs=attrs)
