@@ -15,10 +15,6 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning")
-    import driftfield.cli.shared
-    import driftfield.data.prepare
-
-    driftfield.cli.shared.register(training=True)
     monkeypatch.setenv("DRIFTFIELD_DATA", "/data")
 
 
@@ -32,7 +28,7 @@ def test_a_recipe_names_what_exists(path: Path) -> None:
     kind, spec = ("emulator", recipe.emulator) if recipe.emulator else ("reconstructor", recipe.reconstructor)
     learner = build(kind, spec)
     assert build("split", recipe.data.get("split", {"class": "TimeSplit"})) is not None
-    assert bool(recipe.trainer) == getattr(learner, "trained", False)
+    assert bool(recipe.trainer) == learner.abilities.needs_training
     if recipe.trainer:
         assert build("trainer", recipe.trainer).steps > 0
         _check_network(spec, [*recipe.data["targets"], *recipe.data.get("covariates", [])])

@@ -11,13 +11,16 @@
 error that suggests the nearest one.
 """
 
-__all__ = ["Recipe", "as_recipe", "expanded", "read_recipe", "read_yaml"]
+__all__ = ["Recipe", "as_recipe", "expanded", "headline_of", "read_recipe", "read_yaml", "shipped_recipes"]
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +261,16 @@ def expanded(value: Any, where: str) -> Any:
             )
         return filled
     return value
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the package: their files by their names, such as `ocean_oi` and `compare/ersst`."""
+    folder = Path(str(files("driftfield"))) / "recipes"
+    return {str(path.relative_to(folder).with_suffix("").as_posix()): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def headline_of(path: Path) -> str:
+    """The first sentence of the comment that a recipe begins with."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+    return re.split(r"(?<=\.)\s", comment, maxsplit=1)[0].rstrip(".")

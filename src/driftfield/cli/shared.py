@@ -34,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")

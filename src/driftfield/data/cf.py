@@ -128,5 +128,7 @@ def _title(dataset: xr.Dataset, names: list[str]) -> str:
 
 def _history() -> str:
     """Who wrote the file, when, and by which command."""
-    command = f": {shlex.join(['driftfield', *sys.argv[1:]])}" if Path(sys.argv[0]).stem == "driftfield" else ""
+    program = Path(sys.argv[0])
+    ours = program.stem == "driftfield" or program.parts[-2:] == ("driftfield", "__main__.py")
+    command = f": {shlex.join(['driftfield', *sys.argv[1:]])}" if ours else ""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} driftfield {__version__}{command}"

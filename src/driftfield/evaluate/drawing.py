@@ -93,15 +93,25 @@ def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: A
     """Colours one panel: grey land, white water, then the values."""
     ax.set_facecolor(LAND)
     water = np.where(plane.domain, 1.0, np.nan)
-    ax.pcolormesh(plane.x, plane.y, water, cmap=ListedColormap(["white"]), shading="nearest", rasterized=True)
+    x, y = (_edges(centres) for centres in (plane.x, plane.y))
+    ax.pcolormesh(x, y, water, cmap=ListedColormap(["white"]), rasterized=True)
     shown = np.ma.masked_invalid(np.where(plane.domain, values, np.nan))
-    mesh = ax.pcolormesh(plane.x, plane.y, shown, shading="nearest", rasterized=True, **colours)
+    mesh = ax.pcolormesh(x, y, shown, rasterized=True, **colours)
     ax.set_title(title, fontsize=9)
     ax.tick_params(labelsize=8)
     # a narrow strip is stretched: at its true shape nobody could see it
     if not plane.vertical and 0.2 < _tallness(plane) < 5:
         ax.set_aspect(1 / _cosine(plane))
     return mesh
+
+
+def _edges(centres: np.ndarray) -> np.ndarray:
+    """Borders of cells half way between their centres; a single row is one wide, or nobody could see it."""
+    values = np.asarray(centres, dtype=float)
+    if values.size == 1:
+        return np.array([values[0] - 0.5, values[0] + 0.5])
+    between = 0.5 * (values[1:] + values[:-1])
+    return np.concatenate([[2 * values[0] - between[0]], between, [2 * values[-1] - between[-1]]])
 
 
 def label_edges(grid: np.ndarray, plane: MapPanel) -> None:

@@ -1,8 +1,9 @@
 """Chooses what to draw from an evaluation, draws it and writes PNG files.
 
-per variable: a map per level (three at most) and, where there is depth, a section, profiles and scores by level;
+per variable: a map per level (three at most), members beside the mean, the first level at two more dates and, where there is
+depth, a section, profiles and scores by level;
 rank histograms and reliability where there is an ensemble; spectra where there is a box without land.
-The time shown is the one with the most held-out cells.
+The time shown elsewhere is the one with the most held-out cells.
 """
 
 __all__ = ["caption", "write_figures"]
@@ -23,7 +24,8 @@ from driftfield.files import replacing
 
 CAPTIONS = {
     "map": "Truth, observed and held-out cells beside the mean, spread and error of every method. "
-    "Grey: land or sea floor; white: not observed, or the method has no spread.",
+    "Grey: land or sea floor; white: not observed. A method without spread has no panel of it.",
+    "members": "Members beside the mean of their ensemble: each could be the truth, the mean is smoother than any of them.",
     "section": "The same along one row of latitude, depth downwards. Grey: sea floor or land.",
     "profiles": "Profiles at places whose column was hidden; "
     "the bands hold 90 % of a Gaussian with the method's spread.",
@@ -82,6 +84,7 @@ def _figures(aligned: Aligned, evaluation: Evaluation, name: str) -> Iterator[tu
         stem = "map" if view.depths is None else f"map--{level_key(float(view.depths[index]))}m"
         title = f"{text}{where}, {view.stamp}"
         yield stem, plots.draw_comparison(*view.plane(index), name=text, units=units, title=title)
+    yield from _other_dates(aligned, evaluation, name, view)
     if view.depths is not None and len(view.depths) > 1:
         row = view.row()
         title = f"{text}, section at {drawing.latitude(float(view.truth['lat'][row]))}, {view.stamp}"
@@ -110,16 +113,37 @@ def _figures(aligned: Aligned, evaluation: Evaluation, name: str) -> Iterator[tu
         yield "spectra", plots.draw_spectra(evaluation.spectra[name], units=units, title=title)
 
 
+def _other_dates(aligned: Aligned, evaluation: Evaluation, name: str, view: "_View") -> Iterator[tuple[str, Figure]]:
+    """Members beside the mean, and the first level at two more dates."""
+    index = view.levels()[0]
+    where = "" if view.depths is None else f" at {level_key(float(view.depths[index]))} m"
+    ensembles = view.ensembles(index)
+    if ensembles:
+        title = f"{view.text}{where}, {view.stamp}: members beside the mean"
+        yield (
+            "members",
+            plots.draw_members(view.plane(index)[0], ensembles, name=view.text, units=view.units, title=title),
+        )
+    for time in view.other_times():
+        other = _View(aligned, evaluation, name, time)
+        stem = "map" if view.depths is None else f"map--{level_key(float(view.depths[index]))}m"
+        title = f"{view.text}{where}, {other.stamp}"
+        shown = plots.draw_comparison(*other.plane(index), name=view.text, units=view.units, title=title)
+        yield f"{stem}--{other.stamp.replace(':', '').replace(' ', 'T')}", shown
+
+
 class _View:
     """One variable at one time, ready to be cut into planes."""
 
-    def __init__(self, aligned: Aligned, evaluation: Evaluation, name: str) -> None:
+    def __init__(self, aligned: Aligned, evaluation: Evaluation, name: str, time: int | None = None) -> None:
         held_out, domain = held_out_of(aligned.observations, name), domain_of(aligned.observations, name)
         truth = aligned.truth[name]
         assert held_out is not None  # the evaluation refused it otherwise
         domain = truth.notnull().any("time") if domain is None else domain
         counts = (held_out & domain).broadcast_like(truth).sum([d for d in truth.dims if d != "time"])
-        time = int(counts.values.argmax())
+        self.counts = counts.values
+        time = int(self.counts.argmax()) if time is None else time
+        self.time, self.outputs = time, aligned.outputs
         self.name, self.text, self.units = name, evaluation.names[name], evaluation.units[name]
         self.stamp = aligned.times[time].replace("T00:00:00", "").replace("T", " ")
         self.truth = self._at(truth, time)
@@ -132,6 +156,27 @@ class _View:
             for method, output in aligned.outputs.items()
             if name in output
         }
+
+    def other_times(self, count: int = 2) -> list[int]:
+        """Dates with scored cells besides this one, the first and the last before those between."""
+        scored = [int(k) for k in np.flatnonzero(self.counts) if k != self.time]
+        places = np.linspace(0, len(scored) - 1, min(count, len(scored))).round().astype(int)
+        return [scored[k] for k in sorted(set(places.tolist()))]
+
+    def ensembles(self, index: int, count: int = 4) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Mean and some members of every method that has more than one, at a level."""
+        found = {}
+        for method, output in self.outputs.items():
+            members = output.get(f"{self.name}_member")
+            if members is None or members.sizes["member"] < 2:
+                continue
+            some = self._at(members.isel(member=slice(count)), self.time)
+            mean = self.answers[method][0]
+            found[method] = tuple(
+                part.isel(depth=index, missing_dims="ignore").transpose(..., "lat", "lon").values
+                for part in (mean, some)
+            )
+        return found  # type: ignore[return-value]
 
     def levels(self) -> list[int]:
         """First, middle and last level that hold scored cells."""

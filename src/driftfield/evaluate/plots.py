@@ -13,6 +13,7 @@ __all__ = [
     "MapPanel",
     "draw_comparison",
     "draw_levels",
+    "draw_members",
     "draw_profiles",
     "draw_ranks",
     "draw_reliability",
@@ -76,8 +77,10 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
     cmap, diverging = colour_map(name, units)
     low, high = limits([plane.truth[plane.domain]], diverging)
     values = {"cmap": cmap, "vmin": low, "vmax": high}
-    fill(grid[0, 0], plane, plane.truth, "truth", **values)
-    drawn = fill(grid[1, 0], plane, plane.observed, "observed (scale of row 1)", **values)
+    drawn = fill(grid[0, 0], plane, plane.truth, "truth", **values)
+    fill(grid[1, 0], plane, plane.observed, "observed (scale of row 1)", **values)
+    if not np.isfinite(plane.observed[plane.domain]).any():
+        grid[1, 0].remove()  # nothing was observed here: no empty panel
     held_out = np.where(plane.held_out, 1.0, np.nan)
     fill(grid[2, 0], plane, held_out, "held out: scored", cmap=ListedColormap(["#4C72B0"]), vmin=0, vmax=1)
     errors = {method: answer.mean - plane.truth for method, answer in answers.items()}
@@ -90,7 +93,7 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
         label = method.replace("_", " ")
         fill(grid[0, column], plane, answer.mean, f"{label}: mean", **values)
         if answer.sd is None:
-            fill(grid[1, column], plane, np.full_like(plane.truth, np.nan), f"{label}: no spread", **values)
+            grid[1, column].remove()
         else:
             filled = fill(
                 grid[1, column], plane, answer.sd, f"{label}: spread", cmap=cmocean.cm.amp, vmin=0, vmax=widest
@@ -111,7 +114,39 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
         if scale is not None:
             extend = "max" if row == 1 else "both"
             label = textwrap.fill(label, max(16, int(9 * height)))
-            figure.colorbar(scale, ax=grid[row, :], label=label, extend=extend, shrink=0.92, aspect=14, pad=0.015)
+            shown = [ax for ax in grid[row] if ax.figure is not None]
+            figure.colorbar(scale, ax=shown, label=label, extend=extend, shrink=0.92, aspect=14, pad=0.015)
+    label_edges(grid, plane)
+    return figure
+
+
+def draw_members(
+    plane: MapPanel, ensembles: Mapping[str, tuple[np.ndarray, np.ndarray]], *, name: str, units: str, title: str
+) -> Figure:
+    """The mean of every ensemble and some of its members, all on the scale of the truth.
+
+    Arguments:
+        plane: A map.
+        ensembles: Per method the mean (y, x) and members (member, y, x), as many as are to be drawn.
+        name, units: Of the variable.
+        title: Of the figure.
+    """
+    columns = 1 + max(len(members) for _, members in ensembles.values())
+    width, height = panel_size(plane, columns)
+    figure = Figure(figsize=(columns * width + 2.0, len(ensembles) * height + 1.0), layout="constrained")
+    headline(figure, title)
+    grid = np.array(figure.subplots(len(ensembles), columns, squeeze=False, sharex=True, sharey=True))
+    cmap, diverging = colour_map(name, units)
+    low, high = limits([plane.truth[plane.domain]], diverging)
+    for row, (method, (mean, members)) in zip(grid, ensembles.items(), strict=True):
+        label = method.replace("_", " ")
+        drawn = fill(row[0], plane, mean, f"{label}: mean", cmap=cmap, vmin=low, vmax=high)
+        for number, (ax, member) in enumerate(zip(row[1:], members, strict=False)):
+            drawn = fill(ax, plane, member, f"member {number}", cmap=cmap, vmin=low, vmax=high)
+        for spare in row[1 + len(members) :]:
+            spare.remove()
+    shown = [ax for ax in grid.ravel() if ax.figure is not None]
+    figure.colorbar(drawn, ax=shown, label=f"{name} [{units}]", extend="both", shrink=0.92, aspect=14, pad=0.015)
     label_edges(grid, plane)
     return figure
 

@@ -7,6 +7,7 @@ reconstruct:  observations -> codec -> FieldBatch -> members in network units ->
 __all__ = ["NetworkReconstructor", "Trainer"]
 
 import copy
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -28,6 +29,7 @@ from driftfield.data.observing import ObservingSystem
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, TrainingData
+from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import write_preview
@@ -35,6 +37,8 @@ from driftfield.models.training_samples import Trainer, TrainingSamples, check_t
 from driftfield.models.validation_scores import validation_scores
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
+
+log = logging.getLogger(__name__)
 
 
 class NetworkReconstructor(Trained):
@@ -190,6 +194,9 @@ class NetworkReconstructor(Trained):
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
             preview=partial(self._preview, fixed[0][:1], seed, self._units(archive)),
         )
+        self.extra["mean_field_crps"] = crps_of_mean_field(fixed[0][:8], self._scale(), spread=self.spreads)
+        if said := self.barely_trained:
+            log.warning("This network is %s", said)
         if self.guess is not None and self.guess.scale is not None:
             self.extra["first_guess_scale"] = self.guess.scale.tolist()
 
@@ -338,6 +345,19 @@ class NetworkReconstructor(Trained):
                 codec.decode(name, members[:, part], date, rows, columns),
             )
         return decoded
+
+    @property
+    def barely_trained(self) -> str:
+        """What there is to say of a network that has hardly learnt, else nothing."""
+        return said_of_training(self.extra.get("history", ()), self.extra.get("mean_field_crps"))
+
+    def provenance(self) -> dict[str, Any]:
+        """What an output says about who made it."""
+        made_by = super().provenance()
+        if said := self.barely_trained:
+            log.warning("This network is %s", said)
+            made_by["training"] = said
+        return made_by
 
     # -- keeping -------------------------------------------------------------------------------------------------------
 
