@@ -77,6 +77,7 @@ class Geometry:
         if self.shape[1] < 3:
             return 1.0
         steps = np.linalg.norm(np.diff(self.points, axis=1), axis=-1)
+        steps = np.where(self.repeated[:, 1:] | self.repeated[:, :-1], self.column_step[:, None], steps)
         return float((steps.max(axis=1) / np.maximum(steps.min(axis=1), 1e-6)).max())
 
     @cached_property

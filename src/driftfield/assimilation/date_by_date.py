@@ -59,6 +59,10 @@ class DateByDate(Drawing):
         self.run.sampler = self.sampler
 
     def dates(self, dated: np.ndarray) -> np.ndarray:
+        if self.codec.step_days < 1.0 and not self.codec.grid.monthly:
+            step = np.timedelta64(round(self.codec.step_days * 86400), "s")
+            day = dated.astype("datetime64[D]").astype("datetime64[s]")
+            return np.unique(day + ((dated.astype("datetime64[s]") - day) + step // 2) // step * step)
         unit = "datetime64[M]" if self.codec.grid.monthly else "datetime64[D]"
         return np.unique(dated.astype(unit)).astype("datetime64[s]")
 
@@ -78,7 +82,7 @@ class DateByDate(Drawing):
 
         def dated(table: ObservationTable) -> DatedRows:
             days = row_days(table, dates, monthly=self.codec.grid.monthly, gridded=gridded)
-            return DatedRows(table, days, grid, self.place)
+            return DatedRows(table, days, grid, self.place, self.codec.step_days)
 
         seen, parts = dated(guides), []
         near = seen.away(dates) <= self.window_days

@@ -1,6 +1,7 @@
 """Rows of a table on the days of the analyses.
 
     row, dated --day of the calendar of the dates-->  counts for a date that is up to `window` whole days away
+    run with steps of hours                           counts for the date within half a step
 
 A run that knows months has one date for a month: there a row lies at the date of its month, or nowhere.
 """
@@ -32,12 +33,14 @@ class DatedRows:
         days: Of each, days since 1970 in the calendar of the analyses; NaN belongs to none.
         grid: The state of one date.
         place: Makes the weights of H.
+        step_days: Time step of the run; where it is less than a day, a row belongs to the date within half of it.
     """
 
     table: ObservationTable
     days: np.ndarray
     grid: StateGrid
     place: Callable[[StateGrid, Places], Stencil] = as_stated
+    step_days: float = 1.0
 
     def __len__(self) -> int:
         return len(self.table)
@@ -49,10 +52,17 @@ class DatedRows:
 
     def select(self, rows: np.ndarray) -> "DatedRows":
         """Some rows."""
-        return DatedRows(self.table.select(rows), self.days[rows], self.grid, self.place)
+        return DatedRows(self.table.select(rows), self.days[rows], self.grid, self.place, self.step_days)
 
     def away(self, dates: xr.DataArray) -> np.ndarray:
-        """Whole days between each row and each date (row, date), infinite where a row has none."""
+        """Whole days between each row and each date (row, date), infinite where a row has none.
+
+        Of a run with steps of hours: 0 within half a step, else the days between them.
+        """
+        if self.step_days < 1.0:
+            apart = np.abs(self.days[:, None] - time_days(dates))
+            apart = np.where(apart <= 0.5 * self.step_days + 1e-6, 0.0, apart)
+            return np.where(np.isnan(apart), np.inf, apart)
         away = np.abs(np.floor(self.days)[:, None] - np.floor(time_days(dates)))
         return np.where(np.isnan(away), np.inf, away)
 

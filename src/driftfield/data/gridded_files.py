@@ -3,10 +3,11 @@
 file, glob, list or store  --open_fields-->  canonical data set (lazy)  --write_dataset-->  NetCDF or Zarr
 """
 
-__all__ = ["expand_paths", "open_fields", "write_dataset"]
+__all__ = ["expand_paths", "open_fields", "open_raw", "write_dataset"]
 
 import glob
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
 
 def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> xr.Dataset:
     dataset = canonical(
-        _values(_open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
+        _values(open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
     )
     return sound_masks(without_copies(dataset, str(path)), str(path))
 
@@ -122,9 +123,10 @@ def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr
     return honour_flags(inside_valid_range(raw), asked=variables or (), source=source)
 
 
-def _open_raw(path: Path) -> xr.Dataset:
+def open_raw(path: Path) -> xr.Dataset:
     """As the file has it, lazily, times not decoded."""
     options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
+    _refuse_bufr(path)
     if path.is_dir():
         if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
             raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
@@ -135,7 +137,9 @@ def _open_raw(path: Path) -> xr.Dataset:
             raise MissingExtraError(f"Reading {path} needs cfgrib. Install it with `pip install 'driftfield[grib]'`.")
         options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
     try:
-        opened = xr.open_dataset(path, chunks=None, cache=False, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            opened = xr.open_dataset(path, chunks=None, cache=False, **options)
         if path.is_dir():
             opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
     except PermissionError as error:
@@ -145,6 +149,19 @@ def _open_raw(path: Path) -> xr.Dataset:
             f"Cannot read {path} as NetCDF, GRIB or Zarr: {error}. Check that the file is complete."
         ) from error
     return lazily(opened, str(path))
+
+
+def _refuse_bufr(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(4)
+    except OSError:
+        return  # a folder, or a file that whoever opens it complains of
+    if begin == b"BUFR":
+        raise FileFormatError(
+            f"{path} is BUFR, a format of messages that is not read here: expected NetCDF, GRIB or Zarr, or a table of points. "
+            "Decode it first, for example with pdbufr or ecCodes (bufr_dump), and gather the table."
+        )
 
 
 def _gridded(dataset: xr.Dataset) -> list[str]:

@@ -14,6 +14,7 @@ __all__ = ["from_dataset", "read_observations"]
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,8 @@ import xarray as xr
 
 from driftfield.data.sources import expand_paths
 from driftfield.data.units import convert, depth_of_pressure
-from driftfield.errors import DataError, FileFormatError, MissingExtraError, suggest
+from driftfield.errors import DataError, FileFormatError, UserError, suggest
+from driftfield.observations.columns import CSV_ENCODING, read_rows, refuse_bufr, separator_of
 from driftfield.observations.readers import Quality, read_points
 from driftfield.observations.readers.potential import is_potential, to_potential
 from driftfield.observations.readers.table import is_table
@@ -113,15 +115,23 @@ def from_dataset(
 
 def _own_table(path: Path, variables: Mapping[str, str] | None) -> ObservationTable | None:
     """The table that a file holds, if it is one of ours or of a CF geometry; None if it is for the readers."""
+    refuse_bufr(path)
     if path.suffix.lower() in (".parquet", ".pq"):
-        return _chosen(ObservationTable.from_frame(_read_parquet(path)), variables, str(path))
+        frame = read_rows(path)
+        names = {str(name).strip().lower() for name in frame.columns}
+        if not (names & {"variable", *COLUMNS["variable"]} and names & {"value", *COLUMNS["value"]}):
+            return None
+        return _chosen(ObservationTable.from_frame(frame), variables, str(path))
     if path.suffix.lower() == ".csv":
         try:
-            names = {name.strip().lower() for name in pd.read_csv(path, nrows=0, skipinitialspace=True).columns}
+            text: dict[str, Any] = {"skipinitialspace": True, "encoding": CSV_ENCODING, "sep": separator_of(path)}
+            names = {name.strip().lower() for name in pd.read_csv(path, nrows=0, **text).columns}
             if not (names & {"variable", *COLUMNS["variable"]} and names & {"value", *COLUMNS["value"]}):
                 return None
-            frame = pd.read_csv(path, skipinitialspace=True)
+            frame = pd.read_csv(path, **text)
         except (OSError, UnicodeDecodeError, ValueError) as error:  # ParserError is a ValueError
+            if isinstance(error, UserError):
+                raise
             raise FileFormatError(
                 f"Cannot read {path} as CSV: {error}. Expected a line of names, then rows."
             ) from error
@@ -146,17 +156,6 @@ def _for_readers(dataset: xr.Dataset) -> bool:
     return {"N_PROF", "N_LEVELS"} <= set(dataset.dims) or any(
         name.endswith(("_WODflag", "_IQUODflag", "_QC", "_qc")) for name in names
     )
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Reading {path} needs a library for Parquet: pip install 'driftfield[parquet]', or write the table as .csv or .nc."
-        ) from error
-    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-        raise FileFormatError(f"Cannot read {path} as Parquet: {error}. Check that the file is complete.") from error
 
 
 def _chosen(table: ObservationTable, variables: Mapping[str, str] | None, source: str) -> ObservationTable:

@@ -28,23 +28,15 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.data.units import convert, depth_of_pressure
+from driftfield.data.vertical import in_metres
 from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.observations.columns import CSV_ENCODING, SAME_AS, read_rows, separator_of
 from driftfield.observations.readers.quality import Ledger, Quality
 from driftfield.observations.readers.table import Measured, PointReader, Reading
 from driftfield.registry import register
 
 log = logging.getLogger(__name__)
 
-_SAME_AS = {
-    "juld": "time",
-    "juld_qc": "time_qc",
-    "date": "time",
-    "lat": "latitude",
-    "lon": "longitude",
-    "z": "depth",
-    "pressure": "pres",
-    "platform": "platform_number",
-}
 _PROFILE = (
     "JULD",
     "JULD_QC",
@@ -67,8 +59,12 @@ def is_profile_file(dataset: xr.Dataset) -> bool:
 
 def is_row_table(dataset: xr.Dataset) -> bool:
     """Whether every variable lies on one dimension of rows, as ERDDAP writes tables."""
-    names = {_SAME_AS.get(str(n).lower(), str(n).lower()) for n in dataset.variables}
-    return len(dataset.dims) == 1 and {"time", "latitude", "longitude"} <= names and bool(names & {"pres", "depth"})
+    names = {SAME_AS.get(str(n).lower(), str(n).lower()) for n in dataset.variables}
+    return (
+        len(dataset.dims) == 1
+        and {"time", "latitude", "longitude"} <= names
+        and bool(names & {"pres", "depth", "height", "altitude"})
+    )
 
 
 def read_profile_file(
@@ -112,6 +108,10 @@ def read_row_table(
             raise DataError(f"No variable {name!r} in {source}: {suggest(name, map(str, dataset))}")
     frame = pd.DataFrame({str(n): a.values for n, a in dataset.data_vars.items() if a.ndim == 1})
     units = {str(n): str(a.attrs["units"]) for n, a in dataset.data_vars.items() if "units" in a.attrs}
+    signs = {
+        str(n).lower(): str(a.attrs["positive"]).lower() for n, a in dataset.data_vars.items() if "positive" in a.attrs
+    }
+    units |= {f"{SAME_AS.get(name, name)} positive": sign for name, sign in signs.items()}
     frame[_column(frame, "time", source)] = dates_of(
         frame[_column(frame, "time", source)], units.get(_column(frame, "time", source), ""), source
     )
@@ -128,7 +128,10 @@ def read_csv(path: Path, variables: Mapping[str, str], quality: Quality) -> Read
         FileFormatError: no table, or numbers that are none.
     """
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        frame = pd.read_csv(
+            path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding=CSV_ENCODING, sep=separator_of(path)
+        )
+        frame.columns = frame.columns.str.strip()
     except (OSError, UnicodeDecodeError, ValueError) as error:  # ParserError is a ValueError
         raise FileFormatError(f"Cannot read {path} as CSV: {error}. Expected a line of names, then rows.") from error
     for name in variables.values():
@@ -140,7 +143,7 @@ def read_csv(path: Path, variables: Mapping[str, str], quality: Quality) -> Read
         units = {name: unit for name, unit in frame.iloc[0].items() if unit}
         frame = frame.iloc[1:].reset_index(drop=True)
     texts = ("_qc", "mode", "direction", "platform_number", "platform", "vertical_sampling_scheme")
-    wanted = {latitude, *variables.values(), *(n for n in frame if _SAME_AS.get(n.lower(), n.lower()) in _NUMBERS)}
+    wanted = {latitude, *variables.values(), *(n for n in frame if SAME_AS.get(n.lower(), n.lower()) in _NUMBERS)}
     wanted |= {n for n in frame if n.lower().endswith(("_adjusted", "_adjusted_error"))}
     wanted |= {n for n in frame if n.lower() in {f"{v}_error".lower() for v in variables.values()}}
     for name in sorted(wanted):
@@ -151,7 +154,15 @@ def read_csv(path: Path, variables: Mapping[str, str], quality: Quality) -> Read
     return reading_of_rows(frame, variables, quality, described, units, str(path))
 
 
-_NUMBERS = ("latitude", "longitude", "pres", "depth", "cycle_number")
+def read_frame(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading:
+    """Reads a table of rows from Parquet, a column per variable, as NNJA-AI has them; errors as `read_csv`."""
+    frame = read_rows(path)
+    time = _column(frame, "time", str(path))
+    frame[time] = dates_of(frame[time], "", str(path))
+    return reading_of_rows(frame, variables, quality, {n: {} for n in variables}, {}, str(path))
+
+
+_NUMBERS = ("latitude", "longitude", "pres", "depth", "height", "altitude", "cycle_number")
 
 
 def reading_of_rows(
@@ -165,7 +176,7 @@ def reading_of_rows(
     """From columns under any spelling to a reading: one value per row and variable, chosen and judged."""
     for needed in ("time", "latitude", "longitude"):
         _column(frame, needed, source)
-    low = {str(n): _SAME_AS.get(str(n).lower(), str(n).lower()) for n in frame}
+    low = {str(n): SAME_AS.get(str(n).lower(), str(n).lower()) for n in frame}
     units = {low.get(n, n): unit for n, unit in units.items()}
     frame = frame.rename(columns=low)
     frame = frame.loc[:, ~frame.columns.duplicated()]
@@ -174,7 +185,7 @@ def reading_of_rows(
     mode = text.get("data_mode", empty)
     adjusted = (mode.isin(["A", "D"]) & quality.adjusted).to_numpy()
     lat, lon = frame["latitude"].to_numpy(float), frame["longitude"].to_numpy(float)
-    depth, depth_flags = _depth(frame, adjusted, lat, units)
+    depth, depth_flags = _depth(frame, adjusted, lat, units, source)
     identity = _identity(frame, text)
     rows = pd.DataFrame(
         {
@@ -239,12 +250,11 @@ def _chosen(frame: pd.DataFrame, name: str, adjusted: np.ndarray, attrs: dict[st
 
 
 def _depth(
-    frame: pd.DataFrame, adjusted: np.ndarray, lat: np.ndarray, units: Mapping[str, str]
+    frame: pd.DataFrame, adjusted: np.ndarray, lat: np.ndarray, units: Mapping[str, str], source: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Metres, not above the surface, and the flags of the pressure; NaN where the pressure is impossible (-5 .. 12000 dbar)."""
     if "pres" not in frame:
-        unit = units.get("depth", "m")
-        depth = convert(xr.DataArray(frame["depth"].to_numpy(float), name="depth", attrs={"units": unit}), "m").values
+        depth = depth_of_rows(frame, units, source)
         return np.where(depth > -5.0, np.clip(depth, 0.0, None), np.nan), flags_of(frame, "depth_qc")
     chosen = _chosen(frame, "pres", adjusted, {"units": units.get("pres", "dbar")})
     pressure = convert(xr.DataArray(chosen.values, name="pres", attrs=chosen.attrs), "dbar").values
@@ -253,6 +263,25 @@ def _depth(
         possible = (pressure >= -5.0) & (pressure <= 12000.0)
     has_flags = "pres_qc" in frame or "pres_adjusted_qc" in frame
     return np.where(possible, depth, np.nan), chosen.quality if has_flags else None
+
+
+def depth_of_rows(frame: pd.DataFrame, units: Mapping[str, str], source: str) -> np.ndarray:
+    """Metres, positive downwards, of a column depth, height or altitude; 0 where there is none: surface data.
+
+    Numbers that lie at or below 0, all of them, are heights whatever the column is called.
+    """
+    name = next((name for name in ("depth", "height", "altitude") if name in frame), None)
+    if name is None:
+        log.info("%s has no depth and no pressure: taken as surface data", source)
+        return np.zeros(len(frame))
+    values = frame[name].to_numpy(float)
+    metres = in_metres(values, units.get(name, "m"), latitude=45.0, what=f"The column {name!r} of {source}")
+    known = metres[np.isfinite(metres)]
+    below = known.size > 0 and bool((known <= 0).all()) and bool((known < 0).any())
+    if name == "depth" and below:
+        log.info("%s: the depths are at or below 0 everywhere: taken as heights", source)
+    upward = units.get(f"{name} positive") == "up" and known.size > 0 and bool((known < 0).any())
+    return 0.0 - metres if name != "depth" or below or upward else metres
 
 
 def _identity(frame: pd.DataFrame, text: Mapping[str, pd.Series]) -> pd.Series:
@@ -276,7 +305,7 @@ def _cycle(frame: pd.DataFrame) -> pd.Series:
 
 def _column(frame: pd.DataFrame, wanted: str, source: str) -> str:
     for name in frame:
-        if _SAME_AS.get(str(name).lower(), str(name).lower()) == wanted:
+        if SAME_AS.get(str(name).lower(), str(name).lower()) == wanted:
             return str(name)
     raise DataError(
         f"No column {wanted!r} in {source}: found {sorted(map(str, frame))}. Rename the column that holds it."

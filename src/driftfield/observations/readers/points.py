@@ -14,7 +14,8 @@ import xarray as xr
 
 from driftfield.data.sources import expand_paths
 from driftfield.errors import DataError, FileFormatError, suggest
-from driftfield.observations.readers.argo import read_csv
+from driftfield.observations.columns import header_of, read_rows, refuse_bufr, separator_of
+from driftfield.observations.readers.argo import read_csv, read_frame
 from driftfield.observations.readers.quality import Quality
 from driftfield.observations.readers.table import PointReader, Reading, collect
 from driftfield.registry import members
@@ -44,9 +45,10 @@ def read_points(
 
 def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading:
     if path.suffix.lower() == ".csv":
-        with path.open(encoding="utf-8", errors="replace") as file:
-            columns = [name.strip().strip('"') for name in file.readline().split(",")]
+        columns = [name.strip().strip('"') for name in header_of(path).split(separator_of(path))]
         return read_csv(path, _found(variables, columns, str(path)), quality)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return read_frame(path, _found(variables, list(map(str, read_rows(path).columns)), str(path)), quality)
     with _open(path) as dataset:
         readers: dict[str, PointReader] = members("point_reader")
         for kind, reader in readers.items():
@@ -61,6 +63,7 @@ def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading
 
 
 def _open(path: Path) -> xr.Dataset:
+    refuse_bufr(path)
     try:
         return xr.open_dataset(path, decode_times=False, decode_timedelta=False)
     except PermissionError as error:

@@ -1,0 +1,141 @@
+"""Columns of tables: what they are called, whoever wrote them, and how tables of text are read.
+
+    time, date, JULD, OBS_TIMESTAMP    LAT, latitude, CLATH, YOB    pres, pressure, PRES    depth, z, height ...
+
+CSV with a comma, a semicolon or a tab, with a byte-order mark or without one, with a second line of units as ERDDAP writes it.
+"""
+
+__all__ = ["CSV_ENCODING", "SAME_AS", "column_kinds", "header_of", "read_rows", "refuse_bufr", "separator_of"]
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from driftfield.errors import DataError, FileFormatError, MissingExtraError
+
+CSV_ENCODING = "utf-8-sig"
+"""Of tables of text: a byte-order mark, which Excel writes, is no part of the first name."""
+
+SAME_AS = {
+    "juld": "time",
+    "juld_qc": "time_qc",
+    "date": "time",
+    "datetime": "time",
+    "date_time": "time",
+    "timestamp": "time",
+    "obs_timestamp": "time",
+    "report_timestamp": "time",
+    "lat": "latitude",
+    "clat": "latitude",
+    "clath": "latitude",
+    "yob": "latitude",
+    "lon": "longitude",
+    "long": "longitude",
+    "clon": "longitude",
+    "clonh": "longitude",
+    "xob": "longitude",
+    "z": "depth",
+    "depth_m": "depth",
+    "depth (m)": "depth",
+    "pressure": "pres",
+    "platform": "platform_number",
+    "platform_id": "platform_number",
+    "station_id": "platform_number",
+    "rpid": "platform_number",
+    "cycle": "cycle_number",
+}
+"""Other names of the columns that place a value; upper and lower case do not matter. LAT, LON and OBS_TIMESTAMP are NNJA's."""
+
+_KINDS = {
+    "time": "time",
+    "latitude": "latitude",
+    "longitude": "longitude",
+    "depth": "depth",
+    "height": "depth",
+    "altitude": "depth",
+    "pres": "pressure",
+    "platform_number": "platform",
+    "cycle_number": "cycle",
+    "data_mode": "mode",
+}
+
+
+def column_kinds(names: Iterable[str]) -> dict[str, str]:
+    """What columns are, by their names, as far as they place a value."""
+    kinds = {str(name): _KINDS.get(SAME_AS.get(low, low)) for name in names if (low := str(name).strip().lower())}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def separator_of(path: Path) -> str:
+    """What stands between the columns of a table of text: a comma, unless the first line has none and something else."""
+    line = header_of(path)
+    return next((mark for mark in (",", ";", "\t") if mark in line), ",")
+
+
+def header_of(path: Path) -> str:
+    """The first line of a table of text.
+
+    Raises:
+        DataError: no permission.
+        FileFormatError: a file of BUFR.
+    """
+    refuse_bufr(path)
+    try:
+        with path.open(encoding=CSV_ENCODING, errors="replace") as file:
+            return file.readline()
+    except PermissionError as error:
+        raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
+
+
+def read_rows(path: Path, most: int | None = None) -> pd.DataFrame:
+    """The first rows of a table.
+
+    Arguments:
+        path: CSV or Parquet.
+        most: Rows; all if not given.
+
+    Raises:
+        FileFormatError: no table.
+        MissingExtraError: Parquet without the library that reads it.
+    """
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            rows = pd.read_parquet(path)
+            return rows if most is None else rows.head(most)
+        return pd.read_csv(
+            path, sep=separator_of(path), encoding=CSV_ENCODING, skipinitialspace=True, nrows=most, low_memory=False
+        )
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Reading {path} needs a library for Parquet: pip install 'driftfield[parquet]', or write the table as .csv or .nc."
+        ) from error
+    except (OSError, UnicodeDecodeError, ValueError) as error:  # ParserError and ArrowInvalid are ValueErrors
+        if isinstance(error, DataError | FileFormatError):
+            raise
+        raise FileFormatError(
+            f"Cannot read {path} as a table: {error}. Expected a line of names, then rows."
+        ) from error
+
+
+def refuse_bufr(path: Path) -> None:
+    """BUFR is a format of messages that this program does not decode.
+
+    Raises:
+        FileFormatError: the file begins with a BUFR message, perhaps behind a bulletin's header.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            begin = file.read(256)
+    except OSError:
+        return  # whoever opens it says why
+    if begin.startswith(b"BUFR") or (
+        b"BUFR" in begin and path.suffix.lower() in (".bufr", ".bfr", ".bufr_d", ".nr", ".tm00")
+    ):
+        raise FileFormatError(
+            f"{path} is BUFR, a format of messages that is not read here: expected a table (.csv, .parquet, .nc) with a time, a "
+            "latitude and a longitude per row. Decode it first, for example with pdbufr (pdbufr.read_bufr(...).to_csv(...)) or "
+            "ecCodes (bufr_dump), or take the tables of NNJA-AI, which are BUFR already decoded."
+        )

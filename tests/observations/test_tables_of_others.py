@@ -1,0 +1,108 @@
+"""Tables as others write them: names, marks, separators, signs; read back, the value at its place is the right one."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from driftfield.data.gridded_files import open_fields
+from driftfield.errors import DataError, FileFormatError
+from driftfield.observations.readers import read_points
+from driftfield.observations.reading import read_observations
+
+PLACES = {
+    "time": ["time", "TIME", "date", "datetime", "JULD", "OBS_TIMESTAMP", "timestamp"],
+    "latitude": ["latitude", "LAT", "lat", "Latitude", "CLATH", "YOB"],
+    "longitude": ["longitude", "LON", "lon", "Longitude", "CLONH", "XOB"],
+}
+DEPTHS = [("depth", 1), ("z", -1), ("Z", -1), ("height", -1), ("altitude", -1), ("DEPTH", 1), ("depth", -1), (None, 0)]
+
+
+def rows(rng: np.random.Generator, count: int = 12) -> pd.DataFrame:
+    """What every table of this file says, under plain names."""
+    return pd.DataFrame(
+        {
+            "time": pd.date_range("2014-05-15T06:00", periods=count, freq="6h"),
+            "latitude": np.round(rng.uniform(-60, 60, count), 3),
+            "longitude": np.round(rng.uniform(-180, 180, count), 3),
+            "depth": np.sort(np.round(rng.uniform(1, 400, count), 1)),
+            "temp": np.round(rng.uniform(2, 25, count), 3),
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_table_of_text_says_the_same_however_it_is_written(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plain = rows(rng)
+    names = {kind: str(rng.choice(spelled)) for kind, spelled in PLACES.items()}
+    depth, sign = DEPTHS[seed % len(DEPTHS)]
+    table = plain.assign(depth=sign * plain["depth"], time=plain["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    table = table.drop(columns="depth") if depth is None else table.rename(columns={"depth": depth})
+    table = table.rename(columns=names)[list(rng.permutation(table.rename(columns=names).columns))]
+    mark = str(rng.choice([",", ",", ";", "\t"]))
+    coding = str(rng.choice(["utf-8", "utf-8-sig"]))
+    path = tmp_path / "a.csv"
+    table.to_csv(path, index=False, sep=mark, encoding=coding)
+    found = read_points(path, {"thetao": "TEMP"}).sortby("time")
+    np.testing.assert_allclose(found["thetao"].values, plain["temp"])
+    np.testing.assert_allclose(found["lat"].values, plain["latitude"])
+    np.testing.assert_allclose(found["lon"].values, plain["longitude"])
+    np.testing.assert_allclose(found["depth"].values, 0.0 if depth is None else plain["depth"])
+    np.testing.assert_array_equal(found["time"].values, plain["time"].values.astype("datetime64[us]"))
+    table = read_observations(path, {"thetao": "temp"})
+    assert len(table) == len(plain)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_parquet_of_nnja_is_a_table(tmp_path: Path, seed: int) -> None:
+    pytest.importorskip("pyarrow")
+    plain = rows(np.random.default_rng([1, seed]))
+    table = plain.drop(columns="depth").rename(
+        columns={"time": "OBS_TIMESTAMP", "latitude": "LAT", "longitude": "LON", "temp": "TMDB"}
+    )
+    table["OBS_TIMESTAMP"] = table["OBS_TIMESTAMP"].dt.tz_localize("UTC")
+    table.to_parquet(tmp_path / "a.parquet")
+    found = read_observations(tmp_path / "a.parquet", {"t2m": "TMDB"})
+    order = np.argsort(found.time)
+    np.testing.assert_allclose(found.value[order], plain["temp"])
+    np.testing.assert_allclose(found.latitude[order], plain["latitude"])
+    np.testing.assert_array_equal(found.time[order], plain["time"].values.astype(found.time.dtype))
+
+
+@pytest.mark.parametrize(("positive", "sign"), [("up", -1), ("down", 1), ("up", 1), (None, 1), (None, -1)])
+@pytest.mark.parametrize("units", ["m", "cm", "feet", "km"])
+def test_depths_of_a_row_table_in_netcdf(tmp_path: Path, positive: str | None, sign: int, units: str) -> None:
+    factor = {"m": 1.0, "cm": 0.01, "feet": 0.3048, "km": 1000.0}[units]
+    plain = rows(np.random.default_rng(3))
+    attrs = {"units": units} | ({"positive": positive} if positive else {})
+    xr.Dataset(
+        {
+            "temp": ("row", plain["temp"], {"units": "degC"}),
+            "depth": ("row", sign * plain["depth"].values / factor, attrs),
+            "time": ("row", np.arange(12) * 6.0, {"units": "hours since 2014-05-15T06:00"}),
+            "latitude": ("row", plain["latitude"].values),
+            "longitude": ("row", plain["longitude"].values),
+        }
+    ).to_netcdf(tmp_path / "a.nc")
+    found = read_points(tmp_path / "a.nc", {"thetao": "temp"}).sortby("time")
+    np.testing.assert_allclose(found["depth"].values, plain["depth"], rtol=1e-6)
+    np.testing.assert_allclose(found["thetao"].values, plain["temp"])
+
+
+@pytest.mark.parametrize("name", ["x.bufr", "gdas.adpupa.nr", "x.nc", "x.csv", "x.grib"])
+def test_bufr_is_named_and_says_what_to_do(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"BUFR" + bytes(200))
+    with pytest.raises(FileFormatError, match=r"is BUFR.*pdbufr"):
+        read_observations(tmp_path / name, {"thetao": "temp"})
+    if not name.endswith("csv"):
+        with pytest.raises(FileFormatError, match=r"is BUFR.*pdbufr"):
+            open_fields(tmp_path / name)
+
+
+def test_a_table_without_a_place_is_refused(tmp_path: Path) -> None:
+    rows(np.random.default_rng(0)).drop(columns="latitude").to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(DataError, match="'latitude'"):
+        read_points(tmp_path / "a.csv", {"thetao": "temp"})
