@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from driftfield.gaussian.variogram import JITTER, MEAN, FittedMatern, correlation
 
 _BLOCK = 4
+_AT_ONCE = 256
 
 
 class FieldKriging:
@@ -36,30 +37,18 @@ class FieldKriging:
         blocks = [-(-side // _BLOCK) for side in self.shape]
         corner = np.stack(np.meshgrid(*(np.arange(n) * _BLOCK for n in blocks), indexing="ij"), -1).reshape(-1, 1, 2)
         inner = np.stack(np.meshgrid(np.arange(_BLOCK), np.arange(_BLOCK), indexing="ij"), -1).reshape(1, -1, 2)
-        cells = corner + inner
+        cells = (corner + inner).astype(np.float64)
         index = _around(places, corner[:, 0] + (_BLOCK - 1) / 2, most)
-        near = places[index]
-        noise = (error[observed].astype(np.float64) ** 2 / model.sill)[index]
-        repeated = np.zeros(index.shape, dtype=bool)
-        order = np.argsort(index, axis=1, kind="stable")
-        ordered = np.take_along_axis(index, order, 1)
-        np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-        smooth = 1 - model.nugget
-        matrix = smooth * correlation(model, near[:, :, None] - near[:, None]) + MEAN
-        # a place that was found twice speaks once
-        own = model.nugget + noise + JITTER + 1e6 * repeated
-        diagonal = np.arange(index.shape[1])
-        matrix[:, diagonal, diagonal] += own
-        offset = near[:, :, None] - cells[:, None].astype(np.float64)
-        cross = smooth * correlation(model, offset) + MEAN
-        if model.nugget > 0:
-            # what an observation says of its own cell
-            cross += model.nugget * (offset == 0).all(axis=-1)
-        weights = np.linalg.solve(matrix, cross)
-        variance = 1 + MEAN - (weights * cross).sum(axis=1)
-        self._index, self._weights = index, weights
+        noise = error[observed].astype(np.float64) ** 2 / model.sill
+        weights = np.empty((len(index), index.shape[1], _BLOCK**2), dtype=np.float32)
+        variance = np.empty((len(index), _BLOCK**2))
+        # a few blocks at once stay in the cache
+        for start in range(0, len(index), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            near = index[part]
+            weights[part], variance[part] = _solved(model, places[near], cells[part], noise[near], _repeated(near))
+        self._index, self._weights, self._blocks = index, weights, blocks
         self.sd = np.sqrt(model.sill * np.maximum(self._joined(variance, blocks), 1e-8))
-        self._blocks = blocks
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """The completed field (lat, lon) of one that was seen in these places; about mean 0."""
@@ -70,6 +59,33 @@ class FieldKriging:
         """(block, cell) -> (lat, lon)."""
         whole = parts.reshape(*blocks, _BLOCK, _BLOCK).swapaxes(1, 2).reshape(blocks[0] * _BLOCK, -1)
         return np.ascontiguousarray(whole[: self.shape[0], : self.shape[1]])
+
+
+def _solved(
+    model: FittedMatern, near: np.ndarray, cells: np.ndarray, noise: np.ndarray, repeated: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (block, neighbour, cell) and variance in units of the sill (block, cell) of some blocks."""
+    smooth = 1 - model.nugget
+    matrix = smooth * correlation(model, near[:, :, None] - near[:, None]) + MEAN
+    diagonal = np.arange(near.shape[1])
+    # a place that was found twice speaks once
+    matrix[:, diagonal, diagonal] += model.nugget + noise + JITTER + 1e6 * repeated
+    offset = near[:, :, None] - cells[:, None]
+    cross = smooth * correlation(model, offset) + MEAN
+    if model.nugget > 0:
+        # what an observation says of its own cell
+        cross += model.nugget * (offset == 0).all(axis=-1)
+    weights = np.linalg.solve(matrix, cross)
+    return weights, 1 + MEAN - (weights * cross).sum(axis=1)
+
+
+def _repeated(index: np.ndarray) -> np.ndarray:
+    """Where an observation has come before in its row."""
+    repeated = np.zeros(index.shape, dtype=bool)
+    order = np.argsort(index, axis=1, kind="stable")
+    ordered = np.take_along_axis(index, order, 1)
+    np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return repeated
 
 
 def _around(places: np.ndarray, centres: np.ndarray, most: int) -> np.ndarray:

@@ -119,6 +119,7 @@ class AnyFieldSamples:
         sides: Shortest and longest side.
         periodic: Share of batches whose columns wrap.
         errors: Share of samples with observation errors.
+        quick: Whether the first guess is made in haste, see `krige`.
     """
 
     worlds: RandomWorlds = field(default_factory=RandomWorlds)
@@ -126,6 +127,7 @@ class AnyFieldSamples:
     sides: tuple[int, int] = (16, 160)
     periodic: float = 0.1
     errors: float = 0.4
+    quick: bool = False
 
     def stream(self, seed: int) -> Iterator[SampleBatch]:
         """Batches, one after the other, for ever."""
@@ -166,7 +168,7 @@ class AnyFieldSamples:
         truth, values = ((part - unit.centre) / unit.scale for part in (truth, values))
         error = np.where(observed, error / abs(unit.scale), 0)
         values = np.where(observed, values, 0)
-        kriging = krige(values, observed, error, quick=True)
+        kriging = krige(values, observed, error, quick=self.quick)
         parts = (truth, values, observed, domain, error, kriging.mean(values), kriging.sd)
         return tuple(part if part.dtype == bool else part.astype(np.float32) for part in parts)
 
