@@ -128,6 +128,8 @@ def open_archive(
     """
     dataset = open_fields(path, variables=variables, marks=True)
     names = _checked_variables(dataset, variables, str(path))
+    if not dataset.sizes["time"]:
+        raise DataError(f"{path} holds no date: its time axis is empty. Expected fields of one date or more.")
     masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith(("_domain", "_removed"))]
     dataset = dataset[[*names, *masks]]
     if levels is not None and "depth" in dataset.dims:
