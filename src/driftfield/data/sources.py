@@ -14,6 +14,7 @@ __all__ = [
     "is_periodic",
     "open_archive",
     "open_fields",
+    "select_time",
     "write_dataset",
 ]
 
@@ -136,7 +137,7 @@ def open_archive(
         dataset = _select_levels(dataset, levels)
     dataset = select_region(dataset, region or {})
     if time is not None:
-        dataset = _select_time(dataset, time)
+        dataset = select_time(dataset, time)
     if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
         dataset = dataset.load()
     dataset, _ = count_removed(dataset, names, str(path))
@@ -197,7 +198,8 @@ def _select_levels(dataset: xr.Dataset, levels: Sequence[float]) -> xr.Dataset:
     return dataset.isel(depth=sorted(index))
 
 
-def _select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
+def select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
+    """The dates from the first to the last, both included."""
     if len(time) != 2:
         raise ConfigurationError(f"Expected time as [first, last], found {list(time)!r}.")
     try:
