@@ -41,6 +41,12 @@ def gather(
     raw: Annotated[bool, typer.Option("--raw", help="Raw values also where there are adjusted ones.")] = False,
     ranges: Annotated[bool, typer.Option(help="Drop values outside the global and depth ranges.")] = True,
     spikes: Annotated[bool, typer.Option("--spikes", help="Drop spikes.")] = False,
+    outliers: Annotated[
+        bool, typer.Option("--outliers", help="Drop values far from their neighbours; else counted.")
+    ] = False,
+    interpolated: Annotated[
+        bool, typer.Option("--interpolated", help="Keep profiles whose position is interpolated (position flag 8).")
+    ] = False,
     max_gap: Annotated[
         float | None, typer.Option(help="Widest gap in a profile to interpolate across, m; 50 by default.")
     ] = None,
@@ -68,6 +74,8 @@ def gather(
         adjusted=not raw,
         ranges=ranges,
         spikes=spikes,
+        outliers=outliers,
+        interpolated=interpolated,
     )
     points = read_points(files, wanted, quality)
     for name, count in counts(points).items():

@@ -193,8 +193,9 @@ def _select_levels(dataset: xr.Dataset, levels: Sequence[float]) -> xr.Dataset:
             f"Two of the levels {list(levels)} m have the same nearest level in the file ({available.tolist()} m). "
             "Ask for each once."
         )
-    for level, i in zip(levels, index, strict=True):
-        log.info("level %g m: nearest in the file is %g m", level, available[i])
+    others = [f"{level:g} -> {available[i]:g}" for level, i in zip(levels, index, strict=True) if available[i] != level]
+    if others:
+        log.info("nearest levels in the file, m: %s", ", ".join(others))
     return dataset.isel(depth=sorted(index))
 
 

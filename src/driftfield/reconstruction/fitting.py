@@ -64,14 +64,17 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     made_of = _made_of(recipe) | content_of(recipe, data.archive)
     if trainer is not None:
         trainer.made_of = made_of
+    written = out / "recipe.yaml"
+    if not (out / "run.json").exists():
+        write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
     given: dict[str, Any] = {"trainer": trainer, "folder": out, "resume": resume} if trained else {}
     reconstructor.fit(data, seed=recipe.seed, **given)
     if trained:
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
     amend_run(out, {"made_of": made_of})
-    # last: until the new run is whole the old one, if any, keeps its recipe
-    write_text(out / "recipe.yaml", yaml.safe_dump(recipe.content, sort_keys=False))
+    # once more, at the end: until the new run is whole an old one keeps its recipe
+    write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
 
 
 def content_of(recipe: Recipe, archive: Archive) -> dict[str, str]:
