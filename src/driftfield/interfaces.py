@@ -234,21 +234,24 @@ class Abilities:
     Arguments:
         needs_training: `fit` takes a trainer, a folder and `resume`.
         uses_other_times: The fields of a date depend on the observations of other dates in the same file.
-        chooses_times: `reconstruct` takes `times`: which dates to complete, all others being context.
-        keeps_draws: `reconstruct` takes a `keeper`, which remembers batches of members.
+        takes_draws: Has `complete`, which takes `reconstruction.draws.Draws` in place of members and seed alone.
+        chooses_times: Of these it takes `times`: which dates to complete, all others being context.
+        keeps_draws: Of these it takes a `keeper`, which remembers batches of members.
         first_guess: A network may learn what it leaves (`models.first_guess`).
         leaves_out_near_times: As a first guess it can answer without the fields near an analysed date, and needs no folds.
         spreads: Members differ from each other.
         sampler: Has a `sampler` that can be exchanged.
         precision: Has a `precision` of its network while sampling.
         replacement: Can impose observations while sampling.
-        batch_size: `reconstruct` takes a `batch_size`.
+        batch_size: Takes a `batch_size`.
         device: Can be moved: `to(device)`.
         calibration: Applies a calibration of spread and bias, see `reconstruction.calibration_cases.Calibratable`.
+        covariates: Looks at the covariates of the recipe; of a method that does not, the fit says so.
     """
 
     needs_training: bool = False
     uses_other_times: bool = False
+    takes_draws: bool = False
     chooses_times: bool = False
     keeps_draws: bool = False
     first_guess: Ability = Cannot("is no peer that gives a mean")
@@ -260,6 +263,7 @@ class Abilities:
     batch_size: Ability = Cannot("draws all members at once")
     device: Ability = Cannot("computes on the processor")
     calibration: Ability = True
+    covariates: Ability = True
 
 
 @runtime_checkable

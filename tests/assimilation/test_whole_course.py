@@ -136,7 +136,7 @@ def test_a_prior_of_the_preconditioner_is_drawn_once(
     run = untrained(world, guidance={"method": "prior_covariance", "samples": 12, "rank": 4})
     drawn: list[int] = []
     denoiser = run.denoiser
-    monkeypatch.setattr(run, "denoiser", lambda d, t, n, r, c: drawn.append(n) or denoiser(d, t, n, r, c))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(run, "denoiser", lambda d, t, n, w: drawn.append(n) or denoiser(d, t, n, w))  # type: ignore[func-returns-value]
     together = run.reconstruct(gridded, members=4, seed=5)
     assert drawn == [4, 12]
     drawn.clear()

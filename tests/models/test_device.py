@@ -4,7 +4,7 @@ The device "meta" computes shapes alone, and refuses to meet a tensor of the pro
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from driftfield.fields import FieldBatch
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.models.regression import RegressionReconstructor
+from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.registry import build
 from driftfield.testing import tiny_ocean, tiny_training_data
 from driftfield.trajectories.emulators import DeterministicEmulator
@@ -66,12 +67,12 @@ def on_meta(method: NetworkReconstructor, seen: list[str]) -> None:
     """Its estimates are computed on meta, then replaced by zeros, which can be looked at."""
     estimate = method.estimate
 
-    def watched(batch: FieldBatch, **options: Any) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        parts: Sequence[Tensor | None] = estimate(batch, **options)
-        seen.extend(part.device.type for part in (batch.target, *parts) if part is not None)
-        mean, sd, members = (None if part is None else torch.zeros(part.shape) for part in parts)
-        assert members is not None
-        return mean, sd, members
+    def watched(batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
+        parts = vars(estimate(batch, window, draws))
+        seen.extend(part.device.type for part in (batch.target, *parts.values()) if part is not None)
+        return NetworkEstimate(
+            **{name: None if part is None else torch.zeros(part.shape) for name, part in parts.items()}
+        )
 
     method.estimate = watched  # type: ignore[method-assign]
     if hasattr(method, "sampler"):

@@ -20,6 +20,7 @@ from driftfield.models.diagnostics import diagnose, schedule_curves, training_cu
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.watch import Watch
+from driftfield.reconstruction.draws import Draws
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -76,7 +77,7 @@ def files(truth: xr.Dataset, observations: xr.Dataset, tmp_path_factory: pytest.
 
 def watched(method: Any, observations: xr.Dataset, truth: xr.Dataset, members: int) -> tuple[Watch, xr.Dataset]:
     watch = Watch(method, observations, truth)
-    result = method.reconstruct(observations, members=members, seed=3, batch_size=members, watcher=watch)
+    result = method.complete(observations, Draws(members, 3, batch_size=members, watcher=watch))
     return watch, result
 
 

@@ -22,6 +22,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.learner import Learner
 from driftfield.models.regression import RegressionReconstructor
+from driftfield.reconstruction.draws import NetworkEstimate
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_recipe, tiny_training_data
@@ -90,11 +91,11 @@ def test_what_is_stated_of_a_logarithm_gives_way_to_the_members() -> None:
     date, place = archive.dataset["time"].values[[3]], (np.arange(8), np.arange(12))
     mean, sd = torch.full((2, 8, 12), 0.5), torch.full((2, 8, 12), 0.4)
     members = mean + sd * torch.randn(4000, 2, 8, 12, generator=torch.Generator().manual_seed(0))
-    found = run._decoded((mean, sd, members), date, *place)["thetao"]
+    found = run._decoded(NetworkEstimate(members, mean, sd), date, *place)["thetao"]
     assert found[0] is None
     assert found[1] is None
     # of one member nothing can be taken: what is stated is the middle of what is possible
-    alone = run._decoded((mean, sd, members[:1]), date, *place)["thetao"]
+    alone = run._decoded(NetworkEstimate(members[:1], mean, sd), date, *place)["thetao"]
     assert alone[1] is None
     assert alone[0] is not None
     assert found[2] is not None

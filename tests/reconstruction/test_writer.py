@@ -16,6 +16,7 @@ from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFo
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers import Climatology
+from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.journal import hash_dataset, partial_of
 from driftfield.reconstruction.output import with_quantiles
 from driftfield.reconstruction.writer import Work, write_reconstruction
@@ -79,8 +80,8 @@ def method(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory:
 
 
 def work(method: Any, observations: xr.Dataset, **options: Any) -> Work:
-    batches = {"batch_size": 2} if hasattr(method, "sampler") else {}
-    return Work(method, observations, options.pop("members", MEMBERS), seed=3, options=batches, **options)
+    draws = Draws(options.pop("members", MEMBERS), 3, batch_size=2 if method.abilities.batch_size else None)
+    return Work(method, observations, draws, **options)
 
 
 def read(path: Path) -> xr.Dataset:
@@ -251,7 +252,7 @@ def test_memory_does_not_grow_with_the_number_of_dates(tmp_path: Path) -> None:
             opened = open_fields(tmp_path / f"{dates}.nc")
         tracemalloc.start()
         with dask.config.set(scheduler="synchronous"):
-            write_reconstruction(Work(peer, opened, members=6), tmp_path / f"{dates}.zarr")
+            write_reconstruction(Work(peer, opened, Draws(6)), tmp_path / f"{dates}.zarr")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     members = 6 * 20 * seen["thetao"].isel(time=0).nbytes

@@ -18,6 +18,7 @@ from driftfield.evaluate.preview import Scene, draw_preview
 from driftfield.fields import Channel, FieldBatch
 from driftfield.models.preview import write_preview
 from driftfield.recipe import as_recipe
+from driftfield.reconstruction.draws import DatedWindow, NetworkEstimate
 from driftfield.testing import tiny_batch, tiny_ocean, tiny_recipe
 
 pytest.importorskip("lightning")
@@ -28,10 +29,10 @@ from driftfield.training import LightningTrainer
 CHANNELS = [Channel("thetao", 10.0), Channel("thetao", 40.0), Channel("zos")]
 
 
-def made_up(batch: FieldBatch, *, members: int = 4, **_: Any) -> tuple[None, None, Tensor]:
+def made_up(batch: FieldBatch, window: DatedWindow, *, members: int = 4) -> NetworkEstimate:
     """Members around the truth."""
     noise = torch.randn(members, *batch.target.shape[1:], generator=torch.Generator().manual_seed(0))
-    return None, None, batch.target + 0.3 * noise
+    return NetworkEstimate(batch.target + 0.3 * noise)
 
 
 def test_training_is_the_same_with_and_without(tmp_path: Path) -> None:

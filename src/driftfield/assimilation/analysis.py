@@ -36,6 +36,7 @@ from driftfield.observations.observe import state_grid
 from driftfield.observations.stated import as_stated
 from driftfield.observations.table import ObservationTable
 from driftfield.observations.withholding import Withholding
+from driftfield.reconstruction.draws import Draws
 from driftfield.sampling.guidance.methods import guidance_method
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
@@ -144,8 +145,7 @@ class Assimilation:
             DataError: no observation can be used.
             DivergenceError: the guided walk ran away; says what to change.
         """
-        if members < 1:
-            raise ConfigurationError(f"Found members={members}: expected 1 or more.")
+        draws = Draws(members, seed, batch_size=batch_size)
         if condition is not None and isinstance(self.drawing, WholeCourse):
             raise ConfigurationError("A prior of trajectories is shown nothing: guide it by all observations at once.")
         gridded, placed, measures = isinstance(observations, xr.Dataset), None, self.codec.measures
@@ -169,7 +169,7 @@ class Assimilation:
         condition = self._condition(condition, used, times)
         withholding = withhold(used) if withhold is not None else None
         guides = used if withholding is None else used.select(withholding.used)
-        drawn = drawing.draw(guides, condition, gridded=gridded, members=members, seed=seed, batch_size=batch_size)
+        drawn = drawing.draw(guides, condition, gridded=gridded, draws=draws)
         scores = {} if withholding is None else self._scores(used.select(withholding.withheld), drawn)
         told = provenance(self.method, drawing, drawn, account, withholding, scores) | {
             "window_days": float(self.window_days)

@@ -7,6 +7,7 @@ __all__ = ["DateByDate"]
 
 import copy
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from driftfield.diffusion.model import to_residual
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
-from driftfield.models.diffusion import DiffusionReconstructor, Guide
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import learnt_to_see_nothing
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
+from driftfield.reconstruction.draws import DatedWindow, Draws, Guide
 from driftfield.sampling.base import conditional_mean
 from driftfield.sampling.guidance.methods import GuidanceMethod
 
@@ -72,9 +74,7 @@ class DateByDate(Drawing):
         condition: xr.Dataset,
         *,
         gridded: bool,
-        members: int,
-        seed: int,
-        batch_size: int,
+        draws: Draws,
     ) -> Drawn:
         self._warn(condition)
         dates, where = as_dates(condition["time"]), self.cells(condition)
@@ -88,9 +88,8 @@ class DateByDate(Drawing):
         near = seen.away(dates) <= self.window_days
         with frozen(self.run.model):
             for index, date in enumerate(dates.values):
-                guide = self._guide(seen.select(near[:, index]), date, where, seed, batch_size)
-                options: dict[str, Any] = {"batch_size": batch_size, "guide": guide}
-                parts.append(self.run.reconstruct(condition, members=members, seed=seed, times=[index], **options))
+                guide = self._guide(seen.select(near[:, index]), date, where, draws)
+                parts.append(self.run.complete(condition, replace(draws, times=[index], guide=guide)))
 
         def predicted(table: ObservationTable) -> tuple[ObservationTable, np.ndarray]:
             return self._predicted(dated(table), parts, dates)
@@ -111,9 +110,7 @@ class DateByDate(Drawing):
         members = np.concatenate([mine.predicted(part) for mine, part in shown], axis=1)
         return ObservationTable.join([mine.table for mine, _ in shown]), members
 
-    def _guide(
-        self, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], seed: int, batch_size: int
-    ) -> Guide | None:
+    def _guide(self, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], draws: Draws) -> Guide | None:
         """What the sampler is told on one date; None if nothing was seen."""
         if not len(seen):
             return None
@@ -128,13 +125,7 @@ class DateByDate(Drawing):
                 if "prior" not in cache:
                     # streams of their own: no member is what its covariance was learned from
                     drawn = self.run.draw(
-                        batch,
-                        members=range(samples),
-                        seed=seed,
-                        stamp=f"{date} prior",
-                        rows=rows,
-                        columns=columns,
-                        batch_size=batch_size,
+                        batch, DatedWindow(f"{date} prior", rows, columns), replace(draws, members=samples)
                     )
                     cache["prior"] = to_residual(batch.repeat(samples), drawn)
                 return cache["prior"]

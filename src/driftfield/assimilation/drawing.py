@@ -3,7 +3,7 @@
 rows of a table, dates  --Drawing-->  members of all dates, and what these say of any other rows
 """
 
-__all__ = ["Drawing", "Drawn", "Place", "frozen"]
+__all__ = ["BATCH_SIZE", "Drawing", "Drawn", "Place", "frozen"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -19,8 +19,12 @@ from driftfield.data.codec import FieldCodec
 from driftfield.observations.grid import Places, StateGrid
 from driftfield.observations.stencils import Stencil
 from driftfield.observations.table import ObservationTable
+from driftfield.reconstruction.draws import Draws
 from driftfield.sampling.base import Sampler
 from driftfield.sampling.guidance.methods import GuidanceMethod
+
+BATCH_SIZE = 16
+"""Members at a time, unless another number is asked for."""
 
 Place = Callable[[StateGrid, Places], Stencil]
 """Makes the weights of H, see `observations.checks.check`."""
@@ -80,9 +84,7 @@ class Drawing(ABC):
         condition: xr.Dataset,
         *,
         gridded: bool,
-        members: int,
-        seed: int,
-        batch_size: int,
+        draws: Draws,
     ) -> Drawn:
         """Draws members.
 
@@ -90,7 +92,7 @@ class Drawing(ABC):
             guides: Rows that passed all checks but those of their dates.
             condition: What the network is shown; its dates and cells are those of the analyses.
             gridded: The rows come from a gridded file: they have its dates already, in its calendar.
-            members, seed, batch_size: See `Assimilation.analyse`.
+            draws: Which members; `batch_size` counts members.
         """
 
     def cells(self, condition: xr.Dataset | None) -> tuple[np.ndarray, np.ndarray]:

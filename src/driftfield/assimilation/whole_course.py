@@ -8,12 +8,13 @@ Nothing is moved to a date: what was measured between two states speaks of both.
 __all__ = ["WholeCourse"]
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
 import xarray as xr
 
-from driftfield.assimilation.drawing import Drawing, Drawn, Place, frozen
+from driftfield.assimilation.drawing import BATCH_SIZE, Drawing, Drawn, Place, frozen
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.data.encodings import time_days
 from driftfield.errors import DataError
@@ -21,6 +22,7 @@ from driftfield.linalg.operators import Observed, SparseOperator
 from driftfield.observations.checks import check
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
+from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.sampling.guidance.methods import GuidanceMethod
 from driftfield.trajectories.courses import Course, course
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
@@ -59,9 +61,7 @@ class WholeCourse(Drawing):
         condition: xr.Dataset,
         *,
         gridded: bool,
-        members: int,
-        seed: int,
-        batch_size: int,
+        draws: Draws,
     ) -> Drawn:
         codec, (rows, columns) = self.codec, self.cells(condition)
         monthly = codec.grid.monthly
@@ -83,18 +83,15 @@ class WholeCourse(Drawing):
                     np.concatenate([codec.domains[name][:, rows][:, :, columns] for name in codec.targets])
                 ),
                 codec.dates(whole.dates),
-                members=range(members),
-                seed=seed,
-                rows=rows,
-                columns=columns,
-                batch_size=batch_size * windows,
+                DatedWindow("trajectory", rows, columns),
+                replace(draws, batch_size=(draws.batch_size or BATCH_SIZE) * windows),
             )
 
         def predicted(table: ObservationTable) -> tuple[ObservationTable, np.ndarray]:
             near, at = seen(table)
             return near, at(offset + scale * drawn.flatten(1, 2).double()).numpy()
 
-        fields = self.run.assembled(drawn[:, torch.from_numpy(whole.numbers)], condition, seed=seed)
+        fields = self.run.assembled(drawn[:, torch.from_numpy(whole.numbers)], condition, seed=draws.seed)
         return Drawn(fields, len(used), len(guides) - len(used), predicted)
 
     def _seen(

@@ -63,6 +63,7 @@ def reconstruct(
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
     from driftfield.data.measures import in_units_of_run
+    from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import Settings, check_ability, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction
     from driftfield.runs import find_run, load_reconstructor
@@ -83,7 +84,7 @@ def reconstruct(
         check_ability(method, "spreads", asked="--quantiles")
     if batch_size is not None:
         check_ability(method, "batch_size", asked="--batch-size")
-    options = {"batch_size": batch_size or BATCH_SIZE} if method.abilities.batch_size else {}
+    draws = Draws(members, seed, batch_size=(batch_size or BATCH_SIZE) if method.abilities.batch_size else None)
     attrs = {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
@@ -92,7 +93,7 @@ def reconstruct(
     depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
     finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
     observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
-    work = Work(method, observations, members, seed, options, finish, depends_on)
+    work = Work(method, observations, draws, finish, depends_on)
     if sys.stderr.isatty():
         with typer.progressbar(length=work.dates * members, label="reconstruct", file=sys.stderr) as bar:
             write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)

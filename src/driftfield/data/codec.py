@@ -192,6 +192,10 @@ class FieldCodec:
             for level in self.grid.levels[name]
         ]
 
+    def channel_names(self) -> list[str]:
+        """The channels of the targets as the streams of random numbers are called."""
+        return [f"{channel.variable}@{channel.level}" for channel in self.channels()]
+
     def given(self) -> list[Channel]:
         """The channel table of what is given and not reconstructed: covariates, then the frames of the time context."""
         now = self.channels(self.covariates)

@@ -36,7 +36,7 @@ from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork
 from driftfield.networks.weights import restore_weights, weight_arrays
-from driftfield.reconstruction.calibration import Calibration
+from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.output import Estimate, assemble, joined
 from driftfield.registry import build, register
 from driftfield.worlds.random_fields import Matern, torus_of
@@ -86,6 +86,7 @@ class AnyFieldReconstructor:
     abilities: ClassVar[Abilities] = Abilities(
         # a date on which nothing was seen of a variable is given the mean and the spread of the others
         uses_other_times=True,
+        takes_draws=True,
         chooses_times=True,
         first_guess=Cannot("is fitted to no archive"),
         sampler=_AT_ONCE,
@@ -93,6 +94,7 @@ class AnyFieldReconstructor:
         replacement=_AT_ONCE,
         batch_size=_AT_ONCE,
         device=True,
+        calibration=Cannot("is fitted to no archive, and has no validation split to be calibrated on"),
     )
 
     def __init__(self, network: Mapping[str, Any], symmetries: int = 1) -> None:
@@ -102,7 +104,6 @@ class AnyFieldReconstructor:
         self.symmetries = symmetries
         self.network: AnyFieldNetwork = build("network", self.network_spec)
         self.network.eval()
-        self.calibration: Calibration | None = None
         self.extra: dict[str, Any] = {}
 
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
@@ -150,7 +151,7 @@ class AnyFieldReconstructor:
             )
         chosen = list(range(observations.sizes["time"]) if times is None else times)
         estimates = {name: self._complete(observations, name, chosen, members, seed) for name in names}
-        result = assemble(
+        return assemble(
             observations.isel(time=chosen),
             estimates,
             method=self.method,
@@ -158,7 +159,11 @@ class AnyFieldReconstructor:
             members=members,
             domains={name: _domain(observations, name) for name in names},
         )
-        return result if self.calibration is None else self.calibration.apply(result)
+
+    def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
+        """See `reconstruction.draws.TakesDraws`."""
+        draws.refuse(self, "batch_size", "watcher", "keeper", "guide")
+        return self.reconstruct(observations, members=draws.members, seed=draws.seed, times=draws.times)
 
     def _complete(
         self, observations: xr.Dataset, name: str, chosen: Sequence[int], members: int, seed: int
@@ -240,11 +245,8 @@ class AnyFieldReconstructor:
 
     def save(self, folder: Path) -> None:
         """Writes run.json and arrays.safetensors into `folder`."""
-        extra = dict(self.extra)
-        if self.calibration is not None:
-            extra["calibration"] = self.calibration.to_json()
         arguments = {"network": self.network_spec, "symmetries": self.symmetries}
-        write_run(Path(folder), type(self).__name__, arguments, weight_arrays(self.network), extra)
+        write_run(Path(folder), type(self).__name__, arguments, weight_arrays(self.network), self.extra)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -256,8 +258,7 @@ class AnyFieldReconstructor:
         run = read_run_of(cls.__name__, Path(folder))
         filler = cls(**run.arguments)
         restore_weights(filler.network, run.arrays, Path(folder))
-        filler.extra = {key: value for key, value in run.extra.items() if key != "calibration"}
-        filler.calibration = Calibration.from_json(run.extra.get("calibration"))
+        filler.extra = dict(run.extra)
         return filler
 
 

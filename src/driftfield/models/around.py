@@ -23,8 +23,9 @@ from driftfield.diffusion.model import DiffusionModel
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser
-from driftfield.models.diffusion import DiffusionReconstructor, Guide
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import check_unconditional
+from driftfield.reconstruction.draws import Draws, Guide
 from driftfield.sampling.base import Noise, Sampler, Watcher
 
 
@@ -66,13 +67,8 @@ def draw_around(
     fields = fields[list(dict.fromkeys([*codec.targets, *masks]))]
     nothing = fields.assign({name: xr.full_like(fields[name], np.nan) for name in codec.targets})
     parts = [
-        run.reconstruct(
-            nothing,
-            members=members,
-            seed=seed,
-            times=[time],
-            batch_size=batch_size,
-            guide=_from(observation_batch(codec, fields, time)),
+        run.complete(
+            nothing, Draws(members, seed, [time], batch_size, guide=_from(observation_batch(codec, fields, time)))
         )
         for time in range(fields.sizes["time"])
     ]

@@ -32,6 +32,7 @@ from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.watch import Watch, fitted_model
+from driftfield.reconstruction.draws import Draws
 
 POINTS = 400
 """Of the curves of a schedule."""
@@ -86,7 +87,7 @@ def diagnose(
     known = align(truth[list(targets)], {"observations": one}, one).truth.assign_coords(time=one["time"]).load()
     one, known = (checked.learner.placer.place(part).dataset for part in (one, known))
     watch = Watch(checked, one, known, variable=variable, depth=depth)
-    result = checked.reconstruct(one, members=members, seed=seed, batch_size=members, watcher=watch)
+    result = checked.complete(one, Draws(members, seed, batch_size=members, watcher=watch))
     evaluation = evaluate(known, {checked.method: result}, one)
     sample = figures.Sample(align(known, {checked.method: result}, one), evaluation, watch.shown, watch.level)
     schedule, training = schedule_curves(checked), training_curves(checked, run, _units(one, targets))

@@ -1,43 +1,30 @@
 """The main job: members of p(field | observations), drawn by a conditional diffusion model in at most 20 evaluations."""
 
-__all__ = ["DiffusionReconstructor", "Guide", "Keeper", "diffusion_model"]
+__all__ = ["DiffusionReconstructor", "diffusion_model"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
 from driftfield.data.codec import FieldCodec
 from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
-from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser
 from driftfield.models.networked import NetworkReconstructor
+from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS
 from driftfield.registry import build, register
-from driftfield.sampling.base import Sampler, Watcher, conditional_mean
+from driftfield.sampling.base import Noise, Sampler, conditional_mean
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 
-Guide = Callable[[Denoiser, FieldBatch, Tensor], tuple[Denoiser, Tensor]]
-"""(denoiser of some members, their batch of one sample, the noise that starts them) -> the denoiser that knows more
-observations, and the clean field where the walk starts; see `assimilation.analysis`."""
-
-
-class Keeper(Protocol):
-    """Remembers batches of members of one date, so that a reconstruction that was killed need not draw them again."""
-
-    def recall(self, members: Sequence[int]) -> Tensor | None:
-        """What was drawn for exactly these members, (member, channel, lat, lon) in network units; None if nothing was."""
-        ...
-
-    def keep(self, members: Sequence[int], fields: Tensor) -> None:
-        """Remembers them."""
-        ...
+BATCH_SIZE = 16
+"""Members at a time, unless another number is asked for."""
 
 
 class _InBfloat16:
@@ -135,52 +122,51 @@ class DiffusionReconstructor(NetworkReconstructor):
     def objective(self, network: nn.Module, codec: FieldCodec) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
 
-    def draw(
+    def reconstruct(
         self,
-        batch: FieldBatch,
+        observations: xr.Dataset,
         *,
-        members: Sequence[int],
-        seed: int,
-        stamp: str,
-        rows: np.ndarray,
-        columns: np.ndarray,
-        batch_size: int = 16,
-        watcher: Watcher | None = None,
-        keeper: Keeper | None = None,
-        guide: Guide | None = None,
-    ) -> Tensor:
-        """(member, channel, lat, lon) in network units; member m depends on (seed, m, stamp) and on nothing else.
+        members: int,
+        seed: int = 0,
+        times: Sequence[int] | None = None,
+        batch_size: int | None = None,
+    ) -> xr.Dataset:
+        """Completes an observation data set; `batch_size` members at a time, which does not change them."""
+        return self.complete(observations, Draws(members, seed, times, batch_size))
 
-        A `keeper` is asked before each batch of members, and told what it is. A `guide` adds observations that are no condition
-        of the network.
-        """
-        assert isinstance(self.model, DiffusionModel)
-        codec = self.codec
-        wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
-        names = [f"{channel.variable}@{channel.level}" for channel in codec.channels()]
-        numbers, parts = list(members), []
-        for start in range(0, len(numbers), batch_size):
-            some = numbers[start : start + batch_size]
-            if keeper is not None and (kept := keeper.recall(some)) is not None:
-                parts.append(kept.to(batch.target.device))
+    def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
+        """Members, whose mean and spread are those of the field."""
+        return NetworkEstimate(self.draw(batch, window, draws))
+
+    def draw(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> Tensor:
+        """(member, channel, lat, lon) in network units; member m depends on (draws.seed, m, window) and on nothing else."""
+        parts, device = [], batch.target.device
+        for members in draws.batches(BATCH_SIZE):
+            if draws.keeper is not None and (known := draws.keeper.recall(members)) is not None:
+                parts.append(known.to(device))
                 continue
-            noise = CellNoise(seed, some, [stamp] * len(some), names, rows, columns, batch.target.device)
-            # guidance asks for derivatives, which tensors of inference mode have not
-            with nullcontext() if guide is None else torch.inference_mode(False), torch.no_grad():
-                denoiser: Denoiser = self.model.denoiser(batch, members=len(some), wrap=wrap)
-                if self.precision == "bfloat16":
-                    denoiser = _InBfloat16(denoiser)
-                if self.replacement:
-                    denoiser = self._replaced(denoiser, batch, noise(0))
-                if guide is None:
-                    mean = conditional_mean(denoiser, noise(0))
-                else:
-                    denoiser, mean = guide(denoiser, batch, noise(0))
-                r = self.sampler.sample(denoiser, noise, initial=mean, watcher=watcher)
-            parts.append(from_residual(batch.repeat(len(some)), torch.where(batch.domain, r, 0)))
-            if keeper is not None:
-                keeper.keep(some, parts[-1])
+            noise = window.noise(self.codec.channel_names(), draws.seed, members, device)
+            parts.append(self._walk(batch, noise, len(members), draws, wrap=window.wraps(self.codec)))
+            if draws.keeper is not None:
+                draws.keeper.keep(members, parts[-1])
         return torch.cat(parts)
+
+    def _walk(self, batch: FieldBatch, noise: Noise, members: int, draws: Draws, *, wrap: bool) -> Tensor:
+        """From noise to the fields of some members."""
+        assert isinstance(self.model, DiffusionModel)
+        # guidance asks for derivatives, which tensors of inference mode have not
+        with nullcontext() if draws.guide is None else torch.inference_mode(False), torch.no_grad():
+            denoiser: Denoiser = self.model.denoiser(batch, members=members, wrap=wrap)
+            if self.precision == "bfloat16":
+                denoiser = _InBfloat16(denoiser)
+            if self.replacement:
+                denoiser = self._replaced(denoiser, batch, noise(0))
+            if draws.guide is None:
+                mean = conditional_mean(denoiser, noise(0))
+            else:
+                denoiser, mean = draws.guide(denoiser, batch, noise(0))
+            r = self.sampler.sample(denoiser, noise, initial=mean, watcher=draws.watcher)
+        return from_residual(batch.repeat(members), torch.where(batch.domain, r, 0))
 
     def _replaced(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> ReplacementDenoiser:
         """Observations as what the model draws; those with an error it has weighed already, being conditional on them."""

@@ -32,6 +32,7 @@ from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Abilities, Reconstructor, TrainingData
 from driftfield.models.training_samples import Trainer, check_trainer
 from driftfield.reconstruction.calibration import Calibration
+from driftfield.reconstruction.draws import Draws
 from driftfield.registry import build, lookup, register
 
 log = logging.getLogger(__name__)
@@ -153,9 +154,14 @@ class ExpectationMaximisation:
         self.inner = model
         self.extra["expectation_maximisation"] = self._arguments()
 
-    def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0, **options: Any) -> xr.Dataset:
+    def reconstruct(self, observations: xr.Dataset, *, members: int, seed: int = 0) -> xr.Dataset:
         """As the reconstructor that was fitted."""
-        result: xr.Dataset = self.inner.reconstruct(observations, members=members, seed=seed, **options)
+        result: xr.Dataset = self.inner.reconstruct(observations, members=members, seed=seed)
+        return result
+
+    def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
+        """As the reconstructor that was fitted, see `reconstruction.draws.TakesDraws`."""
+        result: xr.Dataset = self.inner.complete(observations, draws)
         return result
 
     def save(self, folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import nn
 
 from driftfield.checkpoint import Run
 from driftfield.data.codec import FieldCodec
@@ -35,6 +35,7 @@ from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import write_preview
 from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
 from driftfield.models.validation_scores import validation_scores
+from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
 
@@ -100,28 +101,17 @@ class NetworkReconstructor(Trained):
         """The network with the loss that trains it."""
 
     @abstractmethod
-    def draw(
-        self, batch: FieldBatch, *, members: Sequence[int], seed: int, stamp: str, rows: np.ndarray, columns: np.ndarray
-    ) -> Tensor:
-        """(member, channel, lat, lon) fields in network units for a batch of one sample."""
+    def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
+        """Members, and mean and standard deviation where they are stated, for a batch of one sample."""
 
     @property
     def spreads(self) -> bool:
         """Whether members differ."""
         return True
 
-    def estimate(self, batch: FieldBatch, **options: Any) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        """Mean and standard deviation (channel, lat, lon), None where they are those of the members, and the members.
-
-        Arguments:
-            batch: One sample.
-            options: Of `draw`.
-        """
-        return None, None, self.draw(batch, **options)
-
-    def _estimate(self, batch: FieldBatch, **options: Any) -> tuple[Tensor | None, Tensor | None, Tensor]:
+    def _estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
         """`estimate` where the weights are: batches are made on the processor, and a trainer has moved the network."""
-        return self.estimate(batch.to(self.device), **options)
+        return self.estimate(batch.to(self.device), window, draws)
 
     def to(self, device: str | torch.device) -> Self:
         """Moves the weights, as `torch.nn.Module.to` does; what is reconstructed comes back to the processor."""
@@ -221,8 +211,8 @@ class NetworkReconstructor(Trained):
 
     def _diagnose(self, batch: FieldBatch, seed: int) -> dict[str, float]:
         """Scores of a small ensemble of fixed samples."""
-        members = range(4 if self.spreads else 1)
-        return validation_scores(partial(self._estimate, members=members, seed=seed), batch, self._scale())
+        draws = Draws(4 if self.spreads else 1, seed)
+        return validation_scores(partial(self._estimate, draws=draws), batch, self._scale())
 
     def _units(self, archive: Any) -> dict[str, str]:
         """Of the targets whose departures are in the units of the field, not in those of its logarithm."""
@@ -231,7 +221,7 @@ class NetworkReconstructor(Trained):
 
     def _preview(self, batch: FieldBatch, seed: int, units: Mapping[str, str], path: Path, title: str) -> None:
         """A picture of one fixed sample."""
-        estimate = partial(self._estimate, members=range(8 if self.spreads else 1), seed=seed)
+        estimate = partial(self._estimate, draws=Draws(8 if self.spreads else 1, seed))
         channels, scale = self.codec.channels(), self._scale()
         write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path, units=units)
 
@@ -250,6 +240,7 @@ class NetworkReconstructor(Trained):
         return Abilities(
             needs_training=True,
             uses_other_times=bool(self.context) or (self.guess is not None and self.guess.uses_other_times),
+            takes_draws=True,
             chooses_times=True,
             device=True,
         )
@@ -274,7 +265,6 @@ class NetworkReconstructor(Trained):
         members: int,
         seed: int = 0,
         times: Sequence[int] | None = None,
-        **options: Any,
     ) -> xr.Dataset:
         """Completes an observation data set; see `interfaces.Reconstructor`.
 
@@ -283,16 +273,17 @@ class NetworkReconstructor(Trained):
             members: Size of the ensemble.
             seed: Of the members.
             times: Indices of the dates to complete, all of them by default; the others are context.
-            options: Of `draw`.
         """
+        return self.complete(observations, Draws(members, seed, times))
+
+    def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
+        """Completes an observation data set; see `reconstruction.draws.TakesDraws`."""
         codec = self.codec
-        if members < 1:
-            raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         placed = self.learner.placed(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
         stamps = observations["time"].values
-        chosen = list(range(len(stamps)) if times is None else times)
+        chosen = list(range(len(stamps)) if draws.times is None else draws.times)
         guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
         found: list[dict[str, Estimate]] = []
         for time in chosen:
@@ -300,22 +291,14 @@ class NetworkReconstructor(Trained):
             # moved here: guidance asks for derivatives, which tensors made in inference mode have not
             batch = observation_batch(codec, observations, time, guess=guess).to(self.device)
             with torch.inference_mode():
-                estimate = self.estimate(
-                    batch,
-                    members=range(members),
-                    seed=seed,
-                    stamp=date_text(stamps[time]),
-                    rows=rows,
-                    columns=columns,
-                    **options,
-                )
+                estimate = self.estimate(batch, DatedWindow(date_text(stamps[time]), rows, columns), draws)
             found.append(self._decoded(estimate, stamps[[time]], rows, columns))
         result = assemble(
-            observations if times is None else observations.isel(time=chosen),
+            observations if draws.times is None else observations.isel(time=chosen),
             {n: joined([one[n] for one in found], "depth" in observations[n].dims) for n in codec.targets},
             method=self.method,
-            seed=seed,
-            members=members,
+            seed=draws.seed,
+            members=draws.members,
             attrs=self.provenance(),
             domains=domains_like(codec, observations, rows, columns),
         )
@@ -323,7 +306,7 @@ class NetworkReconstructor(Trained):
 
     def _decoded(
         self,
-        estimate: tuple[Tensor | None, Tensor | None, Tensor],
+        estimate: NetworkEstimate,
         date: np.ndarray,
         rows: np.ndarray,
         columns: np.ndarray,
@@ -331,8 +314,8 @@ class NetworkReconstructor(Trained):
         """The estimate of one date in physical units, per variable ([member,] level, lat, lon)."""
         codec, first = self.codec, 0
         decoded: dict[str, Estimate] = {}
-        mean, sd, members = (None if part is None else part.cpu().numpy() for part in estimate)
-        assert members is not None
+        mean, sd = (None if part is None else part.cpu().numpy() for part in (estimate.mean, estimate.sd))
+        members = estimate.members.cpu().numpy()
         for name in codec.targets:
             part = slice(first, first + len(codec.grid.levels[name]))
             first = part.stop

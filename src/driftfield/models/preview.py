@@ -7,7 +7,7 @@ Nothing here draws from a global stream of random numbers: a training with pictu
 
 __all__ = ["write_preview"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,14 @@ from torch import Tensor
 
 from driftfield.fields import Channel, FieldBatch
 from driftfield.files import replacing
+from driftfield.reconstruction.draws import DatedWindow, Estimator
 
 ROWS = 3
 """Variables in a picture, at most."""
 
 
 def write_preview(
-    estimate: Callable[..., tuple[Tensor | None, Tensor | None, Tensor]],
+    estimate: Estimator,
     batch: FieldBatch,
     *,
     channels: Sequence[Channel],
@@ -33,8 +34,7 @@ def write_preview(
     """Draws the first level of the first few variables of a sample.
 
     Arguments:
-        estimate: Batch of one sample, `stamp`, `rows`, `columns` -> mean, standard deviation, members (see
-            `validation_scores`).
+        estimate: Batch of one sample and its window -> the estimate.
         batch: One sample.
         channels: Of its target.
         scale: (channel, 1, 1) standard deviation of a network unit in physical units.
@@ -47,11 +47,11 @@ def write_preview(
     from driftfield.evaluate.preview import Scene, draw_preview
 
     height, width = batch.target.shape[-2:]
-    stated, spread, drawn = estimate(batch, stamp="0", rows=np.arange(height), columns=np.arange(width))
-    members = _physical(drawn, scale)
-    mean = members.mean(0) if stated is None else _physical(stated, scale)
-    sd = members.std(0, ddof=1) if spread is None and len(members) > 1 else None
-    sd = sd if spread is None else _physical(spread, scale)
+    answer = estimate(batch, DatedWindow("0", np.arange(height), np.arange(width)))
+    members = _physical(answer.members, scale)
+    mean = members.mean(0) if answer.mean is None else _physical(answer.mean, scale)
+    sd = members.std(0, ddof=1) if answer.sd is None and len(members) > 1 else None
+    sd = sd if answer.sd is None else _physical(answer.sd, scale)
     truth, seen = _physical(batch.target[0], scale), _physical(batch.observations[0], scale)
     observed, domain, held_out = (part[0].cpu().numpy() for part in (batch.observed, batch.domain, batch.held_out))
     # a clean field that is known in part is no truth elsewhere

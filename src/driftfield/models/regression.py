@@ -11,19 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import nn
 
 from driftfield.data.codec import FieldCodec
 from driftfield.diffusion.model import RegressionModel, from_residual
-from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.models.noisy_regression import NoisyRegressionModel, check_noise, noise_for
+from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.registry import register
 
 
@@ -86,36 +85,18 @@ class RegressionReconstructor(NetworkReconstructor):
             )
         return NoisyRegressionModel(network, noise_for(self.output_noise, codec), noise_for(self.output_noise, codec))
 
-    def reconstruct(  # type: ignore[override]
-        self, observations: xr.Dataset, *, members: int, seed: int = 0, times: Sequence[int] | None = None
-    ) -> xr.Dataset:
+    def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """One field per time, however many members are asked for, unless there is output noise."""
-        members = members if self.spreads else 1
-        return super().reconstruct(observations, members=members, seed=seed, times=times)
+        draws.refuse(self, "batch_size", "watcher", "keeper", "guide")
+        return super().complete(observations, draws if self.spreads else replace(draws, members=1))
 
-    def draw(
-        self, batch: FieldBatch, *, members: Sequence[int], seed: int, stamp: str, rows: np.ndarray, columns: np.ndarray
-    ) -> Tensor:
-        """(member, channel, lat, lon) in network units; one member without output noise."""
-        return self.estimate(batch, members=members, seed=seed, stamp=stamp, rows=rows, columns=columns)[2]
-
-    def estimate(  # type: ignore[override]
-        self,
-        batch: FieldBatch,
-        *,
-        members: Sequence[int],
-        seed: int,
-        stamp: str,
-        rows: np.ndarray,
-        columns: np.ndarray,
-    ) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        """Mean and standard deviation (channel, lat, lon) where there is output noise, and the members."""
+    def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
+        """Mean and standard deviation where there is output noise, and the members; one member without."""
         assert isinstance(self.model, RegressionModel)
-        codec = self.codec
-        wrap = codec.grid.periodic and len(columns) == codec.grid.lon.size
+        wrap = window.wraps(self.codec)
         if not isinstance(self.model, NoisyRegressionModel):
-            return None, None, from_residual(batch, self.model(batch, wrap=wrap))
-        names = [f"{channel.variable}@{channel.level}" for channel in codec.channels()]
-        noise = CellNoise(seed, members, [stamp] * len(members), names, rows, columns, batch.target.device)
+            return NetworkEstimate(from_residual(batch, self.model(batch, wrap=wrap)))
+        noise = window.noise(self.codec.channel_names(), draws.seed, range(draws.members), batch.target.device)
         with torch.no_grad():
-            return self.model.estimate(batch, noise(0), wrap=wrap)
+            mean, sd, members = self.model.estimate(batch, noise(0), wrap=wrap)
+        return NetworkEstimate(members, mean, sd)

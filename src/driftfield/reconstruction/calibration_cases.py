@@ -10,7 +10,7 @@ __all__ = ["Calibratable", "calibrate"]
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,7 @@ from driftfield.evaluate.scores import ensembles
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells
 from driftfield.reconstruction.calibration_fit import fit_calibration
+from driftfield.reconstruction.draws import Draws, TakesDraws
 from driftfield.reconstruction.settings import check_ability
 
 log = logging.getLogger(__name__)
@@ -149,8 +150,7 @@ def _observed(
 def _together(method: Calibratable, seen: xr.Dataset, cases: np.ndarray, members: int, seed: int) -> xr.Dataset:
     """For a method that looks at other dates: the cases, reconstructed from the observations of the whole split."""
     if method.abilities.chooses_times:
-        chosen: dict[str, Any] = {"times": [int(case) for case in cases]}
-        return method.reconstruct(seen, members=members, seed=seed, **chosen)
+        return cast(TakesDraws, method).complete(seen, Draws(members, seed, times=[int(case) for case in cases]))
     return method.reconstruct(seen, members=members, seed=seed).isel(time=cases)
 
 

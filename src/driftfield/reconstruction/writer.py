@@ -12,9 +12,9 @@ __all__ = ["Work", "write_reconstruction"]
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dask.array
 import numpy as np
@@ -29,6 +29,7 @@ from driftfield.data.sources import write_dataset
 from driftfield.errors import DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
 from driftfield.interfaces import Reconstructor
+from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
 from driftfield.reconstruction.journal import Journal, hash_dataset, partial_of
 
 CHUNK = 2**24
@@ -45,18 +46,14 @@ class Work:
     Arguments:
         reconstructor: A fitted method.
         observations: An observation data set, lazy where it is large.
-        members: Size of the ensemble.
-        seed: Of the members.
-        options: Further arguments of `reconstruct`, which do not change the members: `batch_size`.
+        draws: Which members, and how many at a time.
         finish: What is done to each date afterwards, such as smoothing and attributes.
         depends_on: What the output depends on besides observations, members and seed: the run's hash, options, version.
     """
 
     reconstructor: Reconstructor
     observations: xr.Dataset
-    members: int
-    seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    draws: Draws
     finish: Callable[[xr.Dataset], xr.Dataset] = lambda part: part
     depends_on: Mapping[str, Any] = field(default_factory=dict)
     _whole: xr.Dataset | None = None
@@ -69,7 +66,7 @@ class Work:
     @property
     def made_of(self) -> dict[str, Any]:
         """Equal for equal outputs."""
-        own = {"observations": hash_dataset(self.observations), "members": self.members, "seed": self.seed}
+        own = {"observations": hash_dataset(self.observations), "members": self.draws.members, "seed": self.draws.seed}
         return own | dict(self.depends_on)
 
     @property
@@ -77,22 +74,27 @@ class Work:
         """Whether batches of members can be kept one by one."""
         return self.reconstructor.abilities.keeps_draws
 
-    def date(self, index: int, **more: Any) -> xr.Dataset:
+    def date(self, index: int, keeper: Keeper | None = None) -> xr.Dataset:
         """The reconstruction of one date, as a data set with one time."""
-        options: dict[str, Any] = {"members": self.members, "seed": self.seed, **self.options, **more}
+        draws = replace(self.draws, keeper=keeper)
         if not self.reconstructor.abilities.uses_other_times:
-            part = self.reconstructor.reconstruct(self.observations.isel(time=[index]).load(), **options)
+            part = self._completed(self.observations.isel(time=[index]).load(), draws)
         elif self.reconstructor.abilities.chooses_times:
-            part = self.reconstructor.reconstruct(self.observations, **(options | {"times": [index]}))
+            part = self._completed(self.observations, replace(draws, times=[index]))
         else:  # a method that completes all dates together
             if self._whole is None:
-                self._whole = self.reconstructor.reconstruct(self.observations.load(), **options)
+                self._whole = self._completed(self.observations.load(), draws)
             part = self._whole.isel(time=[index])
         return self.finish(part)
 
+    def _completed(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
+        if self.reconstructor.abilities.takes_draws:
+            return cast(TakesDraws, self.reconstructor).complete(observations, draws)
+        return self.reconstructor.reconstruct(observations, members=draws.members, seed=draws.seed)
+
 
 class _KeptDraws:
-    """A `diffusion.Keeper` in a folder; nothing is kept where one batch is the whole ensemble."""
+    """A `draws.Keeper` in a folder; nothing is kept where one batch is the whole ensemble."""
 
     def __init__(self, folder: Path, members: int, progress: Progress) -> None:
         self.folder, self.members, self.progress = folder, members, progress
@@ -148,7 +150,7 @@ def write_reconstruction(
     if not store.exists():
         journal.finished = 0
     refuse_existing(out, overwrite=overwrite)
-    progress(journal.finished * work.members)
+    progress(journal.finished * work.draws.members)
     try:
         for index in range(journal.finished, work.dates):
             _write_date(work, index, store, partial / "draws", progress)
@@ -165,10 +167,10 @@ def write_reconstruction(
 
 def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Progress) -> None:
     if work.keeps_draws:
-        part = as_cf(work.date(index, keeper=_KeptDraws(draws / str(index), work.members, progress)))
+        part = as_cf(work.date(index, keeper=_KeptDraws(draws / str(index), work.draws.members, progress)))
     else:
         part = as_cf(work.date(index))
-        progress(work.members)
+        progress(work.draws.members)
     moving = part.drop_vars([*part.coords, *(n for n, a in part.data_vars.items() if "time" not in a.dims)])
     with writing(store):
         if index == 0:

@@ -31,7 +31,7 @@ def draw_courses(
     states: int | None = None,
     seed: int = 0,
     date: Any = "2000-01-01",
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> xr.Dataset:
     """Courses in time out of a prior of windows, without any observation; member m depends on (seed, m) and on nothing else.
 

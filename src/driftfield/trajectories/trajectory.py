@@ -12,6 +12,7 @@ __all__ = ["TrajectoryReconstructor"]
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -24,7 +25,6 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.model import DiffusionModel
-from driftfield.diffusion.noise import CellNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
 from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
@@ -33,15 +33,19 @@ from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import diffusion_model
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
+from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
-from driftfield.sampling.base import Sampler, conditional_mean
+from driftfield.sampling.base import Noise, Sampler, conditional_mean
 from driftfield.sampling.guidance.methods import guidance_method
 from driftfield.trajectories.courses import cells, course
 from driftfield.trajectories.state_windows import StateWindows, runs
 from driftfield.trajectories.whole_states import blank_batch, check_whole_grid, encoded_states
 
 log = logging.getLogger(__name__)
+
+WINDOWS = 512
+"""That the network sees at a time, unless another number is asked for."""
 
 
 @register("reconstructor")
@@ -62,6 +66,7 @@ class TrajectoryReconstructor(Trained):
     abilities: ClassVar[Abilities] = Abilities(
         needs_training=True,
         uses_other_times=True,
+        takes_draws=True,
         sampler=True,
         precision=Cannot("follows derivatives of its network, in float32"),
         replacement=Cannot("is guided by its observations and imposes none"),
@@ -162,7 +167,7 @@ class TrajectoryReconstructor(Trained):
     # -- reconstructing ------------------------------------------------------------------------------------------------
 
     def reconstruct(
-        self, observations: xr.Dataset, *, members: int, seed: int = 0, batch_size: int = 512
+        self, observations: xr.Dataset, *, members: int, seed: int = 0, batch_size: int | None = None
     ) -> xr.Dataset:
         """Draws courses through all dates of an observation file; see `interfaces.Reconstructor`.
 
@@ -175,9 +180,12 @@ class TrajectoryReconstructor(Trained):
         Raises:
             DataError: dates between the steps of the run.
         """
+        return self.complete(observations, Draws(members, seed, batch_size=batch_size))
+
+    def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
+        """As `reconstruct`, see `reconstruction.draws.TakesDraws`."""
+        draws.refuse(self, "times", "watcher", "keeper", "guide")
         codec = self.codec
-        if members < 1:
-            raise ConfigurationError(f"Found members={members}: expected 1 or more.")
         placed = self.learner.placed(observations)
         observations = placed.dataset
         rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
@@ -187,13 +195,10 @@ class TrajectoryReconstructor(Trained):
             cells(seen, whole.numbers, len(whole)),
             torch.cat([batch.domain for batch in seen]).any(0),
             codec.dates(whole.dates),
-            members=range(members),
-            seed=seed,
-            rows=rows,
-            columns=columns,
-            batch_size=batch_size,
+            DatedWindow("trajectory", rows, columns),
+            draws,
         )
-        result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=seed)
+        result = self.assembled(drawn[:, torch.from_numpy(whole.numbers)], observations, seed=draws.seed)
         return placed.cut(self.learner.finished(result))
 
     def expected_observations(
@@ -236,65 +241,49 @@ class TrajectoryReconstructor(Trained):
             domains=domains_like(codec, template, rows, columns),
         )
 
-    def draw(
-        self,
-        observed: Observed,
-        domain: Tensor,
-        dates: np.ndarray,
-        *,
-        members: Sequence[int],
-        seed: int,
-        rows: np.ndarray,
-        columns: np.ndarray,
-        batch_size: int = 512,
-    ) -> Tensor:
-        """(member, state, channel, lat, lon) in network units, 0 outside the domain; member m depends on (seed, m).
+    def draw(self, observed: Observed, domain: Tensor, dates: np.ndarray, window: DatedWindow, draws: Draws) -> Tensor:
+        """(member, state, channel, lat, lon) in network units, 0 outside the domain; member m depends on (draws.seed, m).
 
         Arguments:
             observed: Of fields (state channel, lat, lon), network units.
             domain: (channel, lat, lon).
             dates: (state, 2) fractions of the year and of the day; as many states as the trajectory has.
-            members: Their numbers.
-            seed: Of their noise.
-            rows, columns: Indices on the grid of the run.
-            batch_size: Windows at a time.
+            window: Its cells; the stream of random numbers is of the course, and not of a date.
+            draws: Which members; `batch_size` counts windows.
         """
         length, channels = len(dates), len(self.codec.channels())
-        names = [f"{c.variable}@{c.level} {state}" for state in range(length) for c in self.codec.channels()]
-        some = max(1, batch_size // (length - self.states + 1))
+        names = [f"{name} {state}" for state in range(length) for name in self.codec.channel_names()]
+        some = max(1, (draws.batch_size or WINDOWS) // (length - self.states + 1))
         known: dict[int, Tensor] = {}
 
-        def parts(numbers: Sequence[int], stream: str) -> Iterator[tuple[Denoiser, CellNoise]]:
+        def parts(members: int, stream: str) -> Iterator[tuple[Denoiser, Noise]]:
             """The prior of a few trajectories at a time, and the noise of their walks."""
-            for start in range(0, len(numbers), some):
-                chosen = numbers[start : start + some]
-                noise = CellNoise(seed, chosen, [stream] * len(chosen), names, rows, columns)
-                yield self.denoiser(domain, dates, len(chosen), rows, columns), noise
+            for numbers in Draws(members, batch_size=some).batches(some):
+                noise = replace(window, stamp=stream).noise(names, draws.seed, numbers)
+                yield self.denoiser(domain, dates, len(numbers), window), noise
 
         def prior(count: int) -> Tensor:
             if count not in known:
                 # streams of their own: no member is what a covariance was learned from
-                known[count] = torch.cat([self.sampler.sample(*one) for one in parts(range(count), "prior")])
+                known[count] = torch.cat([self.sampler.sample(*walk) for walk in parts(count, "prior")])
             return known[count]
 
         drawn = []
         with torch.no_grad():
-            for denoiser, noise in parts(list(members), "trajectory"):
+            for denoiser, noise in parts(draws.members, window.stamp):
                 guided = self.guidance.guide(denoiser, observed, noise(0), prior)
                 mean = conditional_mean(guided, noise(0)) if self.guidance.starts_at_posterior else None
                 z = self.guidance.sampler(self.sampler).sample(guided, noise, initial=mean)
                 drawn.append(torch.where(domain, z.view(len(z), length, channels, *z.shape[2:]), 0))
         return torch.cat(drawn)
 
-    def denoiser(
-        self, domain: Tensor, dates: np.ndarray, members: int, rows: np.ndarray, columns: np.ndarray
-    ) -> Denoiser:
+    def denoiser(self, domain: Tensor, dates: np.ndarray, members: int, window: DatedWindow) -> Denoiser:
         """The prior of whole trajectories, for a number of members drawn side by side; see `draw`."""
         half, count = self.states // 2, len(dates) - self.states + 1
         windows = np.tile(domain.numpy(), (members * count, self.states, 1, 1))
         middles = np.tile(dates[half : half + count], (members, 1))
-        batch: FieldBatch = blank_batch(self.codec, windows, middles, rows, columns)
-        wrap = self.codec.grid.periodic and len(columns) == self.codec.grid.lon.size
+        batch: FieldBatch = blank_batch(self.codec, windows, middles, window.rows, window.columns)
+        wrap = window.wraps(self.codec)
         assert isinstance(self.model, DiffusionModel)
         return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
 
