@@ -4,8 +4,9 @@
     scored     cells of the middle time that are known and hidden
     mean, sd   of a long record: of its training times;   of a short one: of all its times, less what the case hides
 
-Gappy truth is scored where it was measured. The pattern `own` lays the gaps of another time of the archive over a field; where
-two times hardly share a cell, half of what the middle time saw is hidden instead, and the other times are shown as they are.
+Gappy truth is scored where it was measured. The pattern `own` lays the gaps of another time of the archive over a field; of an
+archive so sparse that two times hardly share a cell, half of what the middle time saw is hidden instead, and the other times are
+shown as they are.
 """
 
 __all__ = ["OWN_GAPS", "CaseDrawer", "places_of", "usual_gaps"]
@@ -40,7 +41,8 @@ def usual_gaps(sums: RunningSums, domain: xr.DataArray, times: int) -> tuple[str
 
 
 _MOST_DRAWS = 12
-_OVERLAP = 0.05
+_SPARSE = 0.05
+"""Share of the cells that a time sees, below which its gaps are no pattern for another time."""
 
 
 def _part_of(field: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> np.ndarray:
@@ -128,13 +130,13 @@ class CaseDrawer:
     ) -> np.ndarray:
         """The fields with gaps: NaN where hidden."""
         if pattern == OWN_GAPS:
-            lent = [rng.choice(self.times[self.times != t]) if self.times.size > 1 else t for t in times]
-            shown = np.where(np.isfinite(self.fields(np.array(lent))), fields, np.nan)
-            if np.isfinite(shown).sum() < _OVERLAP * np.isfinite(fields).sum():
-                # gaps so wide that two times hardly share a cell: the task shows what was seen at the other times
+            if self.sums.count[self.domain.values].mean() < _SPARSE * self.times.size:
+                # two times hardly share a cell; the task shows what was seen at the other times
                 shown = fields.copy()
                 shown[centre] = _part_of(fields[centre], rng)
-            return shown
+                return shown
+            lent = [rng.choice(self.times[self.times != t]) if self.times.size > 1 else t for t in times]
+            return np.where(np.isfinite(self.fields(np.array(lent))), fields, np.nan)
         drawn = parse_pattern(pattern)
         kept = np.stack([drawn.draw(self.domain.values, rng, periodic=self.periodic) for _ in times])
         return np.where(kept, fields, np.nan)
