@@ -113,7 +113,7 @@ def test_observed_values_lie_inside_of_the_domain(
     with caplog.at_level(logging.INFO):
         if number > 96:
             with pytest.raises(
-                DataError, match="outside of its domain: expected them inside. The mask seems to be inverted"
+                DataError, match=r"outside of its domain: expected them inside. The mask seems to be inverted"
             ):
                 open_observations(path, given)
         else:

@@ -9,7 +9,7 @@
 A mask that is empty, or whose cells hold nothing while the others do (it is inverted), is refused.
 """
 
-__all__ = ["check_domain", "check_observed", "named_masks", "read_mask", "sound_masks", "with_domain"]
+__all__ = ["as_masks", "check_domain", "check_observed", "named_masks", "read_mask", "sound_masks", "with_domain"]
 
 import logging
 import re
@@ -17,7 +17,7 @@ import re
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import MASKS, domain_of, state_variables
+from driftfield.conventions import MASKS, domain_of, is_mask, state_variables
 from driftfield.data.flags import flag_bits
 from driftfield.errors import DataError
 
@@ -103,6 +103,23 @@ def _by_numbers(mask: xr.DataArray, name: str, source: str) -> xr.DataArray:
     elif is_land:
         log.info("%s: %r is 1 on land: the variables exist where it is 0", source, name)
     return exists & values.notnull()
+
+
+def as_masks(raw: xr.Dataset) -> xr.Dataset:
+    """The data set with masks that are no axes: one that was computed from longitudes may carry their attributes."""
+    odd = [
+        str(name)
+        for name, array in raw.data_vars.items()
+        if is_mask(str(name))
+        and str(array.attrs.get("standard_name", "")) in ("longitude", "latitude", "depth", "time")
+    ]
+    bare = {}
+    for name in odd:
+        bare[name] = raw[name].copy(deep=False)
+        bare[name].attrs = {
+            k: v for k, v in raw[name].attrs.items() if k not in ("standard_name", "axis", "units", "positive")
+        }
+    return raw.assign(bare)
 
 
 def sound_masks(dataset: xr.Dataset, source: str) -> xr.Dataset:
