@@ -76,10 +76,11 @@ class ScoredCells:
 
     def at(self, chosen: np.ndarray) -> "ScoredCells":
         """Some of the cells, by index or mask."""
-        columns: dict[str, Any] = {column.name: getattr(self, column.name) for column in fields(self)}
-        return ScoredCells(
-            **{key: None if value is None else value.isel(cell=chosen) for key, value in columns.items()}
-        )
+        picked: dict[str, Any] = {}
+        for column in fields(self):
+            value = getattr(self, column.name)
+            picked[column.name] = None if value is None else value.isel(cell=chosen)
+        return ScoredCells(**picked)
 
     def mean_score(self, name: str, kind: str) -> float:
         """One score of these cells; NaN where the answer has none."""
