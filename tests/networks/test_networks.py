@@ -164,7 +164,9 @@ def test_half_precision_is_finite(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_land_alone_is_finite(name: str) -> None:
     batch = tiny_batch()
-    land = replace(batch, domain=torch.zeros_like(batch.domain), observed=torch.zeros_like(batch.observed))
+    land = replace(
+        batch, domain=torch.zeros_like(batch.domain), seen=replace(batch.seen, where=torch.zeros_like(batch.seen.where))
+    )
     assert torch.isfinite(answer(make(name), land)).all()
 
 
