@@ -5,6 +5,7 @@
     open        a file, a glob or a store             -> xarray.Dataset
     observe     complete fields                       -> what an observing system would have seen of them
     load        a run by its folder or shipped:NAME   -> a reconstructor
+    fill        a field with gaps                     -> the complete field with its spread
     map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
@@ -13,6 +14,7 @@
 Everything is imported when it is first asked for.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from driftfield.face import (
         assimilate,
+        fill,
         forecast,
         load,
         map,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "assimilate",
+    "fill",
     "score",
     "forecast",
     "load",
@@ -55,9 +59,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
+        import_module("driftfield.accessor")
         return getattr(import_module("driftfield.face"), name)
     raise AttributeError(f"module 'driftfield' has no attribute {name!r}: expected one of {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if "xarray" in sys.modules:
+    import_module("driftfield.accessor")

@@ -6,6 +6,7 @@ memory, or as the name of a file. Names, axes and units of files and data sets a
 
 __all__ = [
     "assimilate",
+    "fill",
     "score",
     "forecast",
     "load",
@@ -138,6 +139,60 @@ def assimilate(
     elif isinstance(observations, xr.Dataset):
         observations = _fields(observations)
     return Assimilation(load(run), method, constants or None).analyse(observations, members=members, seed=seed).fields
+
+
+def fill(
+    source: Fields | xr.DataArray,
+    variable: str | None = None,
+    *,
+    method: str | None = None,
+    members: int = 0,
+    length_km: float | None = None,
+    days: float | None = None,
+    noise: float | None = None,
+    region: Mapping[str, Sequence[float]] | None = None,
+    time: Sequence[Any] | None = None,
+    domain: str | Path | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Fills the gaps of a field: NaN in, a complete field with its standard deviation out.
+
+    `dataset.driftfield.fill(...)` is the same.
+
+    Example:
+        >>> fields = df.fill("sst_2020.nc", "sst")  # doctest: +SKIP
+
+    Arguments:
+        source: A data set, a field, or a file, with lat and lon and mostly with time; NaN where nothing was seen.
+        variable: Which one; may be left out where there is one.
+        method: The method to use, such as "kriging" or "linear"; the one that finds hidden blocks best if not given.
+        members: Size of the ensemble that comes with it; none by default.
+        length_km: Distance at which the correlation is 1 / e, where it is known.
+        days: Time after which it is, where it is known.
+        noise: Standard deviation of the observation error, units of the variable; observed cells are then analysed, too.
+        region: `{lat: [south, north], lon: [west, east]}`.
+        time: [first, last] date.
+        domain: A file that says where the field exists (`domain` or `mask`).
+        seed: Of what is hidden and of the members.
+
+    Returns:
+        `<variable>`, `<variable>_sd` and, where asked for, `<variable>_member`, on all dates of the source; the attribute
+        `tried` holds the scores of every method, `comment` what one should know.
+    """
+    from driftfield.filling.calls import fill_source
+    from driftfield.filling.methods import Knowledge
+
+    return fill_source(
+        source,
+        variable,
+        method=method,
+        members=members,
+        knowledge=Knowledge(length_km, days, noise),
+        region=region,
+        time=time,
+        domain=domain,
+        seed=seed,
+    ).dataset
 
 
 def map(

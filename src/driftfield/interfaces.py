@@ -246,6 +246,7 @@ class Abilities:
         batch_size: Takes a `batch_size`.
         device: Can be moved: `to(device)`.
         calibration: Applies a calibration of spread and bias, see `reconstruction.calibration_cases.Calibratable`.
+        covariates: Looks at the covariates of the recipe; of a method that does not, the fit says so.
     """
 
     needs_training: bool = False
@@ -262,6 +263,7 @@ class Abilities:
     batch_size: Ability = Cannot("draws all members at once")
     device: Ability = Cannot("computes on the processor")
     calibration: Ability = True
+    covariates: Ability = True
 
 
 @runtime_checkable

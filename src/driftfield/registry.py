@@ -27,6 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "emulator": ("trajectories",),
     "guidance": ("sampling.guidance",),
     "learning_rate": ("training",),
+    "logger": ("training.logs",),
     "network": ("networks",),
     "noise_levels": ("diffusion",),
     "normalizer": ("data",),

@@ -26,7 +26,7 @@ from driftfield.cli import main
 from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import GriddedArchive, open_fields
 from driftfield.errors import ConfigurationError, DataError, UserError
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.geometry import EARTH_RADIUS_KM as EARTH_RADIUS
 from driftfield.interfaces import TrainingData
 from driftfield.models.learner import Learner
 from driftfield.networks.codecs import IncrementCodec

@@ -225,7 +225,7 @@ def test_selections(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
             region={"lat": [25, 55], "lon": [-100, 50]},
             time=["2001", "2001"],
         )
-    assert "level 9 m: nearest in the file is 10 m" in caplog.text
+    assert "nearest levels in the file, m: 9 -> 10" in caplog.text
     assert archive.levels("thetao") == (10.0,)
     assert archive.dataset["lat"].values.tolist() == [30, 40, 50]
     lon = archive.dataset["lon"].values

@@ -76,9 +76,28 @@ def test_a_record_of_some_months_has_no_season_and_a_year_no_trend() -> None:
 def test_beyond_the_box_that_was_seen_a_place_counts_as_its_edge() -> None:
     lat, lon, depth, days = _places(500, 8)
     basis = SeasonalBasis.covering(lat, lon, depth, days)
-    at = [np.array([v]) for v in (lat.max() + 30, lon.max() + 30, 0.0, days.max() + 9 * YEAR)]
-    edge = [np.array([v]) for v in (lat.max(), lon.max(), 0.0, days.max() + 9 * YEAR)]
-    np.testing.assert_allclose(basis.columns(*at)[0], basis.columns(*edge)[0])
+    far, later = np.full(5, lat.max() + 30), np.full(5, days.max() + 9 * YEAR)
+    columns, names = basis.columns(far, lon[:5], depth[:5], later)
+    place = columns[:, [n == "position" for n in names]]
+    np.testing.assert_allclose(np.linalg.norm(place, axis=1), 1.0)
+    np.testing.assert_allclose(columns[:, names.index("trend")], 1.0)
+
+
+def test_no_pole_and_no_seam_is_special() -> None:
+    """The same places turned about the axis of the earth, or about another one, have the same regression."""
+    lat, lon, depth, days = _places(80, 12)
+    y = _truth(lat, lon, days) + np.random.default_rng(13).standard_normal(80)
+    phi, lam = np.radians(lat), np.radians(lon)
+    places = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
+    turned = np.linalg.qr(np.random.default_rng(14).standard_normal((3, 3)))[0] @ places
+    other = np.degrees(np.arcsin(turned[2])), np.degrees(np.arctan2(turned[1], turned[0]))
+    answers = []
+    for a, b in ((lat, lon), (lat, lon + 360), other):
+        basis = SeasonalBasis.covering(a, b, depth, days)
+        columns, names = basis.columns(a, b, depth, days)
+        answers.append(SeasonalRegression.fit(basis, columns, names, y).at(columns))
+    np.testing.assert_allclose(answers[1], answers[0], atol=1e-8)
+    np.testing.assert_allclose(answers[2], answers[0], atol=1e-6)
 
 
 def test_generalised_least_squares_is_the_textbook_answer() -> None:

@@ -151,7 +151,8 @@ def test_a_run_fitted_to_cells_knows_the_places_beside_them(folder: Path, tmp_pa
 
 
 def test_every_split_is_held_to_this_law() -> None:
-    assert set(names("split")) == set(SPLITS)
+    ours = {name for name in names("split") if lookup("split", name).__module__.startswith("driftfield.")}
+    assert ours == set(SPLITS)
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -8,7 +8,7 @@ from gaussian_ocean import tiny_ocean
 from test_levels import on_grid, scattered
 
 from driftfield.errors import ConfigurationError
-from driftfield.gaussian.covariance import EARTH_RADIUS
+from driftfield.geometry import EARTH_RADIUS_KM as EARTH_RADIUS
 from driftfield.interfaces import TrainingData
 from driftfield.peers.inverse_distance import NEIGHBOURS, POWERS, InverseDistance
 from driftfield.peers.nearest import Nearest

@@ -1,5 +1,6 @@
 """Space-time optimal interpolation on a small moving sea: no complete field, other times speak, members are reproducible."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import xarray as xr
 
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gaussian.gappy_mean import RunningSums
 from driftfield.gaussian.space_time_covariance import Component, Places, SpaceTimeCovariance
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.interfaces import TrainingData
 from driftfield.peers.daily_cycle import DailyCycle
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
+from driftfield.peers.space_time_cases import CaseDrawer
+from driftfield.testing import tiny_training_data
 
 SHAPE = (9, 12)
 
@@ -204,3 +208,41 @@ def test_a_course_of_the_day_is_known_where_a_record_has_one() -> None:
     expected = slope * np.cos(2 * np.pi * np.array([7.0, 7.25, 7.5]))[:, None, None]
     np.testing.assert_allclose(cycle.at(np.array([7.0, 7.25, 7.5]))[:, 2:], expected[:, 2:], atol=0.12)
     assert np.abs(cycle.at(days)[:, :2, :3]).max() < 1e-6
+
+
+def test_a_long_search_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("driftfield.gaussian.space_time_tuning._SECONDS", 0.0)
+    with caplog.at_level(logging.INFO):
+        SpaceTimeOptimalInterpolation(nearest=16, context=1, patterns=["random:0.7"]).fit(tiny_training_data())
+    for stage in ("1 of 3", "2 of 3", "3 of 3"):
+        assert f"space-time covariance, {stage}" in caplog.text
+
+
+def test_the_tuning_of_a_sparse_archive_shows_the_other_dates_as_they_are() -> None:
+    """Two values a date: the gaps of another date would leave nothing to see, and nothing to tune on."""
+    rng = np.random.default_rng(0)
+    fields = np.full((60, 8, 9), np.nan)
+    for t in range(60):
+        fields[t].ravel()[rng.choice(72, 2, replace=False)] = rng.standard_normal(2)
+    axes = {"lat": np.arange(40.0, 44.0, 0.5), "lon": np.arange(-60.0, -55.5, 0.5)}
+    domain = xr.DataArray(np.ones((8, 9), dtype=bool), dims=("lat", "lon"), coords=axes)
+    times = np.arange(60)
+    drawer = CaseDrawer(
+        fields=lambda index: fields[index],
+        sums=RunningSums.of([fields]),
+        domain=domain,
+        periodic=False,
+        days=5.0 * times,
+        times=times,
+        scored=times[45:],
+        short=False,
+        learnt=False,
+        context=3,
+    )
+    cases = drawer.draw(["own"], 0)
+    assert sum(group.size for case in cases for group in case.groups) >= 200
+    for case in cases:
+        seen = np.bincount(case.seen.time + 3, minlength=7)
+        assert seen[3] == 1, "one of two is hidden"
+        inside = [t for t in range(7) if seen[t]]
+        assert all(seen[t] == 2 for t in inside if t != 3), "other dates are shown whole"

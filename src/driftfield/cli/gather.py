@@ -28,7 +28,7 @@ def gather(
     out: Annotated[Path | None, typer.Option(help="Observation file on the grid of --like: .nc or .zarr")] = None,
     like: Annotated[Path | None, typer.Option(help="Grid to bin to: a gridded file, a run, or shipped:NAME.")] = None,
     table: Annotated[Path | None, typer.Option(help="Also (or only) the points themselves: .nc or .zarr")] = None,
-    times: Annotated[str | None, typer.Option(help="FIRST:LAST dates to bin to.")] = None,
+    times: Annotated[str | None, typer.Option(help="FIRST:LAST dates to bin to, and of the points.")] = None,
     every: Annotated[
         str | None, typer.Option(help="Step of these dates, e.g. 5D, 1D, 1MS; else those of --like.")
     ] = None,
@@ -41,8 +41,18 @@ def gather(
     raw: Annotated[bool, typer.Option("--raw", help="Raw values also where there are adjusted ones.")] = False,
     ranges: Annotated[bool, typer.Option(help="Drop values outside the global and depth ranges.")] = True,
     spikes: Annotated[bool, typer.Option("--spikes", help="Drop spikes.")] = False,
-    max_gap: Annotated[float, typer.Option(help="Widest gap in a profile to interpolate across, m.")] = 50.0,
-    surface: Annotated[float, typer.Option(help="A profile counts at the surface down to this depth, m.")] = 10.0,
+    outliers: Annotated[
+        bool, typer.Option("--outliers", help="Drop values far from their neighbours; else counted.")
+    ] = False,
+    interpolated: Annotated[
+        bool, typer.Option("--interpolated", help="Keep profiles whose position is interpolated (position flag 8).")
+    ] = False,
+    max_gap: Annotated[
+        float | None, typer.Option(help="Widest gap in a profile to interpolate across, m; 50 by default.")
+    ] = None,
+    surface: Annotated[
+        float | None, typer.Option(help="A profile counts at the surface down to this depth, m; 10 by default.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Collect profiles and tracks into an observation file that `reconstruct` takes; say what was dropped, and why."""
@@ -52,8 +62,9 @@ def gather(
     _check(out, like, table, overwrite=overwrite)
     wanted = read_pairs(variable, "--variable", "OURS=NAME_IN_FILE, such as thetao=TEMP")
     for value, option in ((max_gap, "--max-gap"), (surface, "--surface")):
-        if not 0 <= value < float("inf"):
+        if value is not None and not 0 <= value < float("inf"):
             raise ConfigurationError(f"Found {option} {value:g}: expected metres, 0 or more.")
+    _check_grid_options(out, {"--every": every, "--max-gap": max_gap, "--surface": surface})
     errors = read_errors(error or [])
     if isinstance(errors, dict) and (unknown := sorted(set(errors) - set(wanted))):
         raise ConfigurationError(f"--error names {unknown[0]!r}, which is not gathered: {suggest(unknown[0], wanted)}")
@@ -63,18 +74,23 @@ def gather(
         adjusted=not raw,
         ranges=ranges,
         spikes=spikes,
+        outliers=outliers,
+        interpolated=interpolated,
     )
     points = read_points(files, wanted, quality)
     for name, count in counts(points).items():
         print(f"{name}: {count}")
+    if times is not None:
+        points = _within(points, times)
     if points.sizes["observation"] == 0:
-        raise DataError("Nothing is left of these files. Accept more with --flags or --modes, or name other files.")
+        raise DataError("Nothing is left of these files. Accept more with --flags, --modes or --times, or name others.")
     if out is not None and like is not None:
-        gridded = _grid(points, list(wanted), like, times, every, errors, max_gap=max_gap, surface=surface)
+        options = {"max_gap": 50.0 if max_gap is None else max_gap, "surface": 10.0 if surface is None else surface}
+        gridded = _grid(points, list(wanted), like, times, every, errors, **options)
         write_dataset(gridded, out, overwrite=overwrite)
         print(f"wrote {out}: {gridded.sizes['time']} dates")
     if table is not None:
-        write_dataset(points, table, overwrite=overwrite)
+        write_dataset(_with_errors(points, list(wanted), errors), table, overwrite=overwrite)
         print(f"wrote {table}: {points.sizes['observation']} points of {int(points['profile'].max()) + 1} profiles")
 
 
@@ -108,6 +124,47 @@ def _grid(
         print(f"{name} on the grid: {binned.account(name)}")
     dataset = only_seen(binned.dataset, names) if times is None and every is None else binned.dataset
     return with_unseen(dataset, others)
+
+
+def _within(points: "xr.Dataset", times: str) -> "xr.Dataset":
+    """The points of a period, both ends included; says how many are left out."""
+    import numpy as np
+    import pandas as pd
+
+    first, last = read_period(times)
+    try:
+        stamps = pd.DatetimeIndex(points["time"].values)
+        begin = stamps.min() if first is None else pd.Period(first).start_time
+        end = stamps.max() if last is None else pd.Period(last).end_time
+    except ValueError as error:
+        raise ConfigurationError(f"Cannot read --times {times!r}: {error}. Say 2015-01:2016-06.") from error
+    inside = np.asarray((stamps >= begin) & (stamps <= end))
+    if not inside.all():
+        print(f"{int((~inside).sum())} points are outside --times {times}")
+    return points.isel(observation=np.flatnonzero(inside))
+
+
+def _with_errors(points: "xr.Dataset", names: list[str], errors: float | dict[str, float]) -> "xr.Dataset":
+    """The points with what they do not know of their surroundings in their errors: instrument and this, as variances."""
+    import numpy as np
+
+    points = points.copy()
+    for name in names:
+        more = errors.get(name, 0.0) if isinstance(errors, dict) else errors
+        if more > 0 and name in points:
+            stated = points[f"{name}_error"]
+            total = np.sqrt(np.nan_to_num(stated.values) ** 2 + more**2)
+            points[f"{name}_error"] = stated.copy(data=np.where(np.isfinite(points[name].values), total, np.nan))
+    return points
+
+
+def _check_grid_options(out: Path | None, options: "dict[str, str | float | None]") -> None:
+    """Refuses what says how to bin where nothing is binned."""
+    if out is None and (named := [option for option, value in options.items() if value is not None]):
+        raise ConfigurationError(
+            f"Found {named[0]} without --out: it says how points are brought to a grid, and --table holds the points "
+            "themselves. Leave it out, or add --out and --like."
+        )
 
 
 def _check(out: Path | None, like: Path | None, table: Path | None, *, overwrite: bool) -> None:

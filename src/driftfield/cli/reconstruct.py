@@ -64,7 +64,7 @@ def reconstruct(
     from driftfield.checkpoint import hash_run
     from driftfield.data.measures import in_units_of_run
     from driftfield.reconstruction.draws import Draws
-    from driftfield.reconstruction.settings import Settings, check_ability, with_settings
+    from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction
     from driftfield.runs import find_run, load_reconstructor
 
@@ -91,8 +91,9 @@ def reconstruct(
     depends_on |= {"quantiles": list(levels)} if levels else {}
     depends_on |= {"region": region} if region else {}
     depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
-    finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
     observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
+    attrs |= imposing(method, observations)
+    finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
     work = Work(method, observations, draws, finish, depends_on)
     if sys.stderr.isatty():
         with typer.progressbar(length=work.dates * members, label="reconstruct", file=sys.stderr) as bar:

@@ -6,11 +6,14 @@
     finer archive      c(t) = (1 - w) c(m) + w c(m + 1), linear between the middles of the months, around the year
 
 A month that a cell never saw is interpolated around the year from the months that it saw; a cell that was never seen
-has the area-weighted mean of its level. The climatology is therefore finite everywhere; what is NaN has no say in it.
+has the area-weighted mean of its level. Where the cells saw their months in fewer than two years, on average (three, if there
+are gaps), that mean would be the observation itself: there the season is pooled and shrunk (`sparse_climatology.py`). The
+climatology is therefore finite everywhere; what is NaN has no say in it.
 """
 
 __all__ = ["MonthlyClimatology", "left_out_factor"]
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +23,17 @@ import xarray as xr
 
 from driftfield.conventions import cell_area
 from driftfield.data.encodings import as_dates, is_monthly
+from driftfield.data.sparse_climatology import shrunk_means
 from driftfield.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_YEARS, _YEARS_OF_GAPS = 2.0, 3.0
+_COMPLETE = 0.9
+_POOLED = (
+    "%s: a cell saw each of its months in %.1f years on average: too few for means of its own, so the season is pooled over "
+    "cells and shrunk"
+)
 
 
 @dataclass(frozen=True)
@@ -30,10 +43,12 @@ class MonthlyClimatology:
     Arguments:
         mean: (month = 12, [depth,] lat, lon), finite everywhere, units of the variable.
         stepwise: Whether each month is constant (monthly archives) or the months are joined by straight lines.
+        pooled: Whether it was learnt from all cells together; a mean of each cell takes twelve means of its variance with it.
     """
 
     mean: xr.DataArray
     stepwise: bool
+    pooled: bool = False
 
     @classmethod
     def fit(cls, array: xr.DataArray, *, leave_out_years: Sequence[int] = ()) -> "MonthlyClimatology":
@@ -55,13 +70,24 @@ class MonthlyClimatology:
         month = dates.dt.month.values
         space = [d for d in ("depth", "lat", "lon") if d in array.dims]
         array = array.transpose("time", *space)
-        means = np.stack([_mean(array, np.flatnonzero(used & (month == m))) for m in range(1, 13)])
+        year = dates.dt.year.values
+        parts = [_mean(array, np.flatnonzero(used & (month == m)), year) for m in range(1, 13)]
+        means, years = (np.stack(part) for part in zip(*parts, strict=True))
+        stepwise = is_monthly(array["time"])
+        seen = float(years[years > 0].mean()) if years.any() else 0.0
+        possible = len({(y, m) for y, m in zip(year[used], month[used], strict=True)}) * (years > 0).any(axis=0).sum()
+        gappy = years.sum() < _COMPLETE * possible
+        pooled = 0.0 < seen < (_YEARS_OF_GAPS if gappy else _YEARS)
+        if pooled:
+            log.info(_POOLED, array.name, seen)
+            filled = shrunk_means(array, dates, used, stepwise=stepwise)
+        else:
+            filled = _fill(means, cell_area(array).values)
         coords = {d: array[d] for d in space if d in array.coords}
-        filled = _fill(means, cell_area(array).values)
         mean = xr.DataArray(
             filled, dims=("month", *space), coords={"month": np.arange(1, 13), **coords}, name=array.name
         )
-        return cls(mean=mean.assign_attrs(array.attrs), stepwise=is_monthly(array["time"]))
+        return cls(mean=mean.assign_attrs(array.attrs), stepwise=stepwise, pooled=pooled)
 
     def at(self, time: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
         """The climatology on given dates: (time, [depth,] lat, lon), float32."""
@@ -131,16 +157,23 @@ def left_out_factor(dates: xr.DataArray, learnt: np.ndarray, times: np.ndarray) 
     return count / np.maximum(count - 1, 1)
 
 
-def _mean(array: xr.DataArray, index: np.ndarray, *, block: int = 64) -> np.ndarray:
-    """Mean over some times without holding more than `block` of them; NaN where never seen."""
+def _mean(
+    array: xr.DataArray, index: np.ndarray, year: np.ndarray, *, block: int = 64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over some times, NaN where never seen, and in how many years; never more than `block` times in memory."""
     total = np.zeros(array.shape[1:])
     count = np.zeros(array.shape[1:], dtype=np.int64)
-    for start in range(0, len(index), block):
-        values = np.asarray(array.isel(time=index[start : start + block]).values, dtype=np.float64)
-        seen = np.isfinite(values)
-        total += np.where(seen, values, 0.0).sum(axis=0)
-        count += seen.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    years = np.zeros(array.shape[1:], dtype=np.int64)
+    for of_year in np.unique(year[index]):
+        mine, ever = index[year[index] == of_year], np.zeros(array.shape[1:], dtype=bool)
+        for start in range(0, len(mine), block):
+            values = np.asarray(array.isel(time=mine[start : start + block]).values, dtype=np.float64)
+            seen = np.isfinite(values)
+            total += np.where(seen, values, 0.0).sum(axis=0)
+            count += seen.sum(axis=0)
+            ever |= seen.any(axis=0)
+        years += ever
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), years
 
 
 def _fill(means: np.ndarray, area: np.ndarray) -> np.ndarray:

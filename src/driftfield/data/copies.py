@@ -77,7 +77,7 @@ def _halo(positions: Geometry) -> np.ndarray:
 
 def _first_of_each(lon: np.ndarray) -> np.ndarray:
     """Index of the first column at the same place, to a hundredth of the spacing; increasing longitudes."""
-    room = 0.01 * float(np.median(np.diff(lon)))
+    room = 0.01 * min(float(np.median(np.diff(lon))), 5.0)
     apart = np.abs((lon[:, None] - lon[None, :] + 180.0) % 360.0 - 180.0)
     return np.asarray((apart <= room).argmax(axis=1))
 

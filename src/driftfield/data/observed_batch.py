@@ -4,7 +4,9 @@ NaN says "not seen", `domain` says where the field exists, `<variable>_error` ho
 the domain are never looked at.
 """
 
-__all__ = ["add_domain", "observation_batch"]
+__all__ = ["add_domain", "has_exact", "observation_batch"]
+
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -74,6 +76,17 @@ def observation_batch(
         add("presence", np.full(levels, float(seen.any())))
     parts |= bound_parts(codec, stamp, rows, columns)
     return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess)
+
+
+def has_exact(observations: xr.Dataset, variables: Sequence[str]) -> bool:
+    """Whether any of the variables was observed somewhere without an error, or states none at all."""
+    for name in variables:
+        seen, error = observations[name].notnull(), error_of(observations, name)
+        stated = error is not None and bool((seen & error.notnull()).any())
+        # an error that is missing in part is the largest one, see `complete_errors`
+        if bool((seen & (error == 0) if stated else seen).any()):
+            return True
+    return False
 
 
 def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "the file") -> xr.Dataset:

@@ -14,7 +14,7 @@ from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.interfaces import TrainingData
-from driftfield.registry import build
+from driftfield.registry import build, lookup
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,11 @@ def prepare(
     opened = open_archive(archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time)
     require(opened.dataset, [*targets, *covariates], str(archive))
     splits = divide(opened, targets, split=split, windows=windows)
+    validates = lookup("split", (split or {"class": "TimeSplit"})["class"]).validates
     for name in ("train", "validation"):
         part = getattr(splits, name)
+        if name == "validation" and not validates:
+            continue
         if not len(part.times) or not len(part.windows):
             raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
     for name in ("train", "validation", "test"):

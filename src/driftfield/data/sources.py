@@ -14,6 +14,7 @@ __all__ = [
     "is_periodic",
     "open_archive",
     "open_fields",
+    "select_time",
     "write_dataset",
 ]
 
@@ -128,13 +129,15 @@ def open_archive(
     """
     dataset = open_fields(path, variables=variables, marks=True)
     names = _checked_variables(dataset, variables, str(path))
+    if not dataset.sizes["time"]:
+        raise DataError(f"{path} holds no date: its time axis is empty. Expected fields of one date or more.")
     masks = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith(("_domain", "_removed"))]
     dataset = dataset[[*names, *masks]]
     if levels is not None and "depth" in dataset.dims:
         dataset = _select_levels(dataset, levels)
     dataset = select_region(dataset, region or {})
     if time is not None:
-        dataset = _select_time(dataset, time)
+        dataset = select_time(dataset, time)
     if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
         dataset = dataset.load()
     dataset, _ = count_removed(dataset, names, str(path))
@@ -190,12 +193,14 @@ def _select_levels(dataset: xr.Dataset, levels: Sequence[float]) -> xr.Dataset:
             f"Two of the levels {list(levels)} m have the same nearest level in the file ({available.tolist()} m). "
             "Ask for each once."
         )
-    for level, i in zip(levels, index, strict=True):
-        log.info("level %g m: nearest in the file is %g m", level, available[i])
+    others = [f"{level:g} -> {available[i]:g}" for level, i in zip(levels, index, strict=True) if available[i] != level]
+    if others:
+        log.info("nearest levels in the file, m: %s", ", ".join(others))
     return dataset.isel(depth=sorted(index))
 
 
-def _select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
+def select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
+    """The dates from the first to the last, both included."""
     if len(time) != 2:
         raise ConfigurationError(f"Expected time as [first, last], found {list(time)!r}.")
     try:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,9 @@ class Splits:
 
 class Split(ABC):
     """Decides which samples train, validate and test."""
+
+    validates: ClassVar[bool] = True
+    """Whether there is a validation part; a method that is fitted without one chooses its constants by itself."""
 
     @abstractmethod
     def divide(self, times: Any, windows: Sequence[Window] = (), grid: tuple[int, int] | None = None) -> Splits:

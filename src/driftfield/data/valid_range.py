@@ -42,7 +42,8 @@ def inside_valid_range(dataset: xr.Dataset) -> xr.Dataset:
         low, high = _ends(array)
         if low > -np.inf or high < np.inf:
             detail = f"({_short(low)} to {_short(high)})"
-            dataset = remove(dataset, name, ~((array >= low) & (array <= high)), 0, detail)
+            inside = (array >= low - _slack(array, low)) & (array <= high + _slack(array, high))
+            dataset = remove(dataset, name, ~inside, 0, detail)
     return dataset
 
 
@@ -53,7 +54,7 @@ def _is_flag(array: xr.DataArray) -> bool:
 
 
 def _ends(array: xr.DataArray) -> tuple[float, float]:
-    """The ends in the units of the decoded variable, with room for rounding; infinite where there is none."""
+    """The ends in the units of the decoded variable; infinite where there is none."""
     given = array.attrs
     both = np.atleast_1d(given.get("valid_range", ()))
     if both.size == 0:
@@ -62,7 +63,6 @@ def _ends(array: xr.DataArray) -> tuple[float, float]:
         return -np.inf, np.inf
     scale, offset = _packing(array)
     packed = _packed_type(array).kind in "iu"
-    room = 0.5 * abs(scale) if packed else 0.0
     ends = []
     for end, none in zip(both, (-np.inf, np.inf), strict=True):
         try:
@@ -73,7 +73,13 @@ def _ends(array: xr.DataArray) -> tuple[float, float]:
             value = _as_stored(value, array) * scale + offset
         ends.append(value)
     low, high = sorted(ends)  # a negative scale turns a packed range round
-    return low - max(room, 1e-6 * _size(low)), high + max(room, 1e-6 * _size(high))
+    return low, high
+
+
+def _slack(array: xr.DataArray, end: float) -> float:
+    """Room for rounding: half a step of packed numbers, or the last digits."""
+    half = 0.5 * abs(_packing(array)[0]) if _packed_type(array).kind in "iu" else 0.0
+    return max(half, 1e-6 * max(abs(end), 1.0)) if np.isfinite(end) else 0.0
 
 
 def _as_stored(value: float, array: xr.DataArray) -> float:
@@ -111,10 +117,6 @@ def _room(array: xr.DataArray, fill: float) -> float:
     """Packed values round by less than half a step, floats by their last digits."""
     step = abs(_packing(array)[0]) if _packed_type(array).kind in "iu" else 0.0
     return max(0.5 * step, 1e-6 * abs(fill) if array.dtype.kind == "f" and not step else 0.0)
-
-
-def _size(number: float) -> float:
-    return max(abs(number), 1.0) if np.isfinite(number) else 0.0
 
 
 def _short(number: float) -> str:

@@ -1,12 +1,13 @@
 """Regression on season and position that shrinks: what little data cannot support is drawn to zero, group by group.
 
     y = H beta + e        beta_g ~ N(0, v_g)      e ~ N(0, K)
-    H    1 | y x | y^2 xy x^2 | cos sin (w) | cos sin (2w) | season x (y x) | depth | depth x season | depth x (y x) | trend
+    H    1 | x | x x^T | depth | depth * x | cos sin (w) | cos sin (2w) | season * (depth, x) | trend * (1, depth)
     v_g  = mean of beta_g^2 + S_gg, repeated (expectation maximisation of the evidence),  S = (H' K^-1 H + V^-1)^-1
 
-y and x are a place from -1 to 1 of the box that was seen, depth Legendre polynomials of log(1 + depth / 100 m), w the angle of
-the year. The first column alone is not shrunk. Values of one profile say less than as many values of different ones: their
-weight is `effective / n`. MacKay (1992), "Bayesian interpolation", doi:10.1162/neco.1992.4.3.415, section 4.
+x is a place on the unit sphere, from the centre of what was seen and in units of its radius (three numbers: no pole and no
+seam is special), depth Legendre polynomials of log(1 + depth / 100 m), w the angle of the year. The first column alone is not
+shrunk. Values of one profile say less than as many of different ones: their weight is `effective / n`. MacKay (1992), "Bayesian
+interpolation", doi:10.1162/neco.1992.4.3.415, section 4.
 """
 
 __all__ = ["YEAR", "SeasonalBasis", "SeasonalRegression"]
@@ -31,15 +32,19 @@ class SeasonalBasis:
     """The columns of the regression, each a function of place, depth and day.
 
     Arguments:
-        middle: Of latitude, longitude, transformed depth and day.
+        centre: Mean of the places on the unit sphere.
+        radius: The largest distance of a place from it, 1 where there is none.
+        middle: Of transformed depth and day.
         half: Half of their ranges, 1 where there is none.
         depths: Degree of the polynomial in depth.
         harmonics: Of the year: 0, 1 or 2.
         trend: Whether there is a linear trend.
     """
 
-    middle: tuple[float, float, float, float]
-    half: tuple[float, float, float, float]
+    centre: tuple[float, float, float]
+    radius: float
+    middle: tuple[float, float]
+    half: tuple[float, float]
     depths: int
     harmonics: int
     trend: bool
@@ -49,38 +54,52 @@ class SeasonalBasis:
         cls, lat: np.ndarray, lon: np.ndarray, depth: np.ndarray, days: np.ndarray, *, trend: bool = True
     ) -> Self:
         """The columns that some observations can say something of, each (n,); days since 1970, depth in metres."""
-        axes = (lat, lon, _transformed(depth), days)
+        places = _unit(lat, lon)
+        centre = places.mean(axis=0)
+        radius = float(np.linalg.norm(places - centre, axis=1).max()) or 1.0
+        axes = (_transformed(depth), days)
         middle = tuple(float(0.5 * (a.min() + a.max())) for a in axes)
         half = tuple(float(0.5 * np.ptp(a)) or 1.0 for a in axes)
         # a season that was half seen is extrapolated by any harmonic
         months = np.unique(np.floor(days % YEAR / (YEAR / 12))).size
-        harmonics = 2 if months >= _LEAST_MONTHS else 0
-        levels = np.unique(np.round(axes[2], 2)).size
-        long = bool(np.ptp(days) >= _LEAST_TREND)
-        return cls(middle, half, min(levels - 1, 5), harmonics, trend and long)  # type: ignore[arg-type]
+        return cls(
+            centre=tuple(centre.tolist()),
+            radius=radius,
+            middle=middle,  # type: ignore[arg-type]
+            half=half,  # type: ignore[arg-type]
+            depths=min(np.unique(np.round(axes[0], 2)).size - 1, 5),
+            harmonics=2 if months >= _LEAST_MONTHS else 0,
+            trend=trend and bool(np.ptp(days) >= _LEAST_TREND),
+        )
 
     def columns(
         self, lat: np.ndarray, lon: np.ndarray, depth: np.ndarray, days: np.ndarray
     ) -> tuple[np.ndarray, list[str]]:
-        """H (n, column) and the group of every column; beyond the box that was seen a place counts as its edge."""
-        y, x, z, t = (
+        """H (n, column) and the group of every column; beyond what was seen a place counts as the edge."""
+        place = (_unit(lat, lon) - np.array(self.centre)) / self.radius
+        place = place / np.maximum(np.linalg.norm(place, axis=1, keepdims=True), 1.0)
+        z, t = (
             np.clip((a - m) / h, -1.0, 1.0)
-            for a, m, h in zip((lat, lon, _transformed(depth), days), self.middle, self.half, strict=True)
+            for a, m, h in zip((_transformed(depth), days), self.middle, self.half, strict=True)
         )
-        groups: dict[str, list[np.ndarray]] = {"constant": [np.ones_like(y)]}
-        groups["position"] = [y, x]
-        groups["position squared"] = [y * y - 1 / 3, x * y, x * x - 1 / 3]
+        x = list(place.T)
+        groups: dict[str, list[np.ndarray]] = {"constant": [np.ones(z.size)]}
+        groups["position"] = x
+        # the root of two: no direction is dearer than another, however the axes lie
+        cross = [np.sqrt(2.0) * x[i] * x[j] for i, j in ((0, 1), (0, 2), (1, 2))]
+        groups["position squared"] = [part * part for part in x] + cross
         level = [np.polynomial.legendre.legval(z, [0.0] * k + [1.0]) for k in range(1, self.depths + 1)]
         groups["depth"] = level
-        groups["depth and position"] = [a * b for a in level for b in (y, x)]
+        groups["depth and position"] = [a * b for a in level for b in x]
         for k in range(1, self.harmonics + 1):
             angle = 2 * np.pi * k * days / YEAR
             season = [np.cos(angle), np.sin(angle)]
             groups[f"season {k}"] = season
             groups[f"season {k} and depth"] = [a * b for a in season for b in level]
-            groups[f"season {k} and position"] = [a * b for a in season for b in (y, x)]
+            groups[f"season {k} and position"] = [a * b for a in season for b in x]
         if self.trend:
             groups["trend"] = [t]
+            groups["trend and depth"] = [t * b for b in level]
         names = [name for name, parts in groups.items() for _ in parts]
         return np.stack([column for parts in groups.values() for column in parts], axis=1), names
 
@@ -164,6 +183,12 @@ class SeasonalRegression:
     def variance(self, columns: np.ndarray) -> np.ndarray:
         """Of that mean: (n,)."""
         return np.einsum("ni,ij,nj->n", columns, self.covariance, columns, optimize=True)
+
+
+def _unit(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
+    """Points on the unit sphere: (n, 3)."""
+    phi, lam = np.radians(lat), np.radians(lon)
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)
 
 
 def _transformed(depth: np.ndarray) -> np.ndarray:

@@ -8,6 +8,8 @@ The cases are those of `space_time_cases.py`.
 
 __all__ = ["SpaceTimeCase", "SpaceTimeConstants", "evaluate", "search"]
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -17,6 +19,10 @@ from scipy.spatial import KDTree
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.space_time_covariance import SHAPES, Component, Places, SpaceTimeCovariance
 from driftfield.gaussian.tuning import Fit, calibrate
+
+log = logging.getLogger(__name__)
+
+_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -106,11 +112,32 @@ def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[SpaceTimeCase], *,
 def search(cases: Sequence[SpaceTimeCase], *, levels: int, periodic: bool, most: int) -> tuple[SpaceTimeConstants, Fit]:
     """The constants with the lowest score; the coarse steps look at a third of the cells with half the observations."""
     few = [replace(case, groups=case.groups[: max(1, len(case.groups) // 3)]) for case in cases]
-    half = max(4, most // 2)
-    best, _ = _walk(_grid(cases), few, (2.0,), levels=levels, periodic=periodic, most=half)
+    half, report = max(4, most // 2), _Report()
+    report.stage = "1 of 3: lengths and scales in time"
+    best, _ = _walk(_grid(cases), few, (2.0,), levels=levels, periodic=periodic, most=half, report=report)
     # one component is a valley that single steps do not leave
-    best, _ = _walk([best, *_doubled(best)], few, (2.0,), levels=levels, periodic=periodic, most=half)
-    return _walk([best], cases, (1.4, 1.2), levels=levels, periodic=periodic, most=most)
+    report.stage = "2 of 3: a second component"
+    best, _ = _walk([best, *_doubled(best)], few, (2.0,), levels=levels, periodic=periodic, most=half, report=report)
+    report.stage = "3 of 3: fine steps"
+    return _walk([best], cases, (1.4, 1.2), levels=levels, periodic=periodic, most=most, report=report)
+
+
+class _Report:
+    """Says every ten seconds how far the search is; a short one says nothing."""
+
+    def __init__(self) -> None:
+        self.stage, self.count = "", 0
+        self.began = self.said = time.monotonic()
+
+    def __call__(self, best: float) -> None:
+        self.count += 1
+        now = time.monotonic()
+        if now - self.said >= _SECONDS:
+            self.said = now
+            log.info(
+                "space-time covariance, %s: %d tried, CRPS %.4g (%.0f s)",
+                *(self.stage, self.count, np.exp(best), now - self.began),
+            )
 
 
 def _walk(
@@ -121,6 +148,7 @@ def _walk(
     levels: int,
     periodic: bool,
     most: int,
+    report: Callable[[float], None],
     rounds: int = 2,
 ) -> tuple[SpaceTimeConstants, Fit]:
     """From the best of some constants, one coordinate after the other, some rounds with every step."""
@@ -129,6 +157,7 @@ def _walk(
     def score(constants: SpaceTimeConstants) -> float:
         if constants not in tried:
             tried[constants] = evaluate(constants.covariance, cases, levels=levels, most=most)
+            report(min(fit.score for fit in tried.values()))
         return tried[constants].score
 
     best = min(start, key=score)

@@ -1,7 +1,9 @@
 """The main job: members of p(field | observations), drawn by a conditional diffusion model in at most 20 evaluations."""
 
-__all__ = ["DiffusionReconstructor", "diffusion_model"]
+__all__ = ["DiffusionReconstructor", "diffusion_model", "one_sd"]
 
+import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,16 +14,19 @@ import xarray as xr
 from torch import Tensor, nn
 
 from driftfield.data.codec import FieldCodec
+from driftfield.data.observed_batch import has_exact
 from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import Abilities, Denoiser
+from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS
-from driftfield.registry import build, register
+from driftfield.registry import build, lookup, register
 from driftfield.sampling.base import Noise, Sampler, conditional_mean
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
+
+log = logging.getLogger(__name__)
 
 BATCH_SIZE = 16
 """Members at a time, unless another number is asked for."""
@@ -36,6 +41,32 @@ class _InBfloat16:
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         with torch.autocast(x_t.device.type, torch.bfloat16):
             return self.denoiser(x_t, t)
+
+
+def one_sd(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `diffusion` of a recipe with its `sd` in every part that has one and does not say it.
+
+    Raises:
+        ConfigurationError: a part that says another.
+    """
+    if "sd" not in spec:
+        return dict(spec)
+
+    def filled(kind: str, part: Any) -> Any:
+        if not isinstance(part, Mapping) or "class" not in part:
+            return part
+        made = dict(part)
+        known = inspect.signature(lookup(kind, str(part["class"]))).parameters
+        if "sd" in known and made.setdefault("sd", spec["sd"]) != spec["sd"]:
+            raise ConfigurationError(
+                f"diffusion.sd is {spec['sd']!r}, and diffusion.{kind} ({part['class']}) has sd={made['sd']!r}: expected one of "
+                "both. Leave one out."
+            )
+        if kind == "weighting" and "base" in known:
+            made["base"] = filled(kind, made.get("base", {"class": "EDMWeighting"}))
+        return made
+
+    return {key: filled(key, part) if key in ("parameterization", "weighting") else part for key, part in spec.items()}
 
 
 def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionModel:
@@ -103,6 +134,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 19})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
         self.replacement, self.precision = replacement, precision
+        self._said_nothing_exact = False
 
     @property
     def abilities(self) -> Abilities:
@@ -118,6 +150,22 @@ class DiffusionReconstructor(NetworkReconstructor):
             "replacement": self.replacement,
             "precision": self.precision,
         }
+
+    def fit(self, data: TrainingData, **options: Any) -> None:
+        """See `NetworkReconstructor.fit`."""
+        # here and not in __init__: runs that were trained with two of them are still loaded as they are
+        self.diffusion = one_sd(self.diffusion)
+        super().fit(data, **options)
+
+    def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
+        """See `NetworkReconstructor.complete`; the result says whether observations were imposed."""
+        result = super().complete(observations, draws)
+        if self.replacement and not has_exact(observations, self.codec.targets):
+            result.attrs["replacement"] = "false"
+            if not self._said_nothing_exact:
+                log.warning("no observation is exact here, every one states an error: 'replacement' imposes nothing")
+            self._said_nothing_exact = True
+        return result
 
     def objective(self, network: nn.Module, codec: FieldCodec) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)

@@ -9,6 +9,7 @@ from driftfield.peers.linear import LinearInterpolation
 from driftfield.peers.nearest import Nearest
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
 from driftfield.peers.persistence import Persistence
+from driftfield.peers.season_and_position import SeasonAndPosition
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "Nearest",
     "OptimalInterpolation",
     "Persistence",
+    "SeasonAndPosition",
     "SpaceTimeOptimalInterpolation",
 ]

@@ -32,7 +32,7 @@ from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.geometry import Geometry
-from driftfield.interfaces import Abilities, TrainingData
+from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble
@@ -221,7 +221,7 @@ class Peer(ABC):
     """A `Reconstructor` of anomalies; a method says how it is fitted, how it estimates, and what it remembers."""
 
     method: ClassVar[str]
-    abilities: ClassVar[Abilities] = Abilities(first_guess=True)
+    abilities: ClassVar[Abilities] = Abilities(first_guess=True, covariates=Cannot("looks at the targets alone"))
     seed: int = 0
     _placing: tuple[Background, GridPlacer] | None = None
     refit: bool = False

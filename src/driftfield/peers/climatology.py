@@ -26,6 +26,9 @@ from driftfield.peers.base import (
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
+_STEADY = 10.0
+"""Number of values at which the variance of a cell has half the say, where the season is pooled."""
+
 
 @register("reconstructor")
 class Climatology(Peer):
@@ -75,8 +78,9 @@ class Climatology(Peer):
 def anomaly_sd(background: Background, data: TrainingData, name: str, times: np.ndarray) -> np.ndarray:
     """Standard deviation of the anomaly in every cell: ([depth,] lat, lon), float32, finite everywhere.
 
-    The seasonal cycle was fitted to the same years and takes a part of their variance: twelve means out of n times.
-    A cell that was never seen has the mean variance of its level.
+    The seasonal cycle was fitted to the same years and takes a part of their variance: twelve means out of n times; a pooled
+    one takes next to nothing, and there the variance is pooled as well. A cell that was never seen has the mean variance of
+    its level.
     """
     shape = background.domains[name].shape
     total, count = np.zeros(shape), np.zeros(shape)
@@ -85,6 +89,9 @@ def anomaly_sd(background: Background, data: TrainingData, name: str, times: np.
         seen = np.isfinite(anomaly)
         total += np.square(np.where(seen, anomaly, 0.0)).sum(axis=0)
         count += seen.sum(axis=0)
+    if background.climatologies[name].pooled:
+        level = total.sum(axis=(-2, -1), keepdims=True) / np.maximum(count.sum(axis=(-2, -1), keepdims=True), 1)
+        return np.sqrt((total + _STEADY * level) / (count + _STEADY)).astype(np.float32)
     lost = np.minimum(12.0, 0.5 * count)
     variance = np.where(count > 0, total / np.maximum(count - lost, 1.0), np.nan)
     known = np.isfinite(variance)

@@ -11,12 +11,20 @@ of the ocean under clouds the error is twice as large. Alfeld (1984), doi:10.101
 
 __all__ = ["Cubic"]
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from scipy.interpolate import CloughTocher2DInterpolator, PchipInterpolator
 from scipy.spatial import Delaunay
 
+from driftfield.interfaces import TrainingData
+from driftfield.peers.base import fitting_times
 from driftfield.peers.triangles import ScaledPlane, TriangleInterpolation
 from driftfield.registry import register
+
+OVERSHOOT = 0.25
+"""On a smooth image a fifth of the error is the limit itself; on anomalies from a season the limit halves it."""
 
 
 @register("reconstructor")
@@ -28,19 +36,35 @@ class Cubic(TriangleInterpolation):
     """
 
     method = "cubic"
+    overshoot = 0.0
+    """How far a value may leave those of the corners, as a part of their range."""
+
+    def fit(self, data: TrainingData, *, seed: int = 0) -> None:
+        """Learns the seasonal cycle; of one image one number per level, whose departures are smooth and may overshoot."""
+        super().fit(data, seed=seed)
+        self.overshoot = OVERSHOOT if fitting_times(data, refit=self.refit).size == 1 else 0.0
 
     def within(self, triangles: Delaunay, plane: ScaledPlane) -> np.ndarray:
         """Cubics, kept within the corners."""
         smooth = CloughTocher2DInterpolator(triangles, plane.values, tol=1e-4, maxiter=50)(plane.targets)
-        return np.clip(smooth, *_corners(triangles, plane))
+        return np.clip(smooth, *_corners(triangles, plane, self.overshoot))
+
+    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return {}, {"overshoot": self.overshoot} if self.overshoot else {}
+
+    def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
+        self.overshoot = float(extra.get("overshoot", 0.0))
 
     def along(self, places: np.ndarray, values: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Monotone cubics."""
         return PchipInterpolator(places, values)(targets) if places.size > 1 else np.full(len(targets), values[0])
 
 
-def _corners(triangles: Delaunay, plane: ScaledPlane) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest value among the corners of the triangle around every target; any values outside the hull."""
+def _corners(triangles: Delaunay, plane: ScaledPlane, overshoot: float) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest value among the corners of the triangle around every target, and a part of their range beyond.
+
+    Any values outside the hull.
+    """
     around = triangles.find_simplex(plane.targets)
     transform = triangles.transform[around]
     two = np.einsum("mij,mj->mi", transform[:, :2], plane.targets - transform[:, 2])
@@ -48,4 +72,6 @@ def _corners(triangles: Delaunay, plane: ScaledPlane) -> tuple[np.ndarray, np.nd
     values = plane.values[triangles.simplices[around]]
     # a target on an edge belongs to two triangles: the corners that they do not share have no say
     shared = weights > 1e-9
-    return np.where(shared, values, np.inf).min(axis=1), np.where(shared, values, -np.inf).max(axis=1)
+    low, high = np.where(shared, values, np.inf).min(axis=1), np.where(shared, values, -np.inf).max(axis=1)
+    beyond = overshoot * np.where(high > low, high - low, 0.0)
+    return low - beyond, high + beyond

@@ -64,7 +64,7 @@ class DINEOF(Peer):
     """
 
     method = "dineof"
-    abilities = replace(Peer.abilities, uses_other_times=True)
+    abilities = replace(Peer.abilities, uses_other_times=True, covariates=True)
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from scipy.spatial import KDTree
 
 from driftfield.interfaces import Cannot, TrainingData
 from driftfield.peers.base import Background, Peer, canonical, fitting_times, observed_domain
+from driftfield.peers.short_mean import without_season
 from driftfield.reconstruction.output import Estimate
 
 TIE = 1e-6
@@ -50,13 +51,14 @@ class LevelInterpolation(Peer):
         """
 
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
-        """Learns the seasonal cycle.
+        """Learns the seasonal cycle; of a short record a mean, of one image one number per level.
 
         Raises:
             DataError: the archive lacks a target or a time axis.
         """
         self.seed = seed
-        self.background = Background.fit(data, fitting_times(data, refit=self.refit))
+        times = fitting_times(data, refit=self.refit)
+        self.background = without_season(Background.fit(data, times), data, times)
 
     def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
         """The interpolated field; the same for every seed."""

@@ -14,8 +14,9 @@ training split is treated like a new one.
 __all__ = ["OptimalInterpolation"]
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -90,12 +91,25 @@ class OptimalInterpolation(StatePeer):
         sd = self._sd[: self._targets]
         constants, found = search(structure, past, cases, sd, most=self.nearest)
         self.constants, self._tuned_spread, self.validation_crps = constants, found.calibration, found.crps
-        times = fitting_times(data, refit=self.refit)
+        self._structure = structure
+        self._learn_fields(data, fitting_times(data, refit=self.refit))
+
+    def continued(self, data: TrainingData) -> Self:
+        """The same structure, constants and calibration with the seasonal cycle and the past fields of another record.
+
+        Only right after a fit: a run that was loaded has no structure to go on with.
+        """
+        other = copy(self)
+        other._learn_fields(data, np.union1d(data.train, data.validation).astype(int))
+        return other
+
+    def _learn_fields(self, data: TrainingData, times: np.ndarray) -> None:
+        """Seasonal cycle, covariance and departures of some times; the constants are chosen."""
         if self.refit:
             self.background = Background.fit(data, times, covariates=True)
         chosen = spread_over(times, self.samples)
         self._days = time_days(data.archive.dataset["time"].isel(time=chosen))
-        self._covariance = structure.covariance(constants, self._fields(data, chosen))
+        self._covariance = self._structure.covariance(self.constants, self._fields(data, chosen))
         self._departures = Departures.fit(data.archive.dataset["time"], times, lambda index: self._fields(data, index))
 
     def mean_and_sd(

@@ -4,7 +4,9 @@
     scored     cells of the middle time that are known and hidden
     mean, sd   of a long record: of its training times;   of a short one: of all its times, less what the case hides
 
-Gappy truth is scored where it was measured. The pattern `own` lays the gaps of another time of the archive over a field.
+Gappy truth is scored where it was measured. The pattern `own` lays the gaps of another time of the archive over a field; of an
+archive so sparse that two times hardly share a cell, half of what the middle time saw is hidden instead, and the other times are
+shown as they are.
 """
 
 __all__ = ["OWN_GAPS", "CaseDrawer", "places_of", "usual_gaps"]
@@ -38,6 +40,19 @@ def usual_gaps(sums: RunningSums, domain: xr.DataArray, times: int) -> tuple[str
     return usual_patterns([domain])
 
 
+_MOST_DRAWS = 12
+_SPARSE = 0.05
+"""Share of the cells that a time sees, below which its gaps are no pattern for another time."""
+
+
+def _part_of(field: np.ndarray, rng: np.random.Generator, share: float = 0.5) -> np.ndarray:
+    """The field ([depth,] lat, lon) without some of its columns, at least one and about a share of them."""
+    columns = np.flatnonzero(np.isfinite(field).reshape(-1, field.shape[-2] * field.shape[-1]).any(axis=0))
+    hidden = np.zeros(field.shape[-2] * field.shape[-1], dtype=bool)
+    hidden[rng.permutation(columns)[: max(1, round(share * columns.size))]] = True
+    return np.where(hidden.reshape(field.shape[-2:]), np.nan, field)
+
+
 @dataclass(frozen=True)
 class CaseDrawer:
     """Draws the cases of one target.
@@ -67,22 +82,34 @@ class CaseDrawer:
     learnt: bool
     context: int
 
-    def draw(self, patterns: Sequence[str], seed: int, *, count: int = 18) -> list[SpaceTimeCase]:
-        """About `count` cases, as many of every pattern; fewer where a draw hides nothing."""
+    def draw(self, patterns: Sequence[str], seed: int, *, count: int = 18, least: int = 300) -> list[SpaceTimeCase]:
+        """About `count` cases, as many of every pattern; more where each hides a cell or two, until `least` are scored."""
         draws = max(4, count // len(patterns))
         cases = []
         for p, pattern in enumerate(patterns):
-            for i, middle in enumerate(np.resize(spread_over(self.scored, draws), draws)):
+            scored = 0
+            for i, middle in enumerate(self._middles(draws, seed)):
+                if i >= draws and scored >= least:
+                    break
                 rng = np.random.default_rng(np.random.SeedSequence([seed, p, i]))
                 case = self._case(pattern, int(middle), rng)
-                cases += [] if case is None else [case]
+                if case is not None:
+                    cases.append(case)
+                    scored += sum(group.size for group in case.groups)
         return cases
+
+    def _middles(self, draws: int, seed: int) -> np.ndarray:
+        """Times to score: some that are spread over all, then others in any order."""
+        spread = np.resize(spread_over(self.scored, draws), draws)
+        others = np.random.default_rng(seed).permutation(self.scored)[: _MOST_DRAWS * draws]
+        return np.concatenate([spread, np.resize(others, _MOST_DRAWS * draws)])
 
     def _case(self, pattern: str, middle: int, rng: np.random.Generator) -> SpaceTimeCase | None:
         at = int(np.flatnonzero(self.times == middle)[0])
         around = self.times[max(0, at - self.context) : at + self.context + 1]
         fields = self.fields(around)
-        shown = self._shown(pattern, fields, around, rng)
+        centre = int(np.flatnonzero(around == middle)[0])
+        shown = self._shown(pattern, fields, around, centre, rng)
         known = self.sums
         if self.learnt:
             known = known - RunningSums.of([np.where(np.isfinite(shown), np.nan, fields)])
@@ -91,7 +118,6 @@ class CaseDrawer:
             mean = np.zeros_like(mean)
         inside = np.flatnonzero(self.domain.values)
         truth, seen = (((f - mean) / sd).reshape(len(f), -1)[:, inside] for f in (fields, shown))
-        centre = int(np.flatnonzero(around == middle)[0])
         spread = sd.ravel()[inside]
         places, level = places_of(self.domain, inside, spread)
         days = self.days[around]
@@ -99,9 +125,16 @@ class CaseDrawer:
             pattern, places, level, truth=truth[centre], seen=seen, middle=centre, days=days, sd=spread, rng=rng
         )
 
-    def _shown(self, pattern: str, fields: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _shown(
+        self, pattern: str, fields: np.ndarray, times: np.ndarray, centre: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """The fields with gaps: NaN where hidden."""
         if pattern == OWN_GAPS:
+            if self.sums.count[self.domain.values].mean() < _SPARSE * self.times.size:
+                # two times hardly share a cell; the task shows what was seen at the other times
+                shown = fields.copy()
+                shown[centre] = _part_of(fields[centre], rng)
+                return shown
             lent = [rng.choice(self.times[self.times != t]) if self.times.size > 1 else t for t in times]
             return np.where(np.isfinite(self.fields(np.array(lent))), fields, np.nan)
         drawn = parse_pattern(pattern)

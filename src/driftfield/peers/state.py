@@ -10,6 +10,7 @@ what is not known is neither learnt from nor scored.
 __all__ = ["StatePeer", "observed_part", "smooth_sd"]
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -36,6 +37,7 @@ class StatePeer(Peer):
         covariate_pattern: Gaps of the covariates meanwhile.
     """
 
+    abilities = replace(Peer.abilities, covariates=True)
     covariate_pattern: str
     _sd: np.ndarray
     """s of all rows: (row, cell)."""

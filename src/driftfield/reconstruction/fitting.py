@@ -7,6 +7,7 @@ __all__ = ["ARCHIVE", "content_of", "fit_recipe"]
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from driftfield.data.fingerprint import fingerprint
 from driftfield.data.prepare import prepare
 from driftfield.errors import ConfigurationError
 from driftfield.files import write_text
-from driftfield.interfaces import Archive
+from driftfield.interfaces import Archive, Cannot
 from driftfield.recipe import Recipe, expanded
 from driftfield.registry import build
+
+log = logging.getLogger(__name__)
 
 ARCHIVE = "content of data.archive"
 """Under which name a run keeps the fingerprint of what it was fitted to."""
@@ -52,17 +55,26 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
             f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
         )
     data = prepare(**recipe.data)
+    if data.covariates and isinstance(reconstructor.abilities.covariates, Cannot):
+        log.warning(
+            "%s %s: the covariates %s change nothing. Leave them out, or use a method that looks at them, such as "
+            "OptimalInterpolation",
+            *(type(reconstructor).__name__, reconstructor.abilities.covariates.why, ", ".join(data.covariates)),
+        )
     made_of = _made_of(recipe) | content_of(recipe, data.archive)
     if trainer is not None:
         trainer.made_of = made_of
+    written = out / "recipe.yaml"
+    if not (out / "run.json").exists():
+        write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
     given: dict[str, Any] = {"trainer": trainer, "folder": out, "resume": resume} if trained else {}
     reconstructor.fit(data, seed=recipe.seed, **given)
     if trained:
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
     amend_run(out, {"made_of": made_of})
-    # last: until the new run is whole the old one, if any, keeps its recipe
-    write_text(out / "recipe.yaml", yaml.safe_dump(recipe.content, sort_keys=False))
+    # once more, at the end: until the new run is whole an old one keeps its recipe
+    write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
 
 
 def content_of(recipe: Recipe, archive: Archive) -> dict[str, str]:

@@ -4,15 +4,20 @@ Settings --check_ability--> DiffusionReconstructor.sampler, .precision, .replace
                         --> ConfigurationError: LinearInterpolation draws no samples: leave out --sampler.
 """
 
-__all__ = ["DEVICES", "PRECISIONS", "Applied", "Settings", "check_ability", "place_on", "with_settings"]
+__all__ = ["DEVICES", "PRECISIONS", "Applied", "Settings", "check_ability", "imposing", "place_on", "with_settings"]
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import xarray as xr
 
+from driftfield.data.observed_batch import has_exact
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Abilities, Cannot, Sampler
+
+log = logging.getLogger(__name__)
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bfloat16")
@@ -88,6 +93,22 @@ def with_settings(method: Any, settings: Settings) -> Applied:
     if settings.raw and calibrated:
         method.calibration = None
     return Applied(device, settings.raw and calibrated)
+
+
+def imposing(method: Any, observations: xr.Dataset) -> dict[str, str]:
+    """The attribute `replacement` of what a method is about to make of a file; a file without exact observations is told of.
+
+    Nothing is imposed where every observation states an error: the method then draws as without the setting.
+    """
+    if not method.abilities.replacement or not method.replacement:
+        return {}
+    if has_exact(observations, [name for name in method.codec.targets if name in observations]):
+        return {"replacement": "true"}
+    log.warning(
+        "no observation is exact here, every one states an error: --replacement imposes nothing, and is not recorded"
+    )
+    method.replacement = False
+    return {"replacement": "false"}
 
 
 def place_on(method: Any, device: str) -> str:

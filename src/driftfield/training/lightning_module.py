@@ -20,10 +20,14 @@ from driftfield.errors import DivergenceError
 from driftfield.fields import FieldBatch
 from driftfield.training.ema import make_average
 from driftfield.training.learning_rate import LearningRate
+from driftfield.training.logs import TrainingLog
 from driftfield.training.snapshots import write_snapshot
 from driftfield.training.state import TrainingState, write_state
 
 log = logging.getLogger(__name__)
+
+LOG_EVERY = 50
+"""Steps between two entries of the training loss; every validation has one of its own."""
 
 
 class Options(Protocol):
@@ -79,6 +83,7 @@ class TrainingModule(L.LightningModule):
         self.state = TrainingState()
         self.built: Any = torch.compile(cast(Any, self.model.loss)) if options.compile else self.model.loss
         self.began, self.began_step = time.monotonic(), 0
+        self.logs: list[TrainingLog] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer
@@ -104,21 +109,24 @@ class TrainingModule(L.LightningModule):
                 f"the last good state is in {self.folder / 'checkpoints' / 'last'}."
             )
         self.log("loss", loss, prog_bar=True)
-        self.log("learning_rate", self.optimizer.param_groups[0]["lr"])
         return loss
 
-    def after_step(self) -> None:
-        """Average, validate and keep, on our own count of steps."""
+    def after_step(self, loss: float) -> None:
+        """Average, validate, keep and log, on our own count of steps."""
         self.ema.update(self.state.step)
         self.state.step += 1
         for snapshot in self.ema.due(self.state.step, self.options.steps):
             write_snapshot(self.folder / "snapshots", snapshot)
-        if self.state.step % self.options.validate_every == 0 or self.state.step == self.options.steps:
-            self.validate()
+        due = self.state.step % self.options.validate_every == 0 or self.state.step == self.options.steps
+        figures = self.validate() if due else {}
+        if due or self.state.step % LOG_EVERY == 0:
+            figures = {"loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"], **figures}
+            for training_log in self.logs:
+                training_log.write(self.state.step, figures)
 
     @torch.no_grad()
-    def validate(self) -> None:
-        """Fixed batches, levels and noise, with the averaged weights."""
+    def validate(self) -> dict[str, float]:
+        """Fixed batches, levels and noise, with the averaged weights; the figures for the log."""
         state = self.state
         with self.ema.applied():
             self.model.eval()
@@ -135,7 +143,6 @@ class TrainingModule(L.LightningModule):
         rate = (state.step - self.began_step) * self.options.batch_size / max(time.monotonic() - self.began, 1e-9)
         record = {"step": float(state.step), "validation_loss": loss, "samples_per_second": rate, **figures}
         state.history.append(record)
-        self.log_dict({key: value for key, value in record.items() if key != "step"})
         log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in record.items()))
         *before, score = state.scores(self.options.monitor)
         if not before or score <= min(before):
@@ -143,13 +150,17 @@ class TrainingModule(L.LightningModule):
             arrays = {name: value.cpu().numpy() for name, value in self.ema.average.items()}
             write_run(self.folder / "checkpoints" / "best", "Weights", {}, arrays, {"step": state.step, "loss": loss})
         write_state(self.folder / "checkpoints" / "last", state, self.model, self.ema, self.optimizer)
+        return {key: value for key, value in record.items() if key != "step"}
 
     def _draw_preview(self) -> None:
         """A picture at every few validations, and at the last one."""
         step, every = self.state.step, self.options.previews
         due = every > 0 and ((len(self.state.history) + 1) % every == 0 or step == self.options.steps)
         if due and self.preview is not None:
-            self.preview(self.folder / "previews" / f"step_{step:06d}.png", f"step {step}")
+            path = self.folder / "previews" / f"step_{step:06d}.png"
+            self.preview(path, f"step {step}")
+            for training_log in self.logs:
+                training_log.picture(step, path)
 
     def finished(self) -> bool:
         """Whether early stopping asks to end."""
@@ -164,7 +175,7 @@ class CheckpointKeeper(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
-        pl_module.after_step()
+        pl_module.after_step(float(outputs["loss"]))
         if pl_module.finished():
             trainer.should_stop = True
 

@@ -27,11 +27,11 @@ from driftfield.fields import FieldBatch
 from driftfield.networks.weights import copy_weights
 from driftfield.registry import build, register
 from driftfield.training.ema import make_average
+from driftfield.training.logs import check_logs, open_logs
 from driftfield.training.state import read_state
 
 try:
     import lightning as L
-    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     from driftfield.training.lightning_module import CheckpointKeeper, Progress, TrainingModule
@@ -70,9 +70,10 @@ class LightningTrainer:
         validate_every: Steps between validations.
         early_stopping: Validations without improvement of what `monitor` names after which training ends; None never.
         workers: Processes that prepare samples.
-        loggers: Of "csv", "tensorboard", "wandb".
+        loggers: Of "csv", "tensorboard", "wandb"; or class and options, such as {class: wandb, project: ocean, images: false}
+            (`training.logs`).
         accelerator: Lightning's: auto, cpu, gpu, mps.
-        devices: Lightning's number of devices.
+        devices: 1, or a list of one number of a device; a training on several is not made yet, and refused.
         monitor: What the best weights have least of: "validation_loss", or of a small ensemble drawn at each validation
             "validation_crps", "validation_rmse" or "validation_mae" (where data are few, the loss falls on while these rise).
         initial: A run whose weights are the start (pre-training); those of another shape stay as they are.
@@ -90,9 +91,9 @@ class LightningTrainer:
     validate_every: int = 500
     early_stopping: int | None = None
     workers: int = 0
-    loggers: Sequence[str] = ("csv", "tensorboard")
+    loggers: Sequence[str | dict[str, Any]] = ("csv", "tensorboard")
     accelerator: str = "auto"
-    devices: int | str = 1
+    devices: int | list[int] = 1
     initial: str | None = None
     monitor: Literal["validation_loss", "validation_crps", "validation_rmse", "validation_mae"] = "validation_loss"
     previews: int = 0
@@ -113,6 +114,13 @@ class LightningTrainer:
                 whole_number(name, value, int(optional))
         if isinstance(self.loggers, str) or not isinstance(self.loggers, Sequence):
             raise ConfigurationError(f"Found loggers={self.loggers!r}: expected a list such as [csv, tensorboard].")
+        check_logs(self.loggers)
+        alone = isinstance(self.devices, list) and len(self.devices) == 1 and type(self.devices[0]) is int
+        if not alone and (type(self.devices) is not int or self.devices != 1):
+            raise ConfigurationError(
+                f"Found devices={self.devices!r}: expected 1 (or [NUMBER] of a device). Several would draw the same noise and "
+                "write into the same folders. Train on one, and use a larger batch_size."
+            )
         if not isinstance(self.learning_rate, Mapping):
             raise ConfigurationError(
                 f"Found learning_rate={self.learning_rate!r}: expected a mapping such as {{peak: 5e-4}}."
@@ -168,7 +176,8 @@ class LightningTrainer:
         if resume:
             module.state = read_state(last, model, module.ema, module.optimizer)
             self._check_same(module.state.made_of, Path(folder))
-        module.state.made_of = dict(self.made_of)
+            self._say_changes(module.state.settings, Path(folder))
+        module.state.made_of, module.state.settings = dict(self.made_of), self._settings()
         if module.state.step < self.steps:
             dataset = samples(module.state.step * self.batch_size) if callable(samples) else samples
             self._run(module, dataset, Path(folder))
@@ -190,6 +199,27 @@ class LightningTrainer:
                     "or start again with --overwrite and without --resume."
                 )
 
+    def _settings(self) -> dict[str, Any]:
+        """What the weights depend on."""
+        names = ("batch_size", "learning_rate", "weight_decay", "clip", "ema", "precision", "steps")
+        return {name: getattr(self, name) for name in names}
+
+    def _say_changes(self, before: Mapping[str, Any], folder: Path) -> None:
+        """A resumed training may go on otherwise than it began, but never in silence.
+
+        Raises:
+            ConfigurationError: another batch size: what is learnt from next is counted in batches.
+        """
+        for name, value in self._settings().items():
+            if name not in before or before[name] == value:
+                continue
+            if name == "batch_size":
+                raise ConfigurationError(
+                    f"{folder} was begun with batch_size={before[name]} and cannot go on with {value}: the next samples are "
+                    "counted in batches. Resume with the former, or start again with --overwrite and without --resume."
+                )
+            log.warning("the training goes on with %s=%r in place of %r", name, value, before[name])
+
     def _run(self, module: "TrainingModule", dataset: "torch.utils.data.Dataset[FieldBatch]", folder: Path) -> None:
         loader = torch.utils.data.DataLoader(
             dataset,
@@ -201,16 +231,21 @@ class LightningTrainer:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
-            trainer = self._trainer(self.steps - module.state.step, folder)
+            trainer = self._trainer(self.steps - module.state.step)
             if module.state.step == 0:  # what an older training left would be resumed in place of this one
                 for part in ("checkpoints", "snapshots", "previews"):
                     shutil.rmtree(folder / part, ignore_errors=True)
-            trainer.fit(module, loader)
+            module.logs = open_logs(self.loggers, folder, module.state.step)
+            try:
+                trainer.fit(module, loader)
+            finally:
+                for training_log in module.logs:
+                    training_log.close()
         if trainer.interrupted:
             raise KeyboardInterrupt
 
-    def _trainer(self, steps: int, folder: Path) -> L.Trainer:
-        precision, loggers = self._lightning_precision(), self._loggers(folder)
+    def _trainer(self, steps: int) -> L.Trainer:
+        precision = self._lightning_precision()
         try:
             return L.Trainer(
                 max_steps=steps,
@@ -221,8 +256,8 @@ class LightningTrainer:
                 gradient_clip_val=self.clip,
                 enable_checkpointing=False,
                 enable_model_summary=False,
-                logger=loggers,
-                log_every_n_steps=50,
+                # its loggers count from 0 after a resume, and drop what is logged between their steps: `training.logs`
+                logger=False,
                 callbacks=[Progress(), CheckpointKeeper()],
                 num_sanity_val_steps=0,
             )
@@ -239,24 +274,6 @@ class LightningTrainer:
             )
         fast = self.precision == "bfloat16" or (self.precision == "auto" and has_fast_bfloat16())
         return "bf16-mixed" if fast else "32-true"
-
-    def _loggers(self, folder: Path) -> list[Any]:
-        made: list[Any] = []
-        for name in self.loggers:
-            if name == "csv":
-                made.append(CSVLogger(folder, name="logs", version="csv"))
-            elif name == "tensorboard":
-                made.append(TensorBoardLogger(folder, name="logs", version="tensorboard"))
-            elif name == "wandb":
-                try:
-                    from lightning.pytorch.loggers import WandbLogger
-
-                    made.append(WandbLogger(save_dir=folder, project="driftfield"))
-                except ImportError as error:
-                    raise MissingExtraError("The logger 'wandb' needs: pip install 'driftfield[wandb]'.") from error
-            else:
-                raise ConfigurationError(f"Unknown logger {name!r}: expected one of ('csv', 'tensorboard', 'wandb').")
-        return made
 
 
 def take_weights(model: nn.Module, folder: Path) -> int:

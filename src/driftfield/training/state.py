@@ -28,6 +28,7 @@ class TrainingState:
         history: One record per validation.
         best: Lowest of the scores that are monitored.
         made_of: What may not change in between, such as hashes of parts of the recipe.
+        settings: What the weights depend on besides: how they were trained.
     """
 
     step: int = 0
@@ -35,6 +36,7 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
     made_of: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def scores(self, monitor: str) -> list[float]:
         """What is monitored, one number per validation; never compared with a loss, unless it is always missing.

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_residual
 from driftfield.fields import FieldBatch
-from driftfield.models.diffusion import diffusion_model
+from driftfield.interfaces import TrainingData
+from driftfield.models.diffusion import diffusion_model, one_sd
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler, conditional_mean
 from driftfield.trajectories.emulator import Emulator
@@ -50,6 +51,11 @@ class DiffusionEmulator(Emulator):
 
     def arguments(self) -> dict[str, Any]:
         return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
+
+    def fit(self, data: TrainingData, **options: Any) -> None:
+        """See `Emulator.fit`."""
+        self.diffusion = one_sd(self.diffusion)
+        super().fit(data, **options)
 
     def objective(self, network: nn.Module) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)

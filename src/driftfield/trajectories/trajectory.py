@@ -30,7 +30,7 @@ from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
-from driftfield.models.diffusion import diffusion_model
+from driftfield.models.diffusion import diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
 from driftfield.reconstruction.draws import DatedWindow, Draws
@@ -137,6 +137,7 @@ class TrajectoryReconstructor(Trained):
             DataError: a split without `states` consecutive dates.
         """
         trainer, folder = check_trainer(self, trainer, folder)
+        self.diffusion = one_sd(self.diffusion)
         archive: Any = data.archive
         if data.covariates:
             log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))

@@ -208,7 +208,8 @@ def reading_of_rows(
         one.ledger.drop(
             "no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360))
         )
-        one.ledger.drop_flags("position ", flags_of(frame, "position_qc"), quality.flags)
+        places = quality.flags if quality.flags is None or not quality.interpolated else (*quality.flags, 8)
+        one.ledger.drop_flags("position ", flags_of(frame, "position_qc"), places)
         one.ledger.drop("no date", frame["time"].isna().to_numpy())
         one.ledger.drop_flags("date ", flags_of(frame, "time_qc"), quality.flags)
         has_flags = f"{in_file.lower()}_qc" in frame or f"{in_file.lower()}_adjusted_qc" in frame

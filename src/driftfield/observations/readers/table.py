@@ -11,6 +11,7 @@ variable is believed is left out. Attributes of each variable say how many value
 __all__ = ["Counts", "Measured", "PointReader", "Reading", "collect", "counts", "is_table", "to_frame"]
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,13 @@ import xarray as xr
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
 from driftfield.data.units import convert, quantity_of
 from driftfield.errors import DataError
+from driftfield.observations.readers.outliers import is_outlier
 from driftfield.observations.readers.quality import MODES, Ledger, Quality, in_range, is_spike
+
+log = logging.getLogger(__name__)
+
+_FEW = 200_000
+"""Rows of a table in which outliers are looked for also where nobody asked."""
 
 _ROWS = ("time", "lat", "lon", "depth", "platform", "cycle", "mode", "cast", "copy_of")
 
@@ -107,6 +114,8 @@ def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:
     copies = _copies(rows, cast)
     names = list(dict.fromkeys(name for reading in readings for name in reading.measured))
     depth = rows["depth"].to_numpy(float)
+    stamps = rows["time"].to_numpy("datetime64[s]")
+    days = np.where(np.isnat(stamps), np.nan, stamps.astype(np.int64) / 86400.0)
     measured = {}
     for name in names:
         one = _joined(name, readings)
@@ -117,6 +126,18 @@ def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:
             one.ledger.drop("outside the range", ~in_range(one.values, depth, kind))
         if quality.spikes:
             one.ledger.drop("spike", is_spike(one.values, depth, cast, one.ledger.kept, kind))
+        if quality.outliers or len(rows) <= _FEW:
+            wrong = is_outlier(
+                one.values, lat=rows["lat"].to_numpy(float), lon=rows["lon"].to_numpy(float), depth=depth, days=days,
+                cast=cast, known=one.ledger.kept,
+            )  # fmt: skip
+            if quality.outliers:
+                one.ledger.drop("far from its neighbours", wrong)
+            elif wrong.any():
+                log.info(
+                    "%d of %d values of %r lie far from their neighbours: kept (--outliers drops them)",
+                    wrong.sum(), one.ledger.kept.sum(), name,
+                )  # fmt: skip
         measured[name] = one
     return _table(rows, cast, measured)
 

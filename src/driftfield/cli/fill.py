@@ -1,0 +1,98 @@
+"""`driftfield fill`."""
+
+__all__ = ["fill"]
+
+import logging
+import sys
+import time as clock
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftfield.cli.shared import Overwrite, Region, app, check_output, read_period, read_region, whole
+from driftfield.errors import ConfigurationError
+
+
+@app.command()
+def fill(
+    file: Annotated[str, typer.Argument(help="NetCDF, GRIB or Zarr (or a glob) with NaN where nothing was seen.")],
+    out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr; OUT.png and OUT.recipe.yaml come beside it.")],
+    variable: Annotated[str | None, typer.Option(help="Which one; may be left out where there is one.")] = None,
+    method: Annotated[str | None, typer.Option(help="Use this one: kriging, linear, ... or a class name.")] = None,
+    members: Annotated[
+        int, typer.Option("--members", help="Also write an ensemble of so many fields: <variable>_member.")
+    ] = 0,
+    no_members: Annotated[bool, typer.Option("--no-members", help="Mean and spread only (the default).")] = False,
+    length_km: Annotated[
+        float | None, typer.Option("--length-km", help="Distance at which the correlation is 1/e, if you know it.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="Time after which it is, if you know it.")] = None,
+    noise: Annotated[
+        float | None, typer.Option(help="Standard deviation of the observation error, units of the variable.")
+    ] = None,
+    region: Region = None,
+    time: Annotated[str | None, typer.Option(help="FIRST:LAST dates, both included.")] = None,
+    domain: Annotated[
+        Path | None, typer.Option(help="File whose 'domain' or 'mask' says where the field exists.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of what is hidden to choose the method, and of the members.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fill the gaps of a field: no recipe, no archive. Tries what fits the record on hidden blocks, uses the best."""
+    check_output(out, overwrite=overwrite)
+    picture, recipe_file = out.with_suffix(".png"), out.with_suffix(".recipe.yaml")
+    for beside in (picture, recipe_file):
+        check_output(beside, overwrite=overwrite, suffixes=())
+    whole(seed, "--seed", least=0)
+    whole(members, "--members", least=0)
+    if members and no_members:
+        raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
+    from driftfield.data.sources import write_dataset
+    from driftfield.files import replacing, write_text
+    from driftfield.filling.account import commands, recipe, table
+    from driftfield.filling.calls import fill_source
+    from driftfield.filling.methods import Knowledge
+    from driftfield.filling.picture import draw
+
+    filled = fill_source(
+        file,
+        variable,
+        method=method,
+        members=members,
+        knowledge=Knowledge(length_km, days, noise),
+        region=read_region(region),
+        time=read_period(time) if time else None,
+        domain=domain,
+        seed=seed,
+        progress=_Progress(),
+    )
+    write_dataset(filled.dataset, out, overwrite=overwrite)
+    with replacing(picture, overwrite=overwrite) as temporary:
+        draw(filled).savefig(temporary, dpi=130)
+    write_text(recipe_file, recipe(filled))
+    print(table(filled))
+    for line in filled.lines:
+        print(f"- {line}")
+    print("By hand:")
+    for command in commands(filled, recipe_file):
+        print(f"  {command}")
+    print(f"wrote {out}, {picture}, {recipe_file}")
+
+
+class _Progress:
+    """Says what is being done and how long the rest may take."""
+
+    def __init__(self) -> None:
+        self.began = clock.monotonic()
+        self.log = logging.getLogger(__name__)
+
+    def __call__(self, what: str, share: float) -> None:
+        passed = clock.monotonic() - self.began
+        left = "" if share <= 0.02 or share >= 1 else f", about {_duration(passed * (1 - share) / share)} left"
+        self.log.info("%3.0f %%  %s (%s%s)", 100 * share, what, _duration(passed), left)
+        sys.stderr.flush()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

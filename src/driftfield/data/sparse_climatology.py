@@ -1,0 +1,195 @@
+"""The mean season of a short, sparse or single record: pooled over cells, and drawn to the pool where little was seen.
+
+    c(m, x) = H(m, x) beta                                         regression on season and position, shrunk
+            + s(x)     s = G * R / (G * n + kappa_s)                what is left, smoothed over neighbours
+            + c(x)     (R - n s) / (n + kappa_c)                    of a cell
+            + d(m, x)  the same of a cell and month                 kappa_m
+
+R and n are sums and numbers of what the parts before have left, over months of the record: days of a month say the same. Each
+kappa, and whether there is such a part at all, is chosen by years (or pieces of the record) left out. A single date has the
+first part alone. What each cell's own mean would be is not asked below three years: it would be the observation itself.
+"""
+
+__all__ = ["shrunk_means"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+from driftfield.conventions import geometry_of
+from driftfield.data.encodings import time_days
+from driftfield.data.sources import is_periodic
+from driftfield.gaussian.seasonal_regression import YEAR, SeasonalBasis, SeasonalRegression
+
+_FOLDS = 5
+_MOST_ROWS = 60_000
+_INDEPENDENT = 64
+_NARROW = 1.5
+_WORTH = 0.99
+_SMOOTH, _CELL, _MONTH = (0.5, 2.0, 8.0, 32.0), (1e-3, 0.02, 0.1, 0.5, 2.0, 8.0), (0.02, 0.1, 0.5, 2.0, 8.0)
+
+
+def shrunk_means(array: xr.DataArray, dates: xr.DataArray, used: np.ndarray, *, stepwise: bool) -> np.ndarray:
+    """The climatology (12, [depth,] lat, lon), float32, finite everywhere.
+
+    Arguments:
+        array: (time, [depth,] lat, lon), NaN where not seen.
+        dates: Of the times, on which `.dt` works.
+        used: Boolean (time,): which of them count.
+        stepwise: Whether the values stand for whole months.
+    """
+    times = np.flatnonzero(used)
+    record = _Record.of(array, dates, times)
+    phase = float((record.days - record.middle).mean()) if stepwise else 0.0
+    space = array.shape[1:]
+    levels = int(np.prod(space[:-2], dtype=int))
+    out = np.empty((12, levels, *space[-2:]), dtype=np.float32)
+    for level in range(levels):
+        out[:, level] = _level_means(array, record, level, phase)
+    return out.reshape(12, *space)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The times of a record.
+
+    Arguments:
+        index: Where they are in the archive.
+        days: Since 1970.
+        middle: The same of the middle of their months.
+        month: 0 to 11.
+        period: Number of the calendar month of the record.
+        fold: Of every period.
+        lat, lon: Degrees, (row, column); longitude without a jump.
+    """
+
+    index: np.ndarray
+    days: np.ndarray
+    middle: np.ndarray
+    month: np.ndarray
+    period: np.ndarray
+    fold: np.ndarray
+    lat: np.ndarray
+    lon: np.ndarray
+
+    @classmethod
+    def of(cls, array: xr.DataArray, dates: xr.DataArray, times: np.ndarray) -> "_Record":
+        days = time_days(dates)[times]
+        date = dates.isel(time=times).dt
+        year, month = date.year.values, date.month.values - 1
+        hours = date.hour.values / 24.0
+        middle = days - (date.day.values - 1.0 + hours) + 0.5 * date.days_in_month.values
+        periods, period = np.unique(year * 12 + month, return_inverse=True)
+        if periods.size < _FOLDS:
+            # pieces of a record of weeks; a single date cannot be left out
+            stamps, order = np.unique(days, return_inverse=True)
+            pieces = min(_FOLDS, stamps.size)
+            period = order * pieces // stamps.size
+            fold = np.arange(pieces)
+        elif np.unique(year).size >= _FOLDS:
+            fold = np.unique(periods // 12, return_inverse=True)[1] % _FOLDS
+        else:
+            fold = np.arange(periods.size) * _FOLDS // periods.size
+        cells = geometry_of(array)
+        east = np.unwrap(np.unwrap(cells.longitude, period=360.0, axis=1), period=360.0, axis=0)
+        return cls(times, days, middle, month, period, fold, cells.latitude, east)
+
+    def fields(self, array: xr.DataArray, level: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Places in the record and fields (time, lat, lon) of one level, a period at a time."""
+        for p in range(self.fold.size):
+            mine = np.flatnonzero(self.period == p)
+            part = array.isel(time=self.index[mine])
+            if part.ndim == 4:
+                part = part.isel({part.dims[1]: level})
+            yield mine, np.asarray(part.values, dtype=np.float64)
+
+
+def _level_means(array: xr.DataArray, record: _Record, level: int, phase: float) -> np.ndarray:
+    regression = _pooled(array, record, level)
+    lat, lon = record.lat, record.lon
+    if regression is None:
+        return np.zeros((12, *lat.shape), dtype=np.float32)
+
+    def mean(day: float) -> np.ndarray:
+        flat = (lat.ravel(), lon.ravel(), np.zeros(lat.size), np.full(lat.size, day))
+        return regression.at(regression.basis.columns(*flat)[0]).reshape(lat.shape)
+
+    middles = (np.arange(12) + 0.5) * YEAR / 12
+    pooled = np.stack([mean(float(day) + phase) for day in middles])
+    sums = np.zeros((3, _FOLDS, 12, *lat.shape))
+    for mine, fields in record.fields(array, level):
+        rest = fields - np.stack([mean(float(day)) for day in record.days[mine]])
+        seen = np.isfinite(rest)
+        count = seen.sum(axis=0)
+        r = np.where(seen, rest, 0.0).sum(axis=0) / np.maximum(count, 1)
+        place = record.fold[record.period[mine[0]]], record.month[mine[0]]
+        sums[:, *place] += np.stack([r, count > 0, r**2])
+    edge = "wrap" if is_periodic(array["lon"]) else "constant"
+    return (pooled + _left_over(sums, edge)).astype(np.float32)
+
+
+def _pooled(array: xr.DataArray, record: _Record, level: int) -> SeasonalRegression | None:
+    """The regression on all that was seen, thinned where that is very much; None where nothing was."""
+    total = sum(int(np.isfinite(fields).sum()) for _, fields in record.fields(array, level))
+    if not total:
+        return None
+    rng, share = np.random.default_rng(0), min(1.0, _MOST_ROWS / total)
+    rows = []
+    for mine, fields in record.fields(array, level):
+        t, y, x = np.nonzero(np.isfinite(fields))
+        if share < 1.0:
+            t, y, x = _thinned(rng, share, t, y, x)
+        rows.append(np.stack([record.lat[y, x], record.lon[y, x], record.days[mine][t], fields[t, y, x]], axis=1))
+    lat, lon, days, values = np.concatenate(rows).T
+    zero = np.zeros(lat.size)
+    basis = SeasonalBasis.covering(lat, lon, zero, days, trend=False)
+    columns, names = basis.columns(lat, lon, zero, days)
+    # neighbours and days of one month are not independent
+    independent = sum(min(len(part), _INDEPENDENT) for part in rows)
+    return SeasonalRegression.fit(basis, columns, names, values, effective=float(independent))
+
+
+def _thinned(rng: np.random.Generator, share: float, *parts: np.ndarray) -> tuple[np.ndarray, ...]:
+    chosen = rng.random(parts[0].size) < share
+    return tuple(part[chosen] for part in parts)
+
+
+def _left_over(sums: np.ndarray, edge: str) -> np.ndarray:
+    """What the regression leaves, (12, lat, lon), from sums, numbers and squares (3, fold, month, lat, lon)."""
+    kappas: list[float | None] = [None, None, None]
+    best = _left_out_error(sums, kappas, edge)
+    for part, choices in enumerate((_SMOOTH, _CELL, _MONTH)):
+        for kappa in choices:
+            trial = [*kappas[:part], kappa, *kappas[part + 1 :]]
+            if (error := _left_out_error(sums, trial, edge)) < _WORTH * best:
+                best, kappas = error, trial
+    return _parts(sums[0].sum(axis=0), sums[1].sum(axis=0), kappas, edge)
+
+
+def _left_out_error(sums: np.ndarray, kappas: list[float | None], edge: str) -> float:
+    """Sum of squares of every fold about the parts learnt from the others."""
+    total, count = sums[0].sum(axis=0), sums[1].sum(axis=0)
+    error = 0.0
+    for r, n, q in sums.transpose(1, 0, 2, 3, 4):
+        mean = _parts(total - r, count - n, kappas, edge)
+        error += float((q - 2 * mean * r + n * mean**2).sum())
+    return error
+
+
+def _parts(total: np.ndarray, count: np.ndarray, kappas: list[float | None], edge: str) -> np.ndarray:
+    """The parts of neighbours, cell, and cell and month: (month, lat, lon)."""
+    smooth, cell, month = kappas
+    r, n = total.sum(axis=0), count.sum(axis=0)
+    mean = np.zeros(r.shape)
+    if smooth is not None:
+        around, rest = (gaussian_filter(part, _NARROW, mode=("constant", edge)) for part in (n, r))
+        mean = rest / (around + smooth)
+    if cell is not None:
+        mean = mean + (r - n * mean) / (n + cell)
+    of_months = np.broadcast_to(mean, total.shape)
+    if month is not None:
+        of_months = of_months + (total - count * of_months) / (count + month)
+    return of_months

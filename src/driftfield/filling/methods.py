@@ -1,0 +1,123 @@
+"""The methods that `fill` tries, and which records they fit.
+
+    always                   box mean, climatology, nearest, linear, cubic; kriging learnt from the record itself
+    24 dates, half complete  optimal interpolation with the covariance of past fields
+    8 dates                  DINEOF
+
+A method is a registered reconstructor with arguments, so that each can be named in a recipe and fitted by hand.
+"""
+
+__all__ = ["REFERENCES", "Knowledge", "Method", "methods_for", "named"]
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from driftfield.errors import ConfigurationError, suggest
+from driftfield.filling.record import Record
+from driftfield.interfaces import Reconstructor
+from driftfield.peers.inverse_distance import InverseDistance
+from driftfield.peers.optimal_interpolation import OptimalInterpolation
+from driftfield.registry import build, names
+
+REFERENCES = ("climatology", "box mean")
+"""Methods that the table always shows, and that the best one is held against."""
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the user knows of the field.
+
+    Arguments:
+        length_km: Distance at which the correlation is 1 / e.
+        days: Time after which it is.
+        noise: Standard deviation of the observation error, units of the variable.
+    """
+
+    length_km: float | None = None
+    days: float | None = None
+    noise: float | None = None
+
+    @property
+    def arguments(self) -> dict[str, float]:
+        """Those that are known."""
+        named = {"length_km": self.length_km, "days": self.days, "noise": self.noise}
+        return {key: value for key, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Arguments:
+        label: In the table.
+        spec: Class and arguments, as in a recipe.
+        validation: Dates at the end that it needs for validation.
+    """
+
+    label: str
+    spec: dict[str, Any] = field(default_factory=dict)
+    validation: int = 0
+
+    def build(self) -> Reconstructor:
+        """Not fitted yet."""
+        made: Reconstructor = build("reconstructor", self.spec)
+        return made
+
+
+_SIMPLE = (
+    Method("climatology", {"class": "Climatology"}),
+    Method("box mean", {"class": "BoxMean"}),
+    Method("nearest", {"class": "Nearest"}),
+    Method("linear", {"class": "LinearInterpolation"}),
+    Method("cubic", {"class": "Cubic"}),
+)
+
+
+def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
+    """The methods that fit a record, the cheap ones first."""
+    found = list(_SIMPLE)
+    if _past_fields(record):
+        # tuned for the gaps of the file: as wide, and as much of it
+        pattern = f"clouds:{min(0.95, max(0.3, _typical_share(record))):.2f}"
+        spec = {"class": OptimalInterpolation.__name__, "patterns": [pattern]}
+        found.append(Method("optimal interpolation", spec, validation=max(1, record.field.sizes["time"] // 6)))
+    if 8 <= record.field.sizes["time"] <= 400 and record.domain.size * record.field.sizes["time"] <= 3e7:
+        found.append(Method("dineof", {"class": "DINEOF"}))
+    found.append(Method("kriging", {"class": "Kriging", **knowledge.arguments}))
+    return found
+
+
+def named(name: str, record: Record, knowledge: Knowledge) -> Method:
+    """The method that a user names: a label of the table, or a registered class.
+
+    Raises:
+        ConfigurationError: no such method.
+    """
+    known = {method.label: method for method in methods_for(record, knowledge)}
+    label = name.replace("_", " ")
+    if label in known:
+        return known[label]
+    if name in names("reconstructor"):
+        spec: dict[str, Any] = {"class": name}
+        if name == "Kriging":
+            spec |= knowledge.arguments
+        if name in (OptimalInterpolation.__name__, InverseDistance.__name__):
+            return Method(name, spec, validation=max(1, record.field.sizes["time"] // 6))
+        return Method(name, spec)
+    raise ConfigurationError(f"Unknown method {name!r}: {suggest(name, [*known, *names('reconstructor')])}")
+
+
+def _past_fields(record: Record) -> bool:
+    """Whether there are whole fields enough to learn a covariance from."""
+    share = record.seen.reshape(len(record.seen), -1).sum(axis=1) / max(int(record.domain.sum()), 1)
+    cells = int(record.domain.size)
+    return bool((share > 0.7).sum() >= 24) and cells <= 60_000
+
+
+def _typical_share(record: Record) -> float:
+    """Missing share of the dates that have gaps."""
+    share = 1 - record.seen.reshape(len(record.seen), -1).sum(axis=1) / max(int(record.domain.sum()), 1)
+    gappy = share[(share > 0.01) & (share < 1)]
+    return float(np.median(gappy)) if gappy.size else 0.5

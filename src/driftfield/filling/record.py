@@ -1,0 +1,248 @@
+"""What a user hands over, understood: the variable, its dates, its domain, its errors; everything that was assumed is said.
+
+domain    the file's (`domain`, `<variable>_domain`, `mask`), or another file's, else every cell that was ever seen; of one image
+          without a mask every cell of the grid
+time      an image without a date is given one; the dates of the record are the dates of the output
+"""
+
+__all__ = ["Record", "read_record"]
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from driftfield.conventions import DIMS, domain_of, error_of, state_variables
+from driftfield.data.axes import canonical
+from driftfield.data.observed_batch import add_domain
+from driftfield.data.region import select_region
+from driftfield.data.sources import GriddedArchive, is_periodic, open_fields, select_time
+from driftfield.data.units import canonical_units, check_plausible
+from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.filling.quantity import Quantity, recognise
+from driftfield.interfaces import TrainingData
+
+log = logging.getLogger(__name__)
+
+SHIPPED = "shipped:"
+"""What the name of a scene that comes with the package begins with."""
+
+UNDATED = np.datetime64("2000-01-01", "ns")
+"""The date of an image that has none."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One variable as it was seen.
+
+    Arguments:
+        field: (time, [depth,] lat, lon) as it is filled (a logarithm perhaps), NaN where not seen.
+        original: The same in units of the file.
+        domain: Where it exists: boolean ([depth,] lat, lon).
+        error: Standard deviation of the observation error, as it is filled; None if none is stated.
+        quantity: How it is filled.
+        dated: Whether the file had a time axis.
+        source: What messages call it.
+    """
+
+    field: xr.DataArray
+    original: xr.DataArray
+    domain: xr.DataArray
+    error: xr.DataArray | None
+    quantity: Quantity
+    dated: bool
+    source: str
+
+    @property
+    def name(self) -> str:
+        """Of the variable."""
+        return str(self.field.name)
+
+    @property
+    def periodic(self) -> bool:
+        """Whether longitude wraps."""
+        return is_periodic(self.field["lon"])
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Where it was seen: boolean (time, [depth,] lat, lon)."""
+        return np.isfinite(self.field.values) & self.domain.values
+
+    def without(self, hidden: np.ndarray) -> "Record":
+        """The record with some cells hidden."""
+        kept = xr.DataArray(~hidden, dims=self.field.dims)
+        return Record(
+            self.field.where(kept), self.original, self.domain, self.error, self.quantity, self.dated, self.source
+        )
+
+    def observations(self, times: np.ndarray | slice = slice(None)) -> xr.Dataset:
+        """As an observation file."""
+        parts = {self.name: self.field, "domain": self.domain}
+        if self.error is not None:
+            parts[f"{self.name}_error"] = self.error
+        return xr.Dataset(parts).isel(time=times)
+
+    def training(self, *, validation: int = 0) -> TrainingData:
+        """As an archive to learn from: all dates train, or the last ones validate."""
+        fields = self.field.to_dataset()
+        if self.error is not None:
+            fields[f"{self.name}_error"] = self.error
+        archive = GriddedArchive(fields, {self.name: self.domain}, self.periodic)
+        count = self.field.sizes["time"]
+        return TrainingData(
+            archive=archive,
+            train=np.arange(count - validation),
+            validation=np.arange(count - validation, count),
+            targets=(self.name,),
+        )
+
+
+def read_record(
+    source: xr.Dataset | xr.DataArray | str | Path,
+    variable: str | None = None,
+    *,
+    region: Mapping[str, Sequence[float]] | None = None,
+    time: Sequence[Any] | None = None,
+    domain: str | Path | None = None,
+) -> Record:
+    """Reads what is to be filled.
+
+    Arguments:
+        source: A data set, a field, a file that `open_fields` reads, or `shipped:sst_scene`.
+        variable: Which one; may be left out where there is one.
+        region: `{lat: [a, b], lon: [a, b]}`.
+        time: [first, last] date.
+        domain: A file that says where the field exists.
+
+    Raises:
+        DataError: nothing to fill, nothing seen, or a variable that is not there.
+    """
+    label = str(source) if isinstance(source, str | Path) else "the data set"
+    if isinstance(source, str) and source.startswith(SHIPPED):
+        source = _shipped(source.removeprefix(SHIPPED))
+    dataset = _opened(source, label)
+    name = _variable(dataset, variable, label)
+    dated = "time" in dataset[name].dims
+    if not dated:
+        log.info("%s has no time axis: taken as one image", label)
+        dataset = dataset.drop_vars("time", errors="ignore").expand_dims(time=[UNDATED])
+        dataset = dataset.assign({n: a.isel(time=0) for n, a in dataset.data_vars.items() if n in ("domain", "mask")})
+    dataset = _with_mask(dataset, name, label)
+    archive_like = dataset[[name, *(n for n in (f"{name}_error", f"{name}_domain", "domain") if n in dataset)]]
+    if domain is not None:
+        archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
+    chosen = _select(archive_like, region, time)
+    return _record(chosen.load(), name, dated, label)
+
+
+def _shipped(name: str) -> Path:
+    """The file of a scene that comes with the package."""
+    folder = Path(str(files("driftfield"))) / "shipped"
+    known = {path.stem: path for path in sorted(folder.glob("*.nc"))}
+    if name not in known:
+        raise ConfigurationError(f"No shipped scene {name!r}: {suggest(name, known)}")
+    return known[name]
+
+
+def _opened(source: xr.Dataset | xr.DataArray | str | Path, label: str) -> xr.Dataset:
+    """With canonical axes and units."""
+    if isinstance(source, str | Path):
+        return open_fields(source)
+    dataset = source.to_dataset(name=source.name or "field") if isinstance(source, xr.DataArray) else source
+    return canonical_units(canonical(dataset, source=label), source=label)
+
+
+def _variable(dataset: xr.Dataset, asked: str | None, label: str) -> str:
+    """The variable to fill: named, or the only one with gaps."""
+    names = [n for n in state_variables(dataset) if n != "mask" and dataset[n].dtype.kind == "f"]
+    if asked is not None:
+        if asked not in names:
+            raise DataError(f"No variable {asked!r} to fill in {label}: {suggest(asked, names)}")
+        return asked
+    if not names:
+        raise DataError(f"No variable with lat and lon in {label}: found {sorted(map(str, dataset))}. Check the file.")
+    if len(names) > 1:
+        raise DataError(f"{label} holds {len(names)} variables, {', '.join(names)}: name one with --variable.")
+    return names[0]
+
+
+def _with_mask(dataset: xr.Dataset, name: str, label: str) -> xr.Dataset:
+    """A variable `mask` of zeros and ones is the domain of a file that has no other."""
+    if "mask" not in dataset or domain_of(dataset, name) is not None:
+        return dataset
+    mask = dataset["mask"].isel(time=0, drop=True) if "time" in dataset["mask"].dims else dataset["mask"]
+    values = np.unique(mask.values[np.isfinite(mask.values)]) if mask.dtype.kind == "f" else np.unique(mask.values)
+    if not set(values.tolist()) <= {0, 1}:
+        log.warning("'mask' in %s holds other values than 0 and 1: not taken as the domain", label)
+        return dataset
+    inside = mask.fillna(0).astype(bool) if mask.dtype.kind == "f" else mask.astype(bool)
+    seen = dataset[name].notnull().any("time")
+    seen = seen.any("depth") if "depth" in seen.dims else seen
+    if float((seen & ~inside).sum()) > float((seen & inside).sum()):
+        log.info("'mask' in %s is 1 on land: taken the other way round", label)
+        inside = ~inside
+    return dataset.assign(domain=inside)
+
+
+def _select(
+    dataset: xr.Dataset, region: Mapping[str, Sequence[float]] | None, time: Sequence[Any] | None
+) -> xr.Dataset:
+    """A part of the grid and of the dates."""
+    dataset = select_region(dataset, region or {})
+    return select_time(dataset, time) if time is not None else dataset
+
+
+def _record(dataset: xr.Dataset, name: str, dated: bool, label: str) -> Record:
+    field = dataset[name].transpose(*(d for d in DIMS if d in dataset[name].dims)).astype(np.float32)
+    odd = [str(d) for d in dataset[name].dims if d not in DIMS]
+    if odd:
+        raise DataError(f"{name!r} in {label} has the dimension(s) {odd}: select one element of each first.")
+    domain = _domain(dataset, name, field, label)
+    outside = int((field.notnull() & ~domain).sum())
+    if outside:
+        log.warning("%d values of %s lie outside the domain: not looked at", outside, name)
+    field = field.where(domain)
+    if not bool(field.notnull().any()):
+        raise DataError(f"{name!r} in {label} has no value here. Check the variable, the region and the dates.")
+    check_plausible(field, inside=domain, source=label)
+    quantity = recognise(field)
+    if quantity.said:
+        log.info("%s", quantity.said)
+    filled_as = field.copy(data=quantity.forward(field.values).astype(np.float32))
+    error = error_of(dataset, name)
+    if error is not None:
+        error = error.transpose(*(d for d in DIMS if d in error.dims)).fillna(0.0).astype(np.float32)
+        if quantity.logarithm:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                slope = np.maximum(field, quantity.floor) * np.log(10.0)
+            error = (error / slope).fillna(0.0)
+    return Record(filled_as, field, domain, error, quantity, dated, label)
+
+
+def _domain(dataset: xr.Dataset, name: str, field: xr.DataArray, label: str) -> xr.DataArray:
+    """Boolean ([depth,] lat, lon)."""
+    dims = [d for d in ("depth", "lat", "lon") if d in field.dims]
+    stated = domain_of(dataset, name)
+    if stated is not None:
+        stated = stated.isel(time=0, drop=True) if "time" in stated.dims else stated
+        if "depth" in dims and "depth" not in stated.dims:
+            stated = stated & field.notnull().any("time")
+        return stated.transpose(*dims).rename("domain")
+    ever = field.notnull().any("time")
+    if field.sizes["time"] == 1:
+        log.info("%s says nowhere what is land: every cell of the image is filled (--domain FILE names a mask)", label)
+        return xr.ones_like(ever, dtype=bool).transpose(*dims).rename("domain").drop_attrs()
+    never = int((~ever).sum())
+    if never:
+        log.info(
+            "%s says nowhere what is land: %d of %d cells were never seen and are taken for it (--domain FILE names a mask)",
+            label,
+            never,
+            ever.size,
+        )
+    return ever.transpose(*dims).rename("domain").drop_attrs()

@@ -1,0 +1,263 @@
+"""What every method makes of blocks that are hidden from it, and how far it is off.
+
+    hidden     blocks as wide as the gaps of the record (`data.masks.alike`), on dates that have gaps
+    error      e = mean - y, spread s, distance d to the nearest visible cell                    one row per hidden cell
+    spread     s' = a s, so that 90 % of the errors lie within 1.645 s'; of a method without a spread it is that of errors
+               at the same distance
+    blend      w of one method and 1 - w of another, where that has a lower CRPS by a hundredth
+
+Nothing of what is hidden enters a fit. The scores say how the method does at a gap like those of the record.
+"""
+
+__all__ = ["Blend", "Distances", "Scores", "Spread", "Withheld", "blend", "refitted", "score", "validate", "withhold"]
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from driftfield.data.masks.alike import AlikeGaps, distance_to_seen
+from driftfield.data.splits import spread_over
+from driftfield.errors import DataError
+from driftfield.filling.methods import Method
+from driftfield.filling.record import Record
+from driftfield.gaussian.tuning import gaussian_crps
+from driftfield.interfaces import Reconstructor
+from driftfield.peers.kriging import Kriging
+from driftfield.peers.optimal_interpolation import OptimalInterpolation
+
+BAND = 1.645
+"""Half the width of the interval that holds 90 % of a normal distribution, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """Cells that the methods do not see.
+
+    Arguments:
+        visible: The record without them.
+        hidden: Boolean (time, [depth,] lat, lon).
+        times: Dates that are scored.
+        truth: Values of the hidden cells of these dates (cell,), as they are filled.
+        distance: To the nearest visible cell of the same date, in cells.
+    """
+
+    visible: Record
+    hidden: np.ndarray
+    times: np.ndarray
+    truth: np.ndarray
+    distance: np.ndarray
+
+    @property
+    def scored(self) -> np.ndarray:
+        """The hidden cells of the scored dates: boolean (time, [depth,] lat, lon)."""
+        mask = np.zeros_like(self.hidden)
+        mask[self.times] = self.hidden[self.times]
+        return mask
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Spread as a function of the distance to what was seen, for methods that state none.
+
+    Arguments:
+        edges: Upper ends of classes of distance, in cells.
+        spread: Root mean square error in them, rising.
+    """
+
+    edges: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def fit(cls, error: np.ndarray, distance: np.ndarray, *, classes: int = 8) -> "Distances":
+        """Classes with equally many cells."""
+        edges = np.unique(np.quantile(distance, np.linspace(0, 1, classes + 1)[1:]))
+        label = np.searchsorted(edges, distance)
+        spread = [np.sqrt(np.mean(error[label == k] ** 2)) for k in range(edges.size)]
+        return cls(edges, np.maximum.accumulate(np.maximum(spread, 1e-9)))
+
+    def __call__(self, distance: np.ndarray) -> np.ndarray:
+        """At some distances; beyond the last class as in it."""
+        middle = np.concatenate([[0.0], self.edges])
+        return np.interp(distance, 0.5 * (middle[1:] + middle[:-1]), self.spread)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """From what a method states to a spread that holds.
+
+    Arguments:
+        factor: On a stated standard deviation.
+        distances: In place of one; None for a method that states its own.
+    """
+
+    factor: float
+    distances: Distances | None = None
+
+    def __call__(self, sd: np.ndarray | None, distance: np.ndarray) -> np.ndarray:
+        """Standard deviation at some cells."""
+        if self.distances is not None:
+            return self.factor * self.distances(distance)
+        assert sd is not None  # a method without a spread has distances
+        return self.factor * sd
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How a method did on the hidden cells, in the units in which the field is filled.
+
+    Arguments:
+        label: Of the method.
+        rmse, crps: Mean over the hidden cells.
+        coverage: Share of the errors within the 90 % interval.
+        error, sd: Of every hidden cell, the spread as it holds.
+        spread: How that came about.
+        seconds: What it took.
+        fitted: The method as it was fitted to the visible cells.
+    """
+
+    label: str
+    rmse: float
+    crps: float
+    coverage: float
+    error: np.ndarray
+    sd: np.ndarray
+    spread: Spread
+    seconds: float
+    fitted: Any
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Two methods together.
+
+    Arguments:
+        first, second: Their scores.
+        weight: Of the first.
+        scores: Of the blend.
+    """
+
+    first: Scores
+    second: Scores
+    weight: float
+    scores: Scores
+
+
+def withhold(record: Record, *, seed: int, share: float = 0.2, most: int = 8) -> Withheld:
+    """Hides blocks on some dates, and on the dates around them.
+
+    Raises:
+        DataError: there is too little to hide anything.
+    """
+    seen = record.seen
+    gaps = AlikeGaps.of(seen, record.domain.values, periodic=record.periodic, share=share, seed=seed)
+    flat = seen.reshape(len(seen), -1)[:, record.domain.values.ravel()]
+    gappy = np.flatnonzero(flat.any(axis=1) & ~flat.all(axis=1))
+    times = spread_over(gappy if gappy.size else np.flatnonzero(flat.any(axis=1)), most)
+    near = np.arange(len(seen))
+    near = near[(np.abs(near[:, None] - times) <= 12).any(axis=1)]
+    near = np.intersect1d(near, gappy) if gappy.size else near
+    hidden = np.zeros(seen.shape, dtype=bool)
+    hidden[near] = gaps.hide(seen[near], np.random.default_rng(np.random.SeedSequence([seed, 5])))
+    times = times[hidden[times].reshape(len(times), -1).any(axis=1)]
+    if not times.size:
+        raise DataError(
+            f"{int(seen.sum())} values of {record.name} are too few to hide some and see which method finds them. "
+            "Take more dates or a larger region, or name a method with --method."
+        )
+    visible = record.without(hidden)
+    distance = [distance_to_seen(visible.seen[t], periodic=record.periodic)[hidden[t]] for t in times]
+    return Withheld(visible, hidden, times, record.field.values[times][hidden[times]], np.concatenate(distance))
+
+
+def validate(method: Method, folds: Sequence[Withheld], *, seed: int) -> Scores:
+    """Fits a method to the visible cells of every fold and scores it on the hidden ones.
+
+    The constants of a method that tunes some are those of the first fold; a dozen numbers know nothing of a hidden cell.
+    """
+    began = time.perf_counter()
+    fitted = method.build()
+    fitted.fit(folds[0].visible.training(validation=method.validation), seed=seed)
+    parts = [predict(fitted, folds[0], seed=seed)]
+    for fold in folds[1:]:
+        parts.append(predict(refitted(fitted, method, fold.visible, seed=seed), fold, seed=seed))
+    error = np.concatenate([mean - fold.truth for (mean, _), fold in zip(parts, folds, strict=True)])
+    spreads = [sd for _, sd in parts if sd is not None]
+    sd = np.concatenate(spreads) if len(spreads) == len(parts) else None
+    distance = np.concatenate([fold.distance for fold in folds])
+    return score(method.label, error, sd, distance, seconds=time.perf_counter() - began, fitted=fitted)
+
+
+def refitted(fitted: Reconstructor, method: Method, record: Record, *, seed: int) -> Reconstructor:
+    """The method on another record of the same grid; constants that were tuned stay."""
+    data = record.training(validation=method.validation)
+    if isinstance(fitted, Kriging | OptimalInterpolation):
+        return fitted.continued(data)
+    again = method.build()
+    again.fit(data, seed=seed)
+    return again
+
+
+def predict(fitted: Reconstructor, withheld: Withheld, *, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Mean and spread of the hidden cells of the scored dates (cell,)."""
+    record, times = withheld.visible, withheld.times
+    mask = withheld.hidden[times]
+    if isinstance(fitted, Kriging):
+        mean, sd = fitted.estimate_at(record.observations(), record.name, withheld.scored)
+        return mean[times][mask], sd[times][mask]
+    if fitted.abilities.uses_other_times:
+        result = fitted.reconstruct(record.observations(), members=1, seed=seed).isel(time=times)
+    else:
+        result = fitted.reconstruct(record.observations(times), members=1, seed=seed)
+    spread = result.get(f"{record.name}_sd")
+    return result[record.name].values[mask], None if spread is None else spread.values[mask]
+
+
+def score(
+    label: str,
+    error: np.ndarray,
+    sd: np.ndarray | None,
+    distance: np.ndarray,
+    *,
+    seconds: float = 0.0,
+    fitted: Any = None,
+) -> Scores:
+    """Scores of some errors, once the spread holds."""
+    typical = float(np.sqrt(np.mean(error**2))) or 1e-9
+    # a spread that is nothing in some gaps is none
+    stated = sd is not None and bool(np.mean(sd > 0.02 * typical) > 0.95)
+    distances = None if stated else Distances.fit(error, distance)
+    raw = np.maximum(sd if stated else distances(distance), 0.02 * typical)  # type: ignore[misc, arg-type]
+    factor = float(np.quantile(np.abs(error) / raw, 0.9) / BAND)
+    holds = np.maximum(factor * raw, 1e-9)
+    return Scores(
+        label=label,
+        rmse=float(np.sqrt(np.mean(error**2))),
+        crps=float(gaussian_crps(error, holds).mean()),
+        coverage=float((np.abs(error) <= BAND * holds).mean()),
+        error=error,
+        sd=holds,
+        spread=Spread(factor, distances),
+        seconds=seconds,
+        fitted=fitted,
+    )
+
+
+def blend(scores: list[Scores], distance: np.ndarray, *, gain: float = 0.015) -> Blend | None:
+    """The best pair of the three best methods, if it gains enough over the best one alone."""
+    best = sorted(scores, key=lambda s: s.crps)[:3]
+    found: Blend | None = None
+    for i, first in enumerate(best):
+        for second in best[i + 1 :]:
+            for weight in (0.3, 0.4, 0.5, 0.6, 0.7):
+                error = weight * first.error + (1 - weight) * second.error
+                sd = weight * first.sd + (1 - weight) * second.sd
+                label = f"{first.label} and {second.label}"
+                trial = score(label, error, sd, distance, seconds=first.seconds + second.seconds)
+                if found is None or trial.crps < found.scores.crps:
+                    found = Blend(first, second, weight, trial)
+    if found is None or found.scores.crps > (1 - gain) * best[0].crps:
+        return None
+    return found

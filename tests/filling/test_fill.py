@@ -1,0 +1,260 @@
+"""A field with gaps in, a complete one out: nothing is left out, nothing is changed that was seen, and what was done is said."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+import driftfield as df
+from driftfield.cli import app
+from driftfield.errors import ConfigurationError, DataError
+from driftfield.filling.account import recipe, table
+from driftfield.filling.calls import fill_source
+from driftfield.filling.methods import Knowledge
+from driftfield.filling.picture import draw
+from driftfield.filling.quantity import recognise
+from driftfield.filling.record import read_record
+from driftfield.filling.validation import Distances, blend, score
+
+
+def smooth(shape: tuple[int, ...], seed: int, width: float = 4.0) -> np.ndarray:
+    """Unit noise, smooth in space."""
+    noise = np.random.default_rng(seed).standard_normal(shape)
+    field = gaussian_filter(noise, (*[0.0] * (len(shape) - 2), width, width))
+    return field / field.std()
+
+
+def scene(dates: int = 3, *, seed: int = 0, land: bool = True) -> tuple[xr.Dataset, np.ndarray]:
+    """A sea of 24 x 30 cells with clouds, and its truth."""
+    shape = (dates, 24, 30)
+    truth = (18 + smooth(shape, seed) + np.linspace(0, 1, 24)[:, None]).astype(np.float32)
+    clouds = smooth(shape, seed + 50, 2.5) > 0.6
+    sea = np.ones(shape[1:], dtype=bool)
+    if land:
+        sea[:6, :8] = False
+    values = np.where(sea & ~clouds, truth, np.nan)
+    coords = {
+        "time": np.datetime64("2020-06-01", "ns") + np.arange(dates) * np.timedelta64(1, "D"),
+        "lat": ("lat", np.linspace(34, 36.3, 24), {"units": "degrees_north"}),
+        "lon": ("lon", np.linspace(0, 2.9, 30), {"units": "degrees_east"}),
+    }
+    dataset = xr.Dataset({"sst": (("time", "lat", "lon"), values, {"units": "degC"})}, coords=coords)
+    return dataset.assign(mask=(("lat", "lon"), sea.astype(np.int8))), truth
+
+
+@pytest.fixture(scope="module")
+def three_days() -> tuple[xr.Dataset, np.ndarray, xr.Dataset]:
+    seen, truth = scene()
+    return seen, truth, df.fill(seen, "sst", members=3)
+
+
+def test_every_cell_of_the_domain_has_a_value_and_a_spread(
+    three_days: tuple[xr.Dataset, np.ndarray, xr.Dataset],
+) -> None:
+    seen, _, fields = three_days
+    sea = seen["mask"].values.astype(bool)
+    for name in ("sst", "sst_sd"):
+        np.testing.assert_array_equal(np.isfinite(fields[name].values), np.broadcast_to(sea, fields[name].shape))
+    assert fields["sst_member"].sizes["member"] == 3
+    hidden = sea & np.isnan(seen["sst"].values)
+    assert (fields["sst_sd"].values[hidden] > 0).all()
+
+
+def test_what_was_seen_is_kept_and_the_gaps_are_nearer_than_the_mean(
+    three_days: tuple[xr.Dataset, np.ndarray, xr.Dataset],
+) -> None:
+    seen, truth, fields = three_days
+    shown = np.isfinite(seen["sst"].values)
+    np.testing.assert_array_equal(fields["sst"].values[shown], seen["sst"].values[shown])
+    hidden = seen["mask"].values.astype(bool) & ~shown
+    error = (fields["sst"].values - truth)[hidden]
+    box = np.nanmean(seen["sst"].values, axis=(1, 2))[:, None, None] - truth
+    assert np.sqrt((error**2).mean()) < 0.7 * np.sqrt((box[hidden] ** 2).mean())
+
+
+def test_the_file_says_what_was_tried(three_days: tuple[xr.Dataset, np.ndarray, xr.Dataset]) -> None:
+    tried = json.loads(three_days[2].attrs["tried"])
+    assert {"climatology", "box mean", "linear", "kriging"} <= set(tried)
+    assert all(set(scores) == {"rmse", "crps", "coverage"} for scores in tried.values())
+
+
+def test_a_date_without_an_observation_is_filled_and_said() -> None:
+    seen, _ = scene()
+    seen["sst"][1] = np.nan
+    filled = fill_source(seen, "sst", method="kriging")
+    assert np.isfinite(filled.dataset["sst"].values[1][seen["mask"].values.astype(bool)]).all()
+    assert any("without any observation" in line for line in filled.lines)
+
+
+def test_the_accessor_and_a_file_give_the_same(tmp_path: Path) -> None:
+    seen, _ = scene(1)
+    seen.to_netcdf(tmp_path / "seen.nc")
+    of_file = df.fill(tmp_path / "seen.nc", "sst", method="linear")
+    of_memory = seen.driftfield.fill("sst", method="linear")
+    np.testing.assert_allclose(of_memory["sst"].values, of_file["sst"].values, rtol=1e-6)
+
+
+def test_an_image_without_a_date_stays_without_one(caplog: pytest.LogCaptureFixture) -> None:
+    seen, _ = scene(1, land=False)
+    image = seen[["sst"]].isel(time=0, drop=True)
+    with caplog.at_level(logging.INFO):
+        fields = df.fill(image, method="nearest")
+    assert fields["sst"].dims == ("lat", "lon")
+    assert np.isfinite(fields["sst"].values).all()
+    assert "one image" in caplog.text
+    assert "every cell of the image is filled" in caplog.text
+
+
+def test_a_region_and_dates_are_cut_out() -> None:
+    seen, _ = scene(4)
+    fields = df.fill(
+        seen,
+        "sst",
+        method="box mean",
+        region={"lat": [35.0, 36.0], "lon": [1.0, 2.0]},
+        time=["2020-06-02", "2020-06-03"],
+    )
+    assert fields.sizes["time"] == 2
+    assert float(fields["lat"].min()) >= 35.0
+    assert float(fields["lon"].max()) <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "values", "logarithm", "bounds"),
+    [
+        ("chl", {"units": "mg m-3"}, 10 ** smooth((1, 20, 20), 1), True, (-np.inf, np.inf)),
+        ("pr", {"units": "mm/day"}, np.maximum(smooth((1, 20, 20), 2), 0), False, (0.0, np.inf)),
+        ("siconc", {"units": "1"}, np.clip(smooth((1, 20, 20), 3), 0, 1), False, (0.0, 1.0)),
+        ("siconc", {"units": "%"}, np.clip(100 * smooth((1, 20, 20), 3), 0, 100), False, (0.0, 100.0)),
+        ("x", {}, 10 ** (1.2 * smooth((1, 20, 20), 4)), True, (-np.inf, np.inf)),
+        ("sst", {"units": "degC"}, 10 + smooth((1, 20, 20), 5), False, (-np.inf, np.inf)),
+        ("train", {"units": "degC"}, 40 + smooth((1, 20, 20), 5), False, (-np.inf, np.inf)),
+        ("chl_log10", {}, np.abs(smooth((1, 20, 20), 6)), False, (-np.inf, np.inf)),
+    ],
+)
+def test_recognises_what_is_far_from_gaussian(
+    name: str, attrs: dict[str, str], values: np.ndarray, logarithm: bool, bounds: tuple[float, float]
+) -> None:
+    quantity = recognise(xr.DataArray(values, dims=("time", "lat", "lon"), name=name, attrs=attrs))
+    assert quantity.logarithm is logarithm
+    assert (quantity.lower, quantity.upper) == bounds
+    assert bool(quantity.said) == (logarithm or bounds != (-np.inf, np.inf))
+
+
+def test_chlorophyll_stays_positive_and_a_share_a_share() -> None:
+    seen, _ = scene(1)
+    chlorophyll = (10 ** (seen["sst"] - 18)).rename("chl").assign_attrs(units="mg m-3")
+    fields = df.fill(seen.drop_vars("sst").assign(chl=chlorophyll), "chl", method="kriging", members=2)
+    sea = seen["mask"].values.astype(bool)
+    assert (fields["chl"].values[0][sea] > 0).all()
+    assert (fields["chl_member"].values[:, 0][:, sea] > 0).all()
+    kept = np.isfinite(chlorophyll.values)
+    np.testing.assert_array_equal(fields["chl"].values[kept], chlorophyll.values[kept])
+    share = (seen["sst"] - 17.5).clip(0, 1).rename("siconc").assign_attrs(units="1")
+    fields = df.fill(seen.drop_vars("sst").assign(siconc=share), "siconc", method="kriging")
+    assert float(fields["siconc"].min()) >= 0
+    assert float(fields["siconc"].max()) <= 1
+
+
+def test_moments_of_a_logarithm_are_those_of_its_distribution() -> None:
+    quantity = recognise(xr.DataArray(10 ** smooth((1, 20, 20), 1), dims=("time", "lat", "lon"), name="chl"))
+    mean, sd, _ = quantity.back((np.array([-0.3]), np.array([0.25]), None))
+    drawn = 10 ** (-0.3 + 0.25 * np.random.default_rng(0).standard_normal(400_000))
+    assert mean is not None
+    assert sd is not None
+    assert mean[0] == pytest.approx(drawn.mean(), rel=0.01)
+    assert sd[0] == pytest.approx(drawn.std(), rel=0.03)
+
+
+def test_the_factor_makes_nine_in_ten_errors_lie_within() -> None:
+    rng = np.random.default_rng(0)
+    sd = rng.uniform(0.5, 2.0, 4000)
+    scores = score("x", 3 * sd * rng.standard_normal(4000), sd, np.ones(4000))
+    assert scores.spread.factor == pytest.approx(3.0, rel=0.08)
+    assert scores.coverage == pytest.approx(0.9, abs=0.005)
+
+
+def test_a_spread_by_distance_rises_and_is_that_of_the_errors() -> None:
+    rng = np.random.default_rng(0)
+    distance = rng.uniform(1, 20, 8000)
+    found = Distances.fit(0.1 * distance * rng.standard_normal(8000), distance)
+    assert (np.diff(found(np.linspace(0, 40, 30))) >= 0).all()
+    assert found(np.array([10.0]))[0] == pytest.approx(1.0, rel=0.15)
+
+
+def test_two_methods_are_blended_only_where_that_gains() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 3000))
+    ones, near = np.ones(3000), np.ones(3000)
+    pair = blend([score("a", a, ones, near), score("b", b, ones, near)], near)
+    assert pair is not None
+    assert pair.scores.rmse < 0.8
+    assert blend([score("a", a, ones, near), score("c", a + 0.01 * b, ones, near)], near) is None
+
+
+def test_says_so_when_the_mean_is_as_good() -> None:
+    seen, _ = scene(1)
+    noise = np.random.default_rng(0).standard_normal(seen["sst"].shape)
+    white = seen.assign(sst=seen["sst"].where(seen["sst"].isnull(), 0.0) + noise)
+    filled = fill_source(white, "sst", method="nearest")
+    assert any("no lower error than the" in line for line in filled.lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"variable": "sss"}, DataError, "sss"),
+        ({"method": "krigging"}, ConfigurationError, "kriging"),
+        ({"members": -1}, ConfigurationError, "members"),
+        ({"region": {"lat": [80, 81], "lon": [0, 1]}}, DataError, "no cell"),
+        ({"time": ["1990", "1991"]}, DataError, "No time"),
+    ],
+)
+def test_says_what_is_wrong(options: dict[str, object], error: type[Exception], message: str) -> None:
+    seen, _ = scene(1)
+    with pytest.raises(error, match=message):
+        df.fill(seen, **{"variable": "sst", **options})  # type: ignore[arg-type]
+
+
+def test_nothing_seen_and_several_variables_are_said() -> None:
+    seen, _ = scene(1)
+    with pytest.raises(DataError, match="no value"):
+        df.fill(seen.assign(sst=seen["sst"] * np.nan), "sst")
+    with pytest.raises(DataError, match="--variable"):
+        df.fill(seen.assign(other=seen["sst"]))
+
+
+def test_a_mask_that_is_one_on_land_is_turned() -> None:
+    seen, _ = scene(1)
+    record = read_record(seen.assign(mask=1 - seen["mask"]), "sst")
+    np.testing.assert_array_equal(record.domain.values, seen["mask"].values.astype(bool))
+
+
+def test_the_command_writes_the_field_a_picture_and_a_recipe_that_can_be_fitted(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    seen, _ = scene(2)
+    seen.to_netcdf(tmp_path / "seen.nc")
+    out = tmp_path / "out.nc"
+    arguments = ["fill", str(tmp_path / "seen.nc"), "--variable", "sst", "--method", "kriging", "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "climatology" in result.output
+    assert "driftfield train" in result.output
+    assert out.with_suffix(".png").stat().st_size > 5000
+    run = CliRunner().invoke(app, ["train", str(tmp_path / "out.recipe.yaml"), "--out", str(tmp_path / "run")])
+    assert run.exit_code == 0, run.output
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code != 0
+
+
+def test_the_table_and_the_recipe_name_what_was_chosen() -> None:
+    seen, _ = scene(1)
+    filled = fill_source(seen, "sst", method="kriging", knowledge=Knowledge(length_km=50.0))
+    assert "kriging" in table(filled)
+    assert "length_km: 50.0" in recipe(filled)
+    assert len(draw(filled).axes) == 5
