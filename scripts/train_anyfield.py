@@ -1,4 +1,4 @@
-"""Trains the filler of any field on random worlds, on the processor, for a number of minutes.
+"""Trains the filler of any field on random worlds, on the processor, for a number of minutes or of steps.
 
 python scripts/train_anyfield.py runs/anyfield --minutes 90
 python scripts/train_anyfield.py runs/anyfield --minutes 30 --initial runs/anyfield_first    # goes on from other weights
@@ -105,7 +105,7 @@ def train(options: argparse.Namespace) -> None:
     begin = last = time.time()
     step = 0
     for batch in replayed(Stream(samples, options.seed + seen), options.replays, options.seed):
-        part = (time.time() - begin) / (60 * options.minutes)
+        part = step / options.steps if options.steps else (time.time() - begin) / (60 * options.minutes)
         rate = options.rate * min(1.0, (step + 1) / 100, max(0.0, 1 - part) / options.decay)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -145,6 +145,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--steps", type=int, help="In place of minutes: the same course on any machine.")
     parser.add_argument("--initial", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1.2e-3)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from typer.testing import CliRunner
 
+from driftfield.cli import app
 from driftfield.data.masks import Clouds, RandomCells
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.models.any_field import AnyFieldReconstructor
@@ -250,3 +252,30 @@ def test_the_shipped_run_beats_its_own_first_guess() -> None:
     assert np.mean(errors, axis=0)[0] < np.mean(errors, axis=0)[1]
     spread = trained.reconstruct(observations(field, observed & (np.arange(48) == 20)[:, None]), members=1)["chl_sd"]
     assert float(spread[0, 47].mean()) > float(spread[0, 21].mean())
+
+
+def test_the_command_needs_nothing_but_the_observations(tmp_path: Path) -> None:
+    field, observed = world(30, shape=(20, 30))
+    given = observations(field, observed).rename(chl="chl_a")
+    two = xr.concat(
+        [given, given.assign_coords(time=given["time"] + np.timedelta64(1, "D"))], "time", data_vars="minimal"
+    )
+    two.to_netcdf(tmp_path / "obs.nc")
+    arguments = [
+        "reconstruct",
+        "shipped:anyfield",
+        str(tmp_path / "obs.nc"),
+        "--out",
+        str(tmp_path / "out.nc"),
+        "--members",
+        "3",
+    ]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    with xr.open_dataset(tmp_path / "out.nc") as written:
+        assert {"chl_a", "chl_a_sd", "chl_a_member"} <= set(written)
+        assert written["chl_a_member"].sizes["member"] == 3
+        assert np.isfinite(written["chl_a"]).all()
+        # a member is a function of the date, too
+        assert not np.allclose(written["chl_a_member"][:, 0], written["chl_a_member"][:, 1])
+    assert CliRunner().invoke(app, [*arguments, "--overwrite", "--sampler", "HeunSampler:4"]).exit_code != 0

@@ -41,7 +41,10 @@ app.add_typer(simulate_app, name="simulate")
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 SamplerName = Annotated[
-    str | None, typer.Option(help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start).")
+    str | None,
+    typer.Option(
+        help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start), and arguments: HeunSampler:63,churn=20."
+    ),
 ]
 
 
@@ -111,12 +114,25 @@ def check_run(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def read_sampler(text: str) -> Any:
+    import re
+
+    import yaml
+
     from driftfield.registry import build
 
-    name, colon, evaluations = text.partition(":")
+    # a comma parts arguments only where a name and = follow: not in {class: ..., ...}
+    first, *arguments = re.split(r",(?=\w+=)", text)
+    name, colon, evaluations = first.partition(":")
     spec: dict[str, Any] = {"class": name}
     if colon:
         spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
+    for argument, value in read_pairs(arguments, "--sampler", "NAME:EVALUATIONS,ARGUMENT=VALUE").items():
+        try:
+            spec[argument] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigurationError(
+                f"Cannot read --sampler {argument}={value}: expected a number or {{...}}."
+            ) from error
     return build("sampler", spec)
 
 

@@ -76,6 +76,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
     ) -> None:
         observing.check([*codec.targets, *codec.covariates])
         observing.check_visible(codec.targets)
+        observing.check_degradation(codec.covariates)
         self.archive, self.codec, self.observing = archive, codec, observing
         self.times, self.windows, self.samples, self.seed = np.asarray(times), list(windows), samples, seed
         self.start, self.training, self.mix, self.pool = start, training, mix and training, pool
@@ -161,8 +162,11 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         errors: list[tuple[float, np.ndarray | float]]
         errors = [(self.observing.error_of(name, rng), rng.standard_normal(x.shape))]
         if given and self.training:
-            errors.append((self.observing.degrade_offset, rng.standard_normal()))
-            errors.append((self.observing.degrade_speckle, rng.standard_normal(x.shape)))
+            offset, speckle, factor = self.observing.degradation(name) if name in self.codec.covariates else (0.0,) * 3
+            errors += [(offset, rng.standard_normal()), (speckle, rng.standard_normal(x.shape))]
+            if factor:  # of the value itself, so that it is decoded
+                physical = self.codec.decode(name, x[None], self.stamps[[time]], rows, columns)[0]
+                errors.append((factor, rng.standard_normal() * physical))
         y, error = self.codec.disturbed(name, x, errors, self.stamps[[time]], rows, columns)
         shown = None if given else self.observing.draw_visible(name, domain, rng, periodic=wrap, record=record)
         return {

@@ -30,17 +30,20 @@ class ObservingSystem:
             of its known cells in which the network sees the noisy field, "all" or a further drop such as ["all", "own"].
             Without it the noisy field is taken for complete.
         covariate_dropout: Probability that a covariate is missing as a whole.
-        degrade_offset: Standard deviation, physical units, of one offset per sample added to a covariate (training only).
+        degrade_offset: Standard deviation, physical units, of one offset per sample added to a covariate (training only); for
+            all covariates, or by covariate, as the next two.
         degrade_speckle: Standard deviation, physical units, of independent noise added to a covariate (training only).
+        degrade_factor: Standard deviation of one factor per sample, about 1, that multiplies a covariate (training only).
     """
 
     observe: Mapping[str, str | Sequence[str]]
     error: float | Sequence[float] | Mapping[str, float | Sequence[float]] = 0.0
     covariate_dropout: float = 0.1
-    degrade_offset: float = 0.0
-    degrade_speckle: float = 0.0
+    degrade_offset: float | Mapping[str, float] = 0.0
+    degrade_speckle: float | Mapping[str, float] = 0.0
     # not in the repr: a pool of first guesses, whose key that is, holds nothing of it
     visible: Mapping[str, str | Sequence[str]] = field(default_factory=dict, repr=False)
+    degrade_factor: float | Mapping[str, float] = 0.0
     patterns: dict[str, list[Pattern]] = field(init=False, repr=False)
     shown: dict[str, list[Pattern]] = field(init=False, repr=False)
 
@@ -54,9 +57,36 @@ class ObservingSystem:
         if not 0.0 <= self.covariate_dropout <= 1.0:
             raise ConfigurationError(f"covariate_dropout is {self.covariate_dropout}: expected a probability, 0 to 1.")
         stated = self.error if isinstance(self.error, Mapping) else {"error": self.error}
-        extra = {"degrade_offset": self.degrade_offset, "degrade_speckle": self.degrade_speckle}
-        for name, value in {**stated, **extra}.items():
-            _check_deviation(name, value, ranges=name not in extra)
+        for name, value in stated.items():
+            _check_deviation(name, value, ranges=True)
+        for kind, amount in self._degradations().items():
+            if isinstance(amount, Mapping):
+                for name, value in amount.items():
+                    _check_deviation(f"{kind}.{name}", value, ranges=False)
+            else:
+                _check_deviation(kind, amount, ranges=False)
+
+    def _degradations(self) -> dict[str, float | Mapping[str, float]]:
+        kinds = ("degrade_offset", "degrade_speckle", "degrade_factor")
+        return dict(zip(kinds, (self.degrade_offset, self.degrade_speckle, self.degrade_factor), strict=True))
+
+    def degradation(self, name: str) -> tuple[float, float, float]:
+        """Deviations of offset and speckle, physical units, and of the factor, for one covariate."""
+        found = [
+            given.get(name, 0.0) if isinstance(given, Mapping) else given for given in self._degradations().values()
+        ]
+        return found[0], found[1], found[2]
+
+    def check_degradation(self, covariates: Sequence[str]) -> None:
+        """Raises `ConfigurationError` for a degradation of what is no covariate: nothing else is degraded."""
+        for kind, given in self._degradations().items():
+            for name in given if isinstance(given, Mapping) else ():
+                if name not in covariates:
+                    raise ConfigurationError(
+                        f"{kind} names {name!r}, which is no covariate: {suggest(name, covariates)}"
+                    )
+            if not covariates and (any(given.values()) if isinstance(given, Mapping) else given):
+                raise ConfigurationError(f"Found {kind} without any covariate to degrade. Leave it out.")
 
     def check(self, variables: Sequence[str]) -> None:
         """Raises `ConfigurationError` unless every variable has a pattern and every pattern a variable."""

@@ -7,9 +7,9 @@
 A sample is (time, window). The index lists the windows with the share of cells that do not exist in each.
 """
 
-__all__ = ["Window", "centre", "window_index"]
+__all__ = ["Window", "centre", "nodata_fractions", "window_index", "window_table"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,15 +75,12 @@ def window_index(
             f"Windows of {height} x {width} every {down} x {right} cells on a grid of {exists.shape[0]} x "
             f"{exists.shape[1]}: expected at least 1 and at most the grid. Choose a smaller size."
         )
-    total = np.zeros((exists.shape[0] + 1, exists.shape[1] + width + 1))
-    total[1:, 1:] = np.cumsum(np.cumsum(np.concatenate([exists, exists[:, :width]], axis=1), axis=0), axis=1)
-    windows, nodata = [], []
-    for row in _starts(exists.shape[0], height, down, wraps=False):
-        for col in _starts(exists.shape[1], width, right, wraps=periodic):
-            top, end = row + height, col + width
-            cells = total[top, end] - total[row, end] - total[top, col] + total[row, col]
-            windows.append(Window(row, col, height, width))
-            nodata.append(1.0 - cells / (height * width))
+    windows = [
+        Window(row, col, height, width)
+        for row in _starts(exists.shape[0], height, down, wraps=False)
+        for col in _starts(exists.shape[1], width, right, wraps=periodic)
+    ]
+    nodata = nodata_fractions(exists, windows)
     keep = [i for i, share in enumerate(nodata) if share <= max_nodata_fraction]
     if not keep:
         raise ConfigurationError(
@@ -91,6 +88,41 @@ def window_index(
             "Raise max_nodata_fraction, or choose smaller windows."
         )
     return [windows[i] for i in keep], np.array([nodata[i] for i in keep])
+
+
+def nodata_fractions(exists: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+    """Share of cells that do not exist in each window.
+
+    Arguments:
+        exists: Boolean (lat, lon).
+        windows: On this grid; longitude may wrap.
+    """
+    total = np.zeros((exists.shape[0] + 1, 2 * exists.shape[1] + 1))
+    total[1:, 1:] = np.cumsum(np.cumsum(np.concatenate([exists, exists], axis=1), axis=0), axis=1)
+
+    def share(window: Window) -> float:
+        row, col, top, end = window.row, window.col, window.row + window.height, window.col + window.width
+        cells = total[top, end] - total[row, end] - total[top, col] + total[row, col]
+        return float(1.0 - cells / (window.height * window.width))
+
+    return np.array([share(window) for window in windows])
+
+
+def window_table(exists: np.ndarray, lat: np.ndarray, lon: np.ndarray, windows: Mapping[str, Sequence[Window]]) -> str:
+    """The windows of every split as CSV: place on the grid, centre in degrees, and the share of cells that do not exist.
+
+    Arguments:
+        exists: Boolean (lat, lon).
+        lat, lon: Of the grid.
+        windows: By split.
+    """
+    rows = ["split,row,column,height,width,lat,lon,nodata_fraction"]
+    for split, found in windows.items():
+        for window, nodata in zip(found, nodata_fractions(exists, found), strict=True):
+            north, east = centre(lat[window.rows], lon[window.columns(len(lon))])
+            place = f"{window.row},{window.col},{window.height},{window.width},{north:.6g},{east:.6g}"
+            rows.append(f"{split},{place},{nodata:.6g}")
+    return "\n".join(rows) + "\n"
 
 
 def centre(lat: np.ndarray | xr.DataArray, lon: np.ndarray | xr.DataArray) -> tuple[float, float]:

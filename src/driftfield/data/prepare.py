@@ -150,7 +150,6 @@ def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -
 def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[str, Any]) -> list[Window]:
     height, width = archive.dataset.sizes["lat"], archive.dataset.sizes["lon"]
     size = _size(windows.get("size", (height, width)))
-    size = (min(size[0], height), min(size[1], width))
     masks = [archive.domain(name).values for name in targets]
     exists = np.logical_or.reduce([mask if mask.ndim == 2 else mask.any(axis=0) for mask in masks])
     found, _ = window_index(

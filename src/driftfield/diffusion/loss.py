@@ -13,7 +13,7 @@ mask says so: a zero taken for data is what goes wrong where that mask is forgot
 level is in effect infinite, and its squared error has the weight 1 / sd^2, the limit of Karras's weighting.
 """
 
-__all__ = ["masked_mean", "diffusion_loss", "level_errors", "loss_mask"]
+__all__ = ["check_where", "masked_mean", "diffusion_loss", "level_errors", "loss_mask"]
 
 from typing import Literal
 
@@ -39,11 +39,14 @@ def loss_mask(
     domain: Bool[Tensor, "*shape"], observed: Bool[Tensor, "*shape"], where: Where = "domain"
 ) -> Bool[Tensor, "*shape"]:
     """Which cells teach: all of the domain, or those of it that were not observed."""
-    if where == "domain":
-        return domain
-    if where == "unobserved":
-        return domain & ~observed
-    raise ConfigurationError(f"Unknown loss mask {where!r}: expected one of ('domain', 'unobserved').")
+    check_where(where)
+    return domain if where == "domain" else domain & ~observed
+
+
+def check_where(where: str) -> None:
+    """Raises `ConfigurationError` unless it says which cells teach."""
+    if where not in ("domain", "unobserved"):
+        raise ConfigurationError(f"Unknown loss mask {where!r}: expected one of ('domain', 'unobserved').")
 
 
 def diffusion_loss(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from driftfield.data.codec import FieldCodec
-from driftfield.diffusion.loss import loss_mask
+from driftfield.diffusion.loss import Where, loss_mask
 from driftfield.diffusion.model import RegressionModel, from_residual, to_residual
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
@@ -31,10 +31,13 @@ class NoisyRegressionModel(RegressionModel):
         network: As of `RegressionModel`.
         hidden: Noise where nothing was observed, in units of the residual that the network predicts.
         seen: Noise where something was.
+        loss_over: Cells that teach: "domain" or "unobserved".
     """
 
-    def __init__(self, network: nn.Module, hidden: OutputNoise, seen: OutputNoise) -> None:
-        super().__init__(network)
+    def __init__(
+        self, network: nn.Module, hidden: OutputNoise, seen: OutputNoise, *, loss_over: Where = "domain"
+    ) -> None:
+        super().__init__(network, loss_over=loss_over)
         self.hidden, self.seen = hidden, seen
 
     def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:

@@ -16,6 +16,7 @@ import xarray as xr
 from torch import nn
 
 from driftfield.data.codec import FieldCodec
+from driftfield.diffusion.loss import Where, check_where
 from driftfield.diffusion.model import RegressionModel, from_residual
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
@@ -33,6 +34,7 @@ class RegressionReconstructor(NetworkReconstructor):
     Arguments:
         network, observing, normalizer, augment, first_guess, validation_samples, context: See `NetworkReconstructor`.
         output_noise: "gaussian" (the network gives the mean), "laplace" (the median), or one of them per target; default none.
+        loss_over: Cells that teach: "domain" or "unobserved".
     """
 
     method: ClassVar[str] = "unet"
@@ -47,15 +49,18 @@ class RegressionReconstructor(NetworkReconstructor):
         validation_samples: int = 32,
         context: Sequence[int] = (),
         output_noise: str | Mapping[str, str] | None = None,
+        loss_over: Where = "domain",
     ) -> None:
         super().__init__(network, observing, normalizer, augment, first_guess, validation_samples, context)
         if output_noise is not None:
             check_noise(output_noise)
+        check_where(loss_over)
+        self.loss_over = loss_over
         self.output_noise = dict(output_noise) if isinstance(output_noise, Mapping) else output_noise
 
     def arguments(self) -> dict[str, Any]:
         own = {} if self.output_noise is None else {"output_noise": self.output_noise}
-        return super().arguments() | own
+        return super().arguments() | own | ({} if self.loss_over == "domain" else {"loss_over": self.loss_over})
 
     @property
     def abilities(self) -> Abilities:
@@ -77,13 +82,14 @@ class RegressionReconstructor(NetworkReconstructor):
 
     def objective(self, network: nn.Module, codec: FieldCodec) -> RegressionModel:
         if self.output_noise is None:
-            return RegressionModel(network)
+            return RegressionModel(network, loss_over=self.loss_over)
         if codec.bounds and self.augment.get("mix"):
             raise ConfigurationError(
                 "A mix of two fields does not keep the bounds of either: expected augment.mix without data.bounds "
                 "where there is output noise. Drop one of them."
             )
-        return NoisyRegressionModel(network, noise_for(self.output_noise, codec), noise_for(self.output_noise, codec))
+        noises = (noise_for(self.output_noise, codec), noise_for(self.output_noise, codec))
+        return NoisyRegressionModel(network, *noises, loss_over=self.loss_over)
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """One field per time, however many members are asked for, unless there is output noise."""

@@ -3,6 +3,7 @@
 position   unit_sphere  (cos phi cos lambda, cos phi sin lambda, sin phi)
            sincos       (sin phi, cos phi, sin lambda, cos lambda)
            raw          (phi / 90, lambda / 180)
+           none         nothing: the network does not know where it is
 date       (sin, cos) of the year's and of the day's fraction, and of twice the year's
 """
 
@@ -22,6 +23,7 @@ POSITIONS: dict[str, tuple[Callable[[Tensor, Tensor], list[Tensor]], int]] = {
     "unit_sphere": (lambda lat, lon: [lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], 3),
     "sincos": (lambda lat, lon: [lat.sin(), lat.cos(), lon.sin(), lon.cos()], 4),
     "raw": (lambda lat, lon: [lat / (math.pi / 2), torch.remainder(lon / math.pi + 1, 2) - 1], 2),
+    "none": (lambda lat, lon: [], 0),
 }
 """Name -> encoding of latitude and longitude in radians, number of components."""
 
@@ -47,17 +49,19 @@ class ContextEmbedding(nn.Module):
     Arguments:
         embedding: Length of the result.
         covariates: Number of presence flags.
-        position: Encoding of the window's centre: "unit_sphere", "sincos" or "raw".
+        position: Encoding of the window's centre: "unit_sphere", "sincos" or "raw"; "none" leaves it out.
+        date: Whether season and hour are part of it.
     """
 
-    def __init__(self, embedding: int, covariates: int, position: str = "unit_sphere") -> None:
+    def __init__(self, embedding: int, covariates: int, position: str = "unit_sphere", date: bool = True) -> None:
         super().__init__()
         if position not in POSITIONS:
             raise ConfigurationError(f"Unknown position encoding {position!r}: {suggest(position, POSITIONS)}")
         self.encode_position, length = POSITIONS[position]
-        self.mlp = nn.Sequential(
-            nn.Linear(length + 6 + covariates, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
-        )
+        self.date = date
+        length += (6 if date else 0) + covariates
+        self.nothing = length == 0
+        self.mlp = nn.Sequential(nn.Linear(max(length, 1), embedding), nn.SiLU(), nn.Linear(embedding, embedding))
 
     def forward(
         self,
@@ -67,13 +71,10 @@ class ContextEmbedding(nn.Module):
     ) -> Float[Tensor, "batch embedding"]:
         lat, lon = torch.deg2rad(position.float()).unbind(1)
         year, day = (2 * math.pi * date.float()).unbind(1)
-        features = [
-            *self.encode_position(lat, lon),
-            year.sin(),
-            year.cos(),
-            (2 * year).sin(),
-            (2 * year).cos(),
-            day.sin(),
-            day.cos(),
-        ]
-        return F.silu(self.mlp(torch.cat([torch.stack(features, dim=1), presence.float()], dim=1)))
+        features = self.encode_position(lat, lon)
+        if self.date:
+            features += [year.sin(), year.cos(), (2 * year).sin(), (2 * year).cos(), day.sin(), day.cos()]
+        if self.nothing:
+            features = [torch.zeros_like(lat)]
+        stacked = [torch.stack(features, dim=1)] if features else []
+        return F.silu(self.mlp(torch.cat([*stacked, presence.float()], dim=1)))

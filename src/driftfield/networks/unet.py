@@ -67,7 +67,7 @@ class _Pyramid(nn.Module):
         **options: object,
     ) -> None:
         super().__init__()
-        attention = bool(options.pop("attention", False))
+        attends = cast(Sequence[bool], options.pop("attends", [False] * len(widths)))
 
         def blocks(width: int, depth: int) -> nn.ModuleList:
             return nn.ModuleList(make_block(width, embedding, **options) for _ in range(depth))
@@ -77,7 +77,10 @@ class _Pyramid(nn.Module):
         pairs = list(pairwise(widths))
         self.shrink = nn.ModuleList(Downsample(fine, coarse) for fine, coarse in pairs)
         self.grow = nn.ModuleList(Upsample(coarse, fine) for fine, coarse in pairs)
-        self.attention = DomainLinearAttention(widths[-1]) if attention else None
+        # the coarsest one under its own name, as runs of before have it
+        self.attention = DomainLinearAttention(widths[-1]) if attends[-1] else None
+        finer = {str(k): DomainLinearAttention(widths[k]) for k, wanted in enumerate(attends[:-1]) if wanted}
+        self.finer_attention = nn.ModuleDict(finer)
 
     def forward(self, h: Tensor, embedding: Tensor, domain: Tensor, added: Sequence[Tensor] | None) -> list[Tensor]:
         skips: list[Tensor] = []
@@ -88,10 +91,11 @@ class _Pyramid(nn.Module):
                 h = h + added[level]
             for block in cast(nn.ModuleList, blocks):
                 h = block(h, embedding)
+            if str(level) in self.finer_attention:
+                h = self.finer_attention[str(level)](h, _coarsened(domain, h))
             skips.append(h)
         if self.attention is not None:
-            factor = domain.shape[-1] // h.shape[-1]
-            h = self.attention(h, F.max_pool2d(domain, factor) if factor > 1 else domain)
+            h = self.attention(h, _coarsened(domain, h))
         features = [h]
         for level in reversed(range(len(self.up))):
             h = self.grow[level](h) + skips[level]
@@ -99,6 +103,12 @@ class _Pyramid(nn.Module):
                 h = block(h, embedding)
             features.insert(0, h)
         return features
+
+
+def _coarsened(domain: Tensor, h: Tensor) -> Tensor:
+    """Where the field exists, on the grid of some features: a cell exists where one of its parts does."""
+    factor = domain.shape[-1] // h.shape[-1]
+    return F.max_pool2d(domain, factor) if factor > 1 else domain
 
 
 class UNet(nn.Module, ABC):
@@ -112,10 +122,11 @@ class UNet(nn.Module, ABC):
         widths: Features at each resolution, finest first; each further one halves the grid.
         depths: Blocks at each resolution, on the way down and on the way up.
         condition_depths: The same for the encoder of the condition.
-        attention: Whether the coarsest grid has linear attention over the domain.
+        attention: Whether the coarsest grid has linear attention over the domain, or that for each resolution, finest first.
         embedding: Length of the context vector.
         dropout: Probability inside every block.
-        position: Encoding of the window's position: "unit_sphere", "sincos" or "raw".
+        position: Encoding of the window's position: "unit_sphere", "sincos" or "raw"; "none" where it shall not matter.
+        date: Whether the network knows season and hour.
     """
 
     def __init__(
@@ -126,11 +137,12 @@ class UNet(nn.Module, ABC):
         widths: Sequence[int] = (32, 64, 128, 128),
         depths: Sequence[int] = (1, 2, 2, 2),
         condition_depths: Sequence[int] = (1, 1, 1, 1),
-        attention: bool = False,
+        attention: bool | Sequence[bool] = False,
         embedding: int = 128,
         dropout: float = 0.0,
         position: str = "unit_sphere",
         visible: bool = False,
+        date: bool = True,
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(condition_depths):
@@ -145,9 +157,15 @@ class UNet(nn.Module, ABC):
         ):
             if not values or any(type(value) is not int or value < least for value in values):
                 raise ConfigurationError(f"Found {name}={list(values)}: expected whole numbers, {least} or more.")
+        coarsest = [False] * (len(widths) - 1)
+        attends = [*coarsest, attention] if isinstance(attention, bool) else list(attention)
+        if len(attends) != len(widths) or any(type(value) is not bool for value in attends):
+            raise ConfigurationError(
+                f"Found attention={attention!r}: expected true or false, or one of them for each of {len(widths)} resolutions."
+            )
         block = self.block()
         self.channels, self.multiple = channels, 2 ** (len(widths) - 1)
-        self.context = ContextEmbedding(embedding, covariates, position)
+        self.context = ContextEmbedding(embedding, covariates, position, date)
         self.noise = NoiseEmbedding(embedding)
         self.stem = Conv(channels, widths[0])
         self.first_guess, self.visible = first_guess, visible
@@ -155,7 +173,7 @@ class UNet(nn.Module, ABC):
         self.condition_stem = Conv(known, widths[0])
         self.encoder = _Pyramid(block, widths, condition_depths, embedding, dropout=dropout)
         self.to_trunk = nn.ModuleList(Conv(width, width, 1) for width in widths)
-        self.trunk = _Pyramid(block, widths, depths, embedding, dropout=dropout, attention=attention)
+        self.trunk = _Pyramid(block, widths, depths, embedding, dropout=dropout, attends=attends)
         # the full-resolution skip: the last features see the noisy input and the first features of the condition again
         self.mix = Conv(3 * widths[0], widths[0], 1)
         self.head = Conv(widths[0], channels)

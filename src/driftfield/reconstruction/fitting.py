@@ -12,14 +12,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from driftfield.checkpoint import amend_run, hash_run
 from driftfield.data.fingerprint import fingerprint
+from driftfield.data.patches import window_table
 from driftfield.data.prepare import prepare
 from driftfield.errors import ConfigurationError
 from driftfield.files import write_text
-from driftfield.interfaces import Archive, Cannot
+from driftfield.interfaces import Archive, Cannot, TrainingData
 from driftfield.recipe import Recipe, expanded
 from driftfield.registry import build
 
@@ -75,6 +77,17 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     amend_run(out, {"made_of": made_of})
     # once more, at the end: until the new run is whole an old one keeps its recipe
     write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
+    if trained and data.train_windows:
+        write_text(out / "windows.csv", _windows_of(data))
+
+
+def _windows_of(data: TrainingData) -> str:
+    """Where the samples come from, for whoever wants to see."""
+    archive: Any = data.archive
+    masks = [np.asarray(archive.domain(name).values, dtype=bool) for name in data.targets]
+    exists = np.logical_or.reduce([mask.reshape(-1, *mask.shape[-2:]).any(axis=0) for mask in masks])
+    parts = {"train": data.train_windows, "validation": data.validation_windows}
+    return window_table(exists, archive.dataset["lat"].values, archive.dataset["lon"].values, parts)
 
 
 def content_of(recipe: Recipe, archive: Archive) -> dict[str, str]:

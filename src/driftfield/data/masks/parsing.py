@@ -1,6 +1,6 @@
 """The words that a recipe and the command line have for patterns.
 
-name[:share] | name:low-high | profiles:n=COUNT | from:FILE[:variable] | own[:LAG] | a+b
+name[:share][,argument=number ...] | name:low-high | profiles:n=COUNT | from:FILE[:variable] | own[:LAG] | a+b
 """
 
 __all__ = ["parse_pattern"]
@@ -11,8 +11,8 @@ from driftfield.registry import members
 
 
 def parse_pattern(text: str) -> Pattern:
-    """The pattern of a text: `clouds:0.8`, `profiles:0.9-0.99`, `profiles:n=40`, `from:FILE[:variable]`, `own`,
-    `own:LAG`, `all`, `none`, `surface`, or several of them joined by +. Each word is registered beside its pattern.
+    """The pattern of a text: `clouds:0.8`, `clouds:0.8,scale=4`, `profiles:0.9-0.99`, `profiles:n=40`, `all`, `none`, `surface`,
+    `from:FILE[:variable]`, `own`, `own:LAG`, or several joined by +. Each word is registered beside its pattern.
 
     Raises:
         ConfigurationError: an unknown name, or a share that is no number from 0 to 1.

@@ -18,17 +18,19 @@ __all__ = [
     "hide_lowest",
     "lone_word",
     "read_range",
+    "read_shape",
     "read_share",
     "share_word",
 ]
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, suggest
 from driftfield.registry import register
 
 Share = float | tuple[float, float]
@@ -180,9 +182,43 @@ def read_share(value: str, word: str) -> Share:
     return low if low == high else (low, high)
 
 
-def share_word(word: str, make: Callable[[Share], Pattern]) -> None:
-    """Registers the word of a pattern that hides a share: `word:0.8`, or `word:0.6-0.9` for one that is drawn."""
-    register("pattern", word)(lambda value: make(read_share(value, word)))
+def read_shape(value: str, word: str, allowed: Sequence[str]) -> tuple[str, dict[str, float]]:
+    """ "0.5,smallest=0.1" -> ("0.5", {"smallest": 0.1}).
+
+    Raises:
+        ConfigurationError: an argument that the pattern does not have, twice the same, or no number.
+    """
+    share, *parts = (part.strip() for part in value.split(","))
+    shape: dict[str, float] = {}
+    for part in parts:
+        name, _, text = part.partition("=")
+        if name not in allowed:
+            takes = suggest(name, allowed) if allowed else "it takes none. Leave it out."
+            raise ConfigurationError(f"Found {part!r} in {f'{word}:{value}'!r}: {takes}")
+        try:
+            number = float(text)
+        except ValueError as error:
+            raise ConfigurationError(f"Cannot read {part!r} in {f'{word}:{value}'!r}: expected a number.") from error
+        if name in shape or not math.isfinite(number):
+            raise ConfigurationError(f"Found {part!r} in {f'{word}:{value}'!r}: expected one number, once.")
+        shape[name] = number
+    return share, shape
+
+
+def share_word(word: str, make: Callable[..., Pattern], shape: Sequence[str] = ()) -> None:
+    """Registers the word of a pattern that hides a share: `word:0.8`, `word:0.6-0.9` for one that is drawn, `word:0.8,scale=4`.
+
+    Arguments:
+        word: In recipes and commands.
+        make: From the share and the arguments of the shape.
+        shape: Names of these.
+    """
+
+    def read(value: str) -> Pattern:
+        share, found = read_shape(value, word, shape)
+        return make(read_share(share, word), **found)
+
+    register("pattern", word)(read)
 
 
 def lone_word(word: str, make: Callable[[], Pattern]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftfield.data.masks.pattern import Pattern, Share, draw_share, read_range, read_share
+from driftfield.data.masks.pattern import Pattern, Share, draw_share, read_range, read_shape, read_share
 from driftfield.errors import ConfigurationError
 from driftfield.registry import register
 
@@ -30,6 +30,10 @@ class Profiles(Pattern):
     hidden: Share | None = None
     count: int | tuple[int, int] | None = None
     full: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.full <= 1.0:
+            raise ConfigurationError(f"Profiles of which {self.full:g} are full: expected a share from 0 to 1.")
 
     def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
         levels = domain.reshape(-1, domain.shape[-2] * domain.shape[-1])
@@ -54,7 +58,9 @@ class Profiles(Pattern):
 
 
 def _read(value: str, word: str, full: float) -> Profiles:
-    """A share, or a number of profiles as n=LOW-HIGH."""
+    """A share, or a number of profiles as n=LOW-HIGH, and the share of them that is full."""
+    value, shape = read_shape(value, word, ("full",) if word == "profiles" else ())
+    full = shape.get("full", full)
     if not value.startswith("n="):
         return Profiles(read_share(value, word), full=full)
     low, high = read_range(value.removeprefix("n="), word)

@@ -26,6 +26,10 @@ class Clouds(Pattern):
     hidden: Share
     scale: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.scale is not None and not 0.0 < self.scale < np.inf:
+            raise ConfigurationError(f"Clouds of scale {self.scale:g}: expected cells, more than 0.")
+
     def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
         share = draw_share(self.hidden, rng)
         rows, cols = domain.shape[-2:]
@@ -108,11 +112,14 @@ class Tracks(Pattern):
     jitter: float = 3.0
 
     def __post_init__(self) -> None:
-        if not (self.width >= 1 and 45.0 <= self.inclination <= 90.0):
+        if not (self.width >= 1 and self.width == int(self.width) and 45.0 <= self.inclination <= 90.0):
             raise ConfigurationError(
-                f"Tracks of width {self.width} and inclination {self.inclination}: expected a width of at least 1 cell "
-                "and 45 to 90 degrees."
+                f"Tracks of width {self.width:g} and inclination {self.inclination:g}: expected a whole number of cells, 1 or "
+                "more, and 45 to 90 degrees."
             )
+        if not 0.0 <= self.jitter < np.inf:
+            raise ConfigurationError(f"Tracks with a jitter of {self.jitter:g}: expected degrees, 0 or more.")
+        object.__setattr__(self, "width", int(self.width))
 
     def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
         share = draw_share(self.hidden, rng)
@@ -161,7 +168,9 @@ def _columns(first: int, last: int, width: int, periodic: bool) -> list[slice]:
     return [slice(first, min(last, width)), slice(0, max(last - width, 0))]
 
 
-share_word("blocks", Blocks)
-share_word("clouds", Clouds)
-share_word("tracks", Tracks)
-share_word("swaths", lambda hidden: Tracks(hidden, width=8))
+share_word("blocks", Blocks, ("smallest", "largest"))
+share_word("clouds", Clouds, ("scale",))
+share_word("tracks", Tracks, ("width", "inclination", "jitter"))
+share_word(
+    "swaths", lambda hidden, width=8, **shape: Tracks(hidden, width, **shape), ("width", "inclination", "jitter")
+)
