@@ -26,6 +26,7 @@ __all__ = [
     "LONGITUDE",
     "WRAPS",
     "cell_area",
+    "description_of",
     "MASKS",
     "domain_of",
     "error_of",
@@ -37,7 +38,7 @@ __all__ = [
     "state_variables",
 ]
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -46,7 +47,7 @@ from driftfield.errors import DataError, suggest
 from driftfield.geometry import Geometry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 FORMAT = 1
 """Version of the file layout, written as the attribute `driftfield_format`."""
@@ -104,6 +105,11 @@ def domain_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
 def held_out_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
     """Cells kept for scoring (boolean), or None if the file does not say."""
     return _mask_of(dataset, variable, "held_out")
+
+
+def description_of(attrs: "Mapping[Any, Any]") -> dict[str, str]:
+    """What travels with a variable from file to table to file: its units, standard_name and long_name, where stated."""
+    return {key: str(attrs[key]) for key in ("units", "standard_name", "long_name") if key in attrs}
 
 
 def error_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:

@@ -258,3 +258,12 @@ def test_the_table_and_the_recipe_name_what_was_chosen() -> None:
     assert "kriging" in table(filled)
     assert "length_km: 50.0" in recipe(filled)
     assert len(draw(filled).axes) == 5
+
+
+def test_the_shipped_scene_is_found_and_another_name_is_refused() -> None:
+    record = read_record("shipped:sst_scene")
+    assert record.name == "sst"
+    assert record.error is not None
+    assert 0.3 < record.seen.sum() / (record.domain.values.sum() * len(record.field)) < 0.5
+    with pytest.raises(ConfigurationError, match="sst_scene"):
+        read_record("shipped:sst_scenes")

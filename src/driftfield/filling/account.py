@@ -34,7 +34,7 @@ def recipe(filled: Filled) -> str:
         "driftfield_format": FORMAT,
         "description": f"What `driftfield fill` chose for {record.name} of {record.source}: {filled.chosen}.",
         "seed": 0,
-        "data": {"archive": record.source, "targets": [record.name], "split": split},
+        "data": {"archive": record.source, "targets": [record.name], "split": split, **record.selection},
         "reconstructor": method.spec,
     }
     return yaml.safe_dump(content, sort_keys=False)
@@ -42,6 +42,8 @@ def recipe(filled: Filled) -> str:
 
 def commands(filled: Filled, recipe_file: Path) -> list[str]:
     """How to go on by hand, from the recipe beside the output."""
+    if not filled.record.dated:
+        return ["(an image without a date: give it a time axis of one date, then train and reconstruct take it, too)"]
     run = recipe_file.with_suffix("").with_suffix("")
     run = run.with_name(f"{run.name}_run")
     source = shlex.quote(filled.record.source)

@@ -19,16 +19,13 @@ from driftfield.data.masks.alike import distance_to_seen
 from driftfield.errors import DataError, UserError
 from driftfield.filling.methods import REFERENCES, Knowledge, Method, methods_for, named
 from driftfield.filling.record import Record
-from driftfield.filling.validation import Blend, Scores, Spread, Withheld, blend, refitted, validate, withhold
+from driftfield.filling.validation import Blend, Scores, Spread, Withheld, blend, choose, refitted, validate, withhold
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.kriging import Kriging
 from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
-
-FOLDS = 3
-"""How often blocks are hidden from a short record: of a long one once is enough."""
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and which share of the whole is done."""
@@ -81,7 +78,7 @@ def fill_record(
         DataError: too little was seen, or no method could be fitted.
     """
     knowledge = Knowledge() if knowledge is None else knowledge
-    folds = [withhold(record, seed=seed + k) for k in range(FOLDS if record.field.sizes["time"] < 60 else 1)]
+    folds = [withhold(record, seed=seed + k) for k in range(3 if record.field.sizes["time"] < 60 else 2)]
     distance = np.concatenate([fold.distance for fold in folds])
     methods = methods_for(record, knowledge)
     asked = None if method is None else named(method, record, knowledge)
@@ -96,7 +93,7 @@ def fill_record(
         why = failed.get(asked.label if asked else "", "; ".join(failed.values()))
         raise DataError(f"{asked.label if asked else 'No method'} could not be fitted: {why}")
     pair = None if asked is not None else blend(scores, distance)
-    best = pair.scores if pair else by_label[asked.label] if asked else min(scores, key=lambda s: s.crps)
+    best = pair.scores if pair else by_label[asked.label] if asked else choose(scores)
     known = {m.label: m for m in methods}
     progress(f"filling with {best.label}", 0.8)
     parts = [(pair.first, pair.weight), (pair.second, 1 - pair.weight)] if pair else [(best, 1.0)]

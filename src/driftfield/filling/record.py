@@ -7,6 +7,7 @@ time      an image without a date is given one; the dates of the record are the 
 
 __all__ = ["Record", "read_record"]
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Record:
         quantity: How it is filled.
         dated: Whether the file had a time axis.
         source: What messages call it.
+        selection: Region, dates and file of the domain that were asked for, as a recipe has them.
     """
 
     field: xr.DataArray
@@ -57,6 +59,7 @@ class Record:
     quantity: Quantity
     dated: bool
     source: str
+    selection: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -76,9 +79,7 @@ class Record:
     def without(self, hidden: np.ndarray) -> "Record":
         """The record with some cells hidden."""
         kept = xr.DataArray(~hidden, dims=self.field.dims)
-        return Record(
-            self.field.where(kept), self.original, self.domain, self.error, self.quantity, self.dated, self.source
-        )
+        return dataclasses.replace(self, field=self.field.where(kept))
 
     def observations(self, times: np.ndarray | slice = slice(None)) -> xr.Dataset:
         """As an observation file."""
@@ -88,16 +89,19 @@ class Record:
         return xr.Dataset(parts).isel(time=times)
 
     def training(self, *, validation: int = 0) -> TrainingData:
-        """As an archive to learn from: all dates train, or the last ones validate."""
+        """As an archive to learn from: all dates train, or the last ones that are nearly complete validate."""
         fields = self.field.to_dataset()
         if self.error is not None:
             fields[f"{self.name}_error"] = self.error
         archive = GriddedArchive(fields, {self.name: self.domain}, self.periodic)
-        count = self.field.sizes["time"]
+        times = np.arange(self.field.sizes["time"])
+        share = self.seen.reshape(len(times), -1).sum(axis=1)
+        full = times[share >= 0.9 * share.max()]
+        checked = full[full.size - min(validation, full.size // 2) :]
         return TrainingData(
             archive=archive,
-            train=np.arange(count - validation),
-            validation=np.arange(count - validation, count),
+            train=np.setdiff1d(times, checked),
+            validation=checked,
             targets=(self.name,),
         )
 
@@ -125,6 +129,7 @@ def read_record(
     label = str(source) if isinstance(source, str | Path) else "the data set"
     if isinstance(source, str) and source.startswith(SHIPPED):
         source = _shipped(source.removeprefix(SHIPPED))
+        label = str(source)
     dataset = _opened(source, label)
     name = _variable(dataset, variable, label)
     dated = "time" in dataset[name].dims
@@ -137,7 +142,10 @@ def read_record(
     if domain is not None:
         archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
     chosen = _select(archive_like, region, time)
-    return _record(chosen.load(), name, dated, label)
+    asked = {"region": dict(region or {}), "time": list(time or []), "domain": "" if domain is None else str(domain)}
+    return dataclasses.replace(
+        _record(chosen.load(), name, dated, label), selection={key: value for key, value in asked.items() if value}
+    )
 
 
 def _shipped(name: str) -> Path:

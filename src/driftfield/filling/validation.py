@@ -9,7 +9,19 @@
 Nothing of what is hidden enters a fit. The scores say how the method does at a gap like those of the record.
 """
 
-__all__ = ["Blend", "Distances", "Scores", "Spread", "Withheld", "blend", "refitted", "score", "validate", "withhold"]
+__all__ = [
+    "Blend",
+    "Distances",
+    "Scores",
+    "Spread",
+    "Withheld",
+    "blend",
+    "choose",
+    "refitted",
+    "score",
+    "validate",
+    "withhold",
+]
 
 import time
 from collections.abc import Sequence
@@ -245,9 +257,17 @@ def score(
     )
 
 
+def choose(scores: list[Scores], *, gain: float = 0.04) -> Scores:
+    """The method of least CRPS; one that does not know its own spread has to be better by `gain` than those that do."""
+    return min(scores, key=lambda s: s.crps * (1.0 if s.spread.distances is None else 1.0 + gain))
+
+
 def blend(scores: list[Scores], distance: np.ndarray, *, gain: float = 0.015) -> Blend | None:
-    """The best pair of the three best methods, if it gains enough over the best one alone."""
-    best = sorted(scores, key=lambda s: s.crps)[:3]
+    """The best pair of the three best methods that know their own spread, if it gains enough over the best one alone.
+
+    Planes between observations have edges, which a blend would carry into a smooth field.
+    """
+    best = sorted((s for s in scores if s.spread.distances is None), key=lambda s: s.crps)[:3]
     found: Blend | None = None
     for i, first in enumerate(best):
         for second in best[i + 1 :]:

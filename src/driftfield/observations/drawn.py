@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from driftfield.conventions import description_of
 from driftfield.data.encodings import as_dates
 from driftfield.earth import KM_PER_DEGREE
 from driftfield.errors import ConfigurationError, DataError
@@ -203,5 +204,4 @@ def _measured(
 
 
 def _attrs(fields: xr.Dataset, variable: str) -> dict[str, dict[str, str]]:
-    described = fields[variable].attrs
-    return {variable: {key: str(described[key]) for key in ("units", "standard_name", "long_name") if key in described}}
+    return {variable: description_of(fields[variable].attrs)}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import error_of, geometry_of
+from driftfield.conventions import description_of, error_of, geometry_of
 from driftfield.errors import DataError
 from driftfield.observations.table import ObservationTable
 
@@ -48,7 +48,7 @@ def _of_variable(observations: xr.Dataset, name: str, stamps: np.ndarray) -> Obs
     error: Any = np.nan
     if (stated := error_of(observations, name)) is not None:
         error = stated.broadcast_like(array).transpose(*dims).values[places]
-    described = {key: str(array.attrs[key]) for key in ("units", "standard_name", "long_name") if key in array.attrs}
+    described = description_of(array.attrs)
     cells = geometry_of(array)
     return ObservationTable.of(
         longitude=cells.longitude[at["lat"], at["lon"]],

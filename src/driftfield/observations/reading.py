@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from driftfield.conventions import description_of
 from driftfield.data.sources import expand_paths
 from driftfield.data.units import convert, depth_of_pressure
 from driftfield.errors import DataError, FileFormatError, UserError, suggest
@@ -189,7 +190,7 @@ def _one_variable(dataset: xr.Dataset, ours: str, theirs: str, source: str) -> O
     lat = found["latitude"][0].astype(float)
     error = _part(dataset, theirs, ("error", "uncertainty", "ADJUSTED_ERROR"), array)
     flag = _part(dataset, theirs, ("quality", "flag", "qc", "QC"), array)
-    units = {key: str(array.attrs[key]) for key in ("units", "standard_name", "long_name") if key in array.attrs}
+    units = description_of(array.attrs)
     return ObservationTable.of(
         longitude=found["longitude"][0].astype(float),
         latitude=lat,

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
+from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE, description_of
 from driftfield.data.encodings import time_days
 from driftfield.data.units import convert, quantity_of
 from driftfield.errors import DataError
@@ -160,7 +160,7 @@ class ObservationTable:
                 "flag": one[f"{name}_quality"].values,
                 "platform": _instruments(one),
             }
-            parts.append(cls.of(attrs={name: _described(table[name])}, **columns))
+            parts.append(cls.of(attrs={name: description_of(table[name].attrs)}, **columns))
         return cls.join(parts)
 
     @classmethod
@@ -291,10 +291,6 @@ def _instruments(points: xr.Dataset) -> np.ndarray:
     number = begins.cumsum().sub(1).sort_index().astype(str).to_numpy(dtype=object)
     named = np.where(moves, stated + np.where(stated == "", "", " pass ") + number, stated)
     return np.where(named == "", rows["profile"].astype(str).to_numpy(dtype=object), named)
-
-
-def _described(array: xr.DataArray) -> dict[str, str]:
-    return {key: str(array.attrs[key]) for key in ("units", "standard_name", "long_name") if key in array.attrs}
 
 
 def _stated_units(units: pd.Series, variable: pd.Series) -> dict[str, dict[str, str]]:

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from driftfield.conventions import description_of
 from driftfield.data.units import convert, depth_of_pressure
 from driftfield.data.vertical import in_metres
 from driftfield.errors import DataError, FileFormatError, suggest
@@ -244,10 +245,7 @@ def _chosen(frame: pd.DataFrame, name: str, adjusted: np.ndarray, attrs: dict[st
             error = np.where(adjusted, frame[f"{name}_adjusted_error"].to_numpy(float), np.nan)
     elif f"{name}_error" in frame:
         error = frame[f"{name}_error"].to_numpy(float)
-    described: dict[str, str] = {
-        key: str(attrs[key]) for key in ("units", "standard_name", "long_name") if key in attrs
-    }
-    return Measured(values, error, flags, Ledger(present), described)
+    return Measured(values, error, flags, Ledger(present), description_of(attrs))
 
 
 def _depth(

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.checkpoint import read_run
-from driftfield.conventions import WRAPS, positions_of
+from driftfield.conventions import WRAPS, description_of, positions_of
 from driftfield.data.sources import open_archive
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.geometry import Geometry
@@ -48,7 +48,7 @@ def read_target(
         times=dates,
         levels={name: archive.levels(name) for name in names},
         domains={name: archive.domain(name).values for name in names},
-        attrs={name: _described(archive.dataset[name].attrs) for name in names},
+        attrs={name: description_of(archive.dataset[name].attrs) for name in names},
         axes=_axes(archive.dataset),
     )
     return target, None
@@ -155,7 +155,3 @@ def with_unseen(dataset: xr.Dataset, others: Target | None) -> xr.Dataset:
             )
         dataset[f"{name}_domain"] = (dims[1:], others.domains[name].reshape(shape[1:]))  # type: ignore[union-attr]
     return dataset
-
-
-def _described(attrs: dict[str, Any]) -> dict[str, str]:
-    return {key: str(attrs[key]) for key in ("units", "standard_name", "long_name") if key in attrs}

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from driftfield.conventions import description_of
 from driftfield.errors import DataError, FileFormatError, suggest
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, PointReader, Reading
+from driftfield.observations.readers.table import Measured, PointReader, Reading, dates_of, drop_unplaced
 from driftfield.registry import register
 
 log = logging.getLogger(__name__)
@@ -48,23 +49,29 @@ def read_ragged(
     """
     sizes = _row_sizes(dataset)
     depths = _sizes(dataset, sizes, "z", source)
-    n = int(depths.sum())
+    rows = _rows_of(dataset, depths, source)
+    measured = {}
+    for name, in_file in variables.items():
+        if in_file not in sizes:
+            raise DataError(f"No variable {in_file!r} in {source}: {suggest(in_file, [s for s in sizes if s != 'z'])}")
+        where = _places(_sizes(dataset, sizes, in_file, source), depths, f"{in_file!r} of {source}")
+        measured[name] = _judged(dataset, in_file, where, rows, quality)
+    return Reading(rows, measured)
+
+
+def _rows_of(dataset: xr.Dataset, depths: np.ndarray, source: str) -> pd.DataFrame:
+    """A row per depth of every cast."""
     cast = np.repeat(np.arange(len(depths)), depths)
-    at = {name: np.asarray(dataset[name].values)[cast] for name in ("lat", "lon", "time")}
-    try:
-        stamps = xr.decode_cf(dataset[["time"]].reset_coords())["time"].values.astype("datetime64[us]")
-    except (ValueError, OverflowError, TypeError) as error:
-        raise FileFormatError(f"Cannot decode the dates of {source}: {error}. Correct their units.") from error
-    depth = dataset["z"].values.astype(float)
+    nothing = np.array([""] * len(depths))
     text = next((name for name in _NAMES if name in dataset), None)
-    platform = np.array([""] * len(depths)) if text is None else _texts(dataset[text].values)
-    unique = _texts(dataset["wod_unique_cast"].values) if "wod_unique_cast" in dataset else np.array([""] * len(depths))
-    rows = pd.DataFrame(
+    platform = nothing if text is None else _texts(dataset[text].values)
+    unique = _texts(dataset["wod_unique_cast"].values) if "wod_unique_cast" in dataset else nothing
+    return pd.DataFrame(
         {
-            "time": stamps[cast],
-            "lat": at["lat"].astype(float),
-            "lon": at["lon"].astype(float),
-            "depth": depth,
+            "time": dates_of(dataset, source)[cast],
+            "lat": np.asarray(dataset["lat"].values)[cast].astype(float),
+            "lon": np.asarray(dataset["lon"].values)[cast].astype(float),
+            "depth": dataset["z"].values.astype(float),
             "platform": platform[cast],
             "cycle": -1,
             "mode": "",
@@ -72,35 +79,29 @@ def read_ragged(
             "copy_of": unique[cast],
         }
     )
+
+
+def _judged(dataset: xr.Dataset, name: str, where: np.ndarray, rows: pd.DataFrame, quality: Quality) -> Measured:
+    """One variable on all rows, with what its flags, those of its depths and of the whole profile say."""
+    n, depth = len(rows), rows["depth"].to_numpy(float)
+    measured = _spread(dataset, name, where, n)
+    drop_unplaced(measured.ledger, rows)
+    honours_flags = quality.flags is not None
+    accepted = tuple(range(1, 10)) if honours_flags and not {1, 2} & set(quality.flags or ()) else (0,)
+    asked = accepted if honours_flags else None
+    stated = _flag_column(dataset, name, dataset[name].size)
+    flags = None if stated is None else _on_rows(stated, where, n, 0)
+    profile = dataset.get(f"{name}_WODprofileflag")
+    whole = None if profile is None else profile.values.astype(np.int64)[rows["cast"].to_numpy()]
     depth_flags = _flag_column(dataset, "z", n)
-    measured = {}
-    for name, in_file in variables.items():
-        if in_file not in sizes:
-            raise DataError(f"No variable {in_file!r} in {source}: {suggest(in_file, [s for s in sizes if s != 'z'])}")
-        where = _places(_sizes(dataset, sizes, in_file, source), depths, f"{in_file!r} of {source}")
-        one = _spread(dataset, in_file, where, n)
-        lat, lon = rows["lat"].to_numpy(), rows["lon"].to_numpy()
-        one.ledger.drop(
-            "no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360))
-        )
-        one.ledger.drop("no date", rows["time"].isna().to_numpy())
-        good_asked = quality.flags is not None
-        accepted = tuple(range(1, 10)) if good_asked and not {1, 2} & set(quality.flags or ()) else (0,)
-        asked = accepted if good_asked else None
-        own = _flag_column(dataset, in_file, dataset[in_file].size)
-        flags = None if own is None else _on_rows(own, where, n, 0)
-        one.ledger.drop_flags("WOD ", flags, asked)
-        profile = dataset.get(f"{in_file}_WODprofileflag")
-        whole = None if profile is None else profile.values.astype(np.int64)[cast]
-        one.ledger.drop_flags("WOD profile ", whole, asked)
-        one.ledger.drop_flags("WOD depth ", depth_flags, asked)
-        one.ledger.drop("no depth", ~(np.isfinite(depth) & (depth >= 0) & (depth <= 12000)))
-        bad = np.zeros(n, dtype=bool)
-        for given in (flags, whole, depth_flags):
-            bad |= False if given is None else given > 0
-        one.quality = np.where(bad, 4, 1 if flags is not None else 0).astype(np.int8)
-        measured[name] = one
-    return Reading(rows, measured)
+    for word, column in (("WOD ", flags), ("WOD profile ", whole), ("WOD depth ", depth_flags)):
+        measured.ledger.drop_flags(word, column, asked)
+    measured.ledger.drop("no depth", ~(np.isfinite(depth) & (depth >= 0) & (depth <= 12000)))
+    bad = np.zeros(n, dtype=bool)
+    for column in (flags, whole, depth_flags):
+        bad |= False if column is None else column > 0
+    measured.quality = np.where(bad, 4, 1 if flags is not None else 0).astype(np.int8)
+    return measured
 
 
 def _row_sizes(dataset: xr.Dataset) -> dict[str, str]:
@@ -144,9 +145,7 @@ def _spread(dataset: xr.Dataset, name: str, where: np.ndarray, n: int) -> Measur
     values = _on_rows(dataset[name].values.astype(float), where, n, np.nan)
     uncertainty = dataset.get(f"{name}_uncertainty")
     error = np.full(n, np.nan) if uncertainty is None else _on_rows(uncertainty.values.astype(float), where, n, np.nan)
-    attrs = {
-        k: str(dataset[name].attrs[k]) for k in ("units", "standard_name", "long_name") if k in dataset[name].attrs
-    }
+    attrs = description_of(dataset[name].attrs)
     return Measured(values, error, np.zeros(n, np.int8), Ledger(np.isfinite(values)), attrs)
 
 

@@ -8,7 +8,18 @@ A row is one depth of one profile, or one point of a track. A variable that is n
 variable is believed is left out. Attributes of each variable say how many values were read, kept and dropped, and why.
 """
 
-__all__ = ["Counts", "Measured", "PointReader", "Reading", "collect", "counts", "is_table", "to_frame"]
+__all__ = [
+    "Counts",
+    "Measured",
+    "PointReader",
+    "Reading",
+    "collect",
+    "counts",
+    "dates_of",
+    "drop_unplaced",
+    "is_table",
+    "to_frame",
+]
 
 import json
 import logging
@@ -21,7 +32,7 @@ import xarray as xr
 
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
 from driftfield.data.units import convert, quantity_of
-from driftfield.errors import DataError
+from driftfield.errors import DataError, FileFormatError
 from driftfield.observations.readers.outliers import is_outlier
 from driftfield.observations.readers.quality import MODES, Ledger, Quality, in_range, is_spike
 
@@ -94,6 +105,25 @@ class Counts:
         return f"{self.read} values read, {self.kept} kept, {self.read - self.kept} dropped" + (
             f" ({reasons})" if reasons else ""
         )
+
+
+def dates_of(dataset: xr.Dataset, source: str) -> np.ndarray:
+    """The variable `time` of an undecoded file as datetime64.
+
+    Raises:
+        FileFormatError: dates that cannot be decoded.
+    """
+    try:
+        return xr.decode_cf(dataset[["time"]].reset_coords())["time"].values.astype("datetime64[us]")
+    except (ValueError, OverflowError, TypeError) as error:
+        raise FileFormatError(f"Cannot decode the dates of {source}: {error}. Correct their units.") from error
+
+
+def drop_unplaced(ledger: Ledger, rows: pd.DataFrame) -> None:
+    """Counts and drops rows without a position or a date."""
+    lat, lon = rows["lat"].to_numpy(float), rows["lon"].to_numpy(float)
+    ledger.drop("no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)))
+    ledger.drop("no date", rows["time"].isna().to_numpy())
 
 
 def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:

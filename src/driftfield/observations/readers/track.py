@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.conventions import description_of
+from driftfield.errors import DataError, suggest
 from driftfield.observations.readers.argo import is_row_table
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, PointReader, Reading
+from driftfield.observations.readers.table import Measured, PointReader, Reading, dates_of, drop_unplaced
 from driftfield.registry import register
 
 _LAT, _LON = ("latitude", "lat"), ("longitude", "lon")
@@ -49,20 +50,26 @@ def read_track(
         FileFormatError: dates that cannot be decoded.
     """
     dataset = dataset.reset_coords()
-    try:
-        time = xr.decode_cf(dataset[["time"]].reset_coords())["time"].values.astype("datetime64[us]")
-    except (ValueError, OverflowError, TypeError) as error:
-        raise FileFormatError(f"Cannot decode the dates of {source}: {error}. Correct their units.") from error
+    rows = _rows_of(dataset, source)
+    measured = {}
+    for name, in_file in variables.items():
+        if in_file not in dataset:
+            raise DataError(f"No variable {in_file!r} in {source}: {suggest(in_file, map(str, dataset))}")
+        measured[name] = _measured(dataset, in_file, rows, quality)
+    return Reading(rows, measured)
+
+
+def _rows_of(dataset: xr.Dataset, source: str) -> pd.DataFrame:
+    """Where and when; cycle and track number the passes."""
     lat = _first(dataset, _LAT).values.astype(float)
-    lon = _first(dataset, _LON).values.astype(float)
     passes = np.zeros(len(lat))
     for name, factor in (("cycle", 10_000), ("track", 1)):
         passes += factor * np.nan_to_num(dataset[name].values.astype(float)) if name in dataset else 0
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "time": time,
+            "time": dates_of(dataset, source),
             "lat": lat,
-            "lon": lon,
+            "lon": _first(dataset, _LON).values.astype(float),
             "depth": 0.0,
             "platform": str(dataset.attrs.get("platform", "")),
             "cycle": dataset["cycle"].values.astype(np.int64) if "cycle" in dataset else -1,
@@ -71,29 +78,24 @@ def read_track(
             "copy_of": "",
         }
     )
-    measured = {}
-    for name, in_file in variables.items():
-        if in_file not in dataset:
-            raise DataError(f"No variable {in_file!r} in {source}: {suggest(in_file, map(str, dataset))}")
-        array = dataset[in_file]
-        values = array.values.astype(float)
-        stated = next((n for n in (f"{in_file}_error", f"{in_file}_uncertainty") if n in dataset), None)
-        ledger = Ledger(np.isfinite(values))
-        ledger.drop("no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)))
-        ledger.drop("no date", np.isnat(time))
-        flags = _quality_flags(dataset, array)
-        if flags is not None and quality.flags is not None:
-            given, good = flags
-            for flag in sorted(set(np.unique(given).tolist()) - {good}):
-                ledger.drop(f"flag {flag}", given == flag)
-        measured[name] = Measured(
-            values,
-            np.full(values.shape, np.nan) if stated is None else dataset[stated].values.astype(float),
-            np.zeros(values.shape, np.int8) if flags is None else np.where(flags[0] == flags[1], 1, 4).astype(np.int8),
-            ledger,
-            {key: str(array.attrs[key]) for key in ("units", "standard_name", "long_name") if key in array.attrs},
-        )
-    return Reading(rows, measured)
+
+
+def _measured(dataset: xr.Dataset, name: str, rows: pd.DataFrame, quality: Quality) -> Measured:
+    """One variable, with what is not believed counted."""
+    array = dataset[name]
+    values = array.values.astype(float)
+    stated = next((n for n in (f"{name}_error", f"{name}_uncertainty") if n in dataset), None)
+    error = np.full(values.shape, np.nan) if stated is None else dataset[stated].values.astype(float)
+    ledger = Ledger(np.isfinite(values))
+    drop_unplaced(ledger, rows)
+    flags = _quality_flags(dataset, array)
+    if flags is None:
+        return Measured(values, error, np.zeros(values.shape, np.int8), ledger, description_of(array.attrs))
+    given, good = flags
+    if quality.flags is not None:
+        for flag in sorted(set(np.unique(given).tolist()) - {good}):
+            ledger.drop(f"flag {flag}", given == flag)
+    return Measured(values, error, np.where(given == good, 1, 4).astype(np.int8), ledger, description_of(array.attrs))
 
 
 def _quality_flags(dataset: xr.Dataset, array: xr.DataArray) -> tuple[np.ndarray, int] | None:
