@@ -3,7 +3,7 @@
     QS_p = 2 < (y - q_p) (p - 1{y < q_p}) >           integrated over p it is the CRPS
 
 Of M members q_p lies at place p (M + 1), as in the quantiles that `reconstruct` writes (Hyndman and Fan 1996, definition 6).
-Lowest in the mean for the true quantile, whatever the distribution (Gneiting and Raftery 2007, doi:10.1198/016214506000001437, sec. 6).
+Lowest in the mean for the true quantile, of any distribution (Gneiting and Raftery 2007, doi:10.1198/016214506000001437, sec. 6).
 """
 
 __all__ = ["quantile_score", "quantile_score_gaussian"]
