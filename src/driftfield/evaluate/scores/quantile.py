@@ -70,13 +70,12 @@ def _pinball(
 
 
 for _percent in (5, 95):
-    _given = {"probability": _percent / 100}
     register("score", f"quantile_{_percent:02d}")(
         Score(
             f"quantile score {_percent} %",
             0.0,
-            ensemble=partial(quantile_score, **_given),
-            gaussian=partial(quantile_score_gaussian, **_given),
+            ensemble=partial(quantile_score, probability=_percent / 100),
+            gaussian=partial(quantile_score_gaussian, probability=_percent / 100),
             in_units=True,
         )
     )
