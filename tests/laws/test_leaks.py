@@ -47,6 +47,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "EnsembleKalman": {"dynamics": {"class": "Steady"}, "members": 8},
     "SpaceTimeOptimalInterpolation": {"patterns": ["random:0.7"], "context": 1, "nearest": 12},
+    # how many is a constant, and those are chosen on the validation part
+    "EOFOptimalInterpolation": {"modes": 4},
 }
 NO_ARCHIVE = {"AnyFieldReconstructor"}
 """Who learns from no archive, and so from no part of one."""

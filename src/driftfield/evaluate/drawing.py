@@ -69,6 +69,7 @@ class MapPanel:
         observed: NaN where nothing was seen.
         held_out: Cells that are scored.
         domain: Where the field exists.
+        numbered: What x and y count, where they are rows and columns of a grid with positions and no degrees.
     """
 
     x: np.ndarray
@@ -78,6 +79,7 @@ class MapPanel:
     observed: np.ndarray
     held_out: np.ndarray
     domain: np.ndarray
+    numbered: tuple[str, str] | None = None
 
 
 def colour_map(name: str, units: str) -> tuple[Colormap, bool]:
@@ -115,13 +117,18 @@ def _edges(centres: np.ndarray) -> np.ndarray:
 
 
 def label_edges(grid: np.ndarray, plane: MapPanel) -> None:
-    """Degrees or metres on the outer panels."""
+    """Degrees or metres on the outer panels; plain numbers of a grid with positions."""
     for ax in grid[-1]:
+        if plane.numbered is not None:
+            ax.set_xlabel(plane.numbered[0], fontsize=9)
+            continue
         ax.xaxis.set_major_locator(MaxNLocator(3, steps=DEGREES))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: longitude(value)))
     for ax in grid[:, 0]:
         if plane.vertical:
             ax.set_ylabel("depth [m]", fontsize=9)
+        elif plane.numbered is not None:
+            ax.set_ylabel(plane.numbered[1], fontsize=9)
         else:
             ax.yaxis.set_major_locator(MaxNLocator(4, steps=DEGREES))
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: latitude(value)))
@@ -175,6 +182,8 @@ def _tallness(plane: MapPanel) -> float:
 
 
 def _cosine(plane: MapPanel) -> float:
+    if plane.numbered is not None:
+        return 1.0
     return max(0.1, float(np.cos(np.deg2rad(np.mean(plane.y)))))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from driftfield.conventions import domain_of, held_out_of
+from driftfield.conventions import domain_of, geometry_of, held_out_of, positions_of
 from driftfield.evaluate import drawing, plots
 from driftfield.evaluate.alignment import Aligned, align
 from driftfield.evaluate.cells import level_key
@@ -87,7 +87,7 @@ def _figures(aligned: Aligned, evaluation: Evaluation, name: str) -> Iterator[tu
     yield from _other_dates(aligned, evaluation, name, view)
     if view.depths is not None and len(view.depths) > 1:
         row = view.row()
-        title = f"{text}, section at {drawing.latitude(float(view.truth['lat'][row]))}, {view.stamp}"
+        title = f"{text}, section at {view.row_text(row)}, {view.stamp}"
         yield "section", plots.draw_comparison(*view.section(row), name=text, units=units, title=title)
         panels = view.profiles()
         if panels:
@@ -206,6 +206,28 @@ class _View:
         chosen = np.unique(np.linspace(0, len(rows) - 1, count + 2).round().astype(int)[1:-1])
         return [self._profile({"lat": int(rows[k]), "lon": int(columns[k])}) for k in chosen]
 
+    def row_text(self, row: int) -> str:
+        """The row of a section, as a title says it."""
+        if self._numbered() is None:
+            return drawing.latitude(float(self.truth["lat"][row]))
+        return f"row {float(self.truth['lat'][row]):g}"
+
+    def _degrees(self) -> tuple[np.ndarray, np.ndarray]:
+        cells = geometry_of(self.truth)
+        return cells.latitude, cells.one_turn.longitude
+
+    def _numbered(self) -> tuple[str, str] | None:
+        """What the axes of a grid with positions hold; None where they are degrees."""
+        if positions_of(self.truth) is None or self.truth["lon"].attrs.get("standard_name") == "longitude":
+            return None
+        words = []
+        for axis, word in (("lon", "column"), ("lat", "row")):
+            attrs = self.truth[axis].attrs
+            unit = str(attrs.get("units", "1"))
+            name = str(attrs.get("standard_name", word)).replace("_", " ")
+            words.append(name if unit == "1" else f"{name} [{unit}]")
+        return words[0], words[1]
+
     def _profile(self, where: dict[str, int]) -> plots.Panel:
         inside = self.domain.isel(where).values
 
@@ -213,7 +235,7 @@ class _View:
             return array.isel(where).values[inside]
 
         return plots.Panel(
-            place=drawing.place(float(self.truth["lat"][where["lat"]]), float(self.truth["lon"][where["lon"]])),
+            place=drawing.place(*(float(part[where["lat"], where["lon"]]) for part in self._degrees())),
             depth=self.truth["depth"].values[inside],
             truth=column(self.truth),
             observed=column(self.observed),
@@ -234,6 +256,7 @@ class _View:
             observed=cut(self.observed),
             held_out=cut(self.held_out),
             domain=cut(self.domain),
+            numbered=self._numbered(),
         )
         return plane, {
             method: plots.Answer(cut(mean), None if sd is None else cut(sd))
