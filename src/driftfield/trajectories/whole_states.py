@@ -17,7 +17,7 @@ from driftfield.data.context import time_step
 from driftfield.data.encodings import time_days
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Seen
 from driftfield.interfaces import TrainingData
 
 
@@ -97,20 +97,14 @@ def blank_batch(
     """
     known = np.zeros(domain.shape, bool) if target is None else domain & np.isfinite(target)
     clean = np.zeros(domain.shape, np.float32) if target is None else np.where(known, target, 0)
-    nothing = torch.zeros(domain.shape)
-    given = torch.zeros(len(domain), 0, *domain.shape[2:])
     place = codec.grid.middle(rows, columns)
     return FieldBatch(
         target=torch.from_numpy(clean).float(),
-        observations=nothing,
-        observed=nothing.bool(),
-        error_std=nothing,
+        seen=Seen.nothing(*domain.shape),
         domain=torch.from_numpy(np.ascontiguousarray(domain)),
         held_out=torch.from_numpy(known),
-        covariates=given,
-        covariates_observed=given.bool(),
-        covariates_error_std=given,
-        presence=given[:, :, 0, 0],
+        given=Seen.nothing(len(domain), 0, *domain.shape[2:]),
+        presence=torch.zeros(len(domain), 0),
         position=torch.tensor([place], dtype=torch.float32).repeat(len(domain), 1),
         date=torch.from_numpy(dates).float(),
     )
