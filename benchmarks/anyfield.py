@@ -151,8 +151,9 @@ def exact_row(
 
 
 def plain(truth: Plane, observed: Plane, domain: Plane, *, error: float = 0.0, periodic: bool = False) -> Case:
-    """What is in the domain and not observed is scored."""
-    return Case(np.where(domain, truth, 0), observed, domain, domain & ~observed, error, periodic)
+    """What is in the domain, known and not observed is scored."""
+    known = np.isfinite(truth)
+    return Case(np.where(known, truth, 0), observed & known, domain, domain & ~observed & known, error, periodic)
 
 
 def ersst(folder: Path, every: int) -> Iterator[tuple[str, Case]]:
@@ -259,18 +260,20 @@ def scores(mean: Plane, sd: Plane | None, case: Case) -> np.ndarray:
     return np.array([(error**2).mean(), crps(error, spread, np.zeros_like(error)).mean(), covered.mean()])
 
 
-def real_rows(filler: AnyFieldReconstructor, untrained: AnyFieldReconstructor, folder: Path, every: int) -> None:
+def real_rows(
+    filler: AnyFieldReconstructor, untrained: AnyFieldReconstructor, folder: Path, every: int, names: list[str]
+) -> None:
     """One row per setting."""
     print("| setting | fields | RMSE | CRPS | coverage | kriging: RMSE | CRPS | coverage | linear: RMSE | CRPS |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     collected: dict[str, list[np.ndarray]] = {}
-    for make in SETS:
-        names = set()
+    for make in (make for make in SETS if not names or make.__name__ in names):
+        settings = set()
         for name, case in make(folder, every):
             row = [scores(*filled(f, case), case) for f in (filler, untrained)]
             collected.setdefault(name, []).append(np.concatenate([*row, scores(linear(case), None, case)[:2]]))
-            names.add(name)
-        for name in (name for name in collected if name in names):
+            settings.add(name)
+        for name in (name for name in collected if name in settings):
             print(f"| {name} | {len(collected[name])} | {' | '.join(table_cells(collected[name]))} |", flush=True)
     rows = np.array([rooted(part) for part in collected.values()])
     print(
@@ -371,6 +374,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="Another run than the shipped one.")
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="Checkpoints for the curve.")
     parser.add_argument("--every", type=int, default=1, help="Take every n-th field of a setting.")
+    parser.add_argument(
+        "--sets", nargs="*", default=[], choices=[make.__name__ for make in SETS], help="Of the real part."
+    )
     parser.add_argument("--repeats", type=int, default=6, help="Fields per row of the exact part.")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -389,7 +395,7 @@ def main() -> None:
         elif folder is None:
             print(f"{part}: skipped, DRIFTFIELD_DATA names no folder of real data")
         elif part == "real":
-            real_rows(filler, untrained, folder, options.every)
+            real_rows(filler, untrained, folder, options.every, options.sets)
         elif options.runs:
             curve(options.runs, folder, options.every)
 

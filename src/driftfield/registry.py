@@ -1,6 +1,6 @@
 """The names that a recipe or a `run.json` may use, and where the members of a family are found.
 
-The constructor is the configuration: `{class: EDMSchedule, sigma_max: 80}` names a registered class and its arguments.
+The constructor is the configuration: `{class: KarrasSchedule, s_max: 80}` names a registered class and its arguments.
 Only registered classes can be named, never an import path, and an argument that the constructor does not have is an
 error that suggests the nearest one.
 

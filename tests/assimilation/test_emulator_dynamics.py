@@ -47,8 +47,8 @@ class Autoregressive(Emulator):
         raise NotImplementedError
 
     def step(self, batch: FieldBatch, noise: Noise) -> Tensor:
-        assert batch.first_guess is not None
-        now = batch.first_guess - torch.from_numpy(self.increments.mean[:, None, None]).float()
+        assert batch.guess is not None
+        now = batch.guess.mean - torch.from_numpy(self.increments.mean[:, None, None]).float()
         then = self.rest + A * (now - self.rest) + self.b * noise(0)
         return torch.where(batch.domain, then, 0)
 

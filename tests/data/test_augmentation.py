@@ -11,7 +11,7 @@ from driftfield.data.augmentation import Augmentation, _transform
 from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
-from driftfield.fields import Channel, FieldBatch
+from driftfield.fields import Channel, FieldBatch, Seen
 
 CHANNELS = [Channel("uo", partner="vo"), Channel("vo", partner="uo", northward=True), Channel("zos")]
 UNIFORM = [{"class": "ZScore"}, {"class": "Bounded"}, {"class": "ClimatologicalAnomaly", "per": "domain"}]
@@ -26,8 +26,8 @@ def batch_of(zos: torch.Tensor) -> FieldBatch:
     seen[:, 0, 2, 3], seen[:, 2, 5, 1] = True, True
     none = torch.zeros(1, 0, *zos.shape)
     return FieldBatch(
-        target=field, observations=field * seen, observed=seen, error_std=0.1 * seen, domain=torch.ones_like(seen),
-        held_out=~seen, covariates=none, covariates_observed=none.bool(), covariates_error_std=none,
+        target=field, seen=Seen(field * seen, seen, 0.1 * seen), domain=torch.ones_like(seen),
+        held_out=~seen, given=Seen(none, none.bool(), none),
         presence=torch.zeros(1, 0), position=torch.zeros(1, 2), date=torch.zeros(1, 2),
     )  # fmt: skip
 
@@ -49,9 +49,9 @@ def test_masks_go_with_the_data() -> None:
     moved = Augmentation(flip_longitude=True, flip_latitude=True, rotate=True)(
         batch, CHANNELS, [], np.random.default_rng(3)
     )
-    torch.testing.assert_close(moved.observations, moved.target * moved.observed)
-    torch.testing.assert_close(moved.error_std, 0.1 * moved.observed)
-    assert torch.equal(moved.held_out, ~moved.observed)
+    torch.testing.assert_close(moved.seen.value, moved.target * moved.seen.where)
+    torch.testing.assert_close(moved.seen.error, 0.1 * moved.seen.where)
+    assert torch.equal(moved.held_out, ~moved.seen.where)
 
 
 def test_four_quarter_turns_are_none() -> None:
@@ -78,23 +78,20 @@ def test_components_turn_with_those_of_their_own_time() -> None:
     ones = torch.ones(1, 4, 8, 8)
     batch = replace(
         batch_of(torch.zeros(8, 8)),
-        covariates=ones, covariates_observed=ones.bool(), covariates_error_std=ones, presence=torch.ones(1, 4),
+        given=Seen(ones, ones.bool(), ones), presence=torch.ones(1, 4),
     )  # fmt: skip
     moved = _transform(batch, CHANNELS, given, lambda x: x.flip(-1), lambda u, v: (-u, v))
-    assert moved.covariates[0, :, 0, 0].tolist() == [-1, 1, -1, 1]
+    assert moved.given.value[0, :, 0, 0].tolist() == [-1, 1, -1, 1]
     ages = torch.tensor([1.0, 2.0, 3.0, 4.0])[None, :, None, None] * ones
-    turned = quarter_turn(replace(batch, covariates=ages, covariates_error_std=ages), CHANNELS, given)
-    assert turned.covariates[0, :, 0, 0].tolist() == [-2, 1, -4, 3]
-    assert turned.covariates_error_std[0, :, 0, 0].tolist() == [2, 1, 4, 3]
+    turned = quarter_turn(replace(batch, given=replace(batch.given, value=ages, error=ages)), CHANNELS, given)
+    assert turned.given.value[0, :, 0, 0].tolist() == [-2, 1, -4, 3]
+    assert turned.given.error[0, :, 0, 0].tolist() == [2, 1, 4, 3]
 
 
 def test_which_component_is_eastward_does_not_depend_on_their_order() -> None:
     batch = batch_of(torch.randn(8, 8, generator=torch.Generator().manual_seed(1)))
     order = [1, 2, 0]
-    ordered = replace(batch, **{
-        name: getattr(batch, name)[:, order]
-        for name in ("target", "observations", "observed", "error_std", "domain", "held_out")
-    })  # fmt: skip
+    ordered = batch.mapped(lambda field: field[:, order] if field.ndim == 4 and field.shape[1] else field)
     turned = quarter_turn(ordered, [CHANNELS[k] for k in order], [])
     torch.testing.assert_close(turned.target, quarter_turn(batch, CHANNELS, []).target[:, order])
 

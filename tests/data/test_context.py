@@ -61,14 +61,14 @@ def test_training_and_use_show_the_network_the_same() -> None:
     sample = dataset.draw(time, WHOLE, np.random.default_rng(0))
     fields = dataset.archive.dataset.isel(time=dataset.times)
     batch = observation_batch(dataset.codec, fields, 3)
-    assert torch.equal(batch.covariates_observed, sample.covariates_observed)
+    assert torch.equal(batch.given.where, sample.given.where)
     assert torch.equal(batch.presence, sample.presence)
-    assert torch.allclose(batch.covariates, sample.covariates, atol=1e-5)
-    assert torch.allclose(batch.observations, sample.observations, atol=1e-5)
+    assert torch.allclose(batch.given.value, sample.given.value, atol=1e-5)
+    assert torch.allclose(batch.seen.value, sample.seen.value, atol=1e-5)
     # and the frames are those of the neighbouring times
     own = observation_batch(dataset.codec, fields, 2)
-    levels = own.observations.shape[1]
-    assert torch.equal(batch.covariates[:, 1 : 1 + levels], own.observations)
+    levels = own.seen.value.shape[1]
+    assert torch.equal(batch.given.value[:, 1 : 1 + levels], own.seen.value)
 
 
 def test_a_frame_that_is_not_there_is_absent_and_not_mean() -> None:
@@ -76,7 +76,7 @@ def test_a_frame_that_is_not_there_is_absent_and_not_mean() -> None:
     fields = dataset.archive.dataset.isel(time=dataset.times[::3])
     batch = observation_batch(dataset.codec, fields, 1)
     assert batch.presence[0].tolist() == [1.0] + [0.0] * (len(dataset.codec.given()) - 1)
-    assert not batch.covariates_observed[:, 1:].any()
+    assert not batch.given.where[:, 1:].any()
     first = dataset.draw(int(dataset.times[0]), WHOLE, np.random.default_rng(0))
     before = [channel.offset < 0 for channel in dataset.codec.given()]
     assert not first.presence[0, before].any()
@@ -93,7 +93,7 @@ def test_training_never_sees_a_frame_of_another_split() -> None:
     one, two = make(fields, (-2, -1, 1, 2)), make(changed, (-2, -1, 1, 2))
     for time in data.train:
         a, b = (d.draw(int(time), WHOLE, np.random.default_rng(1)) for d in (one, two))
-        assert torch.equal(a.covariates, b.covariates)
+        assert torch.equal(a.given.value, b.given.value)
 
 
 def test_mixing_mixes_every_frame_alike() -> None:
@@ -101,9 +101,9 @@ def test_mixing_mixes_every_frame_alike() -> None:
     assert any(dataset[i].presence[0, -1] == 1 for i in range(9))
     for index in range(9):
         sample = dataset[index]
-        hidden = ~sample.covariates_observed
-        assert torch.isfinite(sample.covariates).all()
-        assert (sample.covariates[hidden] == 0).all()
+        hidden = ~sample.given.where
+        assert torch.isfinite(sample.given.value).all()
+        assert (sample.given.value[hidden] == 0).all()
 
 
 def test_the_context_is_kept_with_the_run() -> None:

@@ -1,6 +1,5 @@
 """A training sample is a function of (seed, index); its masks divide the domain; land has no say in it."""
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from driftfield.data.dataset import FirstGuessPool, ObservingSystem, TwinDataset
 from driftfield.data.patches import Window
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Guess, Seen
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 OBSERVE = {"thetao": "profiles:0.6-0.9", "sst": "clouds:0.5"}
@@ -31,17 +30,18 @@ def make(
 
 
 def assert_same(a: FieldBatch, b: FieldBatch) -> None:
-    for field in fields(FieldBatch):
-        one, other = getattr(a, field.name), getattr(b, field.name)
-        assert (one is None and other is None) or torch.equal(one, other), field.name
+    one, other = a.to_arrays(), b.to_arrays()
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        assert np.array_equal(array, other[name]), name
 
 
 def test_a_sample_depends_on_seed_and_index_alone() -> None:
     one, other = make(), make()
     for index in (7, 0, 7, 3):
         assert_same(one[index], other[index])
-    assert not torch.equal(one[0].observations, one[1].observations) or one[0].target.shape != one[1].target.shape
-    assert not torch.equal(make(seed=6, windows=[WHOLE])[0].observations, make(windows=[WHOLE])[0].observations)
+    assert not torch.equal(one[0].seen.value, one[1].seen.value) or one[0].target.shape != one[1].target.shape
+    assert not torch.equal(make(seed=6, windows=[WHOLE])[0].seen.value, make(windows=[WHOLE])[0].seen.value)
 
 
 def test_a_resumed_training_sees_what_was_left() -> None:
@@ -56,14 +56,14 @@ def test_the_masks_divide_the_known_domain(mix: bool) -> None:
     dataset = make(mix=mix)
     for index in range(12):
         sample = dataset[index]
-        assert not (sample.observed & sample.held_out).any()
-        assert torch.equal(sample.observed | sample.held_out, sample.domain)  # the tiny ocean has no gaps
+        assert not (sample.seen.where & sample.held_out).any()
+        assert torch.equal(sample.seen.where | sample.held_out, sample.domain)  # the tiny ocean has no gaps
         for tensor, mask in (
             (sample.target, sample.domain),
-            (sample.observations, sample.observed),
-            (sample.error_std, sample.observed),
-            (sample.covariates, sample.covariates_observed),
-            (sample.covariates_error_std, sample.covariates_observed),
+            (sample.seen.value, sample.seen.where),
+            (sample.seen.error, sample.seen.where),
+            (sample.given.value, sample.given.where),
+            (sample.given.error, sample.given.where),
         ):
             assert torch.isfinite(tensor).all()
             assert (tensor[~mask] == 0).all()
@@ -76,8 +76,8 @@ def test_a_gap_in_the_archive_is_neither_seen_nor_scored() -> None:
     dataset = make(gappy, observing={"observe": {"thetao": "all", "sst": "all"}}, windows=[WHOLE])
     sample = dataset.draw(4, WHOLE, np.random.default_rng(0))
     assert sample.domain[0, 0, 5, 6:9].all()
-    assert not (sample.observed | sample.held_out)[0, 0, 5, 6:9].any()
-    assert int(sample.observed.sum()) == int(sample.domain.sum()) - 3
+    assert not (sample.seen.where | sample.held_out)[0, 0, 5, 6:9].any()
+    assert int(sample.seen.where.sum()) == int(sample.domain.sum()) - 3
 
 
 @pytest.mark.parametrize("value", [1e6, -273.0])
@@ -103,10 +103,10 @@ def test_a_dropped_covariate_is_hidden_and_says_so() -> None:
     always, never = make(observing={"covariate_dropout": 1.0}), make(observing={"covariate_dropout": 0.0})
     for index in range(4):
         assert float(always[index].presence.max()) == 0
-        assert not always[index].covariates_observed.any()
-        assert (always[index].covariates == 0).all()
+        assert not always[index].given.where.any()
+        assert (always[index].given.value == 0).all()
         assert float(never[index].presence.min()) == 1
-        assert never[index].covariates_observed.any()
+        assert never[index].given.where.any()
     half = make(observing={"covariate_dropout": 0.5}, samples=400)
     share = np.mean([float(half[index].presence) for index in range(400)])
     assert abs(share - 0.5) < 4 * 0.5 / 400**0.5
@@ -117,7 +117,7 @@ def test_dropout_and_degradation_are_for_training_only() -> None:
     dataset = make(observing=hard | {"observe": {"thetao": "none", "sst": "all"}}, training=False, windows=[WHOLE])
     plain = make(observing={"observe": {"thetao": "none", "sst": "all"}, "error": 0.0}, training=False, windows=[WHOLE])
     assert float(dataset[0].presence) == 1
-    a, b = (one.draw(3, WHOLE, np.random.default_rng(0)).covariates for one in (dataset, plain))
+    a, b = (one.draw(3, WHOLE, np.random.default_rng(0)).given.value for one in (dataset, plain))
     assert torch.equal(a, b)
 
 
@@ -125,20 +125,20 @@ def test_observation_errors_have_the_stated_deviation() -> None:
     dataset = make(observing={"observe": {"thetao": "all", "sst": "all"}, "error": {"thetao": 0.3}}, windows=[WHOLE])
     scale = torch.from_numpy(dataset.codec.normalizers["thetao"].std)
     samples = [dataset[index] for index in range(40)]
-    errors = torch.cat([((s.observations - s.target) * scale)[s.observed] for s in samples])
+    errors = torch.cat([((s.seen.value - s.target) * scale)[s.seen.where] for s in samples])
     n = errors.numel()
     assert abs(float(errors.mean())) < 4 * 0.3 / n**0.5
     assert abs(float(errors.std()) - 0.3) < 4 * 0.3 / (2 * n) ** 0.5
     for sample in samples[:3]:
-        stated = (sample.error_std * scale)[sample.observed]
+        stated = (sample.seen.error * scale)[sample.seen.where]
         torch.testing.assert_close(stated, torch.full_like(stated, 0.3))
-        assert (sample.covariates_error_std == 0).all()  # no error was stated for it
+        assert (sample.given.error == 0).all()  # no error was stated for it
 
 
 def test_an_error_range_is_drawn_anew_for_every_sample() -> None:
     dataset = make(observing={"observe": {"thetao": "all", "sst": "all"}, "error": [0.1, 0.4]}, windows=[WHOLE])
     scale = torch.from_numpy(dataset.codec.normalizers["thetao"].std)
-    drawn = [float((dataset[i].error_std * scale)[dataset[i].observed][0]) for i in range(20)]
+    drawn = [float((dataset[i].seen.error * scale)[dataset[i].seen.where][0]) for i in range(20)]
     assert 0.1 <= min(drawn) < 0.2 < 0.3 < max(drawn) <= 0.4
 
 
@@ -188,20 +188,28 @@ def test_a_pool_gives_its_guesses_cut_to_the_window() -> None:
     codec = FieldCodec.fit(data.archive, data.train, data.targets, [], {"class": "ClimatologicalAnomaly"})
     numbers = np.random.default_rng(0).standard_normal((3, 2, 8, 12)).astype(np.float32)
     seen, hidden = numbers > 0, numbers < -0.5
-    nothing, absent = np.zeros((3, 0, 8, 12), np.float32), np.zeros((3, 0), np.float32)
-    given = (nothing, nothing > 0, nothing, absent)
-    guess = (2 * numbers, numbers**2 + 1)
-    pool = FirstGuessPool(np.array([1, 4, 9]), numbers, numbers, seen, numbers**2, hidden, *given, *guess)
+    value, where, out = (torch.from_numpy(part) for part in (numbers, seen, hidden))
+    samples = FieldBatch(
+        target=value,
+        seen=Seen(value, where, value**2),
+        domain=torch.ones_like(where),
+        held_out=out,
+        given=Seen.nothing(3, 0, 8, 12),
+        presence=torch.zeros(3, 0),
+        position=torch.zeros(3, 2),
+        date=torch.zeros(3, 2),
+        guess=Guess(2 * value, value**2 + 1),
+    )
+    pool = FirstGuessPool(np.array([1, 4, 9]), samples)
     system = ObservingSystem({"thetao": "none"})
     options: dict[str, Any] = {"times": data.train, "windows": [PART], "samples": 9, "seed": 0, "pool": pool}
     sample = TwinDataset(data.archive, codec, system, **options)[0]
     cut = numbers[:, :, 1:7, 3:11]
     chosen = next(i for i in range(3) if torch.equal(sample.target[0], torch.from_numpy(cut[i])))
-    assert sample.first_guess is not None
-    assert sample.first_guess_scale is not None
-    assert torch.equal(sample.first_guess[0], torch.from_numpy(2 * cut[chosen]))
+    assert sample.guess is not None
+    assert torch.equal(sample.guess.mean[0], torch.from_numpy(2 * cut[chosen]))
     assert torch.equal(sample.held_out[0], torch.from_numpy(cut[chosen] < -0.5))
-    assert torch.equal(sample.first_guess_scale[0], torch.from_numpy(cut[chosen] ** 2 + 1))
+    assert torch.equal(sample.guess.scale[0], torch.from_numpy(cut[chosen] ** 2 + 1))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def errors(made: TwinDataset, name: str, samples: int = 200) -> tuple[np.ndarray
         batch = made.draw(time, WHOLE, rng)
         field = made.archive.dataset[name].isel(time=time).values
         values = codec.decode(
-            name, batch.covariates[0, number].numpy()[None, None], made.stamps[[time]], np.arange(8), np.arange(12)
+            name, batch.given.value[0, number].numpy()[None, None], made.stamps[[time]], np.arange(8), np.arange(12)
         )
         found.append((values[0, 0] - field)[exists])
         true.append(field[exists])
@@ -74,7 +74,7 @@ def test_a_factor_multiplies_the_field_of_a_sample() -> None:
 def test_neighbouring_frames_of_a_target_are_no_covariate() -> None:
     plain, hard = (dataset((-1, 1), degrade_offset=size, degrade_speckle=size) for size in (0.0, 3.0))
     channels = [channel.variable for channel in plain.codec.given()]
-    a, b = (made.draw(5, WHOLE, np.random.default_rng(1)).covariates for made in (plain, hard))
+    a, b = (made.draw(5, WHOLE, np.random.default_rng(1)).given.value for made in (plain, hard))
     same = [torch.equal(a[:, k], b[:, k]) for k in range(len(channels))]
     assert same == [name == "thetao" for name in channels]
 

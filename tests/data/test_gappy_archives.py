@@ -93,7 +93,7 @@ def test_what_is_shown_is_a_part_of_what_is_known() -> None:
     for index in range(30):
         sample = dataset[index]
         assert sample.visible is not None
-        known = sample.observed | sample.held_out
+        known = sample.seen.where | sample.held_out
         assert not (sample.visible & ~known).any()
         assert not (known & ~sample.domain).any()
         assert torch.isfinite(sample.target).all()
@@ -109,8 +109,8 @@ def test_without_visible_samples_are_what_they_were() -> None:
     shown = dataset_of(archive, {"observe": {"sst": "clouds:0.5"}, "visible": {"sst": "random:0.3"}})
     for index in range(4):
         assert plain[index].visible is None
-        assert torch.equal(plain[index].observed, shown[index].observed)
-        assert torch.equal(plain[index].observations, shown[index].observations)
+        assert torch.equal(plain[index].seen.where, shown[index].seen.where)
+        assert torch.equal(plain[index].seen.value, shown[index].seen.value)
 
 
 def test_flips_take_the_mask_with_them() -> None:
@@ -127,7 +127,7 @@ def test_flips_take_the_mask_with_them() -> None:
         a, b = dataset[index], turned[index]
         assert a.visible is not None
         assert b.visible is not None
-        assert torch.equal(b.visible, b.observed | b.held_out)
+        assert torch.equal(b.visible, b.seen.where | b.held_out)
         flipped += not torch.equal(a.target, b.target)
     assert flipped > 0
 
@@ -151,7 +151,7 @@ def test_validation_scores_cells_that_were_seen_and_hidden_further() -> None:
         matching = [
             t
             for t in range(10)
-            if torch.equal(sample.observed | sample.held_out, torch.from_numpy(dataset._known("sst", t, WHOLE))[None])
+            if torch.equal(sample.seen.where | sample.held_out, torch.from_numpy(dataset._known("sst", t, WHOLE))[None])
         ]
         assert len(matching) == 1
 

@@ -125,18 +125,18 @@ def test_an_error_is_the_same_in_training_and_in_a_file(training_data: TrainingD
     system = ObservingSystem({"thetao": "profiles:0.5", "sst": "all"}, error={"thetao": 0.5, "sst": 0.1})
     options: dict[str, Any] = {"times": data.train, "windows": [WHOLE], "samples": 1, "seed": 0, "training": False}
     sample = TwinDataset(data.archive, codec, system, **options).draw(3, WHOLE, np.random.default_rng(0))  # type: ignore[arg-type]
-    seen, date = sample.observed[0].numpy(), data.archive.dataset["time"].values[[3]]
-    y = codec.decode("thetao", sample.observations.numpy(), date, ROWS, COLUMNS)
+    seen, date = sample.seen.where[0].numpy(), data.archive.dataset["time"].values[[3]]
+    y = codec.decode("thetao", sample.seen.value.numpy(), date, ROWS, COLUMNS)
     truth = codec.decode("thetao", sample.target.numpy(), date, ROWS, COLUMNS)
     assert (y - truth)[0][seen].std() == pytest.approx(0.5, rel=0.3)
     file = data.archive.dataset.isel(time=[3])
     file = file.assign(thetao=file["thetao"].copy(data=np.where(seen, y, np.nan)))
     file = file.assign(thetao_error=xr.full_like(file["thetao"], 0.5))
     read = observation_batch(codec, file, 0)
-    assert torch.equal(read.observed, sample.observed)
-    np.testing.assert_allclose(read.observations, sample.observations, atol=2e-4)
-    np.testing.assert_allclose(read.error_std, sample.error_std, rtol=2e-4)
-    spread = sample.error_std[0].numpy()
+    assert torch.equal(read.seen.where, sample.seen.where)
+    np.testing.assert_allclose(read.seen.value, sample.seen.value, atol=2e-4)
+    np.testing.assert_allclose(read.seen.error, sample.seen.error, rtol=2e-4)
+    spread = sample.seen.error[0].numpy()
     np.testing.assert_allclose(
         spread[seen], (0.5 / ((y[0] + FLOOR) * codec.normalizers["thetao"].std))[seen], rtol=2e-4
     )
@@ -147,8 +147,8 @@ def test_without_errors_an_observation_is_the_field(training_data: TrainingData)
     system = ObservingSystem({"thetao": "profiles:0.5", "sst": "all"})
     options: dict[str, Any] = {"times": data.train, "windows": [WHOLE], "samples": 1, "seed": 0}
     sample = TwinDataset(data.archive, codec_of(data, EACH), system, **options).draw(2, WHOLE, np.random.default_rng(1))  # type: ignore[arg-type]
-    assert torch.equal(sample.observations[sample.observed], sample.target[sample.observed])
-    assert not sample.error_std.any()
+    assert torch.equal(sample.seen.value[sample.seen.where], sample.target[sample.seen.where])
+    assert not sample.seen.error.any()
 
 
 def test_bounds_hold_and_a_half_open_one_has_no_other_end(training_data: TrainingData) -> None:

@@ -18,7 +18,7 @@ from driftfield.diffusion.noise_levels import LogNormalLevels
 from driftfield.diffusion.parameterization import DataParameterization, EDMParameterization
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.diffusion.weighting import EDMWeighting
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Seen
 from driftfield.networks.unet import ResidualUNet
 from driftfield.sampling.ode import DPMSolverPP2M
 from driftfield.testing import numbered_noise, tiny_batch
@@ -50,14 +50,10 @@ def gappy_batch(size: int, seed: int = 0) -> FieldBatch:
     none = torch.zeros(size, 0, *SHAPE)
     return FieldBatch(
         target=torch.where(known, x, 0),
-        observations=torch.where(observed, y, 0),
-        observed=observed,
-        error_std=torch.where(observed, ERROR, 0.0),
+        seen=Seen(torch.where(observed, y, 0), observed, torch.where(observed, ERROR, 0.0)),
         domain=torch.ones(shape, dtype=torch.bool),
         held_out=known & ~observed,
-        covariates=none,
-        covariates_observed=none.bool(),
-        covariates_error_std=none,
+        given=Seen(none, none.bool(), none),
         presence=torch.zeros(size, 0),
         position=torch.zeros(size, 2),
         date=torch.zeros(size, 2),
@@ -78,11 +74,11 @@ class ExactNetwork(nn.Module):
     def forward(self, scaled: Tensor, c_noise: Tensor, batch: FieldBatch) -> Tensor:
         s = torch.exp(4 * c_noise.double())[:, None]
         z = (scaled.double().flatten(1) * torch.sqrt(1 + s**2)).detach()
-        visible = torch.ones_like(batch.observed) if batch.visible is None else batch.visible
+        visible = torch.ones_like(batch.seen.where) if batch.visible is None else batch.visible
         of_z = visible.flatten(1) / s**2
-        of_y = batch.observed.flatten(1) / ERROR**2
+        of_y = batch.seen.where.flatten(1) / ERROR**2
         precision = torch.linalg.inv(TRUE) + torch.diag_embed(of_z + of_y)
-        right = of_z * z + of_y * batch.observations.flatten(1)
+        right = of_z * z + of_y * batch.seen.value.flatten(1)
         mean = torch.linalg.solve(precision, right)
         # from each cell to the next, and towards zero
         moved = mean + self.off[0] * mean + self.off[1] * mean.roll(1, dims=1)
@@ -120,7 +116,7 @@ def test_the_exact_ambient_denoiser_has_the_least_loss() -> None:
 
 def test_what_is_not_known_has_no_say() -> None:
     batch, model = gappy_batch(64), exact_model()
-    known = batch.observed | batch.held_out
+    known = batch.seen.where | batch.held_out
     assert batch.visible is not None
     expected = model.loss(batch, torch.Generator().manual_seed(0))
     other = replace(batch, target=torch.where(known, batch.target, 17.0))
@@ -159,7 +155,7 @@ def test_draws_have_the_true_covariance_and_those_of_the_naive_model_have_not() 
     draws = 6000
     # a sample is told to be all visible in a walk, whatever it was in training
     empty = gappy_batch(1)
-    empty = replace(empty, observed=torch.zeros_like(empty.observed), observations=torch.zeros_like(empty.observations))
+    empty = replace(empty, seen=Seen.nothing(*empty.target.shape))
     sampler, noise = DPMSolverPP2M(evaluations=64), numbered_noise((draws, 1, *SHAPE))
     with torch.no_grad():
         condition = exact_model().denoiser(empty.repeat(draws))
@@ -176,7 +172,7 @@ def test_draws_have_the_true_covariance_and_those_of_the_naive_model_have_not() 
 
 def test_a_walk_meets_the_exact_denoiser_of_complete_fields() -> None:
     empty = gappy_batch(16)
-    empty = replace(empty, observed=torch.zeros_like(empty.observed), observations=torch.zeros_like(empty.observations))
+    empty = replace(empty, seen=Seen.nothing(*empty.target.shape))
     x_t, t = torch.randn(16, 1, *SHAPE, dtype=torch.float64), torch.linspace(0.1, 0.9, 16, dtype=torch.float64)
     exact = GaussianDenoiser(SCHEDULE, torch.zeros(()), TRUE)
     torch.testing.assert_close(
@@ -191,7 +187,7 @@ def unet_model(batch: FieldBatch) -> DiffusionModel:
     torch.manual_seed(0)
     network = ResidualUNet(
         batch.target.shape[1],
-        batch.covariates.shape[1],
+        batch.given.value.shape[1],
         widths=[4, 8],
         depths=[1, 1],
         condition_depths=[1, 1],
@@ -231,7 +227,7 @@ def test_a_network_sees_the_mask_and_nothing_behind_it() -> None:
 def test_hidden_cells_are_neither_blown_up_nor_weighed_by_the_noise(noise: float) -> None:
     """Without x_t in a cell, its loss at the start (a network that says 0) is that of the mean, whatever the noise level."""
     batch = tiny_batch(2)
-    known = batch.observed | batch.held_out
+    known = batch.seen.where | batch.held_out
     shown = replace(batch, visible=torch.zeros_like(batch.domain))
     model = unet_model(batch)
     nn.init.zeros_(model.network.head.weight)

@@ -94,7 +94,7 @@ def test_what_lies_under_the_masks_never_reaches_the_loss(name: str, first_guess
 def test_a_batch_of_land_teaches_nothing_and_breaks_nothing() -> None:
     batch = tiny_batch()
     nowhere = torch.zeros_like(batch.domain)
-    land = replace(batch, domain=nowhere, observed=nowhere, held_out=nowhere)
+    land = replace(batch, domain=nowhere, seen=replace(batch.seen, where=nowhere), held_out=nowhere)
     for model in (make_model(), RegressionModel(make_network())):
         loss = model.loss(land, torch.Generator().manual_seed(0))
         assert loss.item() == 0

@@ -12,7 +12,7 @@ from driftfield.diffusion.noise_levels import LogNormalLevels
 from driftfield.diffusion.parameterization import EDMParameterization
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.diffusion.weighting import EDMWeighting
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Seen
 
 MEANS = torch.tensor([[1.3, 0.0], [-0.9, 0.8], [-0.4, -1.2], [0.6, 1.1]])
 WEIGHTS = torch.tensor([0.4, 0.3, 0.2, 0.1])
@@ -27,14 +27,10 @@ def draw(count: int, generator: torch.Generator) -> FieldBatch:
     nothing, none = torch.zeros(count, 2, 1, 1), torch.zeros(count, 2, 1, 1, dtype=torch.bool)
     return FieldBatch(
         target=x[..., None, None],
-        observations=nothing,
-        observed=none,
-        error_std=nothing,
+        seen=Seen(nothing, none, nothing),
         domain=~none,
         held_out=~none,
-        covariates=nothing[:, :0],
-        covariates_observed=none[:, :0],
-        covariates_error_std=nothing[:, :0],
+        given=Seen(nothing[:, :0], none[:, :0], nothing[:, :0]),
         presence=torch.zeros(count, 0),
         position=torch.zeros(count, 2),
         date=torch.zeros(count, 2),

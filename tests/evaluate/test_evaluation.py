@@ -13,6 +13,7 @@ from driftfield.evaluate.evaluation import evaluate, write_scores
 from driftfield.evaluate.scores import ensembles
 
 SCALARS = {"rmse", "mae", "bias", "correlation", "psnr", "ssim", "crps", "spread_skill", "coverage_90", "n"}
+SCALARS |= {"quantile_05", "quantile_95"}
 NAMES = SCALARS | {"spread_bins"}
 
 

@@ -166,6 +166,21 @@ def test_members_have_the_mean_and_the_spread_of_the_map() -> None:
     np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=0.3)
 
 
+def test_chlorophyll_is_mapped_as_its_logarithm_and_given_in_its_units(caplog: pytest.LogCaptureFixture) -> None:
+    temperatures = profiles(150, seed=12)
+    frame = frame_of(temperatures).assign(variable="chl", value=10 ** ((temperatures.value - 12) / 8))
+    dates = np.array(["2012-01-15", "2012-07-15"], "datetime64[ns]")
+    with caplog.at_level(logging.INFO):
+        result, choices = map_points(frame, MapGrid(GRID.box, 1.0, dates=dates), members=3, method="climatology")
+    assert "chl is filled as its logarithm" in caplog.text
+    assert (result["chl"].values > 0).all()
+    assert (result["chl_member"].values > 0).all()
+    assert frame["value"].min() < float(result["chl"].mean()) < frame["value"].max()
+    assert "log10" in table_of(choices["chl"])
+    # what is scored are logarithms: the eddies and the noise of the temperatures over eight
+    assert choices["chl"].tried[0].rmse < 0.5
+
+
 def test_land_of_a_grid_is_left_empty() -> None:
     land = np.ones((7, 9), dtype=bool)
     land[:2] = False

@@ -182,7 +182,7 @@ def test_a_true_zero_is_ocean_for_a_network(frozen: Path) -> None:
     codec = FieldCodec.fit(data.archive, data.train, ["thetao"], ["sst"], {"class": "ZScore"})  # type: ignore[arg-type]
     dataset = twin(data, codec, ObservingSystem({"thetao": "all", "sst": "all"}, covariate_dropout=0))
     sample = dataset[0]
-    for mask in (sample.domain, sample.observed, sample.covariates_observed):
+    for mask in (sample.domain, sample.seen.where, sample.given.where):
         assert mask[:, :, 6, 5].all(), "a true 0.0 was taken for land"
         assert not mask[:, :, 0, 0].any()
 
@@ -213,8 +213,8 @@ def departures(
         for options in (degrade, {})
     )
     inside = torch.from_numpy(codec.domains["sst"])
-    off = [(shown[i].covariates - true[i].covariates)[0][inside].numpy() for i in range(40)]
-    targets = torch.stack([shown[i].observations - true[i].observations for i in range(40)])
+    off = [(shown[i].given.value - true[i].given.value)[0][inside].numpy() for i in range(40)]
+    targets = torch.stack([shown[i].seen.value - true[i].seen.value for i in range(40)])
     return np.stack(off) * float(codec.normalizers["sst"].std.item()), targets
 
 

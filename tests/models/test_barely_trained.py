@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from driftfield.data.twin import observe
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Seen
 from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
 from driftfield.registry import build
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -24,13 +24,9 @@ def test_the_mean_field_has_the_crps_of_an_ensemble_of_the_climate() -> None:
     batch = FieldBatch(
         target=target,
         domain=every,
-        observations=torch.zeros(shape),
-        observed=every,
-        error_std=torch.zeros(shape),
+        seen=Seen(torch.zeros(shape), every, torch.zeros(shape)),
         held_out=every,
-        covariates=torch.zeros(200, 0, 4, 5),
-        covariates_observed=torch.zeros(200, 0, 4, 5, dtype=torch.bool),
-        covariates_error_std=torch.zeros(200, 0, 4, 5),
+        given=Seen.nothing(200, 0, 4, 5),
         presence=torch.zeros(200, 0),
         position=torch.zeros(200, 2),
         date=torch.zeros(200, 2),

@@ -66,13 +66,13 @@ def test_a_peer_without_an_error_gets_that_of_its_residuals(tmp_path: Path) -> N
         {"run": str(fitted("LinearInterpolation", tmp_path / "peer")), "folds": 2}, tiny_training_data()
     )
     pool = first_guess_pool(guess, data, 6, tmp_path / "pool")
-    hidden = pool.held_out
-    error = np.where(hidden, pool.target - pool.guess, 0)
+    hidden = pool.samples.held_out.numpy()
+    error = np.where(hidden, pool.samples.target - pool.samples.guess.mean, 0)  # type: ignore[union-attr]
     rms = np.sqrt((error**2).sum(axis=(0, 2, 3)) / hidden.sum(axis=(0, 2, 3)))
     assert guess.scale == pytest.approx(rms, rel=1e-4)
-    assert np.allclose(pool.scale, guess.scale[:, None, None])
+    assert np.allclose(pool.samples.guess.scale, guess.scale[:, None, None])
     again = FirstGuess.load(tmp_path / "peer", {})
-    assert np.array_equal(first_guess_pool(again, data, 6, tmp_path / "other").guess.shape, pool.guess.shape)
+    assert first_guess_pool(again, data, 6, tmp_path / "other").samples.guess.mean.shape == pool.samples.target.shape
 
 
 def test_a_pool_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +80,12 @@ def test_a_pool_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     first = first_guess_pool(guess, dataset(context=(-1, 1)), 3, tmp_path / "pool")
     monkeypatch.setattr(guess, "estimate", None)
     second = first_guess_pool(guess, dataset(context=(-1, 1)), 3, tmp_path / "pool")
-    assert np.array_equal(first.guess, second.guess)
-    assert first.covariates.shape[1] == len(dataset(context=(-1, 1)).codec.given())
+    assert np.array_equal(first.time, second.time)
+    before, after = first.samples.to_arrays(), second.samples.to_arrays()
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+    assert first.samples.given.value.shape[1] == len(dataset(context=(-1, 1)).codec.given())
 
 
 def test_the_peer_is_asked_with_every_frame(tmp_path: Path) -> None:
@@ -101,8 +105,8 @@ def test_the_peer_is_asked_with_every_frame(tmp_path: Path) -> None:
         now = list(seen["time"].values).index(data.stamps[time])
         rows, columns = np.arange(8), np.arange(12)
         found = data.codec.encode("thetao", seen["thetao"].values[[now]], data.stamps[[time]], rows, columns)[0]
-        assert np.allclose(np.nan_to_num(found), pool.observations[number], atol=1e-4)
-        assert np.array_equal(np.isfinite(found), pool.observed[number])
+        assert np.allclose(np.nan_to_num(found), pool.samples.seen.value[number], atol=1e-4)
+        assert np.array_equal(np.isfinite(found), pool.samples.seen.where[number])
         for stamp in seen["time"].values:
             assert stamp in data.stamps[data.times]
 
@@ -163,9 +167,9 @@ def test_bounds_of_a_pool_are_those_of_its_fields(tmp_path: Path) -> None:
             data, codec, ObservingSystem(**SYSTEM), augment=augment, guess=guess, pool=3, folder=tmp_path / name, seed=0
         )  # type: ignore[arg-type]
         drawn[name] = samples.training(4)(0)[0]
-        assert samples.validation(2, 2)[0].upper is not None
-    assert drawn["mix"].upper is None  # a mix of two fields has no bounds
-    plain, scaled = drawn["plain"].upper, drawn["out_of_fold"].upper
+        assert samples.validation(2, 2)[0].bounds is not None
+    assert drawn["mix"].bounds is None  # a mix of two fields has no bounds
+    plain, scaled = (drawn[name].bounds.upper for name in ("plain", "out_of_fold"))
     assert plain is not None
     assert scaled is not None
     sea = drawn["plain"].domain & (drawn["plain"].target.abs() > 0.1)
@@ -194,15 +198,16 @@ def test_a_pool_says_where_the_noisy_field_exists(tmp_path: Path) -> None:
     guess = FirstGuess.open({"run": str(fitted("Climatology", tmp_path / "peer")), "folds": 2}, tiny_training_data())
     pool = first_guess_pool(guess, data, 3, tmp_path / "pool")
     again = first_guess_pool(guess, data, 3, tmp_path / "pool")
-    assert pool.visible is not None
-    assert again.visible is not None
-    np.testing.assert_array_equal(again.visible, pool.visible)
-    assert not (pool.visible & ~(pool.observed | pool.held_out)).any()
-    assert 0 < pool.visible.mean() < (pool.observed | pool.held_out).mean()
+    assert pool.samples.visible is not None
+    assert again.samples.visible is not None
+    visible, known = pool.samples.visible.numpy(), (pool.samples.seen.where | pool.samples.held_out).numpy()
+    np.testing.assert_array_equal(again.samples.visible, visible)
+    assert not (visible & ~known).any()
+    assert 0 < visible.mean() < known.mean()
     options: dict[str, Any] = {"times": data.times, "windows": [Window(2, 3, 4, 6)], "samples": 5, "seed": 1}
     sample = TwinDataset(data.archive, data.codec, data.observing, **options, pool=pool)[0]
     assert sample.visible is not None
-    assert any(np.array_equal(sample.visible[0], one[:, 2:6, 3:9]) for one in pool.visible)
+    assert any(np.array_equal(sample.visible[0], one[:, 2:6, 3:9]) for one in visible)
 
 
 def test_a_memory_ends_before_the_observations(tmp_path: Path) -> None:

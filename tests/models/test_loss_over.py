@@ -32,7 +32,7 @@ def test_observed_cells_teach_nothing_where_only_the_others_shall(noise: dict[st
     batch = TwinDataset(
         data.archive, codec, system, times=data.train, windows=[Window(0, 0, 8, 12)], samples=2, seed=0
     )[0]
-    moved = torch.where(batch.observed, batch.target + 3, batch.target)
+    moved = torch.where(batch.seen.where, batch.target + 3, batch.target)
     for where, changes in (("domain", True), ("unobserved", False)):
         learner = made(loss_over=where, **noise)
         torch.manual_seed(0)

@@ -137,9 +137,9 @@ def test_the_scale_is_that_of_the_residuals(kind: Any, first_guess: bool) -> Non
     model.train()
     model.loss(batch, torch.Generator())
     residual = batch.target
-    if batch.first_guess is not None and batch.first_guess_scale is not None:
-        residual = (residual - batch.first_guess) / batch.first_guess_scale
-    for noise, mask in ((model.hidden, batch.held_out), (model.seen, batch.observed & batch.domain)):
+    if batch.guess is not None:
+        residual = (residual - batch.guess.mean) / batch.guess.scale
+    for noise, mask in ((model.hidden, batch.held_out), (model.seen, batch.seen.where & batch.domain)):
         p = kind.standard.power
         for channel in range(2):
             chosen = residual[:, channel][(mask & batch.domain)[:, channel]].abs()

@@ -23,7 +23,7 @@ def alive(*, first_guess: bool = False, **options: object) -> CircleUNet:
 def answer(network: CircleUNet, points: int, *, shift: int = 0, wrap: bool = True) -> Tensor:
     """The answer to one input, turned by some points."""
     batch = tiny_batch(shape=(1, points), first_guess=network.first_guess)
-    batch = batch._map(lambda part: part.roll(shift, -1) if part.ndim == 4 else part)
+    batch = batch.mapped(lambda part: part.roll(shift, -1) if part.ndim == 4 else part)
     x = torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(1)).roll(shift, -1)
     with torch.no_grad():
         return network(x, torch.linspace(-1, 1, len(batch)), network.encode(batch, wrap=wrap))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from driftfield.errors import ConfigurationError
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Seen
 from driftfield.networks.blocks import DomainLinearAttention
 from driftfield.networks.unet import ResidualUNet
 
@@ -20,14 +20,10 @@ def batch() -> FieldBatch:
     empty = torch.zeros(2, 0, 16, 16)
     return FieldBatch(
         target=torch.randn(shape),
-        observations=torch.randn(shape),
-        observed=torch.rand(shape) < 0.5,
-        error_std=torch.zeros(shape),
+        seen=Seen(torch.randn(shape), torch.rand(shape) < 0.5, torch.zeros(shape)),
         domain=exists,
         held_out=~exists,
-        covariates=empty,
-        covariates_observed=empty.bool(),
-        covariates_error_std=empty,
+        given=Seen(empty, empty.bool(), empty),
         presence=torch.zeros(2, 0),
         position=torch.tensor([[10.0, 20.0], [30.0, 40.0]]),
         date=torch.tensor([[0.1, 0.0], [0.6, 0.5]]),

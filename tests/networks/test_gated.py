@@ -24,8 +24,8 @@ def answer(network: GatedCircleNet, shift: int = 0, *, wrap: bool = True, seen: 
     """On a random row and condition, turned by `shift` and turned back."""
     batch = tiny_batch(2, shape=(1, 13))
     if not seen:
-        batch = replace(batch, observed=torch.zeros_like(batch.observed))
-    turned = batch._map(lambda part: part.roll(shift, -1) if part.ndim == 4 else part)
+        batch = replace(batch, seen=replace(batch.seen, where=torch.zeros_like(batch.seen.where)))
+    turned = batch.mapped(lambda part: part.roll(shift, -1) if part.ndim == 4 else part)
     x = torch.randn(2, 2, 1, 13, generator=torch.Generator().manual_seed(1)).roll(shift, -1)
     with torch.no_grad():
         return network(x, torch.tensor([0.1, -0.4]), network.encode(turned, wrap=wrap)).roll(-shift, -1)

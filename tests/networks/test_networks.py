@@ -107,8 +107,7 @@ def test_longitude_wraps(name: str, width: int) -> None:
     """Rolling all inputs rolls the output: by whole coarse cells where the grid can be halved, else nearly."""
     network, batch = make(name, attention=False), tiny_batch(shape=(8, width))
     x, shift = noisy(batch), 4
-    space = {field: value for field, value in vars(batch).items() if value is not None and value.ndim == 4}
-    rolled = replace(batch, **{field: value.roll(shift, dims=-1) for field, value in space.items()})
+    rolled = batch.mapped(lambda field: field.roll(shift, dims=-1) if field.ndim == 4 else field)
     found = answer(network, rolled, x.roll(shift, dims=-1), wrap=True)
     expected = answer(network, batch, x, wrap=True).roll(shift, dims=-1)
     exact = width % 4 == 0
@@ -127,11 +126,13 @@ def test_what_is_known_matters(name: str) -> None:
     expected = answer(network, batch)
     generator = torch.Generator().manual_seed(5)
     silent = {"target", "held_out"}
-    for field, value in vars(batch).items():
-        if value is None:
-            continue
+    arrays = batch.to_arrays()
+    for field, array in arrays.items():
+        value = torch.from_numpy(array)
         other = ~value if value.dtype == torch.bool else value + torch.rand(value.shape, generator=generator)
-        changed = float((answer(network, replace(batch, **{field: other})) - expected).abs().max())
+        changed = float(
+            (answer(network, FieldBatch.from_arrays(arrays | {field: other.numpy()})) - expected).abs().max()
+        )
         assert (changed == 0) == (field in silent), f"{field} changes the answer by {changed}"
     with torch.no_grad():
         later = network(noisy(batch), torch.linspace(-1, 1, len(batch)) + 0.3, network.encode(batch))
@@ -164,7 +165,9 @@ def test_half_precision_is_finite(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_land_alone_is_finite(name: str) -> None:
     batch = tiny_batch()
-    land = replace(batch, domain=torch.zeros_like(batch.domain), observed=torch.zeros_like(batch.observed))
+    land = replace(
+        batch, domain=torch.zeros_like(batch.domain), seen=replace(batch.seen, where=torch.zeros_like(batch.seen.where))
+    )
     assert torch.isfinite(answer(make(name), land)).all()
 
 

@@ -1,4 +1,4 @@
-"""Peers on real sea surface temperature are at least as good as the published figures.
+"""Peers on real sea surface temperature are at least as good as an independent quick implementation (unpublished).
 
 The figures, masks and periods are those of recipes/compare/ersst.yaml: the last twelve months of ERSSTv5 are the test, the twelve
 before the validation; RMSE and CRPS in degC over hidden cells, by quick tuned optimal interpolation of anomalies.
@@ -37,7 +37,7 @@ def training(comparison: Comparison) -> TrainingData:
 
 @pytest.fixture(scope="module")
 def settings(comparison: Comparison) -> list[tuple[dict[str, dict[str, float]], xr.Dataset, np.ndarray, np.ndarray]]:
-    """Published figures, observations of the test year, hidden cells and truth of every setting."""
+    """Figures of others, observations of the test year, hidden cells and truth of every setting."""
     archive = open_truth(comparison)
     found = []
     for setting in comparison.settings:

@@ -76,11 +76,11 @@ def test_a_value_on_a_bound_lies_on_it_in_network_units_too(normalizer: str, out
     for time in data.train[:4]:
         sample = dataset.draw(int(time), WHOLE, np.random.default_rng(0))
         truth = torch.from_numpy(with_levels(data.archive.dataset["thetao"].isel(time=[time])))
-        assert sample.lower is not None
-        assert sample.upper is not None
+        assert sample.bounds is not None
+        assert sample.bounds is not None
         exists = sample.domain
-        assert torch.equal((sample.target <= sample.lower) & exists, (truth == LOW) & exists)
-        assert torch.equal((sample.target >= sample.upper) & exists, (truth == HIGH) & exists)
+        assert torch.equal((sample.target <= sample.bounds.lower) & exists, (truth == LOW) & exists)
+        assert torch.equal((sample.target >= sample.bounds.upper) & exists, (truth == HIGH) & exists)
 
 
 def test_nothing_is_bounded_where_nothing_says_so(training_data: TrainingData) -> None:
@@ -88,8 +88,8 @@ def test_nothing_is_bounded_where_nothing_says_so(training_data: TrainingData) -
     assert "bounds" not in codec.to_arrays()[0]
     seen = observe(training_data.archive.dataset.isel(time=[0]), SYSTEM["observe"], seed=0)  # type: ignore[arg-type]
     batch = observation_batch(codec, seen, 0)
-    assert batch.lower is None
-    assert batch.upper is None
+    assert batch.bounds is None
+    assert batch.bounds is None
 
 
 @pytest.mark.parametrize("name", ["Climatology", "OptimalInterpolation", "LinearInterpolation"])

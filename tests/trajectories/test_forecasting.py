@@ -26,8 +26,8 @@ class Doubling(DeterministicEmulator):
     method = "doubling"
 
     def step(self, batch: FieldBatch, noise: Any) -> Tensor:
-        assert batch.first_guess is not None
-        return torch.where(batch.domain, 2 * batch.first_guess, 0)
+        assert batch.guess is not None
+        return torch.where(batch.domain, 2 * batch.guess.mean, 0)
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def test_observed_cells_are_where_they_were_seen(smoother: TrajectoryReconstruct
     seen = [observation_batch(smoother.codec, observations, time) for time in (0, 1)]
     observed = cells(seen, np.array([3, 1]), 5)
     x = torch.arange(60.0).view(1, 5, 1, 12)
-    expected = [float(x[0, s, 0, c]) for s in (1, 3) for c in range(12) if seen[(3, 1).index(s)].observed[0, 0, 0, c]]
+    expected = [float(x[0, s, 0, c]) for s in (1, 3) for c in range(12) if seen[(3, 1).index(s)].seen.where[0, 0, 0, c]]
     assert observed.apply(x)[0].tolist() == expected
     assert observed.covariance.size == len(expected)
 

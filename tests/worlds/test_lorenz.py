@@ -102,7 +102,11 @@ def test_what_is_written() -> None:
     assert np.array_equal(fields["x"], again["x"])
     slow = simulate_lorenz(TwoScaleLorenz96(substeps=10), steps=3, spin_up=2)
     assert slow.sizes["lon"] == 36
-    assert simulate_lorenz(Lorenz63(), steps=4, spin_up=5).sizes["lon"] == 3
+    butterfly = simulate_lorenz(Lorenz63(), steps=4, spin_up=5, seed=2)
+    assert list(butterfly.data_vars) == ["x", "y", "z"]
+    assert butterfly["z"].sizes == {"time": 4, "lat": 1, "lon": 1}
+    state = Lorenz63().advance(Lorenz63().start(1, np.random.default_rng(2)), 5)[0]
+    assert [float(butterfly[name][0, 0, 0]) for name in "xyz"] == pytest.approx(state.tolist(), rel=1e-6)
 
 
 @pytest.mark.parametrize("arguments", [{"steps": 0}, {"every": 0}, {"spin_up": -1}])

@@ -140,8 +140,8 @@ class DateByDate(Drawing):
     ) -> Observed:
         """y, H and R of what the network draws: normalised anomalies, or residuals of a first guess."""
         guess = None
-        if batch.first_guess is not None and batch.first_guess_scale is not None:
-            guess = batch.first_guess[0].cpu().numpy(), batch.first_guess_scale[0].cpu().numpy()
+        if batch.guess is not None:
+            guess = batch.guess.mean[0].cpu().numpy(), batch.guess.scale[0].cpu().numpy()
         scale, offset = network_scale(self.codec, [date], rows, columns, guess=guess)
         operator = seen.operator
         physical = Observed(operator, torch.from_numpy(seen.table.value), self.errors.covariance(seen.table))

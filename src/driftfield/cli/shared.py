@@ -133,7 +133,10 @@ def read_sampler(text: str) -> Any:
             raise ConfigurationError(
                 f"Cannot read --sampler {argument}={value}: expected a number or {{...}}."
             ) from error
-    return build("sampler", spec)
+    sampler = build("sampler", spec)
+    if isinstance(spec.get("grid"), dict):  # or it would be found where the walk begins
+        build("schedule", spec["grid"], s_min=0.01, s_max=80.0)
+    return sampler
 
 
 def use_sampler(method: Any, text: str | None) -> None:

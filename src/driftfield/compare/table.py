@@ -3,7 +3,7 @@
     few settings      one table        rows: methods        columns: every score of every setting
     many settings     a table per score                     columns: settings
 
-Best in bold, beside what others published on the same cells. Nothing that changes from call to call is written, no date and
+Best in bold, beside the figures of others on the same cells. Nothing that changes from call to call is written, no date and
 no duration of this call, so that the same results give the same bytes.
 """
 
@@ -132,7 +132,7 @@ def _tables(results: Results, variable: str) -> list[str]:
 
 
 def _rows(results: Results, variable: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """{label: {setting: {score: value}}}, published figures first, resolved wavelengths among the scores."""
+    """{label: {setting: {score: value}}}, figures of others first, resolved wavelengths among the scores."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for setting in results.comparison.settings if len(results.comparison.targets) == 1 else ():
         for label, figures in setting.published.items():

@@ -21,13 +21,8 @@ import torch
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
-from driftfield.fields import Channel, FieldBatch
+from driftfield.fields import Channel, FieldBatch, Seen
 from driftfield.registry import register
-
-_FIELDS = ("target", "observations", "observed", "error_std", "domain", "held_out")
-_OPTIONAL = ("visible", "lower", "upper")
-_COVARIATES = ("covariates", "covariates_observed", "covariates_error_std")
-_VALUES = ("target", "observations", "covariates")
 
 
 @register("augmentation")
@@ -86,18 +81,28 @@ def _transform(
     move: Callable[[Tensor], Tensor],
     turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
 ) -> FieldBatch:
-    fields = (*_FIELDS, *(name for name in _OPTIONAL if getattr(batch, name) is not None))
-    moved = {name: move(getattr(batch, name)) for name in (*fields, *_COVARIATES)}
-    for names, table in ((fields, channels), (_COVARIATES, covariates)):
+    def moved(field: Tensor, table: Sequence[Channel], *, signed: bool = False) -> Tensor:
+        """What only says where or how well both components were seen swaps with them, without a sign."""
+        field = move(field)
         for first, second in _pairs(table):
-            for name in names:
-                # what only says where or how well both components were seen swaps with them, without a sign
-                field = moved[name].clone()
-                u, v = moved[name][:, first], moved[name][:, second]
-                new_u, new_v = turn(u, v) if name in _VALUES else _unsigned(turn, u, v)
-                field[:, first], field[:, second] = new_u, new_v
-                moved[name] = field
-    return replace(batch, **moved)
+            turned, (u, v) = field.clone(), (field[:, first], field[:, second])
+            turned[:, first], turned[:, second] = turn(u, v) if signed else _unsigned(turn, u, v)
+            field = turned
+        return field
+
+    def seen(part: Seen, table: Sequence[Channel]) -> Seen:
+        return Seen(moved(part.value, table, signed=True), moved(part.where, table), moved(part.error, table))
+
+    return replace(
+        batch,
+        target=moved(batch.target, channels, signed=True),
+        seen=seen(batch.seen, channels),
+        domain=moved(batch.domain, channels),
+        held_out=moved(batch.held_out, channels),
+        given=seen(batch.given, covariates),
+        visible=None if batch.visible is None else moved(batch.visible, channels),
+        bounds=None if batch.bounds is None else batch.bounds.mapped(lambda field: moved(field, channels)),
+    )
 
 
 def _unsigned(turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ A sample is a function of (seed, index) alone, so that a resumed training sees w
 __all__ = ["FirstGuessPool", "ObservingSystem", "TwinDataset", "bound_parts", "make_batch"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,28 +20,22 @@ from driftfield.data.encodings import time_days
 from driftfield.data.masks import Record
 from driftfield.data.observing import ObservingSystem
 from driftfield.data.patches import Window
-from driftfield.data.sources import GriddedArchive
-from driftfield.fields import FieldBatch
+from driftfield.fields import Bounds, FieldBatch, Guess, Seen
+from driftfield.interfaces import Archive
 from driftfield.registry import build
 
 
 @dataclass(frozen=True)
 class FirstGuessPool:
-    """Whole-domain samples whose first guess was computed beforehand; all arrays (sample, channel, lat, lon), network units."""
+    """Whole-domain samples whose first guess was computed beforehand.
+
+    Arguments:
+        time: Time index of each.
+        samples: All of them, without bounds.
+    """
 
     time: np.ndarray
-    target: np.ndarray
-    observations: np.ndarray
-    observed: np.ndarray
-    error_std: np.ndarray
-    held_out: np.ndarray
-    covariates: np.ndarray
-    covariates_observed: np.ndarray
-    covariates_error_std: np.ndarray
-    presence: np.ndarray
-    guess: np.ndarray
-    scale: np.ndarray
-    visible: np.ndarray | None = None
+    samples: FieldBatch
 
 
 class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
@@ -65,7 +59,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
 
     def __init__(
         self,
-        archive: GriddedArchive,
+        archive: Archive,
         codec: FieldCodec,
         observing: ObservingSystem,
         *,
@@ -222,24 +216,16 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             }
         return self._around[time][offset]
 
-    def _from_pool(self, sample: int, window: Window) -> FieldBatch:
-        pool = self.pool
-        assert pool is not None
+    def _from_pool(self, number: int, window: Window) -> FieldBatch:
+        """A window of a sample of the pool."""
+        assert self.pool is not None
         rows, columns = window.rows, window.columns(self.codec.grid.lon.size)
-
-        def cut(array: np.ndarray) -> np.ndarray:
-            return array[sample][:, rows][:, :, columns]
-
-        domain = np.concatenate([self.codec.domains[name] for name in self.codec.targets])[:, rows][:, :, columns]
-        of_targets = ("target", "observations", "observed", "error_std", "held_out")
-        of_given = ("covariates", "covariates_observed", "covariates_error_std")
-        of_gaps = () if pool.visible is None else ("visible",)
-        parts = {name: [cut(getattr(pool, name))] for name in (*of_targets, *of_given, *of_gaps)}
-        parts |= {"domain": [domain], "presence": [pool.presence[sample]]}
-        if not self.mix:
-            parts |= self._bounds(int(pool.time[sample]), rows, columns)
-        guess = (cut(pool.guess), cut(pool.scale))
-        return make_batch(self.codec, parts, self.dates[int(pool.time[sample])], rows, columns, guess=guess)
+        sample = self.pool.samples[number : number + 1].mapped(
+            lambda field: field[:, :, rows][..., columns] if field.ndim == 4 else field
+        )
+        ends = {} if self.mix else self._bounds(int(self.pool.time[number]), rows, columns)
+        place = torch.tensor([self.codec.grid.middle(rows, columns)], dtype=torch.float32)
+        return replace(sample, position=place, bounds=_bounds(ends))
 
     def _field(self, name: str, time: int) -> np.ndarray:
         """(level, lat, lon) of one time, network units, NaN where unknown; kept, where the archive lies in memory anyway."""
@@ -290,7 +276,8 @@ def make_batch(
 
     Arguments:
         codec: Knows position and date.
-        parts: Lists of arrays under the names of `FieldBatch`.
+        parts: Lists of arrays: target, observations, observed, error_std, domain, held_out, covariates, covariates_observed,
+            covariates_error_std, presence; and, where there are any, visible, lower, upper.
         date: Fractions of the year and of the day, (2,).
         rows, columns: Grid indices of the window.
         guess: First guess and its error scale, (channel, lat, lon).
@@ -303,22 +290,25 @@ def make_batch(
 
     presence = np.concatenate(parts["presence"]) if parts.get("presence") else np.zeros(0)
     position = codec.grid.middle(rows, columns)
+    names = ("observations", "observed", "error_std"), ("covariates", "covariates_observed", "covariates_error_std")
+    seen, given = (Seen(tensor(value), tensor(where, torch.bool), tensor(error)) for value, where, error in names)
     return FieldBatch(
         target=tensor("target"),
-        observations=tensor("observations"),
-        observed=tensor("observed", torch.bool),
-        error_std=tensor("error_std"),
+        seen=seen,
         domain=tensor("domain", torch.bool),
         held_out=tensor("held_out", torch.bool),
-        covariates=tensor("covariates"),
-        covariates_observed=tensor("covariates_observed", torch.bool),
-        covariates_error_std=tensor("covariates_error_std"),
+        given=given,
         presence=torch.from_numpy(presence).float()[None],
         position=torch.tensor([position], dtype=torch.float32),
         date=torch.from_numpy(date).float()[None],
-        first_guess=None if guess is None else torch.from_numpy(guess[0]).float()[None],
-        first_guess_scale=None if guess is None else torch.from_numpy(guess[1]).float()[None],
+        guess=None if guess is None else Guess(*(torch.from_numpy(part).float()[None] for part in guess)),
         visible=tensor("visible", torch.bool) if parts.get("visible") else None,
-        lower=tensor("lower") if parts.get("lower") else None,
-        upper=tensor("upper") if parts.get("upper") else None,
+        bounds=_bounds(parts),
     )
+
+
+def _bounds(parts: Mapping[str, Sequence[np.ndarray]]) -> Bounds | None:
+    """Of the parts of one sample, if they have any."""
+    if not parts.get("lower"):
+        return None
+    return Bounds(*(torch.from_numpy(np.concatenate(parts[end])).float()[None] for end in ("lower", "upper")))

@@ -9,7 +9,7 @@
 A mask that is empty, or whose cells hold nothing while the others do (it is inverted), is refused.
 """
 
-__all__ = ["check_domain", "check_observed", "named_masks", "read_mask", "sound_masks", "with_domain"]
+__all__ = ["as_masks", "check_domain", "check_observed", "named_masks", "read_mask", "sound_masks", "with_domain"]
 
 import logging
 import re
@@ -17,7 +17,7 @@ import re
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import MASKS, domain_of, state_variables
+from driftfield.conventions import MASKS, domain_of, is_mask, state_variables
 from driftfield.data.flags import flag_bits
 from driftfield.errors import DataError
 
@@ -29,8 +29,8 @@ _SEA = re.compile(r"(^|_)(sea|ocean|water|wet|marine|open_water|sea_ice|ice|vali
 _LAND = re.compile(
     r"(^|_)(land|dry|coast|coastal|continent|invalid|inactive|masked|no_data|missing|fill|not|non|no)(_|$)"
 )
-_OUTSIDE = 0.2
-"""Share of the observed values that may lie outside of a domain: lakes and coasts, not more."""
+_OUTSIDE = 2 / 3
+"""Share of the observed values that may lie outside of a domain: lakes and coasts, or a part that somebody chose."""
 
 
 def read_mask(mask: xr.DataArray, name: str, source: str) -> xr.DataArray:
@@ -105,6 +105,23 @@ def _by_numbers(mask: xr.DataArray, name: str, source: str) -> xr.DataArray:
     return exists & values.notnull()
 
 
+def as_masks(raw: xr.Dataset) -> xr.Dataset:
+    """The data set with masks that are no axes: one that was computed from longitudes may carry their attributes."""
+    odd = [
+        str(name)
+        for name, array in raw.data_vars.items()
+        if is_mask(str(name))
+        and str(array.attrs.get("standard_name", "")) in ("longitude", "latitude", "depth", "time")
+    ]
+    bare = {}
+    for name in odd:
+        bare[name] = raw[name].copy(deep=False)
+        bare[name].attrs = {
+            k: v for k, v in raw[name].attrs.items() if k not in ("standard_name", "axis", "units", "positive")
+        }
+    return raw.assign(bare)
+
+
 def sound_masks(dataset: xr.Dataset, source: str) -> xr.Dataset:
     """The data set with every `domain` and `<variable>_domain` as `read_mask` reads it."""
     names = [str(n) for n in dataset.data_vars if str(n) == "domain" or str(n).endswith("_domain")]
@@ -156,10 +173,10 @@ def check_domain(field: xr.DataArray, domain: xr.DataArray, source: str) -> None
 
 
 def check_observed(observations: xr.Dataset, source: str) -> None:
-    """Holds what was observed against the domains that the observations state; a few values outside are counted in a line.
+    """Holds what was observed against the domains that the observations state; values outside are counted in a line.
 
     Raises:
-        DataError: more than a fifth of the values of a variable lie outside of its domain.
+        DataError: more than two thirds of the values of a variable lie outside of its domain.
     """
     for name in state_variables(observations):
         domain = domain_of(observations, name)

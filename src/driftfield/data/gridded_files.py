@@ -17,7 +17,7 @@ import xarray as xr
 from driftfield.data.axes import canonical
 from driftfield.data.cf import PLANES, as_cf, chunks_of
 from driftfield.data.copies import without_copies
-from driftfield.data.domains import sound_masks
+from driftfield.data.domains import as_masks, sound_masks
 from driftfield.data.flags import honour_flags
 from driftfield.data.joining import joined_files
 from driftfield.data.lazy import lazily
@@ -120,7 +120,7 @@ def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> x
 
 def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr.Dataset:
     """NaN where the file itself says that a number is no value."""
-    return honour_flags(inside_valid_range(raw), asked=variables or (), source=source)
+    return honour_flags(inside_valid_range(as_masks(raw)), asked=variables or (), source=source)
 
 
 def open_raw(path: Path) -> xr.Dataset:

@@ -28,16 +28,16 @@ from driftfield.fields import FieldBatch
 
 def to_residual(batch: FieldBatch, x: Tensor) -> Tensor:
     """(x - first guess) / its scale inside the domain; x itself where there is no first guess."""
-    if batch.first_guess is None or batch.first_guess_scale is None:
+    if batch.guess is None:
         return x
-    return torch.where(batch.domain, (x - batch.first_guess) / batch.first_guess_scale, 0)
+    return torch.where(batch.domain, (x - batch.guess.mean) / batch.guess.scale, 0)
 
 
 def from_residual(batch: FieldBatch, r: Tensor) -> Tensor:
     """The inverse of `to_residual`."""
-    if batch.first_guess is None or batch.first_guess_scale is None:
+    if batch.guess is None:
         return r
-    return torch.where(batch.domain, r * batch.first_guess_scale + batch.first_guess, 0)
+    return torch.where(batch.domain, r * batch.guess.scale + batch.guess.mean, 0)
 
 
 class DiffusionModel(nn.Module):
@@ -96,8 +96,8 @@ class DiffusionModel(nn.Module):
             batch.domain,
             batch.visible,
         )
-        known = batch.observed | batch.held_out
-        mask = loss_mask(batch.domain & known, batch.observed, self.loss_over)
+        known = batch.seen.where | batch.held_out
+        mask = loss_mask(batch.domain & known, batch.seen.where, self.loss_over)
         x_hat = denoiser(alpha * x + sigma * eps, t)
         loss = diffusion_loss(
             x_hat,
@@ -161,6 +161,6 @@ class RegressionModel(nn.Module):
     def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Float[Tensor, ""]:
         """Masked mean squared error."""
         x = to_residual(batch, batch.target)
-        known = batch.observed | batch.held_out
-        mask = loss_mask(batch.domain & known, batch.observed, self.loss_over)
+        known = batch.seen.where | batch.held_out
+        mask = loss_mask(batch.domain & known, batch.seen.where, self.loss_over)
         return masked_mean((self(batch, wrap=wrap) - x) ** 2, mask)

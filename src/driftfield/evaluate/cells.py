@@ -10,6 +10,7 @@ __all__ = ["ScoredCells", "Picker", "cells_of", "level_key", "level_keys", "leve
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -72,6 +73,19 @@ class ScoredCells:
             values = [getattr(part, column.name) for part in parts]
             columns[column.name] = None if values[0] is None else xr.concat(values, dim="cell")
         return cls(**columns)  # type: ignore[arg-type]
+
+    def at(self, chosen: np.ndarray) -> "ScoredCells":
+        """Some of the cells, by index or mask."""
+        picked: dict[str, Any] = {}
+        for column in fields(self):
+            value = getattr(self, column.name)
+            picked[column.name] = None if value is None else value.isel(cell=chosen)
+        return ScoredCells(**picked)
+
+    def mean_score(self, name: str, kind: str) -> float:
+        """One score of these cells; NaN where the answer has none."""
+        value = self._value(name, all_scores()[name], kind)
+        return float("nan") if value is None else float(value)
 
     @property
     def kind(self) -> str:

@@ -27,6 +27,7 @@ from driftfield.conventions import domain_of, held_out_of, require, state_variab
 from driftfield.errors import DataError
 from driftfield.evaluate.alignment import Aligned, align
 from driftfield.evaluate.cells import Picker, ScoredCells, cells_of, level_keys, level_slice
+from driftfield.evaluate.intervals import FEW, Interval, block_bootstrap
 from driftfield.evaluate.scores import ensembles
 from driftfield.evaluate.spectra import box_spectra
 from driftfield.files import write_text
@@ -50,6 +51,7 @@ class Evaluation:
         spectra: Power spectra by variable and level, one curve per method and the truth.
         attributes: Attributes of the reconstruction files by method.
         notes: What a reader should know.
+        intervals: {method: {variable: {"rmse" or "crps": where it may lie}}}, from three dates on (`evaluate.intervals`).
         area_weighted: Whether cells count by their area.
     """
 
@@ -64,6 +66,7 @@ class Evaluation:
     spectra: dict[str, dict[str, xr.Dataset]] = field(default_factory=dict)
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    intervals: dict[str, dict[str, dict[str, Interval]]] = field(default_factory=dict)
     area_weighted: bool = False
 
     @property
@@ -175,6 +178,9 @@ def _evaluate_variable(aligned: Aligned, name: str, result: Evaluation) -> None:
                 "fill its domain. Reconstruct with the domain of the observation file."
             )
         _score_method(parts, method, name, result)
+        dates = np.concatenate([np.nonzero(masks[index])[0] for index in range(len(levels)) if masks[index].any()])
+        _add_intervals(ScoredCells.join(list(parts.values())), dates, method, name, result)
+    _note_intervals(name, len(aligned.times), result)
     _add_spectra(aligned, name, domain, result)
 
 
@@ -190,6 +196,43 @@ def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: st
         members, true, weights = pooled.members, pooled.truth, pooled.weights
         histogram = ensembles.rank_histogram(members, true, weights=weights)
         result.ranks.setdefault(method, {})[name] = histogram.values
+
+
+def _add_intervals(cells: ScoredCells, dates: np.ndarray, method: str, name: str, result: Evaluation) -> None:
+    """Where RMSE and CRPS of one method may lie, had other dates been scored."""
+    kind, found = cells.kind, {}
+    labels = np.unique(dates)
+    order = np.argsort(dates, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(dates[order])) + 1)
+    parts = [cells.at(group) for group in groups] if labels.size > 2 else []
+    weights = np.array([float(p.truth.size if p.weights is None else p.weights.sum()) for p in parts])
+    for score in ("rmse", "crps") if parts else ():
+        means = np.array([part.mean_score(score, kind) for part in parts])
+        means = means**2 if score == "rmse" else means
+        interval = block_bootstrap(means * weights, weights, root=score == "rmse") if np.isfinite(means).all() else None
+        if interval is not None:
+            found[score] = interval
+    if found:
+        result.intervals.setdefault(method, {})[name] = found
+
+
+def _note_intervals(name: str, dates: int, result: Evaluation) -> None:
+    """A line per method, and a word where there are few dates."""
+    if dates < 3:
+        result.notes.append(f"The scores of {name} rest on {dates} date(s): how sure they are cannot be said.")
+        return
+    fewest = np.inf
+    for method, variables in result.intervals.items():
+        if name not in variables:
+            continue
+        ends = [f"{score.upper()} {i.low:.3g} to {i.high:.3g}" for score, i in variables[name].items()]
+        fewest = min(fewest, *(i.independent for i in variables[name].values()))
+        result.notes.append(f"{name} by {method}: {', '.join(ends)} (90 % of a block bootstrap over {dates} dates).")
+    if fewest < FEW:
+        result.notes.append(
+            f"The scores of {name} rest on few independent dates, about {max(1, round(fewest))} of {dates}: a difference inside "
+            "these intervals says little."
+        )
 
 
 def _add_spectra(aligned: Aligned, name: str, domain: xr.DataArray, result: Evaluation) -> None:

@@ -11,7 +11,7 @@ __all__ = ["Choice", "Tried", "choose", "table_of"]
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -19,6 +19,7 @@ from scipy.special import ndtr, ndtri
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.filling.point_methods import METHODS, FittedMethod, PointMethod
 from driftfield.filling.point_values import PointValues, folds_of
+from driftfield.filling.quantity import Quantity
 from driftfield.gaussian.point_likelihood import Stated
 from driftfield.gaussian.space_time_covariance import Places
 
@@ -69,6 +70,7 @@ class Choice:
         unit: What was left out together, in words.
         folds: Into how many parts.
         values: What was observed.
+        quantity: In which units it is mapped and scored: as it is, or as logarithms.
     """
 
     tried: tuple[Tried, ...]
@@ -78,18 +80,27 @@ class Choice:
     unit: str
     folds: int
     values: PointValues
+    quantity: Quantity
 
     def at(self, places: Places, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation at any places and days since 1970, (n,) each; no grid is needed."""
         mean, sd = self.fitted.at(places, days)
-        return mean, sd * self.factor
+        mean, sd, _ = self._back(mean, sd * self.factor, np.empty((0, mean.size)))
+        return mean, sd
 
     def members(
         self, places: Places, days: np.ndarray, *, members: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same, and draws (member, n) with that mean and spread."""
         mean, sd, drawn = self.fitted.with_members(places, days, members=members, seed=seed)
-        return mean, sd * self.factor, mean + (drawn - mean) * self.factor
+        return self._back(mean, sd * self.factor, mean + (drawn - mean) * self.factor)
+
+    def _back(self, mean: np.ndarray, sd: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """In the units of the values."""
+        centre, spread, members = self.quantity.back((mean, sd, drawn))
+        assert centre is not None
+        assert spread is not None
+        return centre, spread, drawn if members is None else members
 
 
 def choose(
@@ -97,6 +108,7 @@ def choose(
     *,
     method: str | None = None,
     stated: Stated | None = None,
+    quantity: Quantity | None = None,
     methods: Sequence[PointMethod] = METHODS,
     seed: int = 0,
     progress: Progress = lambda what, done, of: None,
@@ -107,6 +119,7 @@ def choose(
         values: What was observed.
         method: The name of one that is to be taken whatever the scores say.
         stated: What the user knows of the covariance.
+        quantity: In which units it is mapped; as it is by default.
         methods: To choose from.
         seed: Of the folds.
         progress: Is told how far it is.
@@ -123,6 +136,8 @@ def choose(
             f"{len(values)} values of {values.name!r} are too few to choose a method on: expected {_LEAST} or more. "
             "Name more files, or a larger box."
         )
+    observed, quantity = values, quantity or Quantity()
+    values = _forward(values, quantity)
     fold, unit = folds_of(values, seed=seed)
     count = int(fold.max()) + 1
     fitted, tried = {}, []
@@ -135,7 +150,15 @@ def choose(
     name = tried[0].name if method is None else method
     factor = next(t.factor for t in tried if t.name == name)
     _warn(tried, name)
-    return Choice(tuple(tried), name, fitted[name], factor, unit, count, values)
+    return Choice(tuple(tried), name, fitted[name], factor, unit, count, observed, quantity)
+
+
+def _forward(values: PointValues, quantity: Quantity) -> PointValues:
+    """As they are mapped; the error of a logarithm is relative."""
+    if not quantity.logarithm:
+        return values
+    error = values.error / (np.maximum(values.value, quantity.floor) * np.log(10.0))
+    return replace(values, value=quantity.forward(values.value), error=error)
 
 
 def _score(method: PointMethod, fitted: FittedMethod, values: PointValues, fold: np.ndarray, count: int) -> Tried:
@@ -187,5 +210,6 @@ def table_of(choice: Choice, units: str = "") -> str:
     for t in choice.tried:
         mark = "*" if t.name == choice.name else " "
         lines.append(f"{mark} {t.name:26} {t.rmse:9.4g} {t.crps:9.4g} {t.coverage:8.2f}  {t.constants}".rstrip())
+    units = f"log10 of {units}" if choice.quantity.logarithm else units
     scored = f"scored on values left out, a {choice.unit} at a time, in {choice.folds} parts"
     return "\n".join([*lines, f"  ({scored}{', ' + units if units else ''})"])

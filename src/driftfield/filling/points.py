@@ -11,6 +11,7 @@ spread says so. Dates a month or more apart stand for their months: they are map
 __all__ = ["map_points"]
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,10 +25,13 @@ from driftfield.errors import ConfigurationError
 from driftfield.filling.map_grid import MapCells, MapGrid, days_of
 from driftfield.filling.point_choice import Choice, Progress, choose
 from driftfield.filling.point_selection import near_box, thinned, values_of
+from driftfield.filling.quantity import recognise
 from driftfield.gaussian.point_likelihood import Stated
 from driftfield.observations.reading import from_dataset, read_observations
 from driftfield.observations.table import ObservationTable
 from driftfield.reconstruction.output import Estimate, assemble
+
+log = logging.getLogger(__name__)
 
 Points: TypeAlias = ObservationTable | pd.DataFrame | xr.Dataset | str | Path | Sequence[str | Path]
 
@@ -74,7 +78,10 @@ def map_points(
     for name in dict.fromkeys(str(v) for v in table.variable):
         values = values_of(table, name, levels=grid.levels, centre=float(lon.mean()))
         values = thinned(values, float(np.abs(np.diff(lat)).mean()) if lat.size > 1 else 0.25)
-        choices[name] = choose(values, method=method, stated=stated, seed=seed, progress=progress)
+        quantity = recognise(xr.DataArray(values.value, dims="observation", name=name, attrs=values.attrs))
+        if quantity.said:
+            log.info("%s", quantity.said)
+        choices[name] = choose(values, method=method, stated=stated, quantity=quantity, seed=seed, progress=progress)
         fields[name] = _estimate(choices[name], cells, members, seed, progress)
         cells.template[name] = (cells.dims, np.full(cells.shape, np.nan, np.float32), values.attrs)
     domain = xr.DataArray(cells.domain, dims=cells.dims[1:])

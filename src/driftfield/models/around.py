@@ -115,13 +115,13 @@ def _start(reconstructor: DiffusionReconstructor, level: float) -> float:
 
 def _from(guess: FieldBatch) -> Guide:
     """A guide that changes nothing but the field where the walk starts."""
-    if bool((guess.domain & ~guess.observed).any()):
+    if bool((missing := guess.domain & ~guess.seen.where).any()):
         raise DataError(
-            f"The first guess lacks {int((guess.domain & ~guess.observed).sum())} of {int(guess.domain.sum())} cells that exist: "
+            f"The first guess lacks {int(missing.sum())} of {int(guess.domain.sum())} cells that exist: "
             "expected complete fields, such as a reconstruction. Fill them first."
         )
 
     def guide(denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
-        return denoiser, guess.observations.to(eps).expand(len(eps), -1, -1, -1)
+        return denoiser, guess.seen.value.to(eps).expand(len(eps), -1, -1, -1)
 
     return guide

@@ -30,7 +30,7 @@ def crps_of_mean_field(batch: FieldBatch, scale: np.ndarray, *, spread: bool) ->
         scale: (channel, 1, 1) standard deviation of a network unit in physical units.
         spread: Whether the method states one.
     """
-    if not bool(batch.observed.any()) or not bool(batch.held_out.any()):
+    if not bool(batch.seen.where.any()) or not bool(batch.held_out.any()):
         return None
     dims = ("time", "channel", "lat", "lon")
     truth = xr.DataArray(batch.target.cpu().numpy() * scale, dims=dims)

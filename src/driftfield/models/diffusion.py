@@ -218,8 +218,8 @@ class DiffusionReconstructor(NetworkReconstructor):
 
     def _replaced(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> ReplacementDenoiser:
         """Observations as what the model draws; those with an error it has weighed already, being conditional on them."""
-        exact = batch.observed & (batch.error_std == 0)
-        return ReplacementDenoiser(denoiser, to_residual(batch, batch.observations), exact, batch.error_std, eps)
+        exact = batch.seen.where & (batch.seen.error == 0)
+        return ReplacementDenoiser(denoiser, to_residual(batch, batch.seen.value), exact, batch.seen.error, eps)
 
     def provenance(self) -> dict[str, Any]:
         return super().provenance() | {

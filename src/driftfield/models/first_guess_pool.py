@@ -6,9 +6,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 
 from driftfield.checkpoint import read_run, write_run
@@ -16,7 +18,7 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import FirstGuessPool, TwinDataset
 from driftfield.data.fingerprint import fingerprint
 from driftfield.data.patches import Window
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Guess
 from driftfield.models.first_guess import FLOOR, FirstGuess
 
 log = logging.getLogger(__name__)
@@ -30,43 +32,49 @@ def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder:
     key = _key(guess, dataset, size)
     if (folder / "run.json").exists() and (run := read_run(folder)).extra.get("key") == key:
         guess.scale = run.arrays.pop("channel_scale", None)
-        return FirstGuessPool(**run.arrays)
-    codec = dataset.codec
-    whole = Window(0, 0, codec.grid.lat.size, codec.grid.lon.size)
-    drawn = [name for name in FirstGuessPool.__annotations__ if name != "visible" or dataset.observing.shown]
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in drawn}
-    stated = True
+        return FirstGuessPool(run.arrays.pop("time"), FieldBatch.from_arrays(run.arrays))
+    times, drawn, stated = [], [], True
     for number in range(size):
-        rng = np.random.default_rng((dataset.seed, 2**32 + number))
-        time = int(rng.choice(dataset.times))
-        sample = dataset.draw(time, whole, rng)
-        seen, now = _as_dataset(codec, sample, dataset.frame_stamps(time))
-        if not guess.uses_other_times:
-            seen, now = seen.isel(time=[now]), 0
-        estimate = guess.estimate(seen, training=time, only=now)
-        stated = stated and guess.states_error(estimate)
-        encoded = guess.encode(estimate, codec, dataset.stamps[[time]])
-        record = {name: getattr(sample, name)[0].numpy() for name in kept if name not in ("time", "guess", "scale")}
-        record |= {"time": np.array(time), "guess": encoded[0][0], "scale": encoded[1][0]}
-        for name, array in record.items():
-            kept[name].append(array)
+        time, sample, states = _guessed(guess, dataset, number)
+        times.append(time)
+        drawn.append(sample)
+        stated = stated and states
         if (number + 1) % 100 == 0:
             log.info("first guesses: %d of %d", number + 1, size)
-    arrays = {name: np.stack(parts) for name, parts in kept.items()}
-    extra = {}
+    samples, extra = FieldBatch.stack(drawn), {}
     if not stated:
+        assert samples.guess is not None
         if guess.scale is None:
-            guess.scale = _residual_scale(arrays)
-        arrays["scale"] = np.broadcast_to(guess.scale[:, None, None], arrays["scale"].shape).astype(np.float32)
+            guess.scale = _residual_scale(samples)
+        scale = torch.from_numpy(guess.scale)[:, None, None].expand_as(samples.guess.scale).contiguous()
+        samples = replace(samples, guess=Guess(samples.guess.mean, scale))
         extra = {"channel_scale": guess.scale}
-    write_run(folder, "FirstGuessPool", {}, arrays | extra, {"size": size, "key": key})
-    return FirstGuessPool(**arrays)
+    pool = FirstGuessPool(np.array(times), samples)
+    write_run(
+        folder, "FirstGuessPool", {}, samples.to_arrays() | {"time": pool.time} | extra, {"size": size, "key": key}
+    )
+    return pool
 
 
-def _residual_scale(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+def _guessed(guess: FirstGuess, dataset: TwinDataset, number: int) -> tuple[int, FieldBatch, bool]:
+    """Time index, whole-domain sample with its first guess, and whether the peer has stated its error."""
+    codec = dataset.codec
+    rng = np.random.default_rng((dataset.seed, 2**32 + number))
+    time = int(rng.choice(dataset.times))
+    sample = dataset.draw(time, Window(0, 0, codec.grid.lat.size, codec.grid.lon.size), rng)
+    seen, now = _as_dataset(codec, sample, dataset.frame_stamps(time))
+    if not guess.uses_other_times:
+        seen, now = seen.isel(time=[now]), 0
+    estimate = guess.estimate(seen, training=time, only=now)
+    mean, scale = (torch.from_numpy(part) for part in guess.encode(estimate, codec, dataset.stamps[[time]]))
+    return time, replace(sample, guess=Guess(mean, scale), bounds=None), guess.states_error(estimate)
+
+
+def _residual_scale(samples: FieldBatch) -> np.ndarray:
     """(channel,) RMS of target minus guess over the hidden cells."""
-    hidden = arrays["held_out"]
-    squares = np.where(hidden, (arrays["target"] - arrays["guess"]) ** 2, 0).sum(axis=(0, 2, 3))
+    assert samples.guess is not None
+    hidden, error = samples.held_out.numpy(), (samples.target - samples.guess.mean).numpy()
+    squares = np.where(hidden, error**2, 0).sum(axis=(0, 2, 3))
     return np.maximum(np.sqrt(squares / np.maximum(hidden.sum(axis=(0, 2, 3)), 1)), FLOOR).astype(np.float32)
 
 
@@ -76,6 +84,7 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
     folds = [times.tolist() for times, _ in guess.folds]
     facts = [
         fingerprint(dataset.archive),
+        "a stored batch",
         size,
         dataset.seed,
         dataset.training,
@@ -131,12 +140,11 @@ def _frame(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Observations and errors (level, lat, lon) of one variable at one offset, physical units, NaN where not seen."""
     if offset == 0 and name in codec.targets:
-        table, tensors = codec.channels(), (sample.observations, sample.observed, sample.error_std)
+        table, part_seen = codec.channels(), sample.seen
     else:
-        table = codec.given()
-        tensors = (sample.covariates, sample.covariates_observed, sample.covariates_error_std)
+        table, part_seen = codec.given(), sample.given
     part = [i for i, channel in enumerate(table) if (channel.variable, channel.offset) == (name, offset)]
-    y, seen, error = (tensor[0, part].numpy() for tensor in tensors)
+    y, seen, error = (tensor[0, part].numpy() for tensor in (part_seen.value, part_seen.where, part_seen.error))
     rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
     value = codec.decode(name, y[None], stamp, rows, columns, bounded=False)[0]
     return np.where(seen, value, np.nan), np.where(seen, error * codec.normalizers[name].slope(value), np.nan)

@@ -43,11 +43,11 @@ class NoisyRegressionModel(RegressionModel):
     def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:
         """Masked mean negative log-likelihood; while training, the scales follow the residuals."""
         x, location = to_residual(batch, batch.target), self(batch, wrap=wrap)
-        mask = loss_mask(batch.domain & (batch.observed | batch.held_out), batch.observed, self.loss_over)
+        mask = loss_mask(batch.domain & (batch.seen.where | batch.held_out), batch.seen.where, self.loss_over)
         bounds = residual_bounds(batch)
         if self.training:
-            self.hidden.update(x, location, mask & ~batch.observed, **bounds)
-            self.seen.update(x, location, mask & batch.observed, **bounds)
+            self.hidden.update(x, location, mask & ~batch.seen.where, **bounds)
+            self.seen.update(x, location, mask & batch.seen.where, **bounds)
         return self.hidden.nll(x, location, mask, **bounds)
 
     def estimate(self, batch: FieldBatch, eps: Tensor, *, wrap: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,11 +62,14 @@ class NoisyRegressionModel(RegressionModel):
         (mean_seen, sd_seen), (mean_hidden, sd_hidden) = (
             noise.moments(location, **bounds) for noise in (self.seen, self.hidden)
         )
-        mean, sd = torch.where(batch.observed, mean_seen, mean_hidden), torch.where(batch.observed, sd_seen, sd_hidden)
+        mean, sd = (
+            torch.where(batch.seen.where, mean_seen, mean_hidden),
+            torch.where(batch.seen.where, sd_seen, sd_hidden),
+        )
         seen, hidden = (noise.sample(location, eps, **bounds) for noise in (self.seen, self.hidden))
-        members = from_residual(batch.repeat(len(eps)), torch.where(batch.observed, seen, hidden))
-        if batch.first_guess_scale is not None:
-            sd = sd * batch.first_guess_scale
+        members = from_residual(batch.repeat(len(eps)), torch.where(batch.seen.where, seen, hidden))
+        if batch.guess is not None:
+            sd = sd * batch.guess.scale
         return from_residual(batch, mean)[0], sd[0], torch.where(batch.domain, members, 0)
 
 
@@ -101,8 +104,9 @@ def check_noise(spec: Any) -> None:
 
 def residual_bounds(batch: FieldBatch) -> dict[str, Tensor | None]:
     """The bounds of what the network predicts."""
-    ends = {"lower": batch.lower, "upper": batch.upper}
-    if batch.first_guess is None or batch.first_guess_scale is None:
+    if batch.bounds is None:
+        return {"lower": None, "upper": None}
+    ends: dict[str, Tensor | None] = {"lower": batch.bounds.lower, "upper": batch.bounds.upper}
+    if (guess := batch.guess) is None:
         return ends
-    guess, scale = batch.first_guess, batch.first_guess_scale
-    return {name: None if end is None else (end - guess) / scale for name, end in ends.items()}
+    return {name: None if end is None else (end - guess.mean) / guess.scale for name, end in ends.items()}

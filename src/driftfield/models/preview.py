@@ -52,8 +52,8 @@ def write_preview(
     mean = members.mean(0) if answer.mean is None else _physical(answer.mean, scale)
     sd = members.std(0, ddof=1) if answer.sd is None and len(members) > 1 else None
     sd = sd if answer.sd is None else _physical(answer.sd, scale)
-    truth, seen = _physical(batch.target[0], scale), _physical(batch.observations[0], scale)
-    observed, domain, held_out = (part[0].cpu().numpy() for part in (batch.observed, batch.domain, batch.held_out))
+    truth, seen = _physical(batch.target[0], scale), _physical(batch.seen.value[0], scale)
+    observed, domain, held_out = (part[0].cpu().numpy() for part in (batch.seen.where, batch.domain, batch.held_out))
     # a clean field that is known in part is no truth elsewhere
     known = domain if batch.visible is None else domain & batch.visible[0].cpu().numpy()
     shown: dict[str, int] = {}

@@ -79,12 +79,12 @@ def stack_condition(batch: FieldBatch, *, first_guess: bool, visible: bool) -> F
         ConfigurationError: there is no first guess in the batch.
     """
     domain = batch.domain.float()
-    condition = [batch.observations, batch.observed.float(), batch.error_std, domain]
-    condition += [batch.covariates, batch.covariates_observed.float(), batch.covariates_error_std]
+    condition = [batch.seen.value, batch.seen.where.float(), batch.seen.error, domain]
+    condition += [batch.given.value, batch.given.where.float(), batch.given.error]
     if first_guess:
-        if batch.first_guess is None or batch.first_guess_scale is None:
+        if batch.guess is None:
             raise ConfigurationError("This network was built with first_guess=True, but the batch holds none.")
-        condition += [batch.first_guess, batch.first_guess_scale]
+        condition += [batch.guess.mean, batch.guess.scale]
     if visible:
         condition.append(domain if batch.visible is None else batch.visible.float())
     return torch.cat(condition, dim=1)

@@ -50,11 +50,11 @@ class Inspection:
     following: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        sections = {"": [self.what]} | self.parts
+        sections = dict(self.parts)
         sections["would be refused"] = self.refused or ["nothing that was looked at"]
         sections["next"] = self.following
         width = max(len(name) for name in sections)
-        lines = []
+        lines = [self.what]
         for name, texts in sections.items():
             for i, text in enumerate(texts):
                 lines.append(f"{name if i == 0 else '':<{width}}  {text}".rstrip())
@@ -159,7 +159,9 @@ def _original_axes(path: Path) -> dict[str, str]:
 
 def _axis(dataset: xr.Dataset, name: str, original: str) -> str:
     values = np.asarray(dataset[name].values, dtype=np.float64)
-    units = str(dataset[name].attrs.get("units", ""))
+    unit = str(dataset[name].attrs.get("units", ""))
+    units = "" if unit in ("", "1") else f" {unit}"
+    word = {"lat": "rows", "lon": "columns"}.get(name, name) if positions_of(dataset) is not None else name
     steps = np.diff(values)
     even = steps.size and np.ptp(steps) <= 0.01 * abs(steps.mean())
     step = (
@@ -171,7 +173,7 @@ def _axis(dataset: xr.Dataset, name: str, original: str) -> str:
     )
     written = f"; in the file {original}" if original else ""
     down = " downwards" if name == "depth" else ""
-    return f"{name}: {values.size} values, {values[0]:.6g} to {values[-1]:.6g} {units}{down}{step}{written}"
+    return f"{word}: {values.size} values, {values[0]:.6g} to {values[-1]:.6g}{units}{down}{step}{written}"
 
 
 def _dates(dataset: xr.Dataset) -> str:

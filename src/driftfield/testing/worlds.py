@@ -11,7 +11,7 @@ from torch import Tensor
 
 from driftfield.conventions import LATITUDE, LONGITUDE
 from driftfield.data.sources import GriddedArchive
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Guess, Seen
 from driftfield.interfaces import TrainingData
 
 
@@ -146,17 +146,22 @@ def tiny_batch(
     covariates_observed = chance(covariates, 0.7)
     return FieldBatch(
         target=torch.where(domain, target, 0),
-        observations=torch.where(observed, target + error * normal(channels), 0),
-        observed=observed,
-        error_std=torch.where(observed, error, 0),
+        seen=Seen(
+            torch.where(observed, target + error * normal(channels), 0), observed, torch.where(observed, error, 0)
+        ),
         domain=domain,
         held_out=domain & ~observed,
-        covariates=torch.where(covariates_observed, normal(covariates), 0),
-        covariates_observed=covariates_observed,
-        covariates_error_std=torch.zeros(size, covariates, *shape),
+        given=Seen(
+            torch.where(covariates_observed, normal(covariates), 0),
+            covariates_observed,
+            torch.zeros(size, covariates, *shape),
+        ),
         presence=torch.ones(size, covariates),
         position=torch.rand(size, 2, generator=generator) * 60,
         date=torch.rand(size, 2, generator=generator),
-        first_guess=torch.where(domain, normal(channels), 0) if first_guess else None,
-        first_guess_scale=0.5 + torch.rand(size, channels, *shape, generator=generator) if first_guess else None,
+        guess=Guess(
+            torch.where(domain, normal(channels), 0), 0.5 + torch.rand(size, channels, *shape, generator=generator)
+        )
+        if first_guess
+        else None,
     )

@@ -102,8 +102,8 @@ def cells(seen: Sequence[FieldBatch], numbers: np.ndarray, length: int) -> Obser
     shape = (length, *seen[0].target.shape[1:])
     observed, y, error = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape), torch.zeros(shape)
     for number, batch in zip(numbers, seen, strict=True):
-        observed[number], y[number] = batch.observed[0], batch.observations[0]
-        error[number] = batch.error_std[0]
+        observed[number], y[number] = batch.seen.where[0], batch.seen.value[0]
+        error[number] = batch.seen.error[0]
     chosen = np.flatnonzero(observed.numpy())
     count, flat = len(chosen), (length * shape[1], *shape[2:])
     operator = SparseOperator(np.arange(count), chosen, np.ones(count), size=count, shape=flat)

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from driftfield.data.codec import FieldCodec
-from driftfield.data.sources import GriddedArchive
 from driftfield.errors import DataError
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Guess
+from driftfield.interfaces import Archive
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.trajectories.whole_states import WholeStates, blank_batch, consecutive
 
 
-def successors(archive: GriddedArchive, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def successors(archive: Archive, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Time indices (first, second) of the pairs of a split that lie one step of the archive apart.
 
     Raises:
@@ -89,6 +89,8 @@ def transition_batch(
     cells = np.arange(now.shape[-2]), np.arange(now.shape[-1])
     return replace(
         blank_batch(codec, domain, dates, *cells, target=then),
-        first_guess=torch.from_numpy(np.where(domain, now + mean, 0)).float(),
-        first_guess_scale=torch.from_numpy(np.broadcast_to(std, now.shape).copy()),
+        guess=Guess(
+            torch.from_numpy(np.where(domain, now + mean, 0)).float(),
+            torch.from_numpy(np.broadcast_to(std, now.shape).copy()),
+        ),
     )

@@ -15,6 +15,7 @@ __all__ = ["Lorenz63", "Lorenz96", "LorenzWorld", "TwoScaleLorenz96", "runge_kut
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -40,6 +41,9 @@ class LorenzWorld(ABC):
 
     step: float
     """Time step that is written."""
+
+    variables_apart: ClassVar[tuple[str, ...]] = ()
+    """Names of the variables where they are different things, each with a mean and a spread of its own; else places of one."""
 
     @property
     @abstractmethod
@@ -90,6 +94,8 @@ class Lorenz63(LorenzWorld):
     rho: float = 28.0
     beta: float = 8.0 / 3.0
     step: float = 0.01
+
+    variables_apart: ClassVar[tuple[str, ...]] = ("x", "y", "z")
 
     @property
     def visible(self) -> int:
@@ -200,7 +206,8 @@ def simulate_lorenz(
         start: First date; a step of .05 counts as six hours.
 
     Returns:
-        `x` (time, lat, lon): one row of latitude, the variables equally spaced round the circle.
+        `x` (time, lat, lon): one row of latitude, the variables equally spaced round the circle; or, where these are different
+        things (`variables_apart`), one variable each at a single place.
 
     Raises:
         ConfigurationError: a number makes no sense.
@@ -215,16 +222,20 @@ def simulate_lorenz(
         if row + 1 < steps:
             state = world.advance(state, every)
     seconds = np.arange(steps) * round(every * world.step_days * 86400)
-    return _as_dataset(states, np.datetime64(start, "s") + seconds.astype("timedelta64[s]"), type(world).__name__, seed)
+    times = np.datetime64(start, "s") + seconds.astype("timedelta64[s]")
+    return _as_dataset(states, times, type(world).__name__, seed, world.variables_apart)
 
 
-def _as_dataset(states: np.ndarray, times: np.ndarray, world: str, seed: int) -> xr.Dataset:
-    lon = np.arange(states.shape[1]) * 360.0 / states.shape[1]
+def _as_dataset(states: np.ndarray, times: np.ndarray, world: str, seed: int, apart: tuple[str, ...]) -> xr.Dataset:
+    lon = np.arange(states.shape[1]) * 360.0 / states.shape[1] if not apart else np.array([0.0])
     attrs = {"units": "1", "long_name": f"state of {world}"}
     coords = {
         "time": times,
         "lat": ("lat", [0.0], {"units": "degrees_north", "standard_name": "latitude"}),
         "lon": ("lon", lon, {"units": "degrees_east", "standard_name": "longitude"}),
     }
-    data = {"x": (("time", "lat", "lon"), states[:, None].astype(np.float32), attrs)}
+    columns = {name: states[:, [number]] for number, name in enumerate(apart)} or {"x": states}
+    data = {
+        name: (("time", "lat", "lon"), values[:, None].astype(np.float32), attrs) for name, values in columns.items()
+    }
     return xr.Dataset(data, coords, {"title": f"{world}, simulated", "seed": seed})

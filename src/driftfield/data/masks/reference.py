@@ -1,4 +1,4 @@
-"""The masks of the reference benchmark, cell by cell, so that published figures can be compared with."""
+"""The masks of the reference benchmark, cell by cell, so that figures of others can be compared with."""
 
 __all__ = ["reference_mask"]
 
