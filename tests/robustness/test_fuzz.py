@@ -9,6 +9,7 @@ from pathlib import Path
 
 import malformed_files
 import malformed_settings
+import malformed_values
 import numpy as np
 import pytest
 from malformed import KINDS, LISTS, Case, write_good_inputs
@@ -76,7 +77,7 @@ LISTED = [(name, number) for name, entries in sorted(LISTS.items()) for number i
 
 
 def test_there_are_enough_kinds() -> None:
-    assert {malformed_files.__name__, malformed_settings.__name__} <= set(sys.modules)
+    assert {malformed_files.__name__, malformed_settings.__name__, malformed_values.__name__} <= set(sys.modules)
     assert len(KINDS) >= 15
     assert len(CASES) >= 200
 

@@ -178,6 +178,8 @@ def _plane_dims(array: xr.DataArray, kinds: dict[Hashable, str | None]) -> tuple
     if len(dims) != 2:
         return ()
     for dim in set(array.dims) - set(dims):
+        if not array.sizes[dim]:
+            return ()
         ends = array.isel({dim: 0}).values, array.isel({dim: -1}).values
         if array.sizes[dim] > 1 and not np.array_equal(*ends, equal_nan=True):
             return ()
