@@ -141,14 +141,25 @@ class Dynamics(Protocol):
 
 @runtime_checkable
 class Codec(Protocol):
-    """Field in physical units <-> what the denoiser works on."""
+    """Fields in physical units <-> what the denoiser works on: (time, level, lat, lon) of one variable."""
 
-    def encode(self, field: "np.ndarray", **where: object) -> "np.ndarray":
-        """Physical units -> network units."""
+    def encode(
+        self, name: str, values: "np.ndarray", times: Any, rows: "np.ndarray", columns: "np.ndarray"
+    ) -> "np.ndarray":
+        """Physical units -> network units; NaN stays NaN.
+
+        Arguments:
+            name: Variable.
+            values: Of that variable.
+            times: Their dates.
+            rows, columns: Their places on the grid of the run.
+        """
         ...
 
-    def decode(self, code: "np.ndarray", **where: object) -> "np.ndarray":
-        """Network units -> physical units."""
+    def decode(
+        self, name: str, values: "np.ndarray", times: Any, rows: "np.ndarray", columns: "np.ndarray"
+    ) -> "np.ndarray":
+        """Network units -> physical units; arguments as of `encode`."""
         ...
 
 
@@ -162,12 +173,36 @@ class Archive(Protocol):
         ...
 
     @property
+    def domains(self) -> "dict[str, xr.DataArray]":
+        """Where each variable exists: boolean ([depth,] lat, lon)."""
+        ...
+
+    @property
     def periodic(self) -> bool:
         """Whether longitude wraps."""
         ...
 
+    @property
+    def seen(self) -> "dict[str, xr.DataArray]":
+        """Where the values were measured, by variable, if gaps were filled in by a model."""
+        ...
+
+    @property
+    def cells(self) -> "xr.DataArray | None":
+        """Of a part of an archive, the cells that it may know: boolean (lat, lon)."""
+        ...
+
+    @property
+    def times(self) -> "xr.DataArray":
+        """The dates (time,), datetime64 or cftime."""
+        ...
+
     def domain(self, variable: str) -> "xr.DataArray":
         """Where the variable exists: boolean ([depth,] lat, lon)."""
+        ...
+
+    def levels(self, variable: str) -> tuple[float | None, ...]:
+        """Depths in metres, or (None,) for a surface field."""
         ...
 
 

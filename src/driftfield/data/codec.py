@@ -20,10 +20,10 @@ from driftfield.data.encodings import date_fraction, is_monthly, time_days
 from driftfield.data.measures import Measures
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.patches import centre
-from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
 from driftfield.geometry import Geometry
+from driftfield.interfaces import Archive
 from driftfield.registry import build
 
 BOUND_WIDTH = np.float32(1e-5)
@@ -135,7 +135,7 @@ class FieldCodec:
     @classmethod
     def fit(
         cls,
-        archive: GriddedArchive,
+        archive: Archive,
         train: np.ndarray,
         targets: Sequence[str],
         covariates: Sequence[str],
@@ -381,7 +381,7 @@ def _normalizer_specs(normalizer: Mapping[str, Any], variables: Sequence[str]) -
 
 
 def _whole_pairs(
-    archive: GriddedArchive,
+    archive: Archive,
     pairs: Sequence[tuple[str, str]],
     targets: Sequence[str],
     covariates: Sequence[str],

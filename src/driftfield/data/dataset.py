@@ -20,8 +20,8 @@ from driftfield.data.encodings import time_days
 from driftfield.data.masks import Record
 from driftfield.data.observing import ObservingSystem
 from driftfield.data.patches import Window
-from driftfield.data.sources import GriddedArchive
 from driftfield.fields import Bounds, FieldBatch, Guess, Seen
+from driftfield.interfaces import Archive
 from driftfield.registry import build
 
 
@@ -59,7 +59,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
 
     def __init__(
         self,
-        archive: GriddedArchive,
+        archive: Archive,
         codec: FieldCodec,
         observing: ObservingSystem,
         *,

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from driftfield.data.sources import GriddedArchive
 from driftfield.data.splits import spread_over
+from driftfield.interfaces import Archive
 
 log = logging.getLogger(__name__)
 
 
-def gap_share(archive: GriddedArchive, name: str, times: np.ndarray, *, most: int = 32) -> float:
+def gap_share(archive: Archive, name: str, times: np.ndarray, *, most: int = 32) -> float:
     """Share of the domain that an archive does not know, from at most `most` of the times."""
     some = spread_over(times, most)
     exists = archive.domain(name) if archive.cells is None else archive.domain(name) & archive.cells
@@ -24,7 +24,7 @@ def gap_share(archive: GriddedArchive, name: str, times: np.ndarray, *, most: in
     return float(1.0 - known.sum() / (exists.sum() * len(some)))
 
 
-def warn_of_gaps(archive: GriddedArchive, times: np.ndarray, targets: Sequence[str], *, least: float = 0.001) -> None:
+def warn_of_gaps(archive: Archive, times: np.ndarray, targets: Sequence[str], *, least: float = 0.001) -> None:
     """Says in the log which targets have gaps that a training is about to take for data."""
     for name in targets:
         share = gap_share(archive, name, times)

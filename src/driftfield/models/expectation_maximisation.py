@@ -233,11 +233,11 @@ def fill_gaps(
     """
     if isinstance(error, Mapping) and (unknown := [name for name in error if name not in data.targets]):
         raise ConfigurationError(f"An error of {unknown[0]!r}, which is no target: {suggest(unknown[0], data.targets)}")
-    archive: Any = data.archive
+    archive = data.archive
     others = [(data.to_validate, data.validation)] + ([] if data.test is None else [(data.archive, data.test)])
     fields = archive.dataset[[*data.targets, *data.covariates]].isel(time=np.asarray(data.train, dtype=int))
     errors = {n: float(error.get(n, 0.0)) if isinstance(error, Mapping) else float(error) for n in data.targets}
-    seen = fields.assign({f"{name}_domain": archive.domain(name) for name in fields.data_vars})
+    seen = fields.assign({f"{name}_domain": archive.domain(str(name)) for name in fields.data_vars})
     for name, sd in errors.items():
         seen[f"{name}_error"] = xr.where(fields[name].notnull(), np.float32(sd), np.float32(np.nan))
     together = model.abilities.uses_other_times
@@ -253,7 +253,7 @@ def fill_gaps(
     measured = xr.concat([*[fields.notnull()] * members, rest.notnull()], "time")
     count = members * len(data.train)
     places = count + np.arange(rest.sizes["time"])
-    domains = {str(name): archive.domain(name) for name in fields.data_vars}
+    domains = {str(name): archive.domain(str(name)) for name in fields.data_vars}
     return replace(
         data,
         validation_archive=None,

@@ -28,7 +28,7 @@ from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
-from driftfield.interfaces import Abilities, TrainingData
+from driftfield.interfaces import Abilities, Archive, TrainingData
 from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
@@ -143,7 +143,7 @@ class NetworkReconstructor(Trained):
         """
         trainer, folder = check_trainer(self, trainer, folder)
         self._check_first_guess()
-        archive: Any = data.archive
+        archive = data.archive
         codec = FieldCodec.fit(
             archive,
             data.train,
@@ -214,7 +214,7 @@ class NetworkReconstructor(Trained):
         draws = Draws(4 if self.spreads else 1, seed)
         return validation_scores(partial(self._estimate, draws=draws), batch, self._scale())
 
-    def _units(self, archive: Any) -> dict[str, str]:
+    def _units(self, archive: Archive) -> dict[str, str]:
         """Of the targets whose departures are in the units of the field, not in those of its logarithm."""
         fields, normalizers = archive.dataset, self.codec.normalizers
         return {n: str(fields[n].attrs.get("units", "")) for n in self.codec.targets if normalizers[n].affine}

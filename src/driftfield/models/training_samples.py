@@ -142,7 +142,7 @@ class TrainingSamples:
         return getattr(self.data, f"{part}_windows") or (whole,)
 
     def _draw(self, part: str, times: np.ndarray, count: int, seed: int, pool: int) -> TwinDataset:
-        archive: Any = self.data.archive if part == "train" else self.data.to_validate
+        archive = self.data.archive if part == "train" else self.data.to_validate
         options: dict[str, Any] = {"times": times, "windows": self._windows(part), "samples": count}
         options |= {"seed": seed, "training": part == "train"}
         drawn = TwinDataset(archive, self.codec, self.observing, **(options | dict(self.augment)))

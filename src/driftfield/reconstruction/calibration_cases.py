@@ -134,7 +134,7 @@ def _observed(
     data: TrainingData, times: Sequence[int] | np.ndarray, observing: ObservingSystem, seed: int
 ) -> xr.Dataset:
     """Twin observations of some dates; each date draws its pattern and its error among those that there are."""
-    archive: Any = data.to_validate
+    archive = data.to_validate
     names = [name for name in (*data.targets, *data.covariates) if name in observing.observe]
     domains = {name: archive.domain(name) for name in names}
     cases = []
@@ -158,7 +158,7 @@ def _hidden(
     data: TrainingData, observations: xr.Dataset, result: xr.Dataset, time: int, seed: int
 ) -> list[tuple[str, float | None, CalibrationCells]]:
     """Some of the hidden cells of one date, per variable and level."""
-    archive: Any = data.to_validate
+    archive = data.to_validate
     inside, found = _validated(data, observations), []
     for name in data.targets:
         held_out, domain = held_out_of(observations, name), domain_of(observations, name)

@@ -83,7 +83,7 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
 
 def _windows_of(data: TrainingData) -> str:
     """Where the samples come from, for whoever wants to see."""
-    archive: Any = data.archive
+    archive = data.archive
     masks = [np.asarray(archive.domain(name).values, dtype=bool) for name in data.targets]
     exists = np.logical_or.reduce([mask.reshape(-1, *mask.shape[-2:]).any(axis=0) for mask in masks])
     parts = {"train": data.train_windows, "validation": data.validation_windows}

@@ -106,7 +106,7 @@ class Emulator(Trained):
         if data.covariates:
             raise ConfigurationError(f"An emulator knows no covariates, found {list(data.covariates)}. Leave them out.")
         check_whole_grid(data, "an emulator")
-        archive: Any = data.archive
+        archive = data.archive
         parts = (data.targets, (), self.normalizer, data.vector_pairs)
         codec = FieldCodec.fit(archive, data.train, *parts, bounds=data.bounds)
         states, dates = encoded_states(archive, codec), codec.dates(archive.times)

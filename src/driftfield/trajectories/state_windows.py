@@ -12,13 +12,13 @@ __all__ = ["StateWindows", "runs"]
 import numpy as np
 
 from driftfield.data.codec import FieldCodec
-from driftfield.data.sources import GriddedArchive
 from driftfield.errors import DataError
 from driftfield.fields import FieldBatch
+from driftfield.interfaces import Archive
 from driftfield.trajectories.whole_states import WholeStates, blank_batch, consecutive
 
 
-def runs(archive: GriddedArchive, times: np.ndarray, states: int) -> np.ndarray:
+def runs(archive: Archive, times: np.ndarray, states: int) -> np.ndarray:
     """Time indices (window, states) of all runs of dates of a split that follow each other one step of the archive apart.
 
     Raises:

@@ -138,7 +138,7 @@ class TrajectoryReconstructor(Trained):
         """
         trainer, folder = check_trainer(self, trainer, folder)
         self.diffusion = one_sd(self.diffusion)
-        archive: Any = data.archive
+        archive = data.archive
         if data.covariates:
             log.warning("a prior of trajectories knows no covariates: %s are left out", ", ".join(data.covariates))
         check_whole_grid(data, "a prior of trajectories")

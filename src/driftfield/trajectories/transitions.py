@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from driftfield.data.codec import FieldCodec
-from driftfield.data.sources import GriddedArchive
 from driftfield.errors import DataError
 from driftfield.fields import FieldBatch, Guess
+from driftfield.interfaces import Archive
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.trajectories.whole_states import WholeStates, blank_batch, consecutive
 
 
-def successors(archive: GriddedArchive, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def successors(archive: Archive, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Time indices (first, second) of the pairs of a split that lie one step of the archive apart.
 
     Raises:

@@ -7,7 +7,6 @@ __all__ = ["WholeStates", "blank_batch", "check_whole_grid", "consecutive", "enc
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +14,12 @@ import torch
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import time_step
 from driftfield.data.encodings import time_days
-from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch, Seen
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Archive, TrainingData
 
 
-def encoded_states(archive: GriddedArchive, codec: FieldCodec) -> np.ndarray:
+def encoded_states(archive: Archive, codec: FieldCodec) -> np.ndarray:
     """All states of an archive, (time, channel, lat, lon) in network units, NaN where unknown."""
     rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
     times = archive.times.values
@@ -30,7 +28,7 @@ def encoded_states(archive: GriddedArchive, codec: FieldCodec) -> np.ndarray:
     return np.where(exists, np.concatenate(parts, axis=1), np.nan)
 
 
-def consecutive(archive: GriddedArchive, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def consecutive(archive: Archive, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """The dates of a split in order, whether each is followed one step of the archive later, and that step in days.
 
     Arguments:
@@ -120,7 +118,7 @@ def check_whole_grid(data: TrainingData, learner: str) -> None:
     Raises:
         ConfigurationError: a window that is not the whole grid.
     """
-    archive: Any = data.archive
+    archive = data.archive
     sizes = archive.dataset.sizes
     for window in (*data.train_windows, *data.validation_windows):
         if (window.height, window.width) != (sizes["lat"], sizes["lon"]):
