@@ -241,7 +241,7 @@ def _lines(
         if label in scores and label != best.label and scores[label].rmse <= best.rmse:
             lines.append(
                 f"{best.label} has no lower error than the {label} on the hidden blocks ({best.rmse:.3g} against "
-                f"{scores[label].rmse:.3g}): the observations hardly say anything of the gaps"
+                f"{scores[label].rmse:.3g}): the observations say little of the gaps, or this is not their method"
             )
     unseen = [k for k, seen in enumerate(record.seen) if not seen.any()]
     if unseen:
