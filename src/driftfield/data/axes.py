@@ -17,7 +17,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import LATITUDE, LONGITUDE, positions_of
+from driftfield.conventions import LATITUDE, LONGITUDE, is_mask, positions_of
 from driftfield.data.axis_kinds import in_degrees, kind_of
 from driftfield.data.horizontal import Horizontal, horizontal_of, stations_to_grid, with_positions
 from driftfield.data.time_axis import decoded_time, scalar_time
@@ -135,7 +135,9 @@ def _beside(dataset: xr.Dataset, grids: Sequence[Horizontal]) -> set[str]:
     positions = {str(name) for grid in grids for name in (grid.latitude, grid.longitude)}
     for name, array in dataset.data_vars.items():
         dated = "time" in (kind_of(str(d), dataset.get(d)) for d in array.dims)
-        if array.ndim >= 2 and kind_of(str(name), array) in ("lat", "lon") and not dated:
+        # a mask that was made by comparing a coordinate may carry its attributes
+        mask = array.dtype.kind == "b" or is_mask(str(name))
+        if not mask and not dated and array.ndim >= 2 and kind_of(str(name), array) in ("lat", "lon"):
             positions.add(str(name))  # of another staggered grid, or what the axes say too
     return {str(name) for name in named} | positions | set(_BESIDE)
 
