@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from safetensors import safe_open
 from typer.testing import CliRunner
 
 from driftfield.cli import app
+from driftfield.runs import shipped_run
 
 BOX = ["--box", "42,45,-60,-56", "--step", "1"]
 
@@ -75,6 +77,25 @@ def test_a_map_lies_on_the_grid_of_a_file_with_its_land(points: Path, tmp_path: 
         assert np.isnan(field["thetao"].values[:, 0]).all()
         assert np.isfinite(field["thetao"].values[:, 1:]).all()
         np.testing.assert_array_equal(field["time"].values, time.values)
+
+
+def test_a_map_lies_on_the_grid_of_a_run(points: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(points)
+    run = shipped_run("ocean_oi")
+    with safe_open(run / "arrays.safetensors", framework="np") as arrays:
+        lat, lon = (arrays.get_tensor(f"climatology.thetao.{axis}") for axis in ("lat", "lon"))
+        exists = arrays.get_tensor("domain.thetao").astype(bool)
+    rng = np.random.default_rng(1)
+    table["latitude"], table["longitude"] = rng.uniform(lat[0], lat[-1], 60), rng.uniform(lon[0], lon[-1], 60)
+    table["depth"] = 5.0
+    table.to_csv(points, index=False)
+    out = tmp_path / "map.nc"
+    dates = ["--every", "1D", "--time", "2010-06-01:2010-06-02"]
+    result = _run(points, "--like", "shipped:ocean_oi", *dates, "--out", out, "--method", "box-mean")
+    assert result.exit_code == 0, result.output
+    with xr.open_dataset(out) as field:
+        np.testing.assert_array_equal(np.isfinite(field["thetao"].values[0]), exists)
+        assert field.sizes["time"] == 2
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def map_command(
     levels: Annotated[str | None, typer.Option(help="Depths in metres, e.g. 5,50,200; else the surface.")] = None,
     time: Annotated[str | None, typer.Option(help="FIRST:LAST dates of the map; else those of the points.")] = None,
     like: Annotated[
-        Path | None, typer.Option(help="Instead of box and step: the grid of a file or a run, with its land.")
+        Path | None,
+        typer.Option(help="Instead of box and step: the grid of a file, a run or shipped:NAME, with its land."),
     ] = None,
     method: Annotated[str | None, typer.Option(help="Use this one, such as climatology; else the best is.")] = None,
     length_km: Annotated[float | None, typer.Option("--length-km", help="Length of the covariance, if known.")] = None,
@@ -120,9 +121,10 @@ def _grid(
         depths = tuple(_numbers(levels, "--levels", "metres, such as 5,50,200")) if levels else None
         return MapGrid((south, north, west, east), step, every, depths, (period[0], period[1]))
     from driftfield.observations.readers.grid_like import read_target
+    from driftfield.runs import find_run
 
     names = list(dict.fromkeys(str(v) for v in table.variable))
-    target, _ = read_target(like, names[:1], table.to_dataset(), period, every)
+    target, _ = read_target(find_run(like), names[:1], table.to_dataset(), period, every)
     own = target.levels[names[0]]
     depths = None if own == (None,) else tuple(float(z) for z in own if z is not None)
     domain = target.domains[names[0]]

@@ -6,9 +6,9 @@
     finer archive      c(t) = (1 - w) c(m) + w c(m + 1), linear between the middles of the months, around the year
 
 A month that a cell never saw is interpolated around the year from the months that it saw; a cell that was never seen
-has the area-weighted mean of its level. Where the cells saw their months in fewer than two years, on average (three, if there
-are gaps), that mean would be the observation itself: there the season is pooled and shrunk (`sparse_climatology.py`). The
-climatology is therefore finite everywhere; what is NaN has no say in it.
+has the area-weighted mean of its level. Where there are gaps and the cells saw their months in fewer than three years, on
+average, or saw them once, that mean would be the observation itself: there the season is pooled and shrunk
+(`sparse_climatology.py`). The climatology is therefore finite everywhere; what is NaN has no say in it.
 """
 
 __all__ = ["MonthlyClimatology", "left_out_factor"]
@@ -28,8 +28,7 @@ from driftfield.errors import DataError
 
 log = logging.getLogger(__name__)
 
-_YEARS, _YEARS_OF_GAPS = 2.0, 3.0
-_COMPLETE = 0.9
+_YEARS, _COMPLETE, _ONCE = 3.0, 0.9, 1.5
 _POOLED = (
     "%s: a cell saw each of its months in %.1f years on average: too few for means of its own, so the season is pooled over "
     "cells and shrunk"
@@ -72,12 +71,12 @@ class MonthlyClimatology:
         array = array.transpose("time", *space)
         year = dates.dt.year.values
         parts = [_mean(array, np.flatnonzero(used & (month == m)), year) for m in range(1, 13)]
-        means, years = (np.stack(part) for part in zip(*parts, strict=True))
+        means, years, count = (np.stack(part) for part in zip(*parts, strict=True))
         stepwise = is_monthly(array["time"])
         seen = float(years[years > 0].mean()) if years.any() else 0.0
-        possible = len({(y, m) for y, m in zip(year[used], month[used], strict=True)}) * (years > 0).any(axis=0).sum()
-        gappy = years.sum() < _COMPLETE * possible
-        pooled = 0.0 < seen < (_YEARS_OF_GAPS if gappy else _YEARS)
+        gappy = count.sum() < _COMPLETE * used.sum() * (count > 0).any(axis=0).sum()
+        once = bool(count.any()) and float(count[count > 0].mean()) < _ONCE
+        pooled = bool(count.any()) and (once or (gappy and seen < _YEARS))
         if pooled:
             log.info(_POOLED, array.name, seen)
             filled = shrunk_means(array, dates, used, stepwise=stepwise)
@@ -159,8 +158,8 @@ def left_out_factor(dates: xr.DataArray, learnt: np.ndarray, times: np.ndarray) 
 
 def _mean(
     array: xr.DataArray, index: np.ndarray, year: np.ndarray, *, block: int = 64
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over some times, NaN where never seen, and in how many years; never more than `block` times in memory."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over some times, NaN where never seen, in how many years, and how many values; `block` times in memory."""
     total = np.zeros(array.shape[1:])
     count = np.zeros(array.shape[1:], dtype=np.int64)
     years = np.zeros(array.shape[1:], dtype=np.int64)
@@ -173,7 +172,7 @@ def _mean(
             count += seen.sum(axis=0)
             ever |= seen.any(axis=0)
         years += ever
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan), years
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), years, count
 
 
 def _fill(means: np.ndarray, area: np.ndarray) -> np.ndarray:

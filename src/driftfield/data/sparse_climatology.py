@@ -7,7 +7,7 @@
 
 R and n are sums and numbers of what the parts before have left, over months of the record: days of a month say the same. Each
 kappa, and whether there is such a part at all, is chosen by years (or pieces of the record) left out. A single date has the
-first part alone. What each cell's own mean would be is not asked below three years: it would be the observation itself.
+first part alone. A plain mean of each cell would be the observation itself.
 """
 
 __all__ = ["shrunk_means"]

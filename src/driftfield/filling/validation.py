@@ -33,7 +33,7 @@ import numpy as np
 from driftfield.data.masks.alike import AlikeGaps, distance_to_seen
 from driftfield.data.splits import spread_over
 from driftfield.errors import DataError
-from driftfield.filling.methods import Method
+from driftfield.filling.methods import REFERENCES, Method
 from driftfield.filling.record import Record
 from driftfield.gaussian.tuning import gaussian_crps
 from driftfield.interfaces import Reconstructor
@@ -265,9 +265,10 @@ def choose(scores: list[Scores], *, gain: float = 0.04) -> Scores:
 def blend(scores: list[Scores], distance: np.ndarray, *, gain: float = 0.015) -> Blend | None:
     """The best pair of the three best methods that know their own spread, if it gains enough over the best one alone.
 
-    Planes between observations have edges, which a blend would carry into a smooth field.
+    Planes between observations have edges, which a blend would carry into a smooth field; a mean is what the others begin with.
     """
-    best = sorted((s for s in scores if s.spread.distances is None), key=lambda s: s.crps)[:3]
+    able = [s for s in scores if s.spread.distances is None and s.label not in REFERENCES]
+    best = sorted(able, key=lambda s: s.crps)[:3]
     found: Blend | None = None
     for i, first in enumerate(best):
         for second in best[i + 1 :]:
