@@ -128,7 +128,7 @@ def fitted_run(method: str, data: TrainingData, folder: Path, **options: Any) ->
     """The method fitted to the data and read back from its run."""
     made = build("reconstructor", {"class": method, **ARGUMENTS.get(method, {}), **options})
     given: dict[str, Any] = {}
-    if getattr(made, "trained", False):
+    if made.abilities.needs_training:
         pytest.importorskip("lightning")
         from driftfield.training import LightningTrainer
 
