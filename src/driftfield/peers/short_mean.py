@@ -1,8 +1,8 @@
 """What interpolations measure anomalies from where a record is too short for a seasonal cycle.
 
-    one date       one number per level: what is interpolated is the field itself
-    a few dates    a smooth mean of what was seen (`gaussian.gappy_mean`)
-    three years    the seasonal cycle, as it is
+    one date                one number per level: what is interpolated is the field itself
+    a few dates with gaps   a smooth mean of what was seen (`gaussian.gappy_mean`)
+    complete fields, or three years    the seasonal cycle of every cell, as it is
 
 The seasonal cycle of a single image is the image: its anomalies are 0 where it was seen, and so is anything between them.
 """
@@ -28,12 +28,23 @@ def without_season(background: Background, data: TrainingData, times: np.ndarray
     pairs = np.unique(dates.dt.year.values * 12 + dates.dt.month.values)
     if pairs.size >= YEARS * np.unique(dates.dt.month.values).size:
         return background
+    if times.size > 1 and all(_complete(background, data, name, times) for name in background.climatologies):
+        return background
     climatologies = {}
     for name, old in background.climatologies.items():
         mean = _mean(background, data, name, times)
         months = np.broadcast_to(mean, old.mean.shape).astype(np.float32)
         climatologies[name] = MonthlyClimatology(old.mean.copy(data=months), stepwise=True)
     return replace(background, climatologies=climatologies)
+
+
+def _complete(background: Background, data: TrainingData, name: str, times: np.ndarray) -> bool:
+    """Whether every cell of the domain was seen at all times: then its own mean is that of the record."""
+    domain = background.domains[name].values
+    array = data.archive.dataset[name]
+    return all(
+        bool(np.isfinite(canonical(array.isel(time=block)).values[:, domain]).all()) for block in time_blocks(times)
+    )
 
 
 def _mean(background: Background, data: TrainingData, name: str, times: np.ndarray) -> np.ndarray:
