@@ -26,11 +26,11 @@ import xarray as xr
 from driftfield.assimilation.analysis import Assimilation
 from driftfield.assimilation.inflation import choose_inflation
 from driftfield.assimilation.rows import DatedRows, row_days
-from driftfield.data.encodings import as_dates
 from driftfield.evaluate.drawing import MapPanel, colour_map, fill, label_edges, limits
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
 from driftfield.evaluate.scores.deterministic import rmse
 from driftfield.evaluate.scores.ensembles import coverage, crps_fair, spread_skill
+from driftfield.gridded.encodings import as_dates
 from driftfield.observations.drawn import draw_profiles, draw_tracks
 from driftfield.observations.grid import StateGrid
 from driftfield.observations.observe import state_grid

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.data.axes import canonical
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
-from driftfield.data.units import canonical_units
 from driftfield.errors import ConfigurationError
+from driftfield.gridded.axes import canonical
+from driftfield.gridded.units import canonical_units
 from driftfield.interfaces import Reconstructor
 from driftfield.runs import find_run, load_reconstructor
 from driftfield.worlds.ocean import simulate_ocean

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from driftfield.data.gridded_files import open_fields
 from driftfield.data.sources import open_archive
 from driftfield.errors import DataError, FileFormatError, UserError
+from driftfield.gridded.gridded_files import open_fields
 
 LAT, LON, DEPTH = 30 + 0.5 * np.arange(4), -20 + 0.5 * np.arange(5), np.array([2.0, 10.0, 50.0, 200.0])
 

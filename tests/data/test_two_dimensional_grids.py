@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 
 from driftfield.conventions import cell_area, geometry_of, positions_of
-from driftfield.data.gridded_files import open_fields, write_dataset
 from driftfield.data.sources import is_periodic, open_archive
 from driftfield.data.twin import observe
 from driftfield.errors import DataError
+from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.testing.grids import MEMBERS, member
 
 CASES = [(kind, seed) for kind in MEMBERS for seed in range(4)]

@@ -6,9 +6,9 @@ import torch
 import xarray as xr
 
 from driftfield.conventions import geometry_of
-from driftfield.data.axes import canonical
 from driftfield.fields import Channel
 from driftfield.geometry import Geometry
+from driftfield.gridded.axes import canonical
 from driftfield.observations.grid import Places, StateGrid
 from driftfield.observations.gridded import table_of_cells
 from driftfield.observations.readers.superobs import Target, bin_to_grid

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from driftfield.data.gridded_files import open_fields
 from driftfield.errors import DataError, FileFormatError
+from driftfield.gridded.gridded_files import open_fields
 from driftfield.observations.readers import read_points
 from driftfield.observations.reading import read_observations
 

@@ -4,7 +4,7 @@ import numpy as np
 from gaussian_ocean import TinyArchive, tiny_ocean
 
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.data.encodings import time_days
+from driftfield.gridded.encodings import time_days
 from driftfield.peers.departures import Departures
 
 

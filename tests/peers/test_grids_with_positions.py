@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from driftfield.data.gridded_files import open_fields, write_dataset
 from driftfield.data.prepare import prepare
 from driftfield.data.twin import observe
 from driftfield.errors import DataError
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.interfaces import TrainingData
 from driftfield.peers import LinearInterpolation, Nearest, OptimalInterpolation
 from driftfield.peers.inverse_distance import InverseDistance

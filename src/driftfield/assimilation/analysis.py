@@ -23,10 +23,10 @@ from driftfield.assimilation.drawing import Drawing, Drawn, Place
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.assimilation.provenance import provenance
 from driftfield.assimilation.whole_course import WholeCourse
-from driftfield.data.encodings import as_dates, time_days
 from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
+from driftfield.gridded.encodings import as_dates, time_days
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import nothing_seen
 from driftfield.observations.checks import Account, check

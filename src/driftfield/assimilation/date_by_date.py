@@ -18,9 +18,9 @@ from torch import Tensor
 from driftfield.assimilation.drawing import Drawing, Drawn, Place, frozen
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.assimilation.rows import DatedRows, row_days
-from driftfield.data.encodings import as_dates
 from driftfield.diffusion.model import to_residual
 from driftfield.fields import FieldBatch
+from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import DiffusionReconstructor

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from driftfield.data.encodings import time_days
+from driftfield.gridded.encodings import time_days
 from driftfield.linalg.operators import SparseOperator
 from driftfield.observations.grid import Places, StateGrid
 from driftfield.observations.readers.places import days_like, nearest_date

@@ -16,8 +16,8 @@ import xarray as xr
 
 from driftfield.assimilation.drawing import BATCH_SIZE, Drawing, Drawn, Place, frozen
 from driftfield.assimilation.observation_errors import ObservationErrors
-from driftfield.data.encodings import time_days
 from driftfield.errors import DataError
+from driftfield.gridded.encodings import time_days
 from driftfield.linalg.operators import Observed, SparseOperator
 from driftfield.observations.checks import check
 from driftfield.observations.observe import folded, network_scale, state_grid

@@ -65,7 +65,7 @@ def plot(
 
 def _date(fields: "xr.Dataset", text: str | None) -> int:
     """The first date that begins so."""
-    from driftfield.data.encodings import date_text
+    from driftfield.gridded.encodings import date_text
 
     if text is None:
         return 0

@@ -62,7 +62,7 @@ def reconstruct(
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
-    from driftfield.data.measures import in_units_of_run
+    from driftfield.gridded.measures import in_units_of_run
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction

@@ -91,8 +91,8 @@ def sample(
 
 def _first_guess(path: Path, date: str | None) -> Any:
     """The fields of all dates of a file, or of those that begin with `date`."""
-    from driftfield.data.encodings import date_text
     from driftfield.data.sources import open_fields
+    from driftfield.gridded.encodings import date_text
 
     fields = open_fields(path)
     if "time" not in fields.dims:

@@ -27,7 +27,6 @@ from driftfield.compare.recipe import Comparison, Method, Setting
 from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import content_hash, open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
-from driftfield.data.fingerprint import fingerprint
 from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.evaluate.alignment import time_keys
@@ -35,6 +34,7 @@ from driftfield.evaluate.cells import level_slice
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
 from driftfield.files import write_text
+from driftfield.gridded.fingerprint import fingerprint
 from driftfield.interfaces import Reconstructor
 from driftfield.runs import load_reconstructor
 

@@ -22,9 +22,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import cell_area
-from driftfield.data.encodings import as_dates, is_monthly
 from driftfield.data.sparse_climatology import shrunk_means
 from driftfield.errors import DataError
+from driftfield.gridded.encodings import as_dates, is_monthly
 
 log = logging.getLogger(__name__)
 

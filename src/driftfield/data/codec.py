@@ -16,13 +16,13 @@ import xarray as xr
 
 from driftfield.conventions import WRAPS, positions_of
 from driftfield.data.context import check_offsets, time_step
-from driftfield.data.encodings import date_fraction, is_monthly, time_days
-from driftfield.data.measures import Measures
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.patches import centre
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
 from driftfield.geometry import Geometry
+from driftfield.gridded.encodings import date_fraction, is_monthly, time_days
+from driftfield.gridded.measures import Measures
 from driftfield.interfaces import Archive
 from driftfield.registry import build
 

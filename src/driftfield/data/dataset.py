@@ -16,11 +16,11 @@ from driftfield.data import augmentation as _augmentation  # noqa: F401 - regist
 from driftfield.data.climatology import left_out_factor
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import neighbours
-from driftfield.data.encodings import time_days
 from driftfield.data.masks import Record
 from driftfield.data.observing import ObservingSystem
 from driftfield.data.patches import Window
 from driftfield.fields import Bounds, FieldBatch, Guess, Seen
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import Archive
 from driftfield.registry import build
 

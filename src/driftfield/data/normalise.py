@@ -27,9 +27,9 @@ import xarray as xr
 
 from driftfield.conventions import cell_area
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.data.encodings import as_dates
 from driftfield.data.sources import ever_finite
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.encodings import as_dates
 from driftfield.registry import build, register
 
 Index = slice | np.ndarray | Sequence[int]

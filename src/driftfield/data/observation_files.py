@@ -1,7 +1,7 @@
 """An observation file, opened and held against what it says of itself: the way in of `reconstruct` and `assimilate`.
 
 nothing observed, no date        refused
-values outside of the domain     counted; refused where they are many (`data.domains`)
+values outside of the domain     counted; refused where they are many (`gridded.domains`)
 error missing in part            the largest error that the file states for the variable, and a line
 """
 
@@ -15,13 +15,13 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, error_of, state_variables
-from driftfield.data.domains import check_observed, with_domain
-from driftfield.data.gridded_files import open_fields
 from driftfield.data.observed_batch import add_domain
-from driftfield.data.region import select_region
-from driftfield.data.removal import count_removed
-from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.domains import check_observed, with_domain
+from driftfield.gridded.gridded_files import open_fields
+from driftfield.gridded.region import select_region
+from driftfield.gridded.removal import count_removed
+from driftfield.gridded.units import check_plausible
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from driftfield.conventions import domain_of, error_of, positions_of, state_vari
 from driftfield.data.codec import FieldCodec, locate, with_levels
 from driftfield.data.context import neighbours
 from driftfield.data.dataset import bound_parts, make_batch
-from driftfield.data.encodings import time_days
-from driftfield.data.units import check_plausible
 from driftfield.errors import DataError
 from driftfield.fields import FieldBatch
+from driftfield.gridded.encodings import time_days
+from driftfield.gridded.units import check_plausible
 
 
 def observation_batch(

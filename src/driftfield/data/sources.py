@@ -28,13 +28,13 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, positions_of, require, state_variables
-from driftfield.data.domains import check_domain, with_domain
-from driftfield.data.gridded_files import expand_paths, open_fields, write_dataset
-from driftfield.data.region import is_periodic, select_region
-from driftfield.data.removal import count_removed
-from driftfield.data.sentinels import still_cells
-from driftfield.data.units import check_plausible
 from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.gridded.domains import check_domain, with_domain
+from driftfield.gridded.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.gridded.region import is_periodic, select_region
+from driftfield.gridded.removal import count_removed
+from driftfield.gridded.sentinels import still_cells
+from driftfield.gridded.units import check_plausible
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +232,7 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | N
 
 
 def _without_still_land(field: xr.DataArray, path: str) -> xr.DataArray:
-    """NaN in the cells that hold one and the same constant at all times (`data.sentinels`), and a line that says so."""
+    """NaN in the cells that hold one and the same constant at all times (`gridded.sentinels`), and a line that says so."""
     found = still_cells(field)
     if found is None:
         return field

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from driftfield.data.encodings import as_dates
 from driftfield.data.patches import Window
 from driftfield.errors import ConfigurationError, DataError, OverlapError
+from driftfield.gridded.encodings import as_dates
 from driftfield.registry import register
 
 Period = Sequence[Any] | float | None

@@ -19,10 +19,10 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import FORMAT, domain_of, require
-from driftfield.data.encodings import as_dates, date_text
 from driftfield.data.masks import Pattern, Record, parse_pattern
 from driftfield.data.sources import ever_finite, is_periodic
 from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.gridded.encodings import as_dates, date_text
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from driftfield.data.encodings import as_dates
 from driftfield.data.patches import Window
 from driftfield.data.splits import Part, Split, Splits
+from driftfield.gridded.encodings import as_dates
 from driftfield.registry import register
 
 

@@ -13,9 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import DIMS, LATITUDE, LONGITUDE
-from driftfield.data.encodings import as_dates, is_monthly
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.space_time_covariance import Places
+from driftfield.gridded.encodings import as_dates, is_monthly
 
 
 @dataclass(frozen=True)

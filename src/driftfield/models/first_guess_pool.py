@@ -16,9 +16,9 @@ import xarray as xr
 from driftfield.checkpoint import read_run, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import FirstGuessPool, TwinDataset
-from driftfield.data.fingerprint import fingerprint
 from driftfield.data.patches import Window
 from driftfield.fields import FieldBatch, Guess
+from driftfield.gridded.fingerprint import fingerprint
 from driftfield.models.first_guess import FLOOR, FirstGuess
 
 log = logging.getLogger(__name__)

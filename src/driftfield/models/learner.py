@@ -24,11 +24,11 @@ from torch import nn
 
 from driftfield.checkpoint import Run, read_run_of, write_run
 from driftfield.data.codec import FieldCodec
-from driftfield.data.measures import Measures
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer, Placed
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
+from driftfield.gridded.measures import Measures
 from driftfield.models.training_samples import Preview, SamplesFrom, Trainer
 from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.reconstruction.bounds import calibrated

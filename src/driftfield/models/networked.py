@@ -22,12 +22,12 @@ from torch import nn
 from driftfield.checkpoint import Run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
-from driftfield.data.encodings import date_text
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
+from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Abilities, Archive, TrainingData
 from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
 from driftfield.models.first_guess import FirstGuess, check_keys

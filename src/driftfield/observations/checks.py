@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from driftfield.data.units import Quantity, quantity_of
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.units import Quantity, quantity_of
 from driftfield.linalg.operators import SparseOperator
 from driftfield.observations.grid import Places, StateGrid
 from driftfield.observations.readers.quality import Ledger

@@ -18,9 +18,9 @@ import torch
 import xarray as xr
 
 from driftfield.conventions import description_of
-from driftfield.data.encodings import as_dates
 from driftfield.earth import KM_PER_DEGREE
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.encodings import as_dates
 from driftfield.observations.grid import Places, StateGrid
 from driftfield.observations.stencils import points
 from driftfield.observations.table import ObservationTable

@@ -20,12 +20,12 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import is_mask, positions_of, state_variables
-from driftfield.data.encodings import as_dates, date_text
-from driftfield.data.gridded_files import expand_paths, open_fields, open_raw
-from driftfield.data.region import is_periodic
-from driftfield.data.removal import count_removed
-from driftfield.data.units import quantity_of
 from driftfield.errors import DataError, UserError
+from driftfield.gridded.encodings import as_dates, date_text
+from driftfield.gridded.gridded_files import expand_paths, open_fields, open_raw
+from driftfield.gridded.region import is_periodic
+from driftfield.gridded.removal import count_removed
+from driftfield.gridded.units import quantity_of
 
 SAMPLE = 2**21
 """Values of a variable that are looked at on each of three dates, at most."""
@@ -146,7 +146,7 @@ def _kind_of_grid(dataset: xr.Dataset) -> str:
 
 def _original_axes(path: Path) -> dict[str, str]:
     """What the file calls the axes and in which units, by their canonical names."""
-    from driftfield.data.axis_kinds import kind_of
+    from driftfield.gridded.axis_kinds import kind_of
 
     raw = open_raw(path)
     names: dict[str, str] = {}

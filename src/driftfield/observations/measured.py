@@ -1,4 +1,4 @@
-"""A table of observations in the units of a run: converted, or refused (`data.measures`)."""
+"""A table of observations in the units of a run: converted, or refused (`gridded.measures`)."""
 
 __all__ = ["in_run_units"]
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from driftfield.data.measures import Measures
-from driftfield.data.units import convert, same_units
 from driftfield.errors import DataError
+from driftfield.gridded.measures import Measures
+from driftfield.gridded.units import convert, same_units
 from driftfield.observations.table import ObservationTable
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from driftfield.data.codec import FieldCodec
-from driftfield.data.encodings import as_dates, time_days
 from driftfield.errors import ConfigurationError
 from driftfield.fields import Channel
+from driftfield.gridded.encodings import as_dates, time_days
 from driftfield.interfaces import ErrorCovariance
 from driftfield.linalg.composition import in_network_units
 from driftfield.linalg.operators import Observed, SparseOperator

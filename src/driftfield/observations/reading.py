@@ -22,8 +22,8 @@ import xarray as xr
 
 from driftfield.conventions import description_of
 from driftfield.data.sources import expand_paths
-from driftfield.data.units import convert, depth_of_pressure
 from driftfield.errors import DataError, FileFormatError, UserError, suggest
+from driftfield.gridded.units import convert, depth_of_pressure
 from driftfield.observations.columns import CSV_ENCODING, read_rows, refuse_bufr, separator_of
 from driftfield.observations.readers import Quality, read_points
 from driftfield.observations.readers.potential import is_potential, to_potential

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from driftfield.data.encodings import unit_sphere
 from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError
 from driftfield.geometry import Geometry
+from driftfield.gridded.encodings import unit_sphere
 from driftfield.linalg.operators import SparseOperator
 from driftfield.observations.grid import Places, StateGrid, along_axis, around_axis
 

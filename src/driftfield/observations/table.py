@@ -4,7 +4,7 @@
        -9.71     44.02  105.4  2019-05-02T07:11  thetao  12.83  .02  1  6900388
 
 A row with a bottom is a mean over depth, from `depth` down to it. Metres, positive downwards; error is a standard deviation in
-the units of the value, which are the program's (`data.units`) wherever the quantity is known. Nothing is judged here: NaN,
+the units of the value, which are the program's (`gridded.units`) wherever the quantity is known. Nothing is judged here: NaN,
 impossible values and places stay until `checks.check` drops and counts them.
 """
 
@@ -19,9 +19,9 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE, description_of
-from driftfield.data.encodings import time_days
-from driftfield.data.units import convert, quantity_of
 from driftfield.errors import DataError
+from driftfield.gridded.encodings import time_days
+from driftfield.gridded.units import convert, quantity_of
 from driftfield.observations.grid import Places
 from driftfield.observations.readers.argopy import read_argopy
 from driftfield.observations.readers.places import days_like, nearest_date

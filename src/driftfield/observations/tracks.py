@@ -9,8 +9,8 @@ __all__ = ["KM_PER_METRE", "tracks"]
 import numpy as np
 import pandas as pd
 
-from driftfield.data.encodings import unit_sphere
 from driftfield.earth import EARTH_RADIUS_KM
+from driftfield.gridded.encodings import unit_sphere
 from driftfield.observations.table import ObservationTable
 
 KM_PER_METRE = 0.1

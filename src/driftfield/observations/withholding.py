@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from driftfield.data.encodings import unit_sphere
 from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.gridded.encodings import unit_sphere
 from driftfield.observations.table import ObservationTable
 
 

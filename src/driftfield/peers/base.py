@@ -26,12 +26,12 @@ from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, positions_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
-from driftfield.data.measures import Measures
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.geometry import Geometry
+from driftfield.gridded.measures import Measures
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import time_days
+from driftfield.gridded.encodings import time_days
 from driftfield.peers.base import time_blocks
 
 

@@ -19,11 +19,11 @@ import numpy as np
 import xarray as xr
 
 from driftfield.data.climatology import MonthlyClimatology, left_out_factor
-from driftfield.data.encodings import is_monthly, time_days
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gaussian.eof_error import EofError, calibrate
 from driftfield.gaussian.gappy_svd import DineofResult, diffusion_filter, dineof, random_points
+from driftfield.gridded.encodings import is_monthly, time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,

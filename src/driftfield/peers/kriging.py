@@ -21,7 +21,6 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import time_days
 from driftfield.data.masks.alike import AlikeGaps
 from driftfield.data.sources import GriddedArchive
 from driftfield.data.splits import spread_over
@@ -32,6 +31,7 @@ from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.gaussian.tuning import SpreadPower, calibrate
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import canonical, member_generator, observed_domain, part, stated_errors, time_stamps
 from driftfield.peers.quadratic_surface import quadratic_surface

@@ -21,12 +21,12 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import time_days
 from driftfield.data.splits import spread_over
 from driftfield.gaussian.conditioning import condition
 from driftfield.gaussian.covariance import HybridCovariance, ZonalCovariance
 from driftfield.gaussian.structure import Constants, Structure
 from driftfield.gaussian.tuning import SpreadPower, search
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,

@@ -20,10 +20,10 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import time_days
 from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.tuning import gaussian_crps
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,

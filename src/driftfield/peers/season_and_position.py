@@ -17,9 +17,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import geometry_of
-from driftfield.data.encodings import time_days
 from driftfield.errors import DataError
 from driftfield.gaussian.seasonal_regression import SeasonalBasis, SeasonalRegression
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import time_days
 from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
@@ -29,6 +28,7 @@ from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeCase, SpaceTimeConstants, search
 from driftfield.gaussian.tuning import SpreadPower
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     canonical,

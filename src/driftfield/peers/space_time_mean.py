@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.data.encodings import time_days
 from driftfield.gaussian.gappy_mean import RunningSums, smooth_mean_and_sd
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import Background, Peer, canonical, time_blocks
 from driftfield.peers.daily_cycle import DailyCycle

@@ -16,11 +16,11 @@ import numpy as np
 import yaml
 
 from driftfield.checkpoint import amend_run, hash_run
-from driftfield.data.fingerprint import fingerprint
 from driftfield.data.patches import window_table
 from driftfield.data.prepare import prepare
 from driftfield.errors import ConfigurationError
 from driftfield.files import write_text
+from driftfield.gridded.fingerprint import fingerprint
 from driftfield.interfaces import Archive, Cannot, TrainingData
 from driftfield.recipe import Recipe, expanded
 from driftfield.registry import build

@@ -10,9 +10,9 @@ from pathlib import Path
 import xarray as xr
 
 from driftfield.conventions import state_variables
-from driftfield.data.gridded_files import write_dataset
 from driftfield.errors import DataError
 from driftfield.files import replacing
+from driftfield.gridded.gridded_files import write_dataset
 
 
 def write_members(ensemble: xr.Dataset, folder: Path, *, overwrite: bool = False) -> list[Path]:

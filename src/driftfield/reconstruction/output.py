@@ -5,7 +5,7 @@
     <variable>_member  (member, time, [depth,] lat, lon)    the ensemble
     <variable>_quantile  (quantile, time, [depth,] lat, lon)    where asked for
 
-Files have these dimensions with time first (`driftfield.data.cf`). Without members in the data set `cell_methods` say
+Files have these dimensions with time first (`driftfield.gridded.cf`). Without members in the data set `cell_methods` say
 `realization`, which is the standard name of `member`: CF asks for a dimension that is there, or else for a standard name.
 
 float32, NaN outside the domain and nowhere else; coordinates, names and units are those of the observations. The

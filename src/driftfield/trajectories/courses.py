@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from driftfield.data.encodings import as_dates, time_days
 from driftfield.errors import DataError
 from driftfield.fields import FieldBatch
+from driftfield.gridded.encodings import as_dates, time_days
 from driftfield.linalg.covariance import DiagonalCovariance
 from driftfield.linalg.operators import Observed, SparseOperator
 

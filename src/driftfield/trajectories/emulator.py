@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from driftfield.checkpoint import Run, load_as, read_run
 from driftfield.data.codec import FieldCodec
-from driftfield.data.encodings import date_text
 from driftfield.diffusion.model import to_residual
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.fields import FieldBatch
+from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Trainer, check_trainer, remaining

@@ -14,10 +14,10 @@ import xarray as xr
 
 from driftfield.conventions import require
 from driftfield.data.codec import with_levels
-from driftfield.data.encodings import date_text, time_days
-from driftfield.data.units import check_plausible
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.encodings import date_text, time_days
+from driftfield.gridded.units import check_plausible
 from driftfield.reconstruction.output import assemble
 from driftfield.trajectories.emulator import Emulator
 

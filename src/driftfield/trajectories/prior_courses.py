@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import xarray as xr
 from torch import Tensor
 
-from driftfield.data.encodings import as_dates
 from driftfield.errors import ConfigurationError
+from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
 from driftfield.models.unconditional import nothing_seen, read_date

@@ -13,9 +13,9 @@ import torch
 
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import time_step
-from driftfield.data.encodings import time_days
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch, Seen
+from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import Archive, TrainingData
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from driftfield.data.units import depth_of_pressure
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
+from driftfield.gridded.units import depth_of_pressure
 from driftfield.observations.readers import Quality, counts, read_points, to_frame
 
 TEMP = {"thetao": "TEMP"}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from driftfield.data.units import depth_of_pressure
 from driftfield.errors import DataError
+from driftfield.gridded.units import depth_of_pressure
 from driftfield.observations.readers import Quality, counts, read_points
 from driftfield.observations.readers.argopy import read_argopy
 from driftfield.observations.readers.potential import potential_temperature

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from driftfield.data.units import depth_of_pressure
 from driftfield.errors import DataError
+from driftfield.gridded.units import depth_of_pressure
 from driftfield.observations.readers import read_points
 from driftfield.observations.readers.places import nearest_cell, nearest_date
 from driftfield.observations.readers.potential import potential_temperature, to_potential

@@ -23,9 +23,9 @@ from driftfield.assimilation.kalman.ensemble_filter import Observing
 from driftfield.assimilation.kalman.named_filters import named_filter
 from driftfield.assimilation.kalman.smoother import Sighting, walk
 from driftfield.checkpoint import hash_run
-from driftfield.data.encodings import as_dates
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError, whole_number
+from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Dynamics, TrainingData
 from driftfield.peers.base import (
     Background,

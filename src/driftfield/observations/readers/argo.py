@@ -28,9 +28,9 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import description_of
-from driftfield.data.units import convert, depth_of_pressure
-from driftfield.data.vertical import in_metres
 from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.gridded.units import convert, depth_of_pressure
+from driftfield.gridded.vertical import in_metres
 from driftfield.observations.columns import CSV_ENCODING, SAME_AS, read_rows, separator_of
 from driftfield.observations.readers.quality import Ledger, Quality
 from driftfield.observations.readers.table import Measured, PointReader, Reading

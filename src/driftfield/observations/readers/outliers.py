@@ -13,8 +13,8 @@ __all__ = ["is_outlier"]
 import numpy as np
 from scipy.spatial import KDTree
 
-from driftfield.data.encodings import unit_sphere
 from driftfield.earth import EARTH_RADIUS_KM
+from driftfield.gridded.encodings import unit_sphere
 
 _REACH_KM, _REACH_DAYS, _REACH_DEPTH = 150.0, 30.0, 0.2
 """Scales of the distance between two values; a depth counts by its logarithm beyond 10 m."""

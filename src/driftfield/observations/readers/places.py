@@ -9,8 +9,8 @@ import cftime
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import is_monthly, time_days
 from driftfield.errors import DataError
+from driftfield.gridded.encodings import is_monthly, time_days
 
 
 def nearest_cell(found: np.ndarray, centres: np.ndarray, period: float) -> np.ndarray:

@@ -12,7 +12,7 @@ import re
 import numpy as np
 import xarray as xr
 
-from driftfield.data.units import pressure_of_depth
+from driftfield.gridded.units import pressure_of_depth
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from driftfield.errors import ConfigurationError
 MODES = ("D", "A", "R")
 """Delayed mode, real time adjusted, real time: the best first."""
 
-# per quantity of `data.units`: (from this depth on in metres, least, greatest)
+# per quantity of `gridded.units`: (from this depth on in metres, least, greatest)
 _RANGES: dict[str, tuple[tuple[float, float, float], ...]] = {
     "temperature of the sea": (
         (0.0, -2.5, 40.0),
@@ -113,9 +113,9 @@ def in_range(values: np.ndarray, depth: np.ndarray, quantity: str | None) -> np.
     """Whether values are possible at their depth; true for a quantity without a range, and at an unknown depth the widest.
 
     Arguments:
-        values: (row,) in the units of `data.units`.
+        values: (row,) in the units of `gridded.units`.
         depth: (row,) metres.
-        quantity: Name of a `data.units.Quantity`.
+        quantity: Name of a `gridded.units.Quantity`.
     """
     steps = _RANGES.get(quantity or "")
     if steps is None:
@@ -134,7 +134,7 @@ def is_spike(
         values, depth: (row,).
         cast: (row,) which profile; neighbours are those in depth among the kept ones of a profile.
         kept: (row,) what is looked at.
-        quantity: Name of a `data.units.Quantity`.
+        quantity: Name of a `gridded.units.Quantity`.
     """
     spike = np.zeros(values.shape, dtype=bool)
     if quantity not in _SPIKES:

@@ -31,8 +31,8 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
-from driftfield.data.units import convert, quantity_of
 from driftfield.errors import DataError, FileFormatError
+from driftfield.gridded.units import convert, quantity_of
 from driftfield.observations.readers.outliers import is_outlier
 from driftfield.observations.readers.quality import MODES, Ledger, Quality, in_range, is_spike
 

@@ -18,8 +18,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import MASKS, domain_of, is_mask, state_variables
-from driftfield.data.flags import flag_bits
 from driftfield.errors import DataError
+from driftfield.gridded.flags import flag_bits
 
 log = logging.getLogger(__name__)
 

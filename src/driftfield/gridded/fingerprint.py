@@ -12,7 +12,7 @@ import hashlib
 import numpy as np
 import xarray as xr
 
-from driftfield.data.encodings import date_text
+from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Archive
 
 _DATES = 32

@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 from small_files import DIMS, coords, smooth, write
 
-from driftfield.data.measures import Measure, Measures, in_units_of_run
 from driftfield.data.sources import open_archive, open_fields
-from driftfield.data.unit_library import linear_conversion
 from driftfield.errors import DataError
+from driftfield.gridded.measures import Measure, Measures, in_units_of_run
+from driftfield.gridded.unit_library import linear_conversion
 from driftfield.observations.measured import in_run_units
 from driftfield.observations.table import ObservationTable
 

@@ -13,8 +13,8 @@ import re
 import numpy as np
 import xarray as xr
 
-from driftfield.data.units import depth_of_pressure
 from driftfield.errors import DataError
+from driftfield.gridded.units import depth_of_pressure
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import cftime
 import numpy as np
 import pytest
 
-from driftfield.data.encodings import date_fraction, is_monthly, unit_sphere
 from driftfield.errors import DataError
+from driftfield.gridded.encodings import date_fraction, is_monthly, unit_sphere
 
 
 def test_there_is_no_seam_at_the_dateline() -> None:

@@ -14,19 +14,19 @@ from typing import Any
 
 import xarray as xr
 
-from driftfield.data.axes import canonical
-from driftfield.data.cf import PLANES, as_cf, chunks_of
-from driftfield.data.copies import without_copies
-from driftfield.data.domains import as_masks, sound_masks
-from driftfield.data.flags import honour_flags
-from driftfield.data.joining import joined_files
-from driftfield.data.lazy import lazily
-from driftfield.data.sentinels import find_constants, without_constants
-from driftfield.data.stores import refuse_pickles, with_true_zeros
-from driftfield.data.units import canonical_units
-from driftfield.data.valid_range import inside_valid_range
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError
 from driftfield.files import replacing
+from driftfield.gridded.axes import canonical
+from driftfield.gridded.cf import PLANES, as_cf, chunks_of
+from driftfield.gridded.copies import without_copies
+from driftfield.gridded.domains import as_masks, sound_masks
+from driftfield.gridded.flags import honour_flags
+from driftfield.gridded.joining import joined_files
+from driftfield.gridded.lazy import lazily
+from driftfield.gridded.sentinels import find_constants, without_constants
+from driftfield.gridded.stores import refuse_pickles, with_true_zeros
+from driftfield.gridded.units import canonical_units
+from driftfield.gridded.valid_range import inside_valid_range
 
 _GRIB = (".grib", ".grb", ".grib2", ".grb2")
 
@@ -40,14 +40,14 @@ def open_fields(
 ) -> xr.Dataset:
     """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes and units.
 
-    Axes are those of `data.axes`, units those of `data.units` where it knows the quantity. What the file itself calls no value
-    is missing: outside `valid_range`, the default fill of netCDF (`data.valid_range`).
+    Axes are those of `axes`, units those of `units` where it knows the quantity. What the file itself calls no value is missing:
+    outside `valid_range`, the default fill of netCDF (`valid_range`).
 
     Arguments:
         path: Several files are joined along time, or side by side where they hold different variables.
         decode: Turn the time axis into dates.
         variables: Keep these only; their grid is chosen where a file holds several.
-        marks: Keep beside every variable what was removed of it and why (`data.removal`), to be counted.
+        marks: Keep beside every variable what was removed of it and why (`gridded.removal`), to be counted.
 
     Raises:
         DataError: nothing there, no latitude and longitude, unknown units of a variable that was asked for, or files
@@ -71,7 +71,7 @@ def open_fields(
 def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
     """Writes NetCDF (.nc, compressed) or a Zarr store (.zarr) under a temporary name and renames it at the end.
 
-    Order of dimensions, descriptions and chunks are those of `data.cf`.
+    Order of dimensions, descriptions and chunks are those of `gridded.cf`.
 
     Raises:
         ConfigurationError: another suffix.

@@ -18,11 +18,11 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import LATITUDE, LONGITUDE, is_mask, positions_of
-from driftfield.data.axis_kinds import in_degrees, kind_of
-from driftfield.data.horizontal import Horizontal, horizontal_of, stations_to_grid, with_positions
-from driftfield.data.time_axis import decoded_time, scalar_time
-from driftfield.data.vertical import oriented_depth
 from driftfield.errors import DataError, suggest
+from driftfield.gridded.axis_kinds import in_degrees, kind_of
+from driftfield.gridded.horizontal import Horizontal, horizontal_of, stations_to_grid, with_positions
+from driftfield.gridded.time_axis import decoded_time, scalar_time
+from driftfield.gridded.vertical import oriented_depth
 
 log = logging.getLogger(__name__)
 

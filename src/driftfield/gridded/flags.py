@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import is_mask
-from driftfield.data.removal import remove
+from driftfield.gridded.removal import remove
 
 log = logging.getLogger(__name__)
 

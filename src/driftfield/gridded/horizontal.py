@@ -20,9 +20,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import LATITUDE, LONGITUDE, WRAPS
-from driftfield.data.axis_kinds import in_degrees, kind_of
 from driftfield.errors import DataError
 from driftfield.geometry import Geometry, unrotated
+from driftfield.gridded.axis_kinds import in_degrees, kind_of
 
 log = logging.getLogger(__name__)
 

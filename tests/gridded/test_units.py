@@ -8,8 +8,15 @@ import pytest
 import xarray as xr
 
 from driftfield.data.sources import open_archive, open_fields
-from driftfield.data.units import QUANTITIES, canonical_units, check_plausible, convert, depth_of_pressure, quantity_of
 from driftfield.errors import DataError
+from driftfield.gridded.units import (
+    QUANTITIES,
+    canonical_units,
+    check_plausible,
+    convert,
+    depth_of_pressure,
+    quantity_of,
+)
 
 
 def field(values: object, units: str | None, name: str = "thetao", **attrs: str) -> xr.DataArray:

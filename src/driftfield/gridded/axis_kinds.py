@@ -13,7 +13,7 @@ import cftime
 import numpy as np
 import xarray as xr
 
-from driftfield.data.vertical import is_vertical
+from driftfield.gridded.vertical import is_vertical
 
 _STANDARD_NAMES = {
     "latitude": "lat",

@@ -1,6 +1,6 @@
 """What the variables of a run are measured in: units travel with a run, and whatever is compared with it is converted or refused.
 
-both have units      equal text passes, other text is converted (`data.units`), or refused
+both have units      equal text passes, other text is converted (`gridded.units`), or refused
 one side has none    the values are held against the run's own:  |x - mean| > 20 sd  for most of them is another unit
                      so is 6 sd, if another unit of the same dimension brings most of them within 3
 """
@@ -15,8 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import xarray as xr
 
-from driftfield.data.units import in_units, quantity_of, relatives, same_units
 from driftfield.errors import DataError
+from driftfield.gridded.units import in_units, quantity_of, relatives, same_units
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import state_variables
-from driftfield.data.removal import remove
+from driftfield.gridded.removal import remove
 
 _HUGE = 1e30
 _USUAL = tuple(

@@ -13,7 +13,7 @@ __all__ = ["inside_valid_range"]
 import numpy as np
 import xarray as xr
 
-from driftfield.data.removal import remove
+from driftfield.gridded.removal import remove
 
 _DEFAULT_FILLS = {
     "i2": -32767.0,
@@ -31,7 +31,7 @@ _DEFAULT_FILLS = {
 def inside_valid_range(dataset: xr.Dataset) -> xr.Dataset:
     """The data set with NaN where a variable lies outside the range it declares, or is the default fill; lazily where it is lazy.
 
-    What is removed is marked (`data.removal`).
+    What is removed is marked (`gridded.removal`).
     """
     names = [str(n) for n, a in dataset.data_vars.items() if a.ndim and a.dtype.kind in "fiu" and not _is_flag(a)]
     for name in names:

@@ -16,8 +16,8 @@ import cftime
 import numpy as np
 import xarray as xr
 
-from driftfield.data.axis_kinds import is_dated, kind_of
 from driftfield.errors import FileFormatError
+from driftfield.gridded.axis_kinds import is_dated, kind_of
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@
     sea level above the geoid or its mean        m         -30 .. 30
     ...                                          (`QUANTITIES`)
 
-A variable that is none of these keeps its units; what the table does not know, `data.unit_library` may convert. One without units
+A variable that is none of these keeps its units; what the table does not know, `unit_library` may convert. One without units
 is taken as it is: nothing was declared.
 Depth from pressure is a unit too: dbar -> m (`depth_of_pressure`).
 """
@@ -37,8 +37,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import state_variables
-from driftfield.data.unit_library import linear_conversion
 from driftfield.errors import DataError, suggest
+from driftfield.gridded.unit_library import linear_conversion
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 from small_files import DIMS, coords, smooth, write
 
-from driftfield.data.fingerprint import fingerprint
 from driftfield.data.sources import open_archive
+from driftfield.gridded.fingerprint import fingerprint
 
 
 def field(times: int = 12) -> xr.Dataset:
