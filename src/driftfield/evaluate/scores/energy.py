@@ -9,6 +9,8 @@ The pairs come from the matrix G (member, member), so that memory grows with the
 
 __all__ = ["energy_score"]
 
+from collections.abc import Hashable
+
 import numpy as np
 import xarray as xr
 
@@ -40,7 +42,8 @@ def energy_score(
     """
     x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
     size = x.sizes[MEMBER]
-    over = [d for d in x.dims if d != MEMBER] if dims is None else dims
+    cells = [d for d in x.dims if d != MEMBER]
+    over: list[Hashable] = cells if dims is None else [dims] if isinstance(dims, str) else list(dims)
     error = (masked_mean((x - y) ** 2, mask, weights=weights, dims=over) ** 0.5).mean(MEMBER, skipna=False)
     if size == 1:
         return error
