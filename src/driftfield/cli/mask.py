@@ -2,6 +2,7 @@
 
 __all__ = ["mask"]
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,12 +57,12 @@ def mask(
     print(f"wrote {obs}")
 
 
-def _read_errors(texts: list[str]) -> float | dict[str, float | list[float]]:
+def _read_errors(texts: list[str]) -> float | Mapping[str, float | Sequence[float]]:
     """Of --error: a number, or by variable a number or one for each part of its pattern."""
     if not any("=" in text for text in texts):
         return read_errors(texts)
     pairs = read_pairs(texts, "--error", "VARIABLE=NUMBER or VARIABLE=NUMBER+NUMBER")
-    errors: dict[str, float | list[float]] = {}
+    errors: dict[str, float | Sequence[float]] = {}
     for name, text in pairs.items():
         numbers = [read_number(part, f"--error of {name}") for part in text.split("+")]
         errors[name] = numbers if len(numbers) > 1 else numbers[0]
