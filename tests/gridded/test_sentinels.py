@@ -73,6 +73,40 @@ def test_land_as_a_constant_at_all_times_is_land(
     assert bool(open_archive(path, ["x"], domain=given).domain("x").all())
 
 
+@pytest.mark.parametrize("constant", [0.0, 20.0, -1.8])
+@pytest.mark.parametrize("times", [3, 8, 30])
+@pytest.mark.parametrize("marked", ["NaN", "fill", "sentinel", "domain"])
+def test_a_constant_is_a_value_where_the_file_marks_its_land_otherwise(
+    tmp_path: Path, constant: float, times: int, marked: str
+) -> None:
+    """Water of 0 degC at all dates, beside land that is missing."""
+    truth = smooth(times, (6, 8), low=constant + 3.0, high=constant + 18.0)
+    land = np.zeros(truth.shape[1:], dtype=bool)
+    land[:3, :4] = True
+    truth[:, 4:, 5:] = constant
+    dataset = xr.Dataset(
+        {"x": (DIMS, np.where(land, -9999.0 if marked != "NaN" else np.nan, truth).astype("f4"))}, coords(times, (6, 8))
+    )
+    if marked == "fill":
+        dataset["x"].attrs["_FillValue"] = np.float32(-9999.0)
+    if marked == "domain":
+        dataset = dataset.assign(x=dataset["x"].where(~land, constant), domain=(DIMS[1:], (~land).astype("i1")))
+    archive = open_archive(write(dataset, tmp_path / "a"), ["x"])
+    np.testing.assert_array_equal(archive.domain("x").values, ~land)
+    np.testing.assert_array_equal(archive.dataset["x"].values[:, 4:, 5:], np.float32(constant))
+
+
+def test_cells_that_are_only_seldom_seen_do_not_mark_land(tmp_path: Path) -> None:
+    """Land as 0 under a sea with gaps: a cell that the looked-at dates miss is seen on another one."""
+    times = 40
+    truth = smooth(times, (6, 8), low=3.0, high=18.0).astype("f4")
+    truth[:, 5, 7] = np.where(np.arange(times) == 1, 9.0, np.nan)
+    truth[:, :3, :4] = 0.0
+    archive = open_archive(write(xr.Dataset({"x": (DIMS, truth)}, coords(times, (6, 8))), tmp_path / "a"), ["x"])
+    assert not archive.domain("x").values[:3, :4].any()
+    assert archive.domain("x").values[5, 7]
+
+
 @pytest.mark.parametrize("case", ["ice", "rain", "static", "noise", "whole numbers", "counts", "heat", "percent"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_values_are_no_sentinels(tmp_path: Path, case: str, seed: int) -> None:

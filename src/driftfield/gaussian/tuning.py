@@ -21,6 +21,9 @@ from driftfield.gaussian.conditioning import Seen, condition
 from driftfield.gaussian.covariance import HybridCovariance
 from driftfield.gaussian.structure import Constants, Structure
 
+_SHIFTS = (-700.0, 700.0)
+"""Logarithms of a scale that has an exponential; a spread is bounded long before."""
+
 CANDIDATES: dict[str, tuple[float, ...]] = {
     "weight": (0.0, 0.2, 0.4, 0.55, 0.7, 0.85, 0.93),
     "taper": (0.5, 0.8, 1.25, 2.0, 4.0),
@@ -65,9 +68,10 @@ class SpreadPower:
 
     def apply(self, sd: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Calibrated standard deviation (row, ...), never more than twice the prior's."""
-        ratio = np.clip(sd / np.maximum(prior, 1e-12), 1e-4, 1.0)
         scale = self.scale.reshape(-1, *[1] * (sd.ndim - 1))
-        return np.minimum(prior * scale * ratio**self.power, 2 * prior)
+        with np.errstate(divide="ignore"):  # the logarithm of no spread
+            shift = np.log(scale)
+        return _spread(sd, prior, shift, self.power)
 
 
 @dataclass(frozen=True)
@@ -147,16 +151,20 @@ def calibrate(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000
                     bounds=(shift - 0.7, shift + 0.7),
                     method="bounded",
                 ).x
-    calibration = SpreadPower(np.exp(scale), float(power))
+    calibration = SpreadPower(np.exp(np.clip(scale, *_SHIFTS)), float(power))
     crps = {p: _mean_crps(r, scale[r[0].astype(int)], power) for p, r in residuals.items() if r.shape[1]}
     return Fit(crps, calibration)
 
 
 def _mean_crps(residuals: np.ndarray, shift: np.ndarray | float, power: float) -> float:
     _, error, sd, prior = residuals
+    return float(np.mean(gaussian_crps(error, np.maximum(_spread(sd, prior, shift, power), 1e-9))))
+
+
+def _spread(sd: np.ndarray, prior: np.ndarray, shift: np.ndarray | float, power: float) -> np.ndarray:
+    """min(prior exp(shift) (sd / prior)^power, 2 prior), bounded before the exponential: a search may try any exponent."""
     ratio = np.clip(sd / np.maximum(prior, 1e-12), 1e-4, 1.0)
-    calibrated = np.minimum(prior * np.exp(shift) * ratio**power, 2 * prior)
-    return float(np.mean(gaussian_crps(error, np.maximum(calibrated, 1e-9))))
+    return prior * np.exp(np.minimum(shift + power * np.log(ratio), np.log(2.0)))
 
 
 def search(

@@ -2,7 +2,7 @@
 
     |x| >= 1e30                                  no physical quantity
     -9999, -999, 1e20 and their like             one constant, apart from all other values by more than these span
-    one constant in every cell that never changes    land as 0: cells that change never hold it
+    one constant in every cell that never changes    land as 0: cells that change never hold it, and no cell is always NaN
 
 A constant that other cells take now and then is a value: no ice, no rain. What is found is missing, and a line says so.
 """
@@ -100,6 +100,9 @@ def still_cells(field: xr.DataArray) -> tuple[float, xr.DataArray] | None:
         return None
     taken = int(((some == constant) & moves).sum().compute())
     if taken > 0.002 * int(seen.where(moves).sum()):
+        return None
+    # a file with cells that are always missing marks its land by them: what is still is water of 0 degC
+    if bool((seen == 0).any()) and not bool(field.notnull().any("time").all().compute()):
         return None
     return constant, still & (high == constant)
 
