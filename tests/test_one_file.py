@@ -29,6 +29,7 @@ TOYS = {
     "split": "@register('split')\nclass Toy: ...",
     "weighting": "@register('weighting')\nclass Toy: ...",
     "ema": "@register('ema')\nclass Toy: ...",
+    "logger": "@register('logger')\nclass Toy: ...",
     "learning_rate": "@register('learning_rate')\nclass Toy: ...",
     "trainer": "@register('trainer')\nclass Toy: ...",
 }

@@ -12,6 +12,7 @@ from driftfield.data.observation_files import complete_errors, open_observations
 from driftfield.data.sources import open_archive, write_dataset
 from driftfield.errors import ConfigurationError, DataError, UserError
 from driftfield.peers import Climatology, LinearInterpolation
+from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.writer import Work, write_reconstruction
 from driftfield.testing import tiny_ocean, tiny_training_data
 
@@ -107,7 +108,7 @@ def test_nothing_out_leaves_nothing_behind(tmp_path: Path, suffix: str, failure:
     else:
         seen["thetao"].attrs["units"] = "m"
     with pytest.raises((DataError, ConfigurationError)):
-        write_reconstruction(Work(peer, seen, 2), tmp_path / f"out.{suffix}")
+        write_reconstruction(Work(peer, seen, Draws(2)), tmp_path / f"out.{suffix}")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -258,6 +258,10 @@ def test_a_setting_is_applied_or_refused(method: Any, observations: xr.Dataset, 
     value: Any = {"sampler": sampler, "precision": "bfloat16", "replacement": True}[name]
     method.save(tmp_path / "run")
     copied: Any = load_reconstructor(tmp_path / "run")
+    if (
+        name == "replacement"
+    ):  # it imposes what was seen without an error, and says of other observations that it does nothing
+        observations = observations.drop_vars([n for n in observations.data_vars if str(n).endswith("_error")])
     before = answers(copied, observations)
     if not vars(copied.abilities)[name]:
         with pytest.raises(UserError, match=f"leave out --{name}"):
