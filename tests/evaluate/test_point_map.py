@@ -17,3 +17,4 @@ def test_axes_are_in_degrees_and_colours_name_the_variable() -> None:
     assert any(label.endswith("°N") for label in labels)
     assert any(label.endswith("°W") for label in labels)
     assert {"sst [degC]", "sd [degC]"} <= {ax.get_ylabel() for ax in axes}
+    np.testing.assert_allclose(axes[0].get_ylim(), (40.5, 46.5))  # outer cells whole

@@ -117,6 +117,9 @@ def test_a_field_with_gaps_can_be_filled_with_and_without_dates(tmp_path: Path) 
             field.to_netcdf(path)
             says = any(line.startswith("driftfield fill") for line in inspect_file(path).following)
             assert says == (name == "gaps")
+    land = complete.where(complete > 9).expand_dims(time=np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[ns]"))
+    land.to_netcdf(tmp_path / "land.nc")
+    assert not any(line.startswith("driftfield fill") for line in inspect_file(tmp_path / "land.nc").following)
 
 
 def test_points_name_what_was_measured_and_the_map(tmp_path: Path) -> None:

@@ -71,9 +71,15 @@ def draw_map(scenes: list[MapScene], rmse: Mapping[str, float], *, name: str, un
 def _panel(axes: Axes, scene: MapScene, values: np.ndarray, **colours: Any) -> ScalarMappable:
     axes.set_facecolor(LAND)
     mesh = axes.pcolormesh(scene.lon, scene.lat, values, shading="nearest", rasterized=True, **colours)
-    axes.set_xlim(scene.lon.min(), scene.lon.max())
-    axes.set_ylim(scene.lat.min(), scene.lat.max())
+    axes.set_xlim(*_outline(scene.lon))
+    axes.set_ylim(*_outline(scene.lat))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: longitude(value)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: latitude(value)))
     axes.tick_params(labelsize=8)
     return mesh
+
+
+def _outline(centres: np.ndarray) -> tuple[float, float]:
+    """From the outer edge of the first cell to that of the last one."""
+    half = 0.5 * float(np.abs(np.diff(centres)).mean()) if centres.size > 1 else 0.5
+    return float(centres.min()) - half, float(centres.max()) + half

@@ -307,7 +307,10 @@ def _filling(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
             if "time" in array.dims
             else array
         )
-        if bool(dates.isnull().any()) and bool(dates.notnull().any()):
+        gaps = dates.isnull()
+        if "time" in dates.dims and dates.sizes["time"] > 1:
+            gaps = gaps & dates.notnull().any("time")  # what no date saw is land
+        if bool(gaps.any()) and bool(dates.notnull().any()):
             return [f"driftfield fill {file} --variable {name} --out filled.nc"]
     return []
 
