@@ -19,23 +19,7 @@ TRAIN = ["train", "peer.yaml", "--out", "new", "--set"]
 MASK = ["mask", "truth.nc", "new.nc", "--observe"]
 RECONSTRUCT = ["reconstruct", "peer", "obs.nc", "--out", "new.nc"]
 
-TOO_LONG = "n" * 300 + ".nc"
-
 BAD_INPUT: dict[str, tuple[list[str], list[str]]] = {
-    # names that no file can have, in every command that reads
-    **{
-        f"name too long: {' '.join(command)}": ([*command, *rest], ["nnnnnnnn", "name too long|No file"])
-        for command, rest in (
-            (["mask", TOO_LONG], ["new.nc", "--observe", "thetao=all"]),
-            (["train", TOO_LONG], ["--out", "new"]),
-            (["reconstruct", "peer", TOO_LONG], ["--out", "new.nc"]),
-            (["reconstruct", TOO_LONG, "obs.nc"], ["--out", "new.nc"]),
-            (["evaluate", TOO_LONG, "obs.nc"], ["--observations", "obs.nc", "--out", "new"]),
-            (["gather", TOO_LONG], ["--variable", "thetao=temp", "--like", "truth.nc", "--out", "new.nc"]),
-            (["inspect", TOO_LONG], []),
-            (["plot", TOO_LONG], ["--out", "new.png"]),
-        )
-    },
     # mask
     "missing file": (["mask", "none.nc", "new.nc", "--observe", "thetao=all"], ["none.nc", "No file"]),
     "not a data file": (["mask", "peer.yaml", "new.nc", "--observe", "thetao=all"], ["peer.yaml", "Cannot read"]),
