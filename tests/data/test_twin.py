@@ -1,5 +1,6 @@
 """A twin experiment hides, keeps and scores the right cells, and can be repeated in parts."""
 
+import sys
 from pathlib import Path
 
 import cftime
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from driftfield.cli import main
 from driftfield.conventions import FORMAT, domain_of, error_of, held_out_of, state_variables
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
@@ -95,3 +97,47 @@ def test_messages() -> None:
         observe(world(), {"zos": "all"}, error={"zso": 1.0})
     with pytest.raises(ConfigurationError, match="Nothing to observe"):
         observe(world(), {})
+
+
+def test_every_instrument_has_its_error_and_the_most_exact_is_taken_where_several_see() -> None:
+    truth = world()
+    text = "profiles:0.6+clouds:0.5"
+    twin = observe(truth, {"thetao": text}, error={"thetao": [0.01, 0.6]}, seed=3)
+    plain = observe(truth, {"thetao": text}, error=0.6, seed=3)
+    np.testing.assert_array_equal(twin["held_out"], plain["held_out"])  # the masks are those of one error for all
+    exact = observe(truth, {"thetao": "profiles:0.6"}, seed=3)["thetao"].notnull()  # drawn first, from the same stream
+    seen = twin["thetao"].notnull()
+    assert (exact & ~seen).sum() == 0
+    assert (seen & ~exact).any()
+    expected = xr.where(exact, np.float32(0.01), np.float32(0.6)).where(seen)
+    np.testing.assert_array_equal(twin["thetao_error"], expected.transpose(*twin["thetao_error"].dims))
+    noise = twin["thetao"] - truth["thetao"]
+    assert float(noise.where(exact).std()) == pytest.approx(0.01, rel=0.1)
+    assert float(noise.where(seen & ~exact).std()) == pytest.approx(0.6, rel=0.1)
+    assert twin["thetao_error"].attrs["comment"].startswith("0.01 of profiles:0.6, 0.6 of clouds:0.5")
+    swapped = observe(truth, {"thetao": text}, error={"thetao": [0.6, 0.01]}, seed=3)
+    both = swapped["thetao_error"].where(exact) == np.float32(0.01)
+    assert both.any()  # a cell of both takes the second, which is the more exact here
+    with pytest.raises(ConfigurationError, match=r"3 errors of 'thetao' for the 2 part"):
+        observe(truth, {"thetao": text}, error={"thetao": [0.1, 0.2, 0.3]})
+
+
+def test_the_command_takes_an_error_for_each_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    write_dataset(world(), Path("truth.nc"))
+    command = ["driftfield", "mask", "truth.nc", "seen.nc", "--observe", "thetao=profiles:0.6+clouds:0.5", "--error"]
+
+    def run(error: str) -> int | str | None:
+        monkeypatch.setattr(sys, "argv", [*command, error])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code
+
+    assert not run("thetao=0.01+0.6")
+    errors = open_fields("seen.nc").load()["thetao_error"]
+    assert set(np.unique(errors.values[np.isfinite(errors.values)])) == {np.float32(0.01), np.float32(0.6)}
+    Path("seen.nc").unlink()
+    for wrong, said in (("thetao=0.01+0.6+1", "expected one for each"), ("thetao=0.01+x", "expected a number"),
+                        ("0.01+0.6", "expected a number"), ("thetao=0.01+-1", "0 or more")):  # fmt: skip
+        assert run(wrong) == 2
+        assert said in capfd.readouterr().err

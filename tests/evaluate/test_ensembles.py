@@ -171,3 +171,24 @@ def test_five_bins_of_a_stated_spread():
     np.testing.assert_allclose(ensembles.spread_skill_bins_gaussian(mean, sd, truth)["ratio"], 1, rtol=0.06)
     half = ensembles.spread_skill_bins_gaussian(mean, sd / 2, truth, mask=truth > 0)
     np.testing.assert_allclose(half["ratio"], 0.5, rtol=0.06)
+
+
+def test_the_energy_score_holds_no_matrix_of_pairs_of_fields():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    members = xr.DataArray(rng.standard_normal((48, 20_000)), dims=("member", "cell"))
+    truth = xr.DataArray(rng.standard_normal(20_000), dims="cell")
+    tracemalloc.start()
+    found = float(ensembles.energy_score(members, truth))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * members.nbytes
+    # independent cells: E|x - y| = 2^(1/2), and the same between members
+    assert found == pytest.approx(0.5 * np.sqrt(2), rel=0.01)
+
+
+def test_equal_members_have_no_distance():
+    truth = xr.DataArray(np.arange(5.0), dims="cell")
+    members = (truth + 3).expand_dims(member=4)
+    assert float(ensembles.energy_score(members, truth)) == pytest.approx(3)

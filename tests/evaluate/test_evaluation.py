@@ -13,7 +13,7 @@ from driftfield.evaluate.evaluation import evaluate, write_scores
 from driftfield.evaluate.scores import ensembles
 
 SCALARS = {"rmse", "mae", "bias", "correlation", "psnr", "ssim", "crps", "spread_skill", "coverage_90", "n"}
-SCALARS |= {"quantile_05", "quantile_95"}
+SCALARS |= {"quantile_05", "quantile_95", "energy"}
 NAMES = SCALARS | {"spread_bins"}
 
 
@@ -29,7 +29,8 @@ def _ssh(found):
 def test_layout_of_the_scores(found, world):
     assert list(found.scores) == ["diffusion", "optimal_interpolation", "climatology"]
     row = found.scores["diffusion"]["temperature"]
-    assert set(row) == NAMES | {"levels"}
+    assert set(row) == NAMES | {"levels", "whole_domain"}
+    assert set(row["whole_domain"]) == NAMES
     assert list(row["levels"]) == ["5", "50", "120.5", "400"]
     assert all(set(level) == NAMES for level in row["levels"].values())
     assert found.scores["diffusion"]["ssh"]["levels"] == {}
@@ -53,6 +54,29 @@ def test_scores_by_hand(found, world):
     fair = ensembles.crps_fair(xr.DataArray(members, dims=("member", "cell")), xr.DataArray(truth, dims="cell"))
     assert row["crps"] == pytest.approx(float(fair))
     assert found.ranks["diffusion"]["temperature"].sum() == pytest.approx(1)
+
+
+def test_scores_over_the_whole_domain_by_hand(found, world):
+    everywhere = world.truth["temperature"].notnull().values
+    truth = world.truth["temperature"].values[everywhere]
+    mean = world.outputs["diffusion"]["temperature"].values[everywhere]
+    whole, hidden = (found.scores["diffusion"]["temperature"][k] for k in ("whole_domain", "rmse"))
+    assert whole["n"] == everywhere.sum()
+    assert whole["rmse"] == pytest.approx(np.sqrt(np.mean((mean - truth) ** 2)), rel=1e-5)
+    assert whole["rmse"] < hidden  # what was observed is kept
+    assert 0 < whole["energy"] < whole["rmse"]
+
+
+def test_a_hole_in_an_observed_cell_leaves_the_hidden_cells_scored(world):
+    seen = world.observations["temperature"].notnull()
+    first = seen & (seen.cumsum("time").cumsum("depth").cumsum("lat").cumsum("lon") == 1)
+    assert first.any()
+    outputs = {"a": world.outputs["climatology"].assign(temperature=lambda d: d["temperature"].where(~first))}
+    again = evaluate(world.truth, outputs, world.observations)
+    row = again.scores["climatology"]["temperature"]
+    assert row["whole_domain"] is None
+    assert row["rmse"] > 0
+    assert any("over the whole domain: it is NaN in" in note for note in again.notes)
 
 
 def test_level_scores_pool_to_the_overall_score(found):

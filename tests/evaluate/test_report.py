@@ -66,6 +66,9 @@ def test_figures_of_one_deterministic_method(world, tmp_path):
     assert caption(paths[0]).startswith("Truth, observed")
     write_report(found, paths, {"truth": "truth.nc"}, tmp_path / "report.html")
     _stands_alone((tmp_path / "report.html").read_text(), figures=4)
+    _, folded = (tmp_path / "report.html").read_text().split("Over the whole domain, observed cells too", 1)
+    whole = next(iter(found.scores.values()))["ssh"]["whole_domain"]
+    assert f"{whole['rmse']:.4g}" in folded.split("</details>")[0]
 
 
 def test_comparison_has_units_colour_bars_and_grey_land():

@@ -29,7 +29,6 @@ ALL = {
     **{name: lambda members, truth, s=score.deterministic, **given: s(members.isel(member=0, drop=True), truth, **given)
        for name, score in all_scores().items() if score.deterministic and not score.ensemble},
     **{name: score.ensemble for name, score in all_scores().items() if score.ensemble},
-    "energy": ensembles.energy_score,
     "rank_histogram": ensembles.rank_histogram,
     "crps_gaussian": _gaussian(ensembles.crps_gaussian),
     "spread_skill_gaussian": _gaussian(ensembles.spread_skill_gaussian),

@@ -267,3 +267,42 @@ def test_the_shipped_scene_is_found_and_another_name_is_refused() -> None:
     assert 0.3 < record.seen.sum() / (record.domain.values.sum() * len(record.field)) < 0.5
     with pytest.raises(ConfigurationError, match="sst_scene"):
         read_record("shipped:sst_scenes")
+
+
+def test_a_line_is_said_once_and_a_file_without_gaps_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    seen, truth = scene(1, land=False)
+    seen["sst"].values[:] = truth
+    with caplog.at_level(logging.INFO):
+        filled = fill_source(seen, "sst", method="nearest")
+    lines = [r.getMessage() for r in caplog.records if "climatology" in r.name]
+    assert lines
+    assert len(lines) == len(set(lines))
+    assert any("nothing is missing" in line for line in filled.lines)
+    np.testing.assert_array_equal(filled.dataset["sst"].values, seen["sst"].values)
+
+
+def test_a_constant_field_stays_constant_by_every_method(recwarn: pytest.WarningsRecorder) -> None:
+    seen, _ = scene(2)
+    constant = seen.assign(sst=seen["sst"].where(seen["sst"].isnull(), 7.0))
+    filled = fill_source(constant, "sst")
+    assert filled.failed == {}
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+    np.testing.assert_allclose(filled.dataset["sst"].values[:, seen["mask"].values > 0], 7.0, atol=1e-4)
+    assert any("of the domain is estimated" in line for line in filled.lines)
+    assert not any("nothing is missing" in line for line in filled.lines)
+
+
+def test_says_how_much_lies_deeper_in_a_gap_than_what_was_hidden() -> None:
+    rng = np.random.default_rng(0)
+    image = smooth((40, 50), 3)
+    image[rng.random(image.shape) < 0.3] = np.nan
+    coords = {"lat": np.linspace(40.0, 44.0, 40), "lon": np.linspace(0.0, 5.0, 50)}
+    small = xr.DataArray(image.copy(), dims=("lat", "lon"), coords=coords, name="sst")
+    image[20:, 22:] = np.nan  # a corner far wider than the other gaps
+    wide = small.copy(data=image)
+    said = {
+        key: " ".join(fill_source(a, "sst", method="nearest").lines) for key, a in (("small", small), ("wide", wide))
+    }
+    assert "neither their values nor their spread is tested" in said["wide"]
+    assert "is tested" not in said["small"]
+    assert "only" in " ".join(fill_source(small.where(small.lat + small.lon < 40.2), "sst", method="nearest").lines)

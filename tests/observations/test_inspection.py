@@ -105,3 +105,15 @@ def test_what_cannot_be_read_is_said_and_not_raised(tmp_path: Path) -> None:
     found = inspect_file(tmp_path / "flat.nc")
     assert "No latitude and longitude" in found.refused[0]
     assert found.parts["variables"] == ["a (n)"]
+
+
+def test_a_field_with_gaps_can_be_filled_with_and_without_dates(tmp_path: Path) -> None:
+    values = np.arange(48.0).reshape(6, 8)
+    coords = {"lat": np.linspace(30.0, 35.0, 6), "lon": np.linspace(0.0, 7.0, 8)}
+    complete = xr.DataArray(values, dims=("lat", "lon"), coords=coords, name="sst")
+    for name, array in (("gaps", complete.where(values > 9)), ("complete", complete)):
+        for kind, field in (("image", array), ("dated", array.expand_dims(time=[np.datetime64("2020-01-01", "ns")]))):
+            path = tmp_path / f"{name}_{kind}.nc"
+            field.to_netcdf(path)
+            says = any(line.startswith("driftfield fill") for line in inspect_file(path).following)
+            assert says == (name == "gaps")

@@ -16,7 +16,7 @@ from driftfield.checkpoint import read_run
 from driftfield.errors import ConfigurationError
 from driftfield.evaluate.preview import Scene, draw_preview
 from driftfield.fields import Channel, FieldBatch
-from driftfield.models.preview import write_preview
+from driftfield.models.preview import shown_channels, write_preview
 from driftfield.recipe import as_recipe
 from driftfield.reconstruction.draws import DatedWindow, NetworkEstimate
 from driftfield.testing import tiny_batch, tiny_ocean, tiny_recipe
@@ -138,3 +138,56 @@ def test_a_gappy_truth_is_not_drawn_where_it_is_not_known(tmp_path: Path, monkey
         known = xr.DataArray(scene.truth).notnull().values
         assert not known[:, 4:].any()
         assert (known[:, :4] == scene.domain[:, :4]).all()
+
+
+@pytest.mark.parametrize(("depth", "level"), [(None, 10.0), (0, 10.0), (26, 40.0), (1000, 40.0)])
+def test_the_nearest_level_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: float | None, level: float
+) -> None:
+    import driftfield.evaluate.preview as preview
+
+    seen: list[Scene] = []
+
+    def watch(scenes: list[Scene], *, title: str) -> Any:
+        seen.extend(scenes)
+        return draw_preview(scenes, title=title)
+
+    monkeypatch.setattr(preview, "draw_preview", watch)
+    batch = tiny_batch(1, channels=3, shape=(8, 8))
+    path = tmp_path / "step_000001.png"
+    write_preview(made_up, batch, channels=CHANNELS, scale=np.ones((3, 1, 1)), title="one", path=path, depth=depth)
+    assert [scene.name for scene in seen] == [f"thetao, {level:g} m", "zos"]
+    number = [channel.level for channel in CHANNELS].index(level)
+    domain = batch.domain[0, number].numpy()
+    np.testing.assert_array_equal(seen[0].truth[domain], batch.target[0, number].numpy()[domain])
+
+
+def test_a_recipe_chooses_the_level_and_the_log_says_which(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import driftfield.models.networked as networked
+
+    depths: list[float] = []
+    monkeypatch.setattr(networked, "write_preview", lambda *_, depth, **__: depths.append(depth))
+    tiny_ocean().to_netcdf(tmp_path / "truth.nc")
+    recipe = tiny_recipe(archive=str(tmp_path / "truth.nc"), steps=1, validate_every=1)
+    recipe["trainer"] |= {"previews": 1, "preview_depth": 30}
+    with caplog.at_level("INFO"):
+        fit_recipe(as_recipe(recipe, Path("recipe.yaml")), tmp_path / "run", source="recipe")
+    assert depths == [30]
+    assert "pictures show thetao at " in caplog.text
+    assert "nearest to preview_depth = 30 m" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"preview_depth": 5}, {"previews": 1, "preview_depth": -1}, {"previews": 1, "preview_depth": "deep"}],
+)
+def test_an_impossible_depth_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="preview_depth="):
+        LightningTrainer(**options)
+
+
+def test_a_depth_without_levels_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no target has levels"):
+        shown_channels([Channel("zos")], 10)

@@ -2,6 +2,7 @@
 
 __all__ = ["mask"]
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from driftfield.cli.shared import (
     app,
     check_output,
     read_errors,
+    read_number,
     read_pairs,
     read_period,
     read_region,
@@ -26,7 +28,11 @@ def mask(
     obs: Annotated[Path, typer.Argument(help="Observation file to write.")],
     observe: Annotated[list[str], typer.Option(help="VARIABLE=PATTERN, e.g. thetao=profiles:0.95, sst=clouds:0.8")],
     error: Annotated[
-        list[str] | None, typer.Option(help="Standard deviation of the noise: NUMBER, or VARIABLE=NUMBER (repeat).")
+        list[str] | None,
+        typer.Option(
+            help="Standard deviation of the noise: NUMBER, or VARIABLE=NUMBER (repeat); of a pattern a+b also "
+            "VARIABLE=NUMBER+NUMBER, one for each part."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of masks and noise.")] = 0,
     time: Annotated[
@@ -43,9 +49,21 @@ def mask(
     whole(seed, "--seed", least=0)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
     archive = open_archive(fields, list(patterns), time=read_period(time) if time else None, region=read_region(region))
-    seen = observe_fields(archive.dataset, patterns, error=read_errors(error or []), seed=seed, domain=archive.domains)
+    seen = observe_fields(archive.dataset, patterns, error=_read_errors(error or []), seed=seed, domain=archive.domains)
     write_dataset(seen, obs, overwrite=overwrite)
     for name in patterns:
         share = float(seen[name].notnull().sum()) / max(float(archive.domain(name).sum()) * seen.sizes["time"], 1)
         print(f"{name}: {100 * share:.1f} % of the domain seen as {patterns[name]}")
     print(f"wrote {obs}")
+
+
+def _read_errors(texts: list[str]) -> float | Mapping[str, float | Sequence[float]]:
+    """Of --error: a number, or by variable a number or one for each part of its pattern."""
+    if not any("=" in text for text in texts):
+        return read_errors(texts)
+    pairs = read_pairs(texts, "--error", "VARIABLE=NUMBER or VARIABLE=NUMBER+NUMBER")
+    errors: dict[str, float | Sequence[float]] = {}
+    for name, text in pairs.items():
+        numbers = [read_number(part, f"--error of {name}") for part in text.split("+")]
+        errors[name] = numbers if len(numbers) > 1 else numbers[0]
+    return errors

@@ -4,6 +4,9 @@
                  = NaN                     elsewhere
     held_out     = domain, known in the truth, and not seen
 
+A pattern of several observing systems (a+b) may have an error for each: a cell that more than one sees has the value of the most
+exact one.
+
 The draw of one time depends on (seed, variable, date) only: a part of the times gets the same masks as the whole (except from
 the pattern `own`, which borrows the gaps of the other times).
 """
@@ -11,7 +14,7 @@ the pattern `own`, which borrows the gaps of the other times).
 __all__ = ["observe"]
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +23,7 @@ import xarray as xr
 
 from driftfield.conventions import FORMAT, domain_of, require
 from driftfield.data.masks import Pattern, Record, parse_pattern
+from driftfield.data.masks.pattern import Together
 from driftfield.data.sources import ever_finite, is_periodic
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.encodings import as_dates, date_text
@@ -39,7 +43,7 @@ def observe(
     fields: xr.Dataset,
     observe: Mapping[str, str],
     *,
-    error: float | Mapping[str, float] = 0.0,
+    error: float | Mapping[str, float | Sequence[float]] = 0.0,
     seed: int = 0,
     domain: Mapping[str, xr.DataArray] | xr.DataArray | None = None,
 ) -> xr.Dataset:
@@ -48,7 +52,8 @@ def observe(
     Arguments:
         fields: Truth (time, [depth,] lat, lon).
         observe: Variable -> pattern, such as `{"thetao": "profiles:0.95", "tos": "clouds:0.6"}`.
-        error: Standard deviation of the observation error in units of the variable, one for all or by variable.
+        error: Standard deviation of the observation error in units of the variable, one for all or by variable; of a pattern a+b
+            also one for each part, in their order.
         seed: Of masks and noise; written into the output.
         domain: Where the variables exist, by name or one for all; else what the file says, else finite at any time.
 
@@ -56,7 +61,7 @@ def observe(
         The variables with NaN where not seen, their errors, `domain` and `held_out`.
 
     Raises:
-        ConfigurationError: an unknown pattern, or a negative error.
+        ConfigurationError: an unknown pattern, a negative error, or not one error for each part of a pattern.
         DataError: a variable that is not there, or no time axis.
     """
     if not observe:
@@ -67,11 +72,9 @@ def observe(
     output = xr.Dataset(attrs={"driftfield_format": FORMAT, "seed": int(seed)})
     first: _Seen | None = None
     for name, text in observe.items():
-        std = float(error.get(name, 0.0) if isinstance(error, Mapping) else error)
-        if not 0.0 <= std < np.inf:
-            raise ConfigurationError(f"The observation error of {name!r} is {std}: expected 0 or more.")
+        instruments = _instruments(name, text, error.get(name, 0.0) if isinstance(error, Mapping) else error)
         where = domain.get(name) if isinstance(domain, Mapping) else domain
-        seen = _observe_one(fields, name, parse_pattern(text), std=std, seed=seed, domain=where)
+        seen = _observe_one(fields, name, instruments, seed=seed, domain=where)
         output[name] = seen.values.assign_attrs(pattern=text)
         output[f"{name}_error"] = seen.error
         if first is None:
@@ -86,8 +89,49 @@ def observe(
     return output
 
 
+@dataclass(frozen=True)
+class _Instruments:
+    """Observing systems of one variable, each with the standard deviation of its error."""
+
+    patterns: tuple[Pattern, ...]
+    errors: tuple[float, ...]
+    comment: str
+
+    def draw(
+        self, record: Record, known: np.ndarray, rng: np.random.Generator, *, periodic: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What is seen, and the error there: both of the shape of `known`."""
+        planes = known if known.ndim == 3 else known[None]
+        error = np.full(planes.shape, np.inf, dtype=np.float32)
+        for pattern, std in zip(self.patterns, self.errors, strict=True):
+            seen = pattern.among(record).draw(planes, rng, periodic=periodic)
+            error = np.where(seen, np.minimum(error, np.float32(std)), error)
+        error = error.reshape(known.shape)
+        return np.isfinite(error), error
+
+
+def _instruments(name: str, text: str, error: float | Sequence[float]) -> _Instruments:
+    """The parts of a pattern, each with its error; one error counts for all."""
+    pattern = parse_pattern(text)
+    patterns = pattern.parts if isinstance(pattern, Together) else (pattern,)
+    errors = tuple(map(float, error)) if isinstance(error, Sequence) else (float(error),) * len(patterns)
+    for std in errors:
+        if not 0.0 <= std < np.inf:
+            raise ConfigurationError(f"The observation error of {name!r} is {std}: expected 0 or more.")
+    if len(errors) != len(patterns):
+        raise ConfigurationError(
+            f"Found {len(errors)} errors of {name!r} for the {len(patterns)} part(s) of {text!r}: expected one for each, "
+            "or a single one for all."
+        )
+    comment = ""
+    if len(set(errors)) > 1:
+        stated = [f"{std:g} of {part.strip()}" for std, part in zip(errors, text.split("+"), strict=True)]
+        comment = f"{', '.join(stated)}; the smallest where several see a cell"
+    return _Instruments(patterns, errors, comment)
+
+
 def _observe_one(
-    fields: xr.Dataset, name: str, pattern: Pattern, *, std: float, seed: int, domain: xr.DataArray | None
+    fields: xr.Dataset, name: str, instruments: _Instruments, *, seed: int, domain: xr.DataArray | None
 ) -> _Seen:
     field = fields[name]
     if "time" not in field.dims:
@@ -103,6 +147,7 @@ def _observe_one(
     exists = domain.transpose(*space).values.astype(bool)
     periodic = is_periodic(field["lon"])
     values = np.full(field.shape, np.nan, dtype=np.float32)
+    errors = np.full(field.shape, np.nan, dtype=np.float32)
     held_out = np.zeros(field.shape, dtype=bool)
 
     def known_at(time: int) -> np.ndarray:
@@ -113,17 +158,20 @@ def _observe_one(
         mask_rng, noise_rng = _streams(seed, name, date)
         truth = np.asarray(field.isel(time=index).values, dtype=np.float32)
         known = exists & np.isfinite(truth)
-        placed = pattern.among(Record(known_at, index, field.sizes["time"]))
-        seen = placed.draw(known if known.ndim == 3 else known[None], mask_rng, periodic=periodic).reshape(known.shape)
-        noise = std * noise_rng.standard_normal(truth.shape, dtype=np.float32) if std > 0 else np.float32(0.0)
+        record = Record(known_at, index, field.sizes["time"])
+        seen, std = instruments.draw(record, known, mask_rng, periodic=periodic)
+        noise: np.ndarray | np.float32 = np.float32(0.0)
+        if any(instruments.errors):
+            noise = np.where(seen, std, 0.0) * noise_rng.standard_normal(truth.shape, dtype=np.float32)
         values[index] = np.where(seen, truth + noise, np.nan)
+        errors[index] = np.where(seen, std, np.nan)
         held_out[index] = known & ~seen
-    observed = np.isfinite(values)
     place = {d: exists_coordinate for d in space if (exists_coordinate := field.coords.get(d)) is not None}
     return _Seen(
         values=field.copy(data=values),
-        error=field.copy(data=np.where(observed, np.float32(std), np.float32(np.nan))).assign_attrs(
-            long_name=f"standard deviation of the observation error of {name}"
+        error=field.copy(data=errors).assign_attrs(
+            long_name=f"standard deviation of the observation error of {name}",
+            **({"comment": instruments.comment} if instruments.comment else {}),
         ),
         domain=xr.DataArray(exists, dims=space, coords=place, name="domain"),
         held_out=xr.DataArray(held_out, dims=field.dims, coords={**place, "time": field["time"]}, name="held_out"),

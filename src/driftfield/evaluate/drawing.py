@@ -188,7 +188,7 @@ def _cosine(plane: MapPanel) -> float:
 
 
 def limits(values: Sequence[np.ndarray], diverging: bool) -> tuple[float, float]:
-    """1st to 99th percentile of all finite values; symmetric about zero for a diverging colour map."""
+    """1st to 99th percentile of all finite values; symmetric about zero for a diverging colour map; rounding is not drawn."""
     flat = np.concatenate([np.ravel(v) for v in values]) if values else np.empty(0)
     flat = flat[np.isfinite(flat)]
     if flat.size == 0:
@@ -197,7 +197,8 @@ def limits(values: Sequence[np.ndarray], diverging: bool) -> tuple[float, float]
     if diverging:
         top = max(abs(low), abs(high)) or 1.0
         return -top, top
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    rounding = 1e-6 * max(abs(low), abs(high))
+    return (low, high) if high - low > rounding else (low - 0.5, low + 0.5)
 
 
 def palette(methods: Iterable[str]) -> list[str]:

@@ -2,11 +2,14 @@
 
     scored = domain & held_out & truth is finite        (the same cells for every method)
 
-    truth, observations, {method: reconstruction}  ->  {method: {variable: {score: value, "levels": {metres: {...}}}}}
+    truth, observations, {method: reconstruction}  ->  {method: {variable: {score: value, "levels": {metres: {...}},
+                                                                                "whole_domain": {score: value}}}}
 
 The overall scores of a variable pool all its cells. A deterministic answer (one member, or no spread) has the CRPS of
 its absolute error and neither a spread-skill ratio nor a coverage: they are null, not zero. `spread_bins` holds the
 ratio in five bins of spread; a method that states an interval has `interval_coverage` and `interval_width` too.
+`whole_domain` has the same scores over every cell of the domain that the truth knows, observed ones too: what a user of the whole
+field gets; null where a method left an observed cell empty.
 """
 
 __all__ = [
@@ -40,8 +43,9 @@ class Evaluation:
     """What `evaluate` found.
 
     Arguments:
-        scores: {method: {variable: {score: value, "levels": {metres: {score: value}}}}}; null where a score does not
-        exist. units: Units by variable.
+        scores: {method: {variable: {score: value, "levels": {metres: {score: value}}, "whole_domain": {score: value}}}};
+            null where a score does not exist.
+        units: Units by variable.
         names: Long names by variable.
         times: The scored times.
         held_out: Scored cells by variable, and their share of the domain.
@@ -164,7 +168,8 @@ def _evaluate_variable(aligned: Aligned, name: str, result: Evaluation) -> None:
             f"of "
             "the reconstructions. Check that the observation file belongs to these times."
         )
-    existing = sum(int(cells_of(truth, domain, index).sum()) for index in range(len(levels)))
+    everywhere = [cells_of(truth, domain, index) for index in range(len(levels))]
+    existing = sum(int(mask.sum()) for mask in everywhere)
     result.held_out[name] = (count, count / existing)
     for method, output in aligned.outputs.items():
         if name not in output:
@@ -180,6 +185,8 @@ def _evaluate_variable(aligned: Aligned, name: str, result: Evaluation) -> None:
         _score_method(parts, method, name, result)
         dates = np.concatenate([np.nonzero(masks[index])[0] for index in range(len(levels)) if masks[index].any()])
         _add_intervals(ScoredCells.join(list(parts.values())), dates, method, name, result)
+        del parts  # the ensemble is not held twice
+        _score_whole_domain(pick, everywhere, method, name, result)
     _note_intervals(name, len(aligned.times), result)
     _add_spectra(aligned, name, domain, result)
 
@@ -196,6 +203,21 @@ def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: st
         members, true, weights = pooled.members, pooled.truth, pooled.weights
         histogram = ensembles.rank_histogram(members, true, weights=weights)
         result.ranks.setdefault(method, {})[name] = histogram.values
+
+
+def _score_whole_domain(
+    pick: Picker, everywhere: Sequence[np.ndarray], method: str, name: str, result: Evaluation
+) -> None:
+    """Adds the scores of one method over all cells of the domain, observed ones too."""
+    cells = ScoredCells.join([pick(index, mask) for index, mask in enumerate(everywhere) if mask.any()])
+    if holes := cells.holes():
+        result.scores[method][name]["whole_domain"] = None
+        result.notes.append(
+            f"No scores of {name} by {method} over the whole domain: it is NaN in {holes} of {cells.truth.size} cells, "
+            "none of them held out."
+        )
+        return
+    result.scores[method][name]["whole_domain"] = cells.scores(cells.kind)
 
 
 def _add_intervals(cells: ScoredCells, dates: np.ndarray, method: str, name: str, result: Evaluation) -> None:

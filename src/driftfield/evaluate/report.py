@@ -131,6 +131,7 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
         "cells": f"{cells:,}",
         "share": f"{100 * share:.1f}",
         "overall": _table(rows, labels),
+        "whole": _table({m: row["whole_domain"] for m, row in rows.items() if row["whole_domain"]}, labels),  # type: ignore[misc]
         "levels": {
             score.heading(units): _level_table(rows, levels, name)
             for name, score in all_scores().items()

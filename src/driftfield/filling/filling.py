@@ -8,7 +8,8 @@ What was observed without an error stays as it is; every other cell of the domai
 __all__ = ["Filled", "fill_record"]
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,12 @@ from driftfield.peers.kriging import Kriging
 from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
+
+_FEW = 30
+"""Hidden values below which scores say little."""
+
+_DEEP = 0.01
+"""Share of the missing cells that may lie deeper in a gap than all hidden ones and is not said."""
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and which share of the whole is done."""
@@ -87,7 +94,9 @@ def fill_record(
     if asked is not None:
         # the references, and what was asked for
         methods = [m for m in methods if m.label in (*REFERENCES, "linear", asked.label)]
-    scores, failed = _try(methods, folds, seed, progress)
+    said: set[str] = set()
+    with _each_line_once(said):
+        scores, failed = _try(methods, folds, seed, progress)
     by_label = {s.label: s for s in scores}
     if not scores or (asked is not None and asked.label not in by_label):
         why = failed.get(asked.label if asked else "", "; ".join(failed.values()))
@@ -97,13 +106,32 @@ def fill_record(
     known = {m.label: m for m in methods}
     progress(f"filling with {best.label}", 0.8)
     parts = [(pair.first, pair.weight), (pair.second, 1 - pair.weight)] if pair else [(best, 1.0)]
-    estimate = _estimate(record, parts, best, known, members, seed)
+    with _each_line_once(said):
+        estimate = _estimate(record, parts, best, known, members, seed)
     dataset = _assembled(record, estimate, best.label, members, seed)
     everything = sorted([*scores, *([pair.scores] if pair else [])], key=lambda s: s.crps)
     leading = max(parts, key=lambda part: part[1])[0]
-    lines = _lines(record, best, by_label, dataset, pair)
+    lines = (*_lines(record, best, by_label, dataset, pair), *_untested(record, distance))
     progress("done", 1.0)
     return Filled(dataset, record, best.label, known[leading.label], tuple(everything), failed, lines)
+
+
+@contextmanager
+def _each_line_once(said: set[str]) -> Iterator[None]:
+    """What the climatology says of the record is said once, however many methods and folds fit it."""
+
+    def is_new(line: logging.LogRecord) -> bool:
+        text = line.getMessage()
+        new = text not in said
+        said.add(text)
+        return new
+
+    climatology = logging.getLogger("driftfield.data.climatology")
+    climatology.addFilter(is_new)
+    try:
+        yield
+    finally:
+        climatology.removeFilter(is_new)
 
 
 def _try(
@@ -228,6 +256,25 @@ def _assembled(record: Record, estimate: Estimate, label: str, members: int, see
     return result if record.dated else result.isel(time=0, drop=True)
 
 
+def _untested(record: Record, hidden: np.ndarray) -> list[str]:
+    """What the hidden blocks do not show: too few of them, or missing cells that lie deeper in a gap (distances in cells)."""
+    lines = []
+    if hidden.size < _FEW:
+        lines.append(
+            f"only {hidden.size} values were hidden: neither the choice of the method nor its spread is tested by so few"
+        )
+    missing = _distances(record)[record.domain.values & ~record.seen]
+    beyond = missing > hidden.max()
+    # a date without any observation is said by a line of its own
+    deepest = missing[np.isfinite(missing)].max(initial=0.0)
+    if np.isfinite(missing[beyond]).any() and beyond.mean() > _DEEP:
+        lines.append(
+            f"{beyond.mean():.0%} of the missing cells lie farther from what was seen (up to {deepest:.0f} "
+            f"cells) than any that was hidden ({hidden.max():.0f}): neither their values nor their spread is tested"
+        )
+    return lines
+
+
 def _lines(
     record: Record, best: Scores, scores: dict[str, Scores], dataset: xr.Dataset, pair: Blend | None
 ) -> tuple[str, ...]:
@@ -250,8 +297,13 @@ def _lines(
     kept = int(record.seen.sum()) if record.error is None else 0
     if kept:
         lines.append("what was observed is kept as it is, with spread 0: --noise SD says that it has errors")
-    share = float((dataset[f"{record.name}_sd"].fillna(0) > 0).sum()) / max(
-        int(record.domain.sum()) * len(record.seen), 1
-    )
-    lines.append(f"{share:.0%} of the domain is estimated, every cell of it has a value and a spread")
+    missing = record.domain.values & ~record.seen
+    estimated = missing | (np.nan_to_num(dataset[f"{record.name}_sd"].values).reshape(missing.shape) > 0)
+    share = float(estimated.sum()) / max(int(record.domain.sum()) * len(record.seen), 1)
+    if share:
+        lines.append(f"{share:.0%} of the domain is estimated, every cell of it has a value and a spread")
+    else:
+        lines.append(
+            "nothing is missing: the field is written as it came. --domain FILE names cells that are to be filled"
+        )
     return tuple(lines)

@@ -77,7 +77,9 @@ def recognise(field: xr.DataArray) -> Quantity:
     if _LOGARITHM.search(name) and (values > 0).mean() > 0.5:
         floor = float(values[values > 0].min())
         return Quantity(
-            True, floor=floor, said=f"{field.name} is filled as its logarithm: it is positive and far from Gaussian"
+            True,
+            floor=floor,
+            said=f"{field.name} is filled as its logarithm: its name says that it is positive and skewed",
         )
     top = 100.0 if units in ("%", "percent") or values.max() > 1.5 else 1.0
     if _SHARE.search(name) and values.max() <= top * 1.001:

@@ -146,13 +146,15 @@ class SeasonalRegression:
         shift = float(values.mean())
         y = values - shift
         gram, moment, square = weight * columns.T @ columns, weight * columns.T @ y, weight * float(y @ y)
-        noise, variances = square / count, dict.fromkeys(names, square / count)
+        least = 1e-12 * (1 + shift**2)  # values that are all the same have no variance to divide by
+        noise = max(square / count, least)
+        variances = dict.fromkeys(names, noise)
         beta, covariance = np.zeros(len(names)), np.eye(len(names))
         for _ in range(60):
             beta, covariance = _posterior(gram / noise, moment / noise, _prior(names, variances))
             freedom = len(names) - float((np.diag(covariance) / _prior(names, variances)).sum())
             rest = square - 2 * beta @ moment + beta @ gram @ beta
-            noise = max(rest / max(count - freedom, 0.1 * count, 1.0), 1e-12 * (1 + shift**2))
+            noise = max(rest / max(count - freedom, 0.1 * count, 1.0), least)
             variances = _evidence(names, beta, covariance, variances)
         beta = beta.copy()
         beta[0] += shift

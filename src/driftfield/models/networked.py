@@ -32,7 +32,7 @@ from driftfield.interfaces import Abilities, Archive, TrainingData
 from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.preview import write_preview
+from driftfield.models.preview import shown_channels, write_preview
 from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
 from driftfield.models.validation_scores import validation_scores
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
@@ -154,6 +154,8 @@ class NetworkReconstructor(Trained):
             self.context,
             data.bounds,
         )
+        if trainer.preview_depth is not None:
+            _say_shown(codec, trainer.preview_depth)
         if self.first_guess_spec:
             self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed)
         if self.method == "diffusion" and not self.observing.shown:
@@ -182,7 +184,7 @@ class NetworkReconstructor(Trained):
             resume=resume,
             wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
-            preview=partial(self._preview, fixed[0][:1], seed, self._units(archive)),
+            preview=partial(self._preview, fixed[0][:1], seed, self._units(archive), trainer.preview_depth),
         )
         self.extra["mean_field_crps"] = crps_of_mean_field(fixed[0][:8], self._scale(), spread=self.spreads)
         if said := self.barely_trained:
@@ -219,11 +221,13 @@ class NetworkReconstructor(Trained):
         fields, normalizers = archive.dataset, self.codec.normalizers
         return {n: str(fields[n].attrs.get("units", "")) for n in self.codec.targets if normalizers[n].affine}
 
-    def _preview(self, batch: FieldBatch, seed: int, units: Mapping[str, str], path: Path, title: str) -> None:
+    def _preview(
+        self, batch: FieldBatch, seed: int, units: Mapping[str, str], depth: float | None, path: Path, title: str
+    ) -> None:
         """A picture of one fixed sample."""
         estimate = partial(self._estimate, draws=Draws(8 if self.spreads else 1, seed))
         channels, scale = self.codec.channels(), self._scale()
-        write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path, units=units)
+        write_preview(estimate, batch, channels=channels, scale=scale, title=title, path=path, units=units, depth=depth)
 
     def _scale(self) -> np.ndarray:
         """(channel, 1, 1): standard deviation of a network unit in physical units, or those of a logarithm."""
@@ -353,3 +357,11 @@ class NetworkReconstructor(Trained):
         if (folder / "first_guess").is_dir():
             scale = run.extra.get("first_guess_scale")
             self.guess = FirstGuess.load(folder / "first_guess", self.first_guess_spec, scale=scale)
+
+
+def _say_shown(codec: FieldCodec, depth: float) -> None:
+    """Which levels the pictures of a training show."""
+    channels = codec.channels()
+    found = [channels[number] for number in shown_channels(channels, depth).values()]
+    levels = [f"{channel.variable} at {channel.level:g} m" for channel in found if channel.level is not None]
+    log.info("pictures show %s, nearest to preview_depth = %g m", ", ".join(levels), depth)

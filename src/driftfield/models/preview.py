@@ -5,7 +5,7 @@ fixed sample -> members in network units -> times their scale -> truth, observed
 Nothing here draws from a global stream of random numbers: a training with pictures ends with the weights of one without.
 """
 
-__all__ = ["write_preview"]
+__all__ = ["shown_channels", "write_preview"]
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,36 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from driftfield.errors import ConfigurationError
 from driftfield.fields import Channel, FieldBatch
 from driftfield.files import replacing
 from driftfield.reconstruction.draws import DatedWindow, Estimator
 
 ROWS = 3
 """Variables in a picture, at most."""
+
+
+def shown_channels(channels: Sequence[Channel], depth: float | None = None) -> dict[str, int]:
+    """The channel of every variable that a picture shows.
+
+    Arguments:
+        channels: Of the target.
+        depth: Metres; of each variable with levels the nearest one is shown, the first one for None.
+
+    Raises:
+        ConfigurationError: a depth, and no variable has levels.
+    """
+    if depth is not None and all(channel.level is None for channel in channels):
+        raise ConfigurationError(
+            f"Found preview_depth={depth:g}, and no target has levels: nothing to choose from. Leave it out."
+        )
+    shown: dict[str, int] = {}
+    for number, channel in enumerate(channels):
+        best = shown.setdefault(channel.variable, number)
+        level, before = channel.level, channels[best].level
+        if depth is not None and level is not None and before is not None and abs(level - depth) < abs(before - depth):
+            shown[channel.variable] = number
+    return shown
 
 
 def write_preview(
@@ -30,8 +54,9 @@ def write_preview(
     title: str,
     path: Path,
     units: Mapping[str, str] | None = None,
+    depth: float | None = None,
 ) -> None:
-    """Draws the first level of the first few variables of a sample.
+    """Draws one level of the first few variables of a sample.
 
     Arguments:
         estimate: Batch of one sample and its window -> the estimate.
@@ -41,6 +66,7 @@ def write_preview(
         title: Begins the title of the picture.
         path: PNG to write; an older one is replaced.
         units: Of the variables.
+        depth: Metres, of the level (`shown_channels`).
     """
     # matplotlib takes a while to import, and few trainings draw
     from driftfield.evaluate.drawing import place
@@ -56,9 +82,7 @@ def write_preview(
     observed, domain, held_out = (part[0].cpu().numpy() for part in (batch.seen.where, batch.domain, batch.held_out))
     # a clean field that is known in part is no truth elsewhere
     known = domain if batch.visible is None else domain & batch.visible[0].cpu().numpy()
-    shown: dict[str, int] = {}
-    for number, channel in enumerate(channels):
-        shown.setdefault(channel.variable, number)
+    shown = shown_channels(channels, depth)
     scenes = [
         Scene(
             name=_label(name, channels[k].level, (units or {}).get(name)),

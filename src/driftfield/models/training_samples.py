@@ -40,6 +40,8 @@ class Trainer(Protocol):
 
     steps: int
     batch_size: int
+    preview_depth: float | None
+    """Metres: the level of pictures; the first one for None."""
     made_of: dict[str, str]
     """What a resumed training must have in common with its beginning; the caller says so."""
 

@@ -287,6 +287,26 @@ def _judge(found: Inspection, dataset: xr.Dataset, names: list[str]) -> None:
 
 
 def _commands(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
+    return [*_filling(file, dataset, names), *_from_a_time_axis(file, dataset, names)]
+
+
+def _filling(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
+    """`fill`, for the first field that has gaps."""
+    for name in names:
+        array = dataset[name]
+        if array.dtype.kind != "f" or not {"lat", "lon"} <= set(array.dims) <= {"time", "depth", "lat", "lon"}:
+            continue
+        dates = (
+            array.isel(time=np.unique(np.linspace(0, array.sizes["time"] - 1, 3).astype(int)))
+            if "time" in array.dims
+            else array
+        )
+        if bool(dates.isnull().any()) and bool(dates.notnull().any()):
+            return [f"driftfield fill {file} --variable {name} --out filled.nc"]
+    return []
+
+
+def _from_a_time_axis(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
     usable = [n for n in names if set(dataset[n].dims) <= {"time", "depth", "lat", "lon"} and "time" in dataset[n].dims]
     if not usable:
         return ["(fixed fields: a domain, with `reconstruct --domain` or data.domain of a recipe)"] if names else []

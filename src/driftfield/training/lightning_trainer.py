@@ -78,6 +78,7 @@ class LightningTrainer:
             "validation_crps", "validation_rmse" or "validation_mae" (where data are few, the loss falls on while these rise).
         initial: A run whose weights are the start (pre-training); those of another shape stay as they are.
         previews: Validations from one picture of a fixed validation sample to the next, 1 for one at each; 0 draws none.
+        preview_depth: Metres: pictures show the level that is nearest to it; None shows the first one.
     """
 
     steps: int = 2000
@@ -97,6 +98,7 @@ class LightningTrainer:
     initial: str | None = None
     monitor: Literal["validation_loss", "validation_crps", "validation_rmse", "validation_mae"] = "validation_loss"
     previews: int = 0
+    preview_depth: float | None = None
 
     made_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     """What a resumed training must have in common with its beginning; the caller says so."""
@@ -112,6 +114,7 @@ class LightningTrainer:
             value = getattr(self, name)
             if not (optional and value is None):
                 whole_number(name, value, int(optional))
+        self._check_preview_depth()
         if isinstance(self.loggers, str) or not isinstance(self.loggers, Sequence):
             raise ConfigurationError(f"Found loggers={self.loggers!r}: expected a list such as [csv, tensorboard].")
         check_logs(self.loggers)
@@ -130,6 +133,17 @@ class LightningTrainer:
         # a wrong key is found before hours of work, not after
         build("learning_rate", {"class": "LearningRate", **self.learning_rate})
         make_average(nn.Module(), self.ema)
+
+    def _check_preview_depth(self) -> None:
+        depth = self.preview_depth
+        if depth is None:
+            return
+        if isinstance(depth, bool) or not isinstance(depth, int | float) or not 0 <= depth < math.inf:
+            raise ConfigurationError(f"Found preview_depth={depth!r}: expected metres, 0 or more.")
+        if not self.previews:
+            raise ConfigurationError(
+                f"Found preview_depth={depth!r} without previews, which has no effect: expected both. Add previews: 1."
+            )
 
     def starting_from(self, run: Path) -> "LightningTrainer":
         """The same trainer, whose training starts with the weights of a run."""

@@ -3,7 +3,7 @@
     fair CRPS      = <1/M sum_i |x_i - y| - 1/(2 M (M - 1)) sum_ij |x_i - x_j|>
     spread-skill   = ((M + 1)/M <var> / <(mean - y)^2>)^(1/2)                                   var with ddof 1
     coverage       = <|mean - y| < z sd (1 + 1/M)^(1/2)>                                        z = 1.645 for 90 %
-    energy score   = E|x - y| - 1/2 E|x - x'|,   |.| the root mean square over the cells
+    energy score                                                                                 in `energy`
 
 <.> is the masked, weighted mean of `deterministic`. The factor (M + 1)/M makes a perfect ensemble of any
 size have the ratio 1: the truth differs from the mean of M members by the spread *and* by the mean's own sampling
@@ -32,6 +32,7 @@ from scipy.special import ndtr
 
 from driftfield.errors import DataError
 from driftfield.evaluate.scores.deterministic import MEMBER, Dims, mae, masked_mean, prepare, prepare_ensemble
+from driftfield.evaluate.scores.energy import energy_score
 from driftfield.evaluate.scores.reliability import spread_bins, spread_skill_bins, spread_skill_bins_gaussian
 from driftfield.evaluate.scores.score import Score
 from driftfield.registry import register
@@ -191,33 +192,6 @@ def rank_histogram(
         for r in range(x.sizes[MEMBER] + 1)
     ]
     return xr.concat(counts, dim=xr.Variable("rank", np.arange(len(counts)))).transpose(..., "rank")
-
-
-def energy_score(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
-) -> xr.DataArray:
-    """Fair energy score (Gneiting and Raftery 2007, doi:10.1198/016214506000001437) of the field over `dims` as one
-    vector.
-
-    Distances are root mean squares over the cells, the Euclidean norm divided by n^(1/2): the score keeps the units
-    of the field and can be compared between regions. Unlike the CRPS it also judges how cells vary together.
-    """
-    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
-    size = x.sizes[MEMBER]
-    over = [d for d in x.dims if d != MEMBER] if dims is None else dims
-
-    def distance(difference: xr.DataArray) -> xr.DataArray:
-        return (masked_mean(difference**2, mask, weights=weights, dims=over) ** 0.5).mean(MEMBER, skipna=False)
-
-    score = distance(x - y)
-    # every ordered pair i != j once: the ensemble against itself, rolled by 1 ... M - 1
-    pairs = [distance(x - x.roll({MEMBER: shift}, roll_coords=False)) for shift in range(1, size)]
-    return score - 0.5 * sum(pairs) / (size - 1) if pairs else score
 
 
 def _ratio(

@@ -1,0 +1,63 @@
+"""The energy score of an ensemble: judges how cells vary together, which the CRPS cannot.
+
+    ES = 1/M sum_i |x_i - y|  -  1/(2 M (M - 1)) sum_ij |x_i - x_j|            |.|^2 = <(.)^2>, the mean over the cells
+
+    |x_i - x_j|^2 = G_ii + G_jj - 2 G_ij,   G_ij = <x'_i x'_j>,   x' = x - mean of the members
+
+The pairs come from the matrix G (member, member), so that memory grows with the members and not with their pairs.
+"""
+
+__all__ = ["energy_score"]
+
+from collections.abc import Hashable
+
+import numpy as np
+import xarray as xr
+
+from driftfield.evaluate.scores.deterministic import MEMBER, Dims, masked_mean, prepare_ensemble
+from driftfield.evaluate.scores.score import Score
+from driftfield.registry import register
+
+OTHER = "other member"
+
+
+def energy_score(
+    members: xr.DataArray,
+    truth: xr.DataArray,
+    *,
+    mask: xr.DataArray | None = None,
+    weights: xr.DataArray | None = None,
+    dims: Dims = None,
+) -> xr.DataArray:
+    """Fair energy score (Gneiting and Raftery 2007, doi:10.1198/016214506000001437) of the field over `dims` as one
+    vector.
+
+    Distances are root mean squares over the cells, the Euclidean norm divided by n^(1/2): the score keeps the units
+    of the field and can be compared between regions. One member has its root mean square error.
+
+    Arguments:
+        members: Ensemble with the dimension `member`.
+        truth: Field without it.
+        mask, weights, dims: As of every score.
+    """
+    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
+    size = x.sizes[MEMBER]
+    cells = [d for d in x.dims if d != MEMBER]
+    over: list[Hashable] = cells if dims is None else [dims] if isinstance(dims, str) else list(dims)
+    error = (masked_mean((x - y) ** 2, mask, weights=weights, dims=over) ** 0.5).mean(MEMBER, skipna=False)
+    if size == 1:
+        return error
+    departure = (x - x.mean(MEMBER, skipna=False)).where(mask, 0.0)
+    share = mask.astype(np.float64) if weights is None else weights.where(mask, 0.0).astype(np.float64)
+    share = share.broadcast_like((x - y).isel({MEMBER: 0}, drop=True))
+    total = share.sum(over)
+    gram = xr.dot(departure * share, departure.rename({MEMBER: OTHER}), dim=over) / total.where(total > 0)
+    length = (departure**2 * share).sum(over, skipna=False) / total.where(total > 0)
+    # rounding may leave a pair of equal members below zero
+    squared = (length + length.rename({MEMBER: OTHER}) - 2 * gram).clip(min=0.0)
+    off_diagonal = xr.DataArray(1.0 - np.eye(size), dims=(MEMBER, OTHER))
+    between = (squared**0.5 * off_diagonal).sum([MEMBER, OTHER], skipna=False) / (size * (size - 1))
+    return error - 0.5 * between
+
+
+register("score", "energy")(Score("energy score", 0.0, ensemble=energy_score, in_units=True))
