@@ -31,9 +31,7 @@ CONVERTED = [
 ]
 
 
-def pair(
-    folder: Path, name: str, units: tuple[str | None, str | None], second: np.ndarray, *, split: str
-) -> np.ndarray:
+def pair(folder: Path, name: str, units: tuple[str | None, str | None], second: np.ndarray, *, form: str) -> np.ndarray:
     """Two periods, a and b; returns the truth in the unit of a."""
     truth = smooth(6, low=LOW, high=HIGH)
     for index, (stem, values) in enumerate((("a", truth[:3]), ("b", second[3:]))):
