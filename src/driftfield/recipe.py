@@ -30,7 +30,7 @@ from driftfield.conventions import FORMAT
 from driftfield.errors import ConfigurationError, FileFormatError, suggest
 
 _KEYS = {
-    "": ("driftfield_format", "description", "seed", "data", "reconstructor", "emulator", "trainer"),
+    "": ("driftfield_format", "description", "seed", "data", "reconstructor", "emulator", "trainer", "reconstruction"),
     "data": (
         "archive",
         "targets",
@@ -44,6 +44,7 @@ _KEYS = {
         "vector_pairs",
         "bounds",
     ),
+    "reconstruction": ("smooth",),
     "data.windows": ("size", "stride", "max_nodata_fraction"),
 }
 
@@ -201,11 +202,25 @@ def _check(content: Mapping[str, Any], path: Path) -> None:
         if (content[section] if section else content).get(needed) is None:
             raise ConfigurationError(f"{path} lacks {needed!r}{f' under {section!r}' if section else ''}. Add it.")
     _check_kinds(content["data"], path)
+    _check_smoothing(content, path)
     for section in ("reconstructor", "emulator", "trainer"):
         if not isinstance(content.get(section) or {}, Mapping):
             raise ConfigurationError(f"{section!r} in {path} must be a mapping with the key 'class'.")
     if type(content.get("seed", 0)) is not int or content.get("seed", 0) < 0:
         raise ConfigurationError(f"seed is {content['seed']!r} in {path}: expected a whole number, 0 or more.")
+
+
+def _check_smoothing(content: Mapping[str, Any], path: Path) -> None:
+    stated = content.get("reconstruction") or {}
+    smooth = stated.get("smooth", 0)
+    if isinstance(smooth, bool) or not isinstance(smooth, int | float) or not 0 <= smooth < float("inf"):
+        raise ConfigurationError(
+            f"reconstruction.smooth is {smooth!r} in {path}: expected a number of cells, 0 or more."
+        )
+    if stated and content.get("emulator") is not None:
+        raise ConfigurationError(
+            f"{path} has 'reconstruction' and an 'emulator', which completes nothing. Leave it out."
+        )
 
 
 def _check_kinds(data: Mapping[str, Any], path: Path) -> None:

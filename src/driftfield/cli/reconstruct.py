@@ -47,7 +47,10 @@ def reconstruct(
         str, typer.Option(help="Where the network computes: cpu, cuda (a GPU), or auto: a GPU where there is one.")
     ] = "cpu",
     domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
-    smooth: Annotated[float, typer.Option(help="Smooth every member: Gaussian sigma in cells.")] = 0.0,
+    smooth: Annotated[
+        float | None,
+        typer.Option(help="Smooth every member: Gaussian sigma in cells; what the run states, or 0, by default."),
+    ] = None,
     replacement: Annotated[
         bool, typer.Option("--replacement", help="Impose the observations without error while sampling.")
     ] = False,
@@ -69,7 +72,7 @@ def reconstruct(
     from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite or resume)
-    if not 0 <= smooth < float("inf"):
+    if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
     counts = ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
     for value, option, least in counts:
@@ -78,6 +81,7 @@ def reconstruct(
     levels = _levels(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)
+    sigma, smoothing = _smoothing(folder, smooth)
     asked = Settings(read_sampler(sampler) if sampler else None, precision, replacement, device, raw)
     applied = with_settings(method, asked)
     if levels:
@@ -86,14 +90,14 @@ def reconstruct(
         check_ability(method, "batch_size", asked="--batch-size")
     draws = Draws(members, seed, batch_size=(batch_size or BATCH_SIZE) if method.abilities.batch_size else None)
     attrs = {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
-    depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": smooth, "replacement": replacement}
+    depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": sigma, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
     depends_on |= {"quantiles": list(levels)} if levels else {}
     depends_on |= {"region": region} if region else {}
     depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
     observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
     attrs |= imposing(method, observations)
-    finish = _Finish(smooth, levels, attrs | {"run": run.name, "observations": obs.name})
+    finish = _Finish(sigma, levels, attrs | smoothing | {"run": run.name, "observations": obs.name})
     work = Work(method, observations, draws, finish, depends_on)
     if sys.stderr.isatty():
         with typer.progressbar(length=work.dates * members, label="reconstruct", file=sys.stderr) as bar:
@@ -102,6 +106,24 @@ def reconstruct(
         write_reconstruction(work, out, resume=resume, overwrite=overwrite)
     _say_of_gaps(out, observations)
     print(visible(f"wrote {out}: {', '.join(_variables(out))}"))
+
+
+def _smoothing(folder: Path, asked: float | None) -> tuple[float, dict[str, str]]:
+    """Sigma in cells, that of the run unless another is asked for, and what the output says of it."""
+    from driftfield.checkpoint import read_run
+
+    stated = read_run(folder).extra.get("reconstruction") or {}
+    sigma = stated.get("smooth", 0.0) if isinstance(stated, Mapping) else None
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma < float("inf"):
+        raise ConfigurationError(
+            f"The run {folder} states reconstruction {stated!r}: expected {{'smooth': CELLS}}. Say --smooth, and mend run.json."
+        )
+    if asked is None:
+        if sigma:
+            logging.getLogger(__name__).info("every member is smoothed with %g cells, as the run states", sigma)
+        return float(sigma), {"smoothing": f"{sigma:g} cells, as the run states"} if sigma else {}
+    instead = f" in place of the {sigma:g} of the run" if sigma and sigma != asked else ""
+    return asked, {"smoothing": f"{asked:g} cells (--smooth){instead}"} if asked or instead else {}
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,8 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     if trained:
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
-    amend_run(out, {"made_of": made_of})
+    stated = recipe.content.get("reconstruction") or {}
+    amend_run(out, {"made_of": made_of, **({"reconstruction": stated} if stated else {})})
     # once more, at the end: until the new run is whole an old one keeps its recipe
     write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
     if trained and data.train_windows:
