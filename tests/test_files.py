@@ -112,3 +112,15 @@ def test_a_full_disk_is_the_users_error(tmp_path: Path, number: int) -> None:
 def test_a_name_that_is_too_long_is_the_users_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Cannot write"):
         write_text(tmp_path / ("n" * 300), "text")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_folder_that_takes_no_files_is_the_users_error(folder: bool) -> None:
+    with pytest.raises(UserError, match="Cannot write /proc/new"), replacing(Path("/proc/new")) as temporary:
+        temporary.mkdir() if folder else temporary.write_text("text")
+
+
+def test_another_missing_file_is_no_fault_of_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.nc"):
+        (tmp_path / "none").read_text()

@@ -56,6 +56,10 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         with writing(path):
             yield temporary
             swap(temporary, path)
+    except FileNotFoundError as error:
+        if str(error.filename) != str(temporary):
+            raise
+        raise _cannot_write(path, error) from error  # a folder that is there and takes no files, as /proc
     finally:
         _remove(temporary)
 
@@ -69,6 +73,13 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno in _USERS_ERRNO:
             raise _cannot_write(path, error) from error
         raise
+
+
+def cannot_look_up(error: OSError) -> UserError | None:
+    """The users' error behind a name that the system does not even look up: too long, in circles, or without permission."""
+    if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM) or error.filename is None:
+        return None
+    return UserError(f"Cannot use {error.filename}: {error.strerror}. Name another file.")
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = True) -> None:

@@ -104,9 +104,9 @@ def read_yaml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         FileFormatError: the file cannot be read as YAML, or holds no mapping.
         ConfigurationError: an override that cannot be read.
     """
-    if Path(path).exists() and not Path(path).is_file():
-        raise FileFormatError(f"Cannot read the recipe {path}: it is no file. Name a YAML file.")
     try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise FileFormatError(f"Cannot read the recipe {path}: it is no file. Name a YAML file.")
         if Path(path).stat().st_size > LARGEST:
             raise FileFormatError(
                 f"The recipe {path} is larger than {LARGEST} bytes: expected a few kilobytes of YAML."

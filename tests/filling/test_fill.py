@@ -306,3 +306,11 @@ def test_says_how_much_lies_deeper_in_a_gap_than_what_was_hidden() -> None:
     assert "neither their values nor their spread is tested" in said["wide"]
     assert "is tested" not in said["small"]
     assert "only" in " ".join(fill_source(small.where(small.lat + small.lon < 40.2), "sst", method="nearest").lines)
+
+
+def test_an_array_without_places_and_whole_numbers_are_refused() -> None:
+    seen, _ = scene(1)
+    with pytest.raises(DataError, match=r"Found ndarray: expected an xarray.Dataset"):
+        df.fill(seen["sst"].values)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="whole numbers"):
+        df.fill(seen["sst"].isel(time=0).fillna(0).astype(int))

@@ -117,3 +117,26 @@ def test_a_field_with_gaps_can_be_filled_with_and_without_dates(tmp_path: Path) 
             field.to_netcdf(path)
             says = any(line.startswith("driftfield fill") for line in inspect_file(path).following)
             assert says == (name == "gaps")
+    land = complete.where(complete > 9).expand_dims(time=np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[ns]"))
+    land.to_netcdf(tmp_path / "land.nc")
+    assert not any(line.startswith("driftfield fill") for line in inspect_file(tmp_path / "land.nc").following)
+
+
+def test_points_name_what_was_measured_and_the_map(tmp_path: Path) -> None:
+    row = np.arange(5.0)
+    table = xr.Dataset(
+        {
+            "config_mission_number": ("row", row),
+            "flag": ("row", row),
+            "pres": ("row", row, {"units": "decibar"}),
+            "temp_qc": ("row", row),
+            "temp": ("row", row, {"units": "degree_Celsius"}),
+            "latitude": ("row", 40 + row, {"units": "degrees_north"}),
+            "longitude": ("row", row, {"units": "degrees_east"}),
+            "time": ("row", row, {"units": "days since 2000-01-01"}),
+        }
+    )
+    table.to_netcdf(tmp_path / "points.nc")
+    found = inspect_file(tmp_path / "points.nc")
+    assert [line.split()[1] for line in found.following] == ["map", "gather"]
+    assert all("--variable temp=temp " in line for line in found.following)

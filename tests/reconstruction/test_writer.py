@@ -270,3 +270,14 @@ def test_the_hash_is_of_the_content(observations: xr.Dataset) -> None:
     assert hash_dataset(observations.assign_coords(lat=observations["lat"] + 1)) != hash_dataset(observations)
     shifted = observations.assign_coords(time=observations["time"] + np.timedelta64(1, "D"))
     assert hash_dataset(shifted) != hash_dataset(observations)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_dates_whose_file_states_two_numbers_for_missing_are_written(
+    begun: tuple[Climatology, Path], observations: xr.Dataset, tmp_path: Path, suffix: str
+) -> None:
+    odd = observations.assign_coords(time=observations["time"].copy())
+    odd["time"].encoding = {"_FillValue": np.nan, "missing_value": 99999.0, "units": "days since 1950-01-01"}
+    out = tmp_path / f"fields{suffix}"
+    write_reconstruction(work(begun[0], odd), out)
+    np.testing.assert_array_equal(read(out)["time"].values, observations["time"].values)

@@ -19,6 +19,7 @@ from pathlib import Path
 from driftfield import __version__
 from driftfield.cli.shared import app
 from driftfield.errors import UserError, visible
+from driftfield.files import cannot_look_up
 from driftfield.registry import discover
 
 discover(__name__)
@@ -30,7 +31,7 @@ LOG = "driftfield-error.log"
 def main() -> None:
     """Entry point: turns a `UserError` into one line and exit code 2, anything else into a log and exit code 1."""
     try:
-        app()
+        _run()
     except UserError as error:
         logging.getLogger(__name__).debug("bad input", exc_info=True)
         print(f"driftfield: {_one_line(error)}", file=sys.stderr)
@@ -43,6 +44,15 @@ def main() -> None:
         said = f"internal error: {type(error).__name__}: {_one_line(error)}"
         print(f"driftfield: {said}. {_kept_traceback()}. Please report it.", file=sys.stderr)
         sys.exit(1)
+
+
+def _run() -> None:
+    try:
+        app()
+    except OSError as error:
+        if (wrong_name := cannot_look_up(error)) is not None:
+            raise wrong_name from error
+        raise
 
 
 def _one_line(error: BaseException) -> str:

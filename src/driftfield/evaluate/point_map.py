@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cmocean
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
-from driftfield.evaluate.drawing import LAND, colour_map, headline, limits
+from driftfield.evaluate.drawing import LAND, colour_map, headline, latitude, limits, longitude
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,10 @@ def draw_map(scenes: list[MapScene], rmse: Mapping[str, float], *, name: str, un
         dots = {"cmap": cmap, "vmin": low, "vmax": high, "edgecolors": "black", "linewidths": 0.4, "s": 14}
         row[0].scatter(scene.point_lon, scene.point_lat, c=scene.point_value, **dots)
         row[0].set_title(scene.title, fontsize=9)
-        maps.colorbar(mesh, ax=row[0], label=units)
-        mesh = _panel(row[1], scene, scene.sd, cmap="magma_r", vmin=0.0, vmax=limits([scene.sd], False)[1])
-        row[1].set_title("spread", fontsize=9)
-        maps.colorbar(mesh, ax=row[1], label=units)
+        maps.colorbar(mesh, ax=row[0], label=f"{name} [{units}]" if units else name)
+        mesh = _panel(row[1], scene, scene.sd, cmap=cmocean.cm.amp, vmin=0.0, vmax=limits([scene.sd], False)[1])
+        row[1].set_title("standard deviation", fontsize=9)
+        maps.colorbar(mesh, ax=row[1], label=f"sd [{units}]" if units else "sd")
     axes = bars.subplots()
     axes.barh(list(rmse)[::-1], list(rmse.values())[::-1], color=["0.7"] * (len(rmse) - 1) + ["tab:blue"])
     axes.set_xlabel(f"RMSE on values left out {f'[{units}]' if units else ''}", fontsize=9)
@@ -69,7 +71,15 @@ def draw_map(scenes: list[MapScene], rmse: Mapping[str, float], *, name: str, un
 def _panel(axes: Axes, scene: MapScene, values: np.ndarray, **colours: Any) -> ScalarMappable:
     axes.set_facecolor(LAND)
     mesh = axes.pcolormesh(scene.lon, scene.lat, values, shading="nearest", rasterized=True, **colours)
-    axes.set_xlim(scene.lon.min(), scene.lon.max())
-    axes.set_ylim(scene.lat.min(), scene.lat.max())
+    axes.set_xlim(*_outline(scene.lon))
+    axes.set_ylim(*_outline(scene.lat))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: longitude(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: latitude(value)))
     axes.tick_params(labelsize=8)
     return mesh
+
+
+def _outline(centres: np.ndarray) -> tuple[float, float]:
+    """From the outer edge of the first cell to that of the last one."""
+    half = 0.5 * float(np.abs(np.diff(centres)).mean()) if centres.size > 1 else 0.5
+    return float(centres.min()) - half, float(centres.max()) + half

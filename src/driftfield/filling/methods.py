@@ -39,6 +39,14 @@ class Knowledge:
     days: float | None = None
     noise: float | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in self.arguments.items():
+            if not 0 < value < np.inf:
+                option = name.replace("_", "-")
+                raise ConfigurationError(
+                    f"Found --{option} {value:g}: expected a positive number. Correct it, or leave it out."
+                )
+
     @property
     def arguments(self) -> dict[str, float]:
         """Those that are known."""

@@ -161,6 +161,11 @@ def _opened(source: xr.Dataset | xr.DataArray | str | Path, label: str) -> xr.Da
     """With canonical axes and units."""
     if isinstance(source, str | Path):
         return open_fields(source)
+    if not isinstance(source, xr.Dataset | xr.DataArray):
+        raise DataError(
+            f"Found {type(source).__name__}: expected an xarray.Dataset, an xarray.DataArray or the name of a file. Give "
+            "the array its latitudes and longitudes: xr.DataArray(array, coords={'lat': lat, 'lon': lon}, dims=('lat', 'lon'))."
+        )
     dataset = source.to_dataset(name=source.name or "field") if isinstance(source, xr.DataArray) else source
     return canonical_units(canonical(dataset, source=label), source=label)
 
@@ -172,6 +177,12 @@ def _variable(dataset: xr.Dataset, asked: str | None, label: str) -> str:
         if asked not in names:
             raise DataError(f"No variable {asked!r} to fill in {label}: {suggest(asked, names)}")
         return asked
+    whole = [n for n in state_variables(dataset) if n != "mask" and dataset[n].dtype.kind in "iub"]
+    if not names and whole:
+        raise DataError(
+            f"{', '.join(whole)} in {label} holds whole numbers, which cannot say what is missing: convert it to "
+            "floating point, with NaN where nothing was seen."
+        )
     if not names:
         raise DataError(f"No variable with lat and lon in {label}: found {sorted(map(str, dataset))}. Check the file.")
     if len(names) > 1:

@@ -84,8 +84,8 @@ class Distances:
 
     @classmethod
     def fit(cls, error: np.ndarray, distance: np.ndarray, *, classes: int = 8) -> "Distances":
-        """Classes with equally many cells."""
-        edges = np.unique(np.quantile(distance, np.linspace(0, 1, classes + 1)[1:]))
+        """Classes with equally many cells, as far as equal distances allow; every class has some."""
+        edges = np.unique(np.quantile(distance, np.linspace(0, 1, classes + 1)[1:], method="higher"))
         label = np.searchsorted(edges, distance)
         spread = [np.sqrt(np.mean(error[label == k] ** 2)) for k in range(edges.size)]
         return cls(edges, np.maximum.accumulate(np.maximum(spread, 1e-9)))

@@ -23,6 +23,7 @@ from driftfield.gridded.domains import as_masks, sound_masks
 from driftfield.gridded.flags import honour_flags
 from driftfield.gridded.joining import joined_files
 from driftfield.gridded.lazy import lazily
+from driftfield.gridded.one_unit import in_one_unit
 from driftfield.gridded.sentinels import find_constants, without_constants
 from driftfield.gridded.stores import refuse_pickles, with_true_zeros
 from driftfield.gridded.units import canonical_units
@@ -54,10 +55,12 @@ def open_fields(
             that do not fit together.
         FileFormatError: a file that cannot be read.
     """
-    parts = [_open_one(one, variables, decode=decode) for one in expand_paths(path)]
+    paths = expand_paths(path)
+    parts = [_open_one(one, variables, decode=decode) for one in paths]
     # before units are converted: -9999 is a number of the file
     constants = find_constants(parts)
     parts = [canonical_units(without_constants(p, constants), asked=variables, source=str(path)) for p in parts]
+    parts = in_one_unit(parts, paths)
     dataset = parts[0] if len(parts) == 1 else joined_files(parts, str(path))
     if not marks:
         dataset = dataset.drop_vars([str(name) for name in dataset.data_vars if str(name).endswith("_removed")])

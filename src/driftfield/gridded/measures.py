@@ -45,10 +45,11 @@ class Measures(Mapping[str, Measure]):
 
     Arguments:
         measures: By variable.
+        origin: Where they are from, for messages.
     """
 
-    def __init__(self, measures: Mapping[str, Measure] | None = None) -> None:
-        self._measures = dict(measures or {})
+    def __init__(self, measures: Mapping[str, Measure] | None = None, origin: str = "the archive of the run") -> None:
+        self._measures, self._origin = dict(measures or {}), origin
 
     def __getitem__(self, name: str) -> Measure:
         return self._measures[name]
@@ -60,13 +61,21 @@ class Measures(Mapping[str, Measure]):
         return len(self._measures)
 
     @classmethod
-    def fit(cls, fields: xr.Dataset, names: Sequence[str], times: np.ndarray | None = None) -> "Measures":
+    def fit(
+        cls,
+        fields: xr.Dataset,
+        names: Sequence[str],
+        times: np.ndarray | None = None,
+        *,
+        origin: str = "the archive of the run",
+    ) -> "Measures":
         """From an archive: units as it states them, mean and standard deviation of some dates.
 
         Arguments:
             fields: Variables (time, [depth,] lat, lon).
             names: Which of them.
             times: Indices of the dates to look at, of which two dozen are; all dates if not given.
+            origin: What messages call it.
         """
         found = {}
         for name in names:
@@ -77,7 +86,7 @@ class Measures(Mapping[str, Measure]):
             values = _finite(array)
             mean, sd = (float(values.mean()), float(values.std())) if values.size else (np.nan, np.nan)
             found[name] = Measure(str(array.attrs.get("units", "")).strip(), mean, sd)
-        return cls(found)
+        return cls(found, origin)
 
     def units(self) -> dict[str, str]:
         """Units by variable, of those that have any."""
@@ -164,7 +173,7 @@ class Measures(Mapping[str, Measure]):
         raise DataError(
             f"{name!r} in {source} {stated} and holds {np.median(values):.6g} in the middle (of {values.size} values): expected "
             f"about {measure.mean:.4g} with a standard deviation of {measure.sd:.3g}"
-            f"{' ' + measure.units if measure.units else ''}, as in the archive of the run.{guess}"
+            f"{' ' + measure.units if measure.units else ''}, as in {self._origin}.{guess}"
         )
 
 

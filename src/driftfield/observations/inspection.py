@@ -61,6 +61,12 @@ class Inspection:
         return "\n".join(lines)
 
 
+_DESCRIBES = re.compile(
+    r"qc$|_error|cycle|track|flag|mission|number|direction|^juld|^pres|_adjusted|time|station|profile", re.I
+)
+"""Names in files of points that are no measurement of the sea or the air."""
+
+
 def inspect_file(path: str | Path) -> Inspection:
     """Opens a file, a glob or a store as the commands would, and says what it is taken for.
 
@@ -301,7 +307,10 @@ def _filling(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
             if "time" in array.dims
             else array
         )
-        if bool(dates.isnull().any()) and bool(dates.notnull().any()):
+        gaps = dates.isnull()
+        if "time" in dates.dims and dates.sizes["time"] > 1:
+            gaps = gaps & dates.notnull().any("time")  # what no date saw is land
+        if bool(gaps.any()) and bool(dates.notnull().any()):
             return [f"driftfield fill {file} --variable {name} --out filled.nc"]
     return []
 
@@ -386,9 +395,24 @@ def _points(path: Path, files: str, why: UserError) -> Inspection:
         f"{n} ({', '.join(map(str, a.dims))})" + (f" in {a.attrs['units']}" if "units" in a.attrs else "")
         for n, a in list(raw.variables.items())[:40]
     ]
-    names = [
-        str(n) for n, a in raw.data_vars.items() if a.dtype.kind == "f" and a.ndim and not str(n).upper().endswith("QC")
+    name = _measured(raw)
+    asked = f"--variable {name.lower()}={name}"
+    found.following = [
+        f"driftfield map {path} {asked} --box S,N,W,E --step .25 --every 1M --out map.nc",
+        f"driftfield gather {path} {asked} --like GRID --out seen.nc",
     ]
-    name = names[0] if names else "NAME"
-    found.following = [f"driftfield gather {path} --variable {name.lower()}={name} --like GRID --out seen.nc"]
     return found
+
+
+def _measured(raw: xr.Dataset) -> str:
+    """The variable of a file of points that most likely was measured: a number with a unit that does not describe the file."""
+    from driftfield.observations.columns import column_kinds
+
+    placed = column_kinds([str(n) for n in raw.variables])
+    names = [
+        str(n)
+        for n, a in raw.data_vars.items()
+        if a.dtype.kind == "f" and a.ndim and str(n) not in placed and not _DESCRIBES.search(str(n))
+    ]
+    with_units = [n for n in names if str(raw[n].attrs.get("units", "1")).strip() not in ("", "1")]
+    return next(iter([*with_units, *names]), "NAME")

@@ -184,7 +184,7 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
     template = part.drop_vars(part.data_vars).drop_encoding()
     dated = [name for name in part.coords if "time" in part[name].dims]
     template = template.drop_vars(dated).assign_coords(
-        {name: observations[name].load().assign_attrs(part[name].attrs) for name in dated}
+        {name: _complete(observations[name].load()).assign_attrs(part[name].attrs) for name in dated}
     )
     encoding = {}
     for name, array in part.data_vars.items():
@@ -197,6 +197,13 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
         template[name] = (array.dims, empty, array.attrs)
         encoding[name] = {"chunks": chunks}
     template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
+
+
+def _complete(coordinate: xr.DataArray) -> xr.DataArray:
+    """Without the numbers that stand for missing in its file: no date is missing, and two of them cannot be written."""
+    coordinate = coordinate.copy(deep=False)
+    coordinate.encoding = {k: v for k, v in coordinate.encoding.items() if k not in ("_FillValue", "missing_value")}
+    return coordinate
 
 
 def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
