@@ -66,7 +66,7 @@ def plain(field: xr.DataArray) -> xr.DataArray:
 class Recorder:
     """A trainer that keeps what it is given to learn from."""
 
-    steps, batch_size = 60, 2
+    steps, batch_size, preview_depth = 60, 2, None
 
     def fit(
         self, model: nn.Module, samples: Callable[[int], Any], validation: Sequence[FieldBatch], **_: Any

@@ -69,9 +69,9 @@ class SpreadPower:
     def apply(self, sd: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Calibrated standard deviation (row, ...), never more than twice the prior's."""
         scale = self.scale.reshape(-1, *[1] * (sd.ndim - 1))
-        with np.errstate(divide="ignore"):  # the logarithm of no spread
-            shift = np.log(scale)
-        return _spread(sd, prior, shift, self.power)
+        ratio = np.clip(sd / np.maximum(prior, 1e-12), 1e-4, 1.0)
+        with np.errstate(over="ignore"):  # a scale without bounds ends at twice the prior
+            return np.minimum(prior * scale * ratio**self.power, 2 * prior)
 
 
 @dataclass(frozen=True)
