@@ -71,7 +71,7 @@ class SpreadPower:
         scale = self.scale.reshape(-1, *[1] * (sd.ndim - 1))
         ratio = np.clip(sd / np.maximum(prior, 1e-12), 1e-4, 1.0)
         with np.errstate(over="ignore"):  # a scale without bounds ends at twice the prior
-            return np.minimum(prior * scale * ratio**self.power, 2 * prior)
+            return np.minimum(prior * scale * np.minimum(ratio**self.power, 1e300), 2 * prior)
 
 
 @dataclass(frozen=True)
