@@ -49,13 +49,7 @@ class Placed:
             for name, c in self.given.coords.items()
             if {"lat", "lon"} & set(c.dims) and set(c.dims) <= set(part.dims)
         }
-        part = part.assign_coords(own)
-        for name, field in result.data_vars.items():
-            part[name].encoding = dict(field.encoding)
-            if chunks := field.encoding.get("chunksizes"):
-                sizes = (part.sizes[dim] for dim in field.dims)
-                part[name].encoding["chunksizes"] = tuple(min(n, size) for n, size in zip(chunks, sizes, strict=True))
-        return part
+        return part.assign_coords(own)
 
 
 class GridPlacer:
