@@ -140,7 +140,8 @@ def _try(
     """Scores of all methods that can be fitted, and why the others cannot."""
     scores, failed = [], {}
     # what a method costs, roughly, for the time that is left
-    costs = [{"kriging": 10.0, "optimal interpolation": 12.0, "dineof": 4.0}.get(m.label, 1.0) for m in methods]
+    heavy = {"kriging": 10.0, "optimal interpolation": 12.0, "dineof": 4.0, "space-time interpolation": 30.0}
+    costs = [heavy.get(m.label, 1.0) for m in methods]
     for k, method in enumerate(methods):
         progress(f"trying {method.label}", 0.8 * sum(costs[:k]) / sum(costs))
         try:

@@ -3,6 +3,7 @@
     always                   box mean, climatology, nearest, linear, cubic; kriging learnt from the record itself
     24 dates, half complete  optimal interpolation with the covariance of past fields
     8 dates                  DINEOF
+    4 to 60 dates            space-time interpolation, tuned on the record's own gaps, where no past fields are whole
 
 A method is a registered reconstructor with arguments, so that each can be named in a recipe and fitted by hand.
 """
@@ -19,6 +20,7 @@ from driftfield.filling.record import Record
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.inverse_distance import InverseDistance
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
+from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 from driftfield.registry import build, names
 
 REFERENCES = ("climatology", "box mean")
@@ -94,6 +96,8 @@ def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
     if 8 <= record.field.sizes["time"] <= 400 and record.domain.size * record.field.sizes["time"] <= 3e7:
         found.append(Method("dineof", {"class": "DINEOF"}))
     found.append(Method("kriging", {"class": "Kriging", **knowledge.arguments}))
+    if _few_dates(record) and not knowledge.arguments:
+        found.append(Method("space-time interpolation", {"class": SpaceTimeOptimalInterpolation.__name__}))
     return found
 
 
@@ -122,6 +126,12 @@ def _past_fields(record: Record) -> bool:
     share = record.seen.reshape(len(record.seen), -1).sum(axis=1) / max(int(record.domain.sum()), 1)
     cells = int(record.domain.size)
     return bool((share > 0.7).sum() >= 24) and cells <= 60_000
+
+
+def _few_dates(record: Record) -> bool:
+    """Whether dates have gaps that other dates of the record may close, and there are not too many to search for constants."""
+    dates = record.field.sizes["time"]
+    return 4 <= dates <= 60 and record.domain.size * dates <= 3_000_000 and not _past_fields(record)
 
 
 def _typical_share(record: Record) -> float:

@@ -39,6 +39,7 @@ from driftfield.gaussian.tuning import gaussian_crps
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.kriging import Kriging
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
+from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 
 BAND = 1.645
 """Half the width of the interval that holds 90 % of a normal distribution, in standard deviations."""
@@ -207,6 +208,8 @@ def refitted(fitted: Reconstructor, method: Method, record: Record, *, seed: int
     data = record.training(validation=method.validation)
     if isinstance(fitted, Kriging | OptimalInterpolation):
         return fitted.continued(data)
+    if isinstance(fitted, SpaceTimeOptimalInterpolation):
+        return fitted.refitted(data, np.union1d(data.train, data.validation).astype(int), seed=seed)
     again = method.build()
     again.fit(data, seed=seed)
     return again
@@ -216,8 +219,8 @@ def predict(fitted: Reconstructor, withheld: Withheld, *, seed: int) -> tuple[np
     """Mean and spread of the hidden cells of the scored dates (cell,)."""
     record, times = withheld.visible, withheld.times
     mask = withheld.hidden[times]
-    if isinstance(fitted, Kriging):
-        mean, sd = fitted.estimate_at(record.observations(), record.name, withheld.scored)
+    if isinstance(fitted, Kriging | SpaceTimeOptimalInterpolation):
+        mean, sd = fitted.estimate_cells(record.observations(), record.name, withheld.scored)
         return mean[times][mask], sd[times][mask]
     if fitted.abilities.uses_other_times:
         result = fitted.reconstruct(record.observations(), members=1, seed=seed).isel(time=times)
