@@ -18,7 +18,8 @@ from driftfield.filling.methods import Knowledge
 from driftfield.filling.picture import draw
 from driftfield.filling.quantity import recognise
 from driftfield.filling.record import read_record
-from driftfield.filling.validation import Distances, blend, score
+from driftfield.filling.spread import Distances
+from driftfield.filling.validation import blend, score
 
 
 def smooth(shape: tuple[int, ...], seed: int, width: float = 4.0) -> np.ndarray:
@@ -174,7 +175,7 @@ def test_the_factor_makes_nine_in_ten_errors_lie_within() -> None:
     rng = np.random.default_rng(0)
     sd = rng.uniform(0.5, 2.0, 4000)
     scores = score("x", 3 * sd * rng.standard_normal(4000), sd, np.ones(4000))
-    assert scores.spread.factor == pytest.approx(3.0, rel=0.08)
+    np.testing.assert_allclose(scores.spread.factors.factor, 3.0, rtol=0.08)
     assert scores.coverage == pytest.approx(0.9, abs=0.005)
 
 
@@ -271,14 +272,44 @@ def test_the_shipped_scene_is_found_and_another_name_is_refused() -> None:
 
 def test_a_line_is_said_once_and_a_file_without_gaps_is_said(caplog: pytest.LogCaptureFixture) -> None:
     seen, truth = scene(1, land=False)
-    seen["sst"].values[:] = truth
     with caplog.at_level(logging.INFO):
-        filled = fill_source(seen, "sst", method="nearest")
+        fill_source(seen, "sst", method="nearest")
     lines = [r.getMessage() for r in caplog.records if "climatology" in r.name]
     assert lines
     assert len(lines) == len(set(lines))
+    seen["sst"].values[:] = truth
+    caplog.clear()
+    filled = fill_source(seen, "sst", members=2)
+    assert "no method was tried" in caplog.text
+    assert filled.scores == ()
+    assert "Nothing was tried" in table(filled)
     assert any("nothing is missing" in line for line in filled.lines)
     np.testing.assert_array_equal(filled.dataset["sst"].values, seen["sst"].values)
+    np.testing.assert_array_equal(filled.dataset["sst_member"].values, np.stack([seen["sst"].values] * 2))
+    # whoever says that the observations have errors wants them analysed
+    assert fill_source(seen, "sst", method="kriging", knowledge=Knowledge(noise=0.2)).scores
+
+
+def test_a_scale_in_time_is_refused_of_one_date() -> None:
+    with pytest.raises(ConfigurationError, match="--days 3 for the data set, which holds one date"):
+        fill_source(scene(1)[0], "sst", knowledge=Knowledge(days=3.0))
+
+
+def test_a_section_is_drawn_as_depth_against_distance() -> None:
+    depth, lon = np.array([0.0, 20.0, 60.0, 150.0]), np.linspace(-55.0, -53.0, 12)
+    values = 12 - 0.05 * depth[None, :, None, None] + smooth((2, 4, 1, 12), 5, 1.0)
+    values[:, 1:3, :, 3:6] = np.nan
+    time = np.datetime64("2020-06-01", "ns") + np.arange(2) * np.timedelta64(1, "D")
+    coords = {"time": time, "depth": depth, "lat": [48.7], "lon": lon}
+    section = xr.DataArray(
+        values.astype(np.float32), dims=("time", "depth", "lat", "lon"), coords=coords, name="thetao"
+    )
+    figure = draw(fill_source(section, method="linear"))
+    first = figure.axes[0]
+    assert first.get_ylabel() == "depth [m]"
+    assert first.get_ylim()[0] > first.get_ylim()[1]
+    assert any(ax.get_xlabel() == "distance [km]" for ax in figure.axes)
+    assert first.get_xlim()[1] == pytest.approx(111.2 * 2 * np.cos(np.radians(48.7)), rel=0.1)
 
 
 def test_a_constant_field_stays_constant_by_every_method(recwarn: pytest.WarningsRecorder) -> None:

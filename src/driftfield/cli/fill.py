@@ -70,10 +70,13 @@ def fill(
     write_dataset(filled.dataset, out, overwrite=overwrite)
     with replacing(picture, overwrite=overwrite) as temporary:
         draw(filled).savefig(temporary, dpi=130)
-    write_text(recipe_file, recipe(filled))
     print(table(filled))
     for line in filled.lines:
         print(f"- {line}")
+    if not filled.scores:
+        print(f"wrote {out}, {picture}")
+        return
+    write_text(recipe_file, recipe(filled))
     print("By hand:")
     for command in commands(filled, recipe_file):
         print(f"  {command}")

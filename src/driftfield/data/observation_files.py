@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, error_of, state_variables
+from driftfield.data.named_otherwise import with_own_mask
 from driftfield.data.observed_batch import add_domain
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.domains import check_observed, with_domain
@@ -61,6 +62,9 @@ def open_observations(
     if observations.nbytes <= IN_MEMORY:
         observations = observations.load()
     observations, _ = count_removed(observations, names, str(path))
+    observations = with_own_mask(observations, [name for name in names if name != "mask"], str(path))
+    observations = observations.drop_vars("mask", errors="ignore")
+    names = [name for name in names if name != "mask"]
     if domain is not None:
         observations = add_domain(observations, with_domain(open_fields(domain), str(domain)), source=str(domain))
     if exact := [name for name in names if error_of(observations, name) is None]:

@@ -13,6 +13,8 @@ from driftfield.filling.filling import Filled
 
 def table(filled: Filled) -> str:
     """Every method that was tried, the best first, with its scores on the hidden blocks; units of what was filled."""
+    if not filled.scores:
+        return "Nothing was tried: every cell of the domain was seen."
     units = "log10" if filled.record.quantity.logarithm else filled.record.original.attrs.get("units", "")
     width = max([6, *(len(s.label) for s in filled.scores)])
     suffix = f" [{units}]" if units else ""

@@ -16,11 +16,13 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from driftfield.data.masks.alike import distance_to_seen
 from driftfield.errors import DataError, UserError
+from driftfield.filling.depth import alike, deepest, distances_of, draw_in, missing_distances, shrunk
 from driftfield.filling.methods import REFERENCES, Knowledge, Method, methods_for, named
 from driftfield.filling.record import Record
-from driftfield.filling.validation import Blend, Scores, Spread, Withheld, blend, choose, refitted, validate, withhold
+from driftfield.filling.remarks import remarks
+from driftfield.filling.spread import Spread
+from driftfield.filling.validation import Scores, Withheld, blend, choose, refitted, validate, withhold
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.kriging import Kriging
@@ -28,11 +30,8 @@ from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
 
-_FEW = 30
-"""Hidden values below which scores say little."""
-
-_DEEP = 0.01
-"""Share of the missing cells that may lie deeper in a gap than all hidden ones and is not said."""
+AS_OBSERVED = "as observed"
+"""What the method is called where nothing is to be filled."""
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and which share of the whole is done."""
@@ -85,7 +84,9 @@ def fill_record(
         DataError: too little was seen, or no method could be fitted.
     """
     knowledge = Knowledge() if knowledge is None else knowledge
-    folds = [withhold(record, seed=seed + k) for k in range(3 if record.field.sizes["time"] < 60 else 2)]
+    if record.error is None and knowledge.noise is None and record.seen[:, record.domain.values].all():
+        return _complete(record, method, knowledge, members, seed)
+    folds, weights = _folds(record, seed)
     distance = np.concatenate([fold.distance for fold in folds])
     methods = methods_for(record, knowledge)
     asked = None if method is None else named(method, record, knowledge)
@@ -96,24 +97,54 @@ def fill_record(
         methods = [m for m in methods if m.label in (*REFERENCES, "linear", asked.label)]
     said: set[str] = set()
     with _each_line_once(said):
-        scores, failed = _try(methods, folds, seed, progress)
+        scores, failed = _try(methods, folds, weights, seed, progress)
     by_label = {s.label: s for s in scores}
     if not scores or (asked is not None and asked.label not in by_label):
         why = failed.get(asked.label if asked else "", "; ".join(failed.values()))
         raise DataError(f"{asked.label if asked else 'No method'} could not be fitted: {why}")
-    pair = None if asked is not None else blend(scores, distance)
+    pair = None if asked is not None else blend(scores, distance, weights)
     best = pair.scores if pair else by_label[asked.label] if asked else choose(scores)
+    drawn = None if asked is not None else draw_in(best, by_label, distance, weights)
     known = {m.label: m for m in methods}
     progress(f"filling with {best.label}", 0.8)
     parts = [(pair.first, pair.weight), (pair.second, 1 - pair.weight)] if pair else [(best, 1.0)]
     with _each_line_once(said):
         estimate = _estimate(record, parts, best, known, members, seed)
+        if drawn is not None:
+            estimate = shrunk(estimate, drawn, record, known[drawn.reference.label], seed)
+            best = drawn.scores
     dataset = _assembled(record, estimate, best.label, members, seed)
-    everything = sorted([*scores, *([pair.scores] if pair else [])], key=lambda s: s.crps)
+    everything = [best, *(s for s in scores if s.label != best.label)]
+    everything.sort(key=lambda s: s.crps)
     leading = max(parts, key=lambda part: part[1])[0]
-    lines = (*_lines(record, best, by_label, dataset, pair), *_untested(record, distance))
+    lines = remarks(record, best, by_label, dataset, pair, drawn, distance)
     progress("done", 1.0)
     return Filled(dataset, record, best.label, known[leading.label], tuple(everything), failed, lines)
+
+
+def _complete(record: Record, method: str | None, knowledge: Knowledge, members: int, seed: int) -> Filled:
+    """A record without a gap, and without a word of errors: as it came, and nothing is tried."""
+    log.warning("%s has no gap in %s: it is written as it came, no method was tried", record.name, record.source)
+    mean, sd = record.field.values.astype(np.float64), np.zeros(record.field.shape)
+    drawn = np.zeros((members, *mean.shape), dtype=np.float32) + mean.astype(np.float32) if members else None
+    dataset = _assembled(record, (mean, sd, drawn), AS_OBSERVED, members, seed)
+    lines = (
+        "nothing is missing: the field is written as it came. --domain FILE names cells that are to be filled, --noise SD "
+        "says that what was observed has errors",
+    )
+    return Filled(dataset, record, AS_OBSERVED, named(method or "kriging", record, knowledge), (), {}, lines)
+
+
+def _folds(record: Record, seed: int) -> tuple[list[Withheld], np.ndarray]:
+    """What is hidden, and the weights of the hidden cells; discs, too, where the gaps of the file are deeper than blocks."""
+    count = 3 if record.field.sizes["time"] < 60 else 2
+    folds = [withhold(record, seed=seed)]
+    missing = missing_distances(record)
+    depth = deepest(missing)
+    if depth <= 1.2 * deepest(folds[0].distance):
+        depth = 0.0
+    folds += [withhold(record, seed=seed + k, depth=depth) for k in range(1, count)]
+    return folds, alike(np.concatenate([fold.distance for fold in folds]), missing)
 
 
 @contextmanager
@@ -135,7 +166,7 @@ def _each_line_once(said: set[str]) -> Iterator[None]:
 
 
 def _try(
-    methods: list[Method], folds: list[Withheld], seed: int, progress: Progress
+    methods: list[Method], folds: list[Withheld], weights: np.ndarray, seed: int, progress: Progress
 ) -> tuple[list[Scores], dict[str, str]]:
     """Scores of all methods that can be fitted, and why the others cannot."""
     scores, failed = [], {}
@@ -145,7 +176,7 @@ def _try(
     for k, method in enumerate(methods):
         progress(f"trying {method.label}", 0.8 * sum(costs[:k]) / sum(costs))
         try:
-            scores.append(validate(method, folds, seed=seed))
+            scores.append(validate(method, folds, weights, seed=seed))
         except UserError as error:
             failed[method.label] = " ".join(str(error).split())
             log.info("%s: not tried, %s", method.label, failed[method.label])
@@ -164,7 +195,7 @@ def _estimate(
     shape = record.field.shape
     mean, sd, variance = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     drawn = np.zeros((members, *shape), dtype=np.float32)
-    distance = _distances(record)
+    distance = distances_of(record)
     for scores, weight in parts:
         fitted = refitted(scores.fitted, known[scores.label], record, seed=seed)
         m, s, x = _reconstructed(fitted, record, scores.spread, distance, members, seed)
@@ -210,7 +241,7 @@ def _reconstructed(
         ensemble = np.nan_to_num(result[f"{name}_member"].values)
         if len(ensemble) == members and stated is not None and spread.distances is None:
             centre = mean[times].astype(np.float32)
-            drawn[:, times] = centre + np.float32(spread.factor) * (ensemble - centre)
+            drawn[:, times] = centre + spread.factors(distance[times]).astype(np.float32) * (ensemble - centre)
         else:
             drawn[:, times] = mean[times] + _noise(record, times, members, seed, distance) * sd[times]
     return mean, sd, drawn
@@ -233,11 +264,6 @@ def _noise(record: Record, times: np.ndarray, members: int, seed: int, distance:
     return fields
 
 
-def _distances(record: Record) -> np.ndarray:
-    """Of every cell to the nearest one that was seen on its date, in cells."""
-    return np.stack([distance_to_seen(seen, periodic=record.periodic) for seen in record.seen])
-
-
 def _errors(record: Record) -> np.ndarray:
     """Stated observation errors, 0 where none is."""
     if record.error is None:
@@ -255,56 +281,3 @@ def _assembled(record: Record, estimate: Estimate, label: str, members: int, see
     observations = record.original.to_dataset().assign(domain=record.domain)
     result = assemble(observations, {record.name: (mean, sd, drawn)}, method=label, seed=seed, members=members)
     return result if record.dated else result.isel(time=0, drop=True)
-
-
-def _untested(record: Record, hidden: np.ndarray) -> list[str]:
-    """What the hidden blocks do not show: too few of them, or missing cells that lie deeper in a gap (distances in cells)."""
-    lines = []
-    if hidden.size < _FEW:
-        lines.append(
-            f"only {hidden.size} values were hidden: neither the choice of the method nor its spread is tested by so few"
-        )
-    missing = _distances(record)[record.domain.values & ~record.seen]
-    beyond = missing > hidden.max()
-    # a date without any observation is said by a line of its own
-    deepest = missing[np.isfinite(missing)].max(initial=0.0)
-    if np.isfinite(missing[beyond]).any() and beyond.mean() > _DEEP:
-        lines.append(
-            f"{beyond.mean():.0%} of the missing cells lie farther from what was seen (up to {deepest:.0f} "
-            f"cells) than any that was hidden ({hidden.max():.0f}): neither their values nor their spread is tested"
-        )
-    return lines
-
-
-def _lines(
-    record: Record, best: Scores, scores: dict[str, Scores], dataset: xr.Dataset, pair: Blend | None
-) -> tuple[str, ...]:
-    """What a user should know."""
-    lines = []
-    if pair is not None:
-        lines.append(
-            f"{best.label} are blended, {pair.weight:.0%} and {1 - pair.weight:.0%}: together they miss less than either"
-        )
-    for label in REFERENCES:
-        if label in scores and label != best.label and scores[label].rmse <= best.rmse:
-            lines.append(
-                f"{best.label} has no lower error than the {label} on the hidden blocks ({best.rmse:.3g} against "
-                f"{scores[label].rmse:.3g}): the observations say little of the gaps, or this is not their method"
-            )
-    unseen = [k for k, seen in enumerate(record.seen) if not seen.any()]
-    if unseen:
-        stamps = ", ".join(str(record.field["time"].values[k])[:16] for k in unseen[:5])
-        lines.append(f"{len(unseen)} date(s) without any observation are filled from the others: {stamps}")
-    kept = int(record.seen.sum()) if record.error is None else 0
-    if kept:
-        lines.append("what was observed is kept as it is, with spread 0: --noise SD says that it has errors")
-    missing = record.domain.values & ~record.seen
-    estimated = missing | (np.nan_to_num(dataset[f"{record.name}_sd"].values).reshape(missing.shape) > 0)
-    share = float(estimated.sum()) / max(int(record.domain.sum()) * len(record.seen), 1)
-    if share:
-        lines.append(f"{share:.0%} of the domain is estimated, every cell of it has a value and a spread")
-    else:
-        lines.append(
-            "nothing is missing: the field is written as it came. --domain FILE names cells that are to be filled"
-        )
-    return tuple(lines)
