@@ -115,22 +115,25 @@ class DateByDate(Drawing):
         if not len(seen):
             return None
         rows, columns = where
-        cache: dict[str, Any] = {}
+        observed: Observed | None = None
+        members: Tensor | None = None
 
         def guide(denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
-            if "observed" not in cache:
-                cache["observed"] = self._observed(seen, batch, date, rows, columns)
+            nonlocal observed
+            if observed is None:
+                observed = self._observed(seen, batch, date, rows, columns)
 
             def prior(samples: int) -> Tensor:
-                if "prior" not in cache:
+                nonlocal members
+                if members is None:
                     # streams of their own: no member is what its covariance was learned from
                     drawn = self.run.draw(
                         batch, DatedWindow(f"{date} prior", rows, columns), replace(draws, members=samples)
                     )
-                    cache["prior"] = to_residual(batch.repeat(samples), drawn)
-                return cache["prior"]
+                    members = to_residual(batch.repeat(samples), drawn)
+                return members
 
-            guided = self.guidance.guide(denoiser, cache["observed"], eps, prior)
+            guided = self.guidance.guide(denoiser, observed, eps, prior)
             return guided, conditional_mean(guided if self.guidance.starts_at_posterior else denoiser, eps)
 
         return guide

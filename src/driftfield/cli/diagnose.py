@@ -3,7 +3,7 @@
 __all__ = ["diagnose"]
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -45,7 +45,18 @@ def diagnose(
     method = load_reconstructor(folder)
     check_diagnosable(method)
     use_sampler(method, sampler)
-    options: dict[str, Any] = {"members": members, "time": time, "seed": seed, "variable": variable, "depth": depth}
     seen, fields = open_observations(obs, None), open_fields(truth)
-    files = look(method, seen, fields, out, run=folder, overwrite=overwrite, **options)
+    files = look(
+        method,
+        seen,
+        fields,
+        out,
+        run=folder,
+        overwrite=overwrite,
+        members=members,
+        time=time,
+        seed=seed,
+        variable=variable,
+        depth=depth,
+    )
     print(f"wrote {out}: {', '.join(files)}")

@@ -70,7 +70,6 @@ def sample(
         )
     reconstructor: Any = load_reconstructor(find_run(run))
     use_sampler(reconstructor, sampler)
-    request: dict[str, Any] = {"members": members, "seed": seed, "batch_size": batch_size}
     courses = isinstance(reconstructor, TrajectoryReconstructor)
     if states is not None and not courses:
         raise ConfigurationError(f"{type(reconstructor).__name__} draws single dates: leave out --states.")
@@ -80,11 +79,17 @@ def sample(
         )
     if around is not None and start_level is not None:
         fields = _first_guess(around, date)
-        drawn = draw_around(reconstructor, fields, level=start_level, **request).assign_attrs(around=around.name)
+        drawn = draw_around(
+            reconstructor, fields, level=start_level, members=members, seed=seed, batch_size=batch_size
+        ).assign_attrs(around=around.name)
     elif courses:
-        drawn = draw_courses(reconstructor, states=states, date=date or FIRST_DATE, **request)
+        drawn = draw_courses(
+            reconstructor, states=states, date=date or FIRST_DATE, members=members, seed=seed, batch_size=batch_size
+        )
     else:
-        drawn = draw_unconditionally(reconstructor, date=date or FIRST_DATE, **request)
+        drawn = draw_unconditionally(
+            reconstructor, date=date or FIRST_DATE, members=members, seed=seed, batch_size=batch_size
+        )
     write_dataset(drawn.assign_attrs(run=run.name), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, drawn.data_vars)))}")
 

@@ -28,6 +28,7 @@ import typer
 
 from driftfield import __version__
 from driftfield.errors import ConfigurationError, ExistsError, visible
+from driftfield.plain import JSONObject
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -123,7 +124,7 @@ def read_sampler(text: str) -> Any:
     # a comma parts arguments only where a name and = follow: not in {class: ..., ...}
     first, *arguments = re.split(r",(?=\w+=)", text)
     name, colon, evaluations = first.partition(":")
-    spec: dict[str, Any] = {"class": name}
+    spec: JSONObject = {"class": name}
     if colon:
         spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
     for argument, value in read_pairs(arguments, "--sampler", "NAME:EVALUATIONS,ARGUMENT=VALUE").items():
@@ -134,8 +135,8 @@ def read_sampler(text: str) -> Any:
                 f"Cannot read --sampler {argument}={value}: expected a number or {{...}}."
             ) from error
     sampler = build("sampler", spec)
-    if isinstance(spec.get("grid"), dict):  # or it would be found where the walk begins
-        build("schedule", spec["grid"], s_min=0.01, s_max=80.0)
+    if isinstance(grid := spec.get("grid"), dict):  # or it would be found where the walk begins
+        build("schedule", grid, s_min=0.01, s_max=80.0)
     return sampler
 
 

@@ -20,6 +20,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.networked import NetworkReconstructor
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS
 from driftfield.registry import build, lookup, register
@@ -43,7 +44,7 @@ class _InBfloat16:
             return self.denoiser(x_t, t)
 
 
-def one_sd(spec: Mapping[str, Any]) -> dict[str, Any]:
+def one_sd(spec: Mapping[str, Any]) -> JSONObject:
     """The section `diffusion` of a recipe with its `sd` in every part that has one and does not say it.
 
     Raises:
@@ -80,7 +81,7 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
     if isinstance(sd, bool) or not isinstance(sd, int | float) or not 0 < sd < float("inf"):
         raise ConfigurationError(f"Found diffusion.sd={sd!r}: expected a number above 0.")
     loss_over = parts.pop("loss_over", "domain")
-    defaults: dict[str, dict[str, Any]] = {
+    defaults: dict[str, JSONObject] = {
         "schedule": {"class": "LogLinearSchedule"},
         "parameterization": {"class": "EDMParameterization", "sd": sd},
         "noise_levels": {"class": "LogNormalLevels"},
@@ -143,7 +144,7 @@ class DiffusionReconstructor(NetworkReconstructor):
             super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return super().arguments() | {
             "diffusion": self.diffusion,
             "sampler": self.sampler_spec,
@@ -221,7 +222,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         exact = batch.seen.where & (batch.seen.error == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.seen.value), exact, batch.seen.error, eps)
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + 1,

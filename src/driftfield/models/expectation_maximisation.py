@@ -31,6 +31,7 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Abilities, Reconstructor, TrainingData
 from driftfield.models.training_samples import Trainer, check_trainer
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.draws import Draws
 from driftfield.registry import build, lookup, register
@@ -114,10 +115,10 @@ class ExpectationMaximisation:
         return self
 
     @property
-    def extra(self) -> dict[str, Any]:
+    def extra(self) -> JSONObject:
         """What run.json says beyond the arguments."""
-        found: dict[str, Any] = self.inner.extra
-        return found
+        inner: JSONObject = self.inner.extra
+        return inner
 
     def fit(
         self,
@@ -176,7 +177,7 @@ class ExpectationMaximisation:
         loaded.inner = loaded._load(Path(folder))
         return loaded
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> JSONObject:
         return {"rounds": self.rounds, "members": self.members, "start": self.start, "error": self.error}
 
     def _begin(self) -> Any:

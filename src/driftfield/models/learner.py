@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from driftfield.fields import FieldBatch
 from driftfield.gridded.measures import Measures
 from driftfield.models.training_samples import Preview, SamplesFrom, Trainer
 from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.bounds import calibrated
 from driftfield.reconstruction.calibration import Calibration
 
@@ -48,7 +49,7 @@ class Learner:
 
     codec: FieldCodec
     model: nn.Module
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: JSONObject = field(default_factory=dict)
     calibration: Calibration | None = None
 
     def train(
@@ -150,7 +151,7 @@ class Trained(ABC):
     _learner: Learner | None = None
 
     @abstractmethod
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         """The constructor's arguments, for `run.json`."""
 
     @abstractmethod
@@ -195,9 +196,14 @@ class Trained(ABC):
         return self.learner.model
 
     @property
-    def extra(self) -> dict[str, Any]:
+    def extra(self) -> JSONObject:
         """What `run.json` says beyond arguments, codec and calibration."""
         return self.learner.extra
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """The validations of the training, a record each: "step", and scores by their names."""
+        return cast(Sequence[Mapping[str, Any]], self.extra.get("history", ()))
 
     @property
     def calibration(self) -> Calibration | None:
@@ -214,7 +220,7 @@ class Trained(ABC):
         """Where the weights are."""
         return self.learner.device
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         """What an output says about who made it."""
         return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
 

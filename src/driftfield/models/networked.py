@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import shown_channels, write_preview
 from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
 from driftfield.models.validation_scores import validation_scores
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
@@ -85,7 +86,7 @@ class NetworkReconstructor(Trained):
         check_keys(self.first_guess_spec)
         self.guess: FirstGuess | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "observing": self.observing_spec,
@@ -336,9 +337,9 @@ class NetworkReconstructor(Trained):
     @property
     def barely_trained(self) -> str:
         """What there is to say of a network that has hardly learnt, else nothing."""
-        return said_of_training(self.extra.get("history", ()), self.extra.get("mean_field_crps"))
+        return said_of_training(self.history, cast(float | None, self.extra.get("mean_field_crps")))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         """What an output says about who made it."""
         made_by = super().provenance()
         if said := self.barely_trained:

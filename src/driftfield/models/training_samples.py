@@ -9,6 +9,7 @@ __all__ = ["Preview", "SamplesFrom", "Trainer", "TrainingSamples", "check_traine
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -145,12 +146,13 @@ class TrainingSamples:
 
     def _draw(self, part: str, times: np.ndarray, count: int, seed: int, pool: int) -> TwinDataset:
         archive = self.data.archive if part == "train" else self.data.to_validate
-        options: dict[str, Any] = {"times": times, "windows": self._windows(part), "samples": count}
-        options |= {"seed": seed, "training": part == "train"}
-        drawn = TwinDataset(archive, self.codec, self.observing, **(options | dict(self.augment)))
+        windows, training = self._windows(part), part == "train"
+        samples = partial(TwinDataset, archive, self.codec, self.observing, times=times, windows=windows, samples=count)
+        samples = partial(samples, seed=seed, training=training)
+        drawn = samples(**self.augment)
         if self.guess is None:
             return drawn
         kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}")
         # bounds are those of the pool's fields: none of a mix, scaled where the fields are
-        options |= {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
-        return TwinDataset(archive, self.codec, self.observing, **options, pool=kept)
+        mixed = {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
+        return samples(**mixed, pool=kept)

@@ -10,6 +10,7 @@ __all__ = ["Emulator", "load_emulator"]
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
 from driftfield.networks.codecs import IncrementCodec
+from driftfield.plain import JSONObject
 from driftfield.registry import build, lookup
 from driftfield.sampling.base import Noise
 from driftfield.trajectories.transitions import TransitionDataset, successors, transition_batch
@@ -63,7 +65,7 @@ class Emulator(Trained):
         self.validation_samples = validation_samples
         self._increments: IncrementCodec | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "normalizer": self.normalizer,
@@ -114,9 +116,9 @@ class Emulator(Trained):
         self._increments = IncrementCodec.fit(states[train[1]], states[train[0]])
         torch.manual_seed(seed)
         self.learner = Learner(codec, self.build_model(codec))
-        given: dict[str, Any] = {"codec": codec, "increments": self._increments, "dates": dates}
-        pairs = TransitionDataset(states, train, samples=trainer.steps * trainer.batch_size, seed=seed, **given)
-        held = TransitionDataset(states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **given)
+        transitions = partial(TransitionDataset, states, codec=codec, increments=self._increments, dates=dates)
+        pairs = transitions(train, samples=trainer.steps * trainer.batch_size, seed=seed)
+        held = transitions(checked, samples=self.validation_samples, seed=seed + 1_000_003)
         fixed = held.__getitems__(range(self.validation_samples))
 
         self.learner.train(

@@ -17,6 +17,7 @@ from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_res
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import diffusion_model, one_sd
+from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler, conditional_mean
 from driftfield.trajectories.emulator import Emulator
@@ -49,7 +50,7 @@ class DiffusionEmulator(Emulator):
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 5})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
 
     def fit(self, data: TrainingData, **options: Any) -> None:
@@ -66,7 +67,7 @@ class DiffusionEmulator(Emulator):
         z = self.sampler.sample(denoiser, noise, initial=conditional_mean(denoiser, noise(0)))
         return from_residual(batch, torch.where(batch.domain, z, 0))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + 1,

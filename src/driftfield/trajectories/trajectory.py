@@ -33,6 +33,7 @@ from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Trainer, check_trainer, remaining
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
@@ -101,7 +102,7 @@ class TrajectoryReconstructor(Trained):
         self.guidance = guidance_method(self.guidance_spec["method"], options)
         self.validation_samples = validation_samples
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "states": self.states,
@@ -288,7 +289,7 @@ class TrajectoryReconstructor(Trained):
         assert isinstance(self.model, DiffusionModel)
         return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         looks = self.guidance.sampler(self.sampler).evaluations + self.guidance.starts_at_posterior
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
