@@ -68,14 +68,7 @@ class DateByDate(Drawing):
         unit = "datetime64[M]" if self.codec.grid.monthly else "datetime64[D]"
         return np.unique(dated.astype(unit)).astype("datetime64[s]")
 
-    def draw(
-        self,
-        guides: ObservationTable,
-        condition: xr.Dataset,
-        *,
-        gridded: bool,
-        draws: Draws,
-    ) -> Drawn:
+    def draw(self, guides: ObservationTable, condition: xr.Dataset, *, gridded: bool, draws: Draws) -> Drawn:
         self._warn(condition)
         dates, where = as_dates(condition["time"]), self.cells(condition)
         grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *where)

@@ -7,14 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    SamplerName,
-    app,
-    check_output,
-    use_sampler,
-    whole,
-)
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, use_sampler
 from driftfield.errors import ConfigurationError, DataError
 
 FIRST_DATE = "2000-01-01"
@@ -62,8 +55,8 @@ def sample(
     from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
     check_output(out, overwrite=overwrite)
-    for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
-        whole(value, option, least=least)
+    check_counts({"--members": members, "--batch-size": batch_size})
+    check_counts({"--seed": seed}, least=0)
     if (around is None) != (start_level is None):
         raise ConfigurationError(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."

@@ -5,6 +5,7 @@ __all__ = [
     "Region",
     "SamplerName",
     "app",
+    "check_counts",
     "check_output",
     "check_run",
     "open_observations",
@@ -21,6 +22,7 @@ __all__ = [
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -210,6 +212,17 @@ def read_number(text: str, option: str) -> float:
     if not 0 <= value < float("inf"):
         raise ConfigurationError(f"Found {option} {text}: expected a number that is 0 or more.")
     return value
+
+
+def check_counts(counts: Mapping[str, float | None], *, least: int = 1) -> None:
+    """Refuses numbers of things that are no whole ones, or too few; those that were not given have a default.
+
+    Raises:
+        ConfigurationError: one of them is.
+    """
+    for option, value in counts.items():
+        if value is not None:
+            whole(value, option, least=least)
 
 
 def whole(value: float, option: str, *, least: int) -> int:

@@ -20,6 +20,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.networked import NetworkReconstructor
+from driftfield.models.training_samples import Teaching
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS
@@ -152,11 +153,11 @@ class DiffusionReconstructor(NetworkReconstructor):
             "precision": self.precision,
         }
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `NetworkReconstructor.fit`."""
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `NetworkReconstructor.learn`."""
         # here and not in __init__: runs that were trained with two of them are still loaded as they are
         self.diffusion = one_sd(self.diffusion)
-        super().fit(data, **options)
+        super().learn(data, teaching)
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """See `NetworkReconstructor.complete`; the result says whether observations were imposed."""

@@ -4,7 +4,7 @@ fit:          archive -> windows, splits, codec -> training samples -> trainer -
 reconstruct:  observations -> codec -> FieldBatch -> members in network units -> codec -> physical units -> data set
 """
 
-__all__ = ["NetworkReconstructor", "Trainer"]
+__all__ = ["NetworkReconstructor"]
 
 import copy
 import logging
@@ -33,7 +33,7 @@ from driftfield.models.barely_trained import crps_of_mean_field, said_of_trainin
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import shown_channels, write_preview
-from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
+from driftfield.models.training_samples import Teaching, TrainingSamples
 from driftfield.models.validation_scores import validation_scores
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
@@ -121,29 +121,18 @@ class NetworkReconstructor(Trained):
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        data: TrainingData,
-        *,
-        seed: int = 0,
-        trainer: Trainer | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
         """Trains on the training split; the best weights are chosen on the validation split.
 
         Arguments:
             data: Archive and splits.
-            seed: Of weights, samples and noise.
-            trainer: Fits the weights.
-            folder: Where checkpoints and logs go.
-            resume: Go on from the last checkpoint in `folder`.
+            teaching: Who fits the weights, where, and from which seed.
 
         Raises:
             ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
-        trainer, folder = check_trainer(self, trainer, folder)
         self._check_first_guess()
+        trainer, seed = teaching.trainer, teaching.seed
         archive = data.archive
         codec = FieldCodec.fit(
             archive,
@@ -171,18 +160,14 @@ class NetworkReconstructor(Trained):
             augment=self.augment,
             guess=self.guess,
             pool=int(self.first_guess_spec.get("pool", 512)),
-            folder=folder,
+            folder=teaching.folder,
             seed=seed,
         )
-        train = samples.training(trainer.steps * trainer.batch_size)
         fixed = samples.validation(self.validation_samples, trainer.batch_size)
         self.learner.train(
-            trainer,
-            train,
+            teaching,
+            samples.training(teaching.samples),
             fixed,
-            folder=folder,
-            seed=seed,
-            resume=resume,
             wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
             preview=partial(self._preview, fixed[0][:1], seed, self._units(archive), trainer.preview_depth),

@@ -5,7 +5,7 @@ validation    the same few samples every time
 first guess   samples come from a pool, whose guesses were computed beforehand
 """
 
-__all__ = ["Preview", "SamplesFrom", "Trainer", "TrainingSamples", "check_trainer", "remaining"]
+__all__ = ["Preview", "SamplesFrom", "Teaching", "Trainer", "TrainingSamples", "remaining"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from torch import nn
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.patches import Window
-from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.first_guess import FirstGuess
@@ -86,15 +85,26 @@ def remaining(samples: Samples) -> Callable[[int], Samples]:
     return rest
 
 
-def check_trainer(learner: object, trainer: Trainer | None, folder: Path | None) -> tuple[Trainer, Path]:
-    """What `fit` of a network cannot do without.
+@dataclass(frozen=True)
+class Teaching:
+    """Who fits the weights, where, and from which seed.
 
-    Raises:
-        ConfigurationError: one of them is missing.
+    Arguments:
+        trainer: Fits the weights.
+        folder: Where checkpoints and logs go.
+        seed: Of weights, samples and noise.
+        resume: Go on from the last checkpoint in `folder`.
     """
-    if trainer is None or folder is None:
-        raise ConfigurationError(f"{type(learner).__name__}.fit needs a trainer and a folder: pass both.")
-    return trainer, folder
+
+    trainer: Trainer
+    folder: Path
+    seed: int = 0
+    resume: bool = False
+
+    @property
+    def samples(self) -> int:
+        """How many are seen, one after the other."""
+        return self.trainer.steps * self.trainer.batch_size
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_res
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import diffusion_model, one_sd
+from driftfield.models.training_samples import Teaching
 from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler, conditional_mean
@@ -53,10 +54,10 @@ class DiffusionEmulator(Emulator):
     def arguments(self) -> JSONObject:
         return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `Emulator.fit`."""
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `Emulator.learn`."""
         self.diffusion = one_sd(self.diffusion)
-        super().fit(data, **options)
+        super().learn(data, teaching)
 
     def objective(self, network: nn.Module) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
