@@ -133,13 +133,7 @@ def _instruments(name: str, text: str, error: float | Sequence[float]) -> _Instr
 def _observe_one(
     fields: xr.Dataset, name: str, instruments: _Instruments, *, seed: int, domain: xr.DataArray | None
 ) -> _Seen:
-    field = fields[name]
-    if "time" not in field.dims:
-        raise DataError(f"{name!r} has no time axis, found {field.dims}. A twin experiment needs dated fields.")
-    space = [d for d in ("depth", "lat", "lon") if d in field.dims]
-    if odd := [str(d) for d in field.dims if d not in ("time", *space)]:
-        raise DataError(f"{name!r} has the dimension(s) {odd}; expected (time, [depth,] lat, lon). Select one of each.")
-    field = field.transpose("time", *space)
+    field, space = _dated(fields[name], name)
     if domain is None:
         domain = domain_of(fields, name)
     if domain is None:
@@ -176,6 +170,16 @@ def _observe_one(
         domain=xr.DataArray(exists, dims=space, coords=place, name="domain"),
         held_out=xr.DataArray(held_out, dims=field.dims, coords={**place, "time": field["time"]}, name="held_out"),
     )
+
+
+def _dated(field: xr.DataArray, name: str) -> tuple[xr.DataArray, list[str]]:
+    """The field (time, [depth,] lat, lon), and its axes in space."""
+    if "time" not in field.dims:
+        raise DataError(f"{name!r} has no time axis, found {field.dims}. A twin experiment needs dated fields.")
+    space: list[str] = [d for d in ("depth", "lat", "lon") if d in field.dims]
+    if odd := [str(d) for d in field.dims if d not in ("time", *space)]:
+        raise DataError(f"{name!r} has the dimension(s) {odd}; expected (time, [depth,] lat, lon). Select one of each.")
+    return field.transpose("time", *space), space
 
 
 def _streams(seed: int, variable: str, date: Any) -> tuple[np.random.Generator, np.random.Generator]:

@@ -203,11 +203,7 @@ def _between(constants: dict[str, Tensor], shapes: tuple[float, ...], squares: S
 
 
 def _component(
-    constants: dict[str, Tensor],
-    shape: float,
-    squares: Sequence[Tensor],
-    part: Tensor | float,
-    slower: Tensor | float,
+    constants: dict[str, Tensor], shape: float, squares: Sequence[Tensor], part: Tensor | float, slower: Tensor | float
 ) -> Tensor:
     """rho of one component, as `space_time_covariance.Component` embeds it."""
     chord, lat, lon, level, days = squares
