@@ -22,7 +22,7 @@ from driftfield.conventions import description_of
 from driftfield.earth import KM_PER_DEGREE
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.stencils import points
 from driftfield.observations.table import ObservationTable
 
@@ -60,9 +60,9 @@ def draw_profiles(
     if not z.size:
         raise ConfigurationError("No depth was named: expected one or more, in metres.")
 
-    def profile(_number: int, rng: np.random.Generator) -> Places | None:
+    def profile(_number: int, rng: np.random.Generator) -> ObservedPlaces | None:
         lat, lon = _anywhere(grid, rng)
-        places = Places.of(variable, np.full(z.size, lat), np.full(z.size, lon), z)
+        places = ObservedPlaces.of(variable, np.full(z.size, lat), np.full(z.size, lon), z)
         return places if points(grid, places).usable[0] else None
 
     looks = _Looks(profile, count, "profile", "random places in a row lie on land", stream=0)
@@ -99,8 +99,10 @@ def draw_tracks(
             "angle above 0, up to 90 degrees."
         )
 
-    def one_pass(number: int, rng: np.random.Generator) -> Places | None:
-        places = Places.of(variable, *_pass(grid, spacing_km, np.radians(inclination) * (1 if number % 2 else -1), rng))
+    def one_pass(number: int, rng: np.random.Generator) -> ObservedPlaces | None:
+        places = ObservedPlaces.of(
+            variable, *_pass(grid, spacing_km, np.radians(inclination) * (1 if number % 2 else -1), rng)
+        )
         return places if points(grid, places).usable.any() else None
 
     looks = _Looks(one_pass, count, "pass", "passes in a row saw land alone", stream=1)
@@ -119,7 +121,7 @@ class _Looks:
         stream: Of the random numbers.
     """
 
-    places: Callable[[int, np.random.Generator], Places | None]
+    places: Callable[[int, np.random.Generator], ObservedPlaces | None]
     count: int
     name: str
     trouble: str
@@ -135,7 +137,7 @@ class _Looks:
                 tables.append(_measured(state, grid, places, date, error, rng, f"{self.name} {index}-{number}", attrs))
         return ObservationTable.join(tables)
 
-    def _at_sea(self, number: int, rng: np.random.Generator) -> Places:
+    def _at_sea(self, number: int, rng: np.random.Generator) -> ObservedPlaces:
         for _ in range(_TRIES):
             if (places := self.places(number, rng)) is not None:
                 return places
@@ -194,7 +196,7 @@ def _pass(grid: StateGrid, spacing_km: float, angle: float, rng: np.random.Gener
 def _measured(
     state: torch.Tensor,
     grid: StateGrid,
-    places: Places,
+    places: ObservedPlaces,
     date: Any,
     error: float,
     rng: np.random.Generator,
