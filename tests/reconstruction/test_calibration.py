@@ -1,8 +1,6 @@
 """A spread that is k times too small is found to be so, an honest one is left alone, and nothing else is touched."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,8 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import Command, hearing_all
 
-from driftfield.cli import main
 from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
@@ -374,26 +372,11 @@ def test_a_network_is_calibrated_with_its_own_patterns(data: TrainingData, tmp_p
 
 # -- the command -------------------------------------------------------------------------------------------------------
 
-Command = Callable[..., tuple[int, str]]
-
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        else:
-            code = 0
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
+    return hearing_all(capsys)
 
 
 def test_calibrate_reconstruct_and_evaluate(command: Command, tmp_path: Path) -> None:
