@@ -23,7 +23,7 @@ from driftfield.peers.linear import LinearInterpolation
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells, LevelMap
 from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.reconstruction.calibration_fit import conformal_quantile, fit_calibration, fit_level
-from driftfield.reconstruction.output import assemble
+from driftfield.reconstruction.output import Estimate, assemble
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
@@ -196,7 +196,7 @@ def result(members: int = 6) -> xr.Dataset:
     seen = observe(fields[["thetao"]], {"thetao": "random:0.5"}, domain={"thetao": domain})
     drawn = np.random.default_rng(0).standard_normal((members, *fields["thetao"].shape)).astype("f4")
     drawn[:, 1, 0, 5, 5] = 2.5
-    return assemble(seen, {"thetao": (None, None, drawn)}, method="x", seed=0, members=members)
+    return assemble(seen, {"thetao": Estimate(members=drawn)}, method="x", seed=0, members=members)
 
 
 def level(depth: float | None, **changed: Any) -> LevelMap:

@@ -195,7 +195,8 @@ class AnyFieldReconstructor:
             ]
             mean, sd, drawn = (np.stack(part) for part in zip(*level_parts, strict=True))
             shape = (-1, *field.shape[-2:])
-            parts.append((mean.reshape(shape), sd.reshape(shape), drawn.swapaxes(0, 1).reshape(members, *shape)))
+            drawn = drawn.swapaxes(0, 1).reshape(members, *shape)
+            parts.append(Estimate(mean.reshape(shape), sd.reshape(shape), drawn))
         if unseen:
             log.warning(
                 "%s: nothing was seen in %d of %d horizontal fields: the mean and the spread of the others stand there",

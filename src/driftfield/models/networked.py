@@ -297,7 +297,7 @@ class NetworkReconstructor(Trained):
             affine = codec.normalizers[name].affine
             # what is stated of a logarithm decodes to no mean and no spread: the members have them
             stated = affine or len(members) == 1
-            decoded[name] = (
+            decoded[name] = Estimate(
                 None if mean is None or not stated else codec.decode(name, mean[None, part], date, rows, columns)[0],
                 None if sd is None or not affine else sd[part] * codec.normalizers[name].std,
                 codec.decode(name, members[:, part], date, rows, columns),

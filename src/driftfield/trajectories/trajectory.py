@@ -34,7 +34,7 @@ from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Teaching, remaining
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
-from driftfield.reconstruction.output import assemble, domains_like
+from driftfield.reconstruction.output import Estimate, assemble, domains_like
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler, conditional_mean
 from driftfield.sampling.guidance.methods import guidance_method
@@ -217,7 +217,7 @@ class TrajectoryReconstructor(Trained):
             part = fields[:, :, first : first + levels]
             decoded = [codec.decode(name, part[:, t], stamps[[t]], rows, columns) for t in range(len(stamps))]
             stacked = np.stack(decoded, axis=1)
-            estimates[name] = (None, None, stacked if "depth" in template[name].dims else stacked[:, :, 0])
+            estimates[name] = Estimate(members=stacked if "depth" in template[name].dims else stacked[:, :, 0])
             first += levels
         return assemble(
             template,
