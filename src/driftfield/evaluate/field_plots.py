@@ -13,7 +13,7 @@ __all__ = ["PARTS", "FieldPlot", "draw_fields"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import cmocean
 import numpy as np
@@ -38,6 +38,7 @@ from driftfield.evaluate.drawing import (
     panel_size,
     place,
 )
+from driftfield.gridded.encodings import date_text
 
 PARTS = ("mean", "spread", "members", "section", "profile")
 Panels = Sequence[tuple[str, np.ndarray, bool]]
@@ -63,6 +64,32 @@ class FieldPlot:
     row: int | None = None
     column: int | None = None
     members: int = 4
+
+    @classmethod
+    def at(
+        cls,
+        fields: xr.Dataset,
+        parts: Sequence[str] = PARTS,
+        *,
+        time: str | None = None,
+        depth: float | None = None,
+        lat: float | None = None,
+        lon: float | None = None,
+        members: int = 4,
+    ) -> Self:
+        """By the beginning of a date, metres and degrees in place of indices; the nearest that the file holds.
+
+        Raises:
+            ConfigurationError: a date, a depth or a place that the file does not have.
+        """
+        return cls(
+            parts,
+            _date(fields, time),
+            0 if depth is None else _nearest(fields, "depth", depth),
+            None if lat is None else _nearest(fields, "lat", lat),
+            None if lon is None else _nearest(fields, "lon", lon),
+            members,
+        )
 
 
 def draw_fields(dataset: xr.Dataset, name: str, look: FieldPlot = FieldPlot()) -> Figure:
@@ -244,3 +271,31 @@ def _draw_lines(part: SubFigure, view: _PlottedField) -> None:
     ax.legend(frameon=False)
     if deep:
         depth_axis(ax, places)
+
+
+def _date(fields: xr.Dataset, text: str | None) -> int:
+    """The first date that begins so."""
+    if text is None:
+        return 0
+    dates = [date_text(date) for date in fields["time"].values] if "time" in fields.dims else []
+    found = [index for index, date in enumerate(dates) if date.startswith(text)]
+    if not found:
+        holds = f"{dates[0]} ... {dates[-1]}" if dates else "no dates"
+        raise ConfigurationError(f"No date in the file begins with {text!r}: it holds {holds}.")
+    return found[0]
+
+
+def _nearest(fields: xr.Dataset, axis: str, value: float) -> int:
+    """The place on an axis that is nearest, if the axis reaches there."""
+    if axis not in fields.dims:
+        raise ConfigurationError(f"The file has no {axis}: leave out --{axis}.")
+    values = np.asarray(fields[axis].values, dtype=float)
+    away = np.abs(values - value)
+    if axis == "lon":
+        away = np.abs((values - value + 180.0) % 360.0 - 180.0)
+    step = float(np.abs(np.diff(values)).max()) if values.size > 1 else float("inf")
+    if away.min() > step:
+        raise ConfigurationError(
+            f"Found --{axis} {value:g}: expected {values.min():g} to {values.max():g}, which the file holds."
+        )
+    return int(away.argmin())
