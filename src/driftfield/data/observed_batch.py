@@ -85,25 +85,25 @@ def has_exact(observations: xr.Dataset, variables: Sequence[str]) -> bool:
     return False
 
 
-def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "the file") -> xr.Dataset:
+def add_domain(observations: xr.Dataset, stated: xr.Dataset, *, source: str = "the file") -> xr.Dataset:
     """Takes `domain` and `<variable>_domain` from another data set, for the variables whose domain the observations lack.
 
     Arguments:
         observations: Canonical observation data set.
-        given: Canonical data set with masks on the same cells, or on more of them; longitude in either convention.
+        stated: Canonical data set with masks on the same cells, or on more of them; longitude in either convention.
         source: What messages call it.
 
     Raises:
         DataError: it holds no domain, or none on these cells and levels.
     """
-    names = [str(name) for name in given.data_vars if str(name) == "domain" or str(name).endswith("_domain")]
+    names = [str(name) for name in stated.data_vars if str(name) == "domain" or str(name).endswith("_domain")]
     if not names:
         raise DataError(
-            f"{source} holds no 'domain' variable: found {sorted(map(str, given))}. Name a file that has one."
+            f"{source} holds no 'domain' variable: found {sorted(map(str, stated))}. Name a file that has one."
         )
-    found = {}
+    domains = {}
     for name in state_variables(observations):
-        mask = given.get(f"{name}_domain", given.get("domain"))
+        mask = stated.get(f"{name}_domain", stated.get("domain"))
         if domain_of(observations, name) is not None or mask is None:
             continue
         field = observations[name]
@@ -122,18 +122,18 @@ def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "th
             for dim in dims
         }
         mask = (mask.any("time") if "time" in mask.dims else mask).isel(places).transpose(*dims)
-        found[f"{name}_domain"] = xr.DataArray(
+        domains[f"{name}_domain"] = xr.DataArray(
             np.nan_to_num(mask.values).astype(bool), dims=dims, coords={dim: field[dim] for dim in dims}
         )
-    return observations.assign(found)
+    return observations.assign(domains)
 
 
 def _on_cells(mask: xr.DataArray, field: xr.DataArray, source: str) -> xr.DataArray:
     """The part of a mask on a grid with positions that lies where the field does; any other mask as it is."""
-    theirs, own = positions_of(mask), positions_of(field)
-    if theirs is None or own is None:
+    theirs, ours = positions_of(mask), positions_of(field)
+    if theirs is None or ours is None:
         return mask
-    rows, columns = theirs.cells(own, grid=f"the grid of the domain in {source}")
+    rows, columns = theirs.cells(ours, grid=f"the grid of the domain in {source}")
     part = mask.isel(lat=rows, lon=columns)
     return part.assign_coords({axis: field[axis] for axis in ("lat", "lon")})
 
@@ -144,10 +144,10 @@ def _seen(
     """Values and errors in network units, and the domain: (level, lat, lon)."""
     array = observations[name]
     levels = codec.grid.levels[name]
-    found = tuple(map(float, array["depth"].values)) if "depth" in array.dims else (None,)
-    if len(found) != len(levels) or not all(_same_level(a, b) for a, b in zip(found, levels, strict=True)):
+    depths = tuple(map(float, array["depth"].values)) if "depth" in array.dims else (None,)
+    if len(depths) != len(levels) or not all(_same_level(a, b) for a, b in zip(depths, levels, strict=True)):
         raise DataError(
-            f"{name!r} is observed on the levels {list(found)} m; this run knows {list(levels)} m. "
+            f"{name!r} is observed on the levels {list(depths)} m; this run knows {list(levels)} m. "
             "Interpolate the observations to those levels."
         )
     values = with_levels(array.isel(time=[time]))
@@ -181,7 +181,7 @@ def _at(array: xr.DataArray, time: int) -> xr.DataArray:
     return array.isel(time=[time]) if "time" in array.dims else array.expand_dims("time")
 
 
-def _same_level(found: float | None, known: float | None) -> bool:
-    if found is None or known is None:
-        return found is known
-    return abs(found - known) <= 0.01 * max(abs(known), 1.0)
+def _same_level(stated: float | None, known: float | None) -> bool:
+    if stated is None or known is None:
+        return stated is known
+    return abs(stated - known) <= 0.01 * max(abs(known), 1.0)

@@ -148,9 +148,9 @@ class _PlottedField:
         if "depth" in shown.dims:
             levels = self.field.notnull().sum("depth")
             shown = shown.mean("depth").where(levels == levels.max())
-        found = shown.fillna(-1).transpose("lat", "lon").values
-        row = int(found.max(axis=1).argmax()) if self.look.row is None else self.look.row
-        return row, int(found[row].argmax()) if self.look.column is None else self.look.column
+        values = shown.fillna(-1).transpose("lat", "lon").values
+        row = int(values.max(axis=1).argmax()) if self.look.row is None else self.look.row
+        return row, int(values[row].argmax()) if self.look.column is None else self.look.column
 
     def rows(self) -> list[tuple[MapPanel, Panels]]:
         """A row of panels each; those of the file that were asked for."""
@@ -187,12 +187,12 @@ class _PlottedField:
             return array.isel(where, missing_dims="ignore").transpose(..., along).values
 
         inside = np.isfinite(cut(self.field))
-        found = {"places": self.field[along].values[inside], "mean": cut(self.field)[inside]}
+        line = {"places": self.field[along].values[inside], "mean": cut(self.field)[inside]}
         if self.sd is not None and "spread" in self.look.parts:
-            found["sd"] = cut(self.sd)[inside]
+            line["sd"] = cut(self.sd)[inside]
         if self.members is not None and "members" in self.look.parts:
-            found["members"] = cut(self.members)[: self.look.members, inside]
-        return found
+            line["members"] = cut(self.members)[: self.look.members, inside]
+        return line
 
     def _cutter(self, where: Mapping[str, int], down: str) -> Any:
         return lambda array: array.isel(where, missing_dims="ignore").transpose(down, "lon").values
@@ -278,11 +278,11 @@ def _date(fields: xr.Dataset, text: str | None) -> int:
     if text is None:
         return 0
     dates = [date_text(date) for date in fields["time"].values] if "time" in fields.dims else []
-    found = [index for index, date in enumerate(dates) if date.startswith(text)]
-    if not found:
+    matching = [index for index, date in enumerate(dates) if date.startswith(text)]
+    if not matching:
         holds = f"{dates[0]} ... {dates[-1]}" if dates else "no dates"
         raise ConfigurationError(f"No date in the file begins with {text!r}: it holds {holds}.")
-    return found[0]
+    return matching[0]
 
 
 def _nearest(fields: xr.Dataset, axis: str, value: float) -> int:

@@ -264,17 +264,17 @@ class NetworkReconstructor(Trained):
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if draws.times is None else draws.times)
         guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
-        found: list[dict[str, Estimate]] = []
+        dates: list[dict[str, Estimate]] = []
         for time in chosen:
             guess = guesses.get(time)
             # moved here: guidance asks for derivatives, which tensors made in inference mode have not
             batch = observation_batch(codec, observations, time, guess=guess).to(self.device)
             with torch.inference_mode():
                 estimate = self.estimate(batch, DatedWindow(date_text(stamps[time]), rows, columns), draws)
-            found.append(self._decoded(estimate, stamps[[time]], rows, columns))
+            dates.append(self._decoded(estimate, stamps[[time]], rows, columns))
         result = assemble(
             observations if draws.times is None else observations.isel(time=chosen),
-            {n: joined([one[n] for one in found], "depth" in observations[n].dims) for n in codec.targets},
+            {n: joined([one[n] for one in dates], "depth" in observations[n].dims) for n in codec.targets},
             method=self.method,
             seed=draws.seed,
             members=draws.members,

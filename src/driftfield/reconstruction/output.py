@@ -199,22 +199,22 @@ def check_quantiles(probabilities: Sequence[float], members: int) -> tuple[float
     Raises:
         ConfigurationError: not between 0 and 1, twice the same, or fewer than two members.
     """
-    found = _rising(probabilities, members)
-    for p in found:
+    rising = _rising(probabilities, members)
+    for p in rising:
         if (needed := math.ceil(round(1 / min(p, 1 - p), 9)) - 1) > members:
             log.warning("The quantile %g needs %d members: of %d it is the outermost", p, needed, members)
-    return found
+    return rising
 
 
 def _rising(probabilities: Sequence[float], members: int) -> tuple[float, ...]:
-    found = tuple(sorted(float(p) for p in probabilities))
-    if not found or not all(0 < p < 1 for p in found) or len(set(found)) < len(found):
+    levels = tuple(sorted(float(p) for p in probabilities))
+    if not levels or not all(0 < p < 1 for p in levels) or len(set(levels)) < len(levels):
         raise ConfigurationError(
             f"Found the quantiles {list(probabilities)}: expected different numbers between 0 and 1, such as 0.05,0.5,0.95."
         )
     if members < 2:
         raise ConfigurationError(f"Found quantiles of {members} member(s): expected 2 or more. Ask for more members.")
-    return found
+    return levels
 
 
 def with_quantiles(result: xr.Dataset, probabilities: Sequence[float]) -> xr.Dataset:
@@ -263,9 +263,9 @@ def domains_like(
         template: Observations; their dimensions are those of the answer.
         rows, columns: Their cells on the grid of the run.
     """
-    found = {}
+    domains = {}
     for name in codec.targets:
         dims = [dim for dim in ("depth", "lat", "lon") if dim in template[name].dims]
         mask = codec.domains[name][:, rows][:, :, columns]
-        found[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
-    return found
+        domains[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
+    return domains
