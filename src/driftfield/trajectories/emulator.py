@@ -70,6 +70,9 @@ class Emulator(Trained):
             "validation_samples": self.validation_samples,
         }
 
+    def look_at(self, pairs: TransitionDataset) -> None:
+        """Sees training pairs before the training starts; nothing, where nothing is derived from them."""
+
     @abstractmethod
     def objective(self, network: nn.Module) -> nn.Module:
         """The network with the loss that trains it."""
@@ -117,6 +120,7 @@ class Emulator(Trained):
         given: dict[str, Any] = {"codec": codec, "increments": self._increments, "dates": dates}
         pairs = TransitionDataset(states, train, samples=trainer.steps * trainer.batch_size, seed=seed, **given)
         held = TransitionDataset(states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **given)
+        self.look_at(pairs)
         fixed = held.__getitems__(range(self.validation_samples))
 
         self.learner.train(
