@@ -25,7 +25,7 @@ from driftfield.registry import lookup
 
 log = logging.getLogger(__name__)
 
-SAMPLES, NUMBERS = 128, 30_000_000
+SAMPLES, NUMBERS = 64, 30_000_000
 """Fields that are looked at, unless they are so large that fewer make this many numbers."""
 MARGIN, LEAST = 4.0, 20.0
 """s_max in units of the largest amplitude, and never less."""
@@ -52,9 +52,9 @@ def largest_amplitude(fields: Float[Tensor, "field *cells"], known: Bool[Tensor,
 
 
 def amplitude_of_samples(samples: Dataset[FieldBatch]) -> float:
-    """`largest_amplitude` of the first training samples: of residuals, where there is a first guess."""
+    """`largest_amplitude` of the first training samples, which any index draws: of residuals, where there is a first guess."""
     first = samples[0]
-    count = max(8, min(SAMPLES, len(samples), NUMBERS // first.target.numel()))  # type: ignore[arg-type]
+    count = max(8, min(SAMPLES, NUMBERS // first.target.numel()))
     batch = FieldBatch.stack([samples[index] for index in range(count)])
     known = batch.domain & (batch.seen.where | batch.held_out)
     return largest_amplitude(to_residual(batch, batch.target), known)
