@@ -14,9 +14,7 @@ __all__ = ["check_diagnosable", "diagnose", "schedule_curves", "training_curves"
 import csv
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +34,7 @@ from driftfield.interfaces import Reconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.noise_range import checked_range, largest_amplitude
 from driftfield.models.watch import Watch, fitted_model
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
 
 log = logging.getLogger(__name__)
@@ -149,7 +148,8 @@ def reach(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> float | N
     A run of before it was kept has it from the dates of the truth, if they are 16 or more and there is no first guess; else None.
     """
     model, codec = fitted_model(reconstructor)
-    amplitude = reconstructor.extra.get("largest_amplitude")
+    stated = reconstructor.extra.get("largest_amplitude")
+    amplitude = float(stated) if isinstance(stated, int | float) else None
     if amplitude is None and reconstructor.guess is None and truth.sizes.get("time", 0) >= 16:
         chosen = np.unique(np.linspace(0, truth.sizes["time"] - 1, 64).round().astype(int))
         fields = reconstructor.learner.placer.place(truth[list(codec.targets)].isel(time=chosen).load()).dataset
@@ -160,7 +160,7 @@ def reach(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> float | N
         return None
     for sentence in checked_range(model, amplitude):
         log.warning(sentence)
-    return float(amplitude)
+    return amplitude
 
 
 def _one_time(observations: xr.Dataset, time: int) -> xr.Dataset:
@@ -194,7 +194,7 @@ def training_curves(
     reconstructor: DiffusionReconstructor, run: Path | None, units: str = "physical units"
 ) -> figures.TrainingCurves:
     """The validations that a run remembers; loss and learning rate from its CSV log, where it still has one."""
-    records: list[Mapping[str, float]] = list(reconstructor.extra.get("history", []))
+    records = reconstructor.history
     names = dict.fromkeys(key for record in records for key in record if key.startswith("validation_"))
     history = {}
     for name in names:
@@ -247,7 +247,7 @@ def _units(observations: xr.Dataset, targets: tuple[str, ...]) -> str:
     return units.pop() if len(units) == 1 else "mixed units"
 
 
-def _schedule_numbers(reconstructor: DiffusionReconstructor, curves: figures.ScheduleCurves) -> dict[str, Any]:
+def _schedule_numbers(reconstructor: DiffusionReconstructor, curves: figures.ScheduleCurves) -> JSONObject:
     model, _ = fitted_model(reconstructor)
     return {
         "schedule": type(model.schedule).__name__,

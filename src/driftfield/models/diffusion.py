@@ -24,6 +24,8 @@ from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering
+from driftfield.models.training_samples import Teaching
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS
 from driftfield.registry import build, lookup, register
@@ -48,7 +50,7 @@ class _InBfloat16:
             return self.denoiser(x_t, t)
 
 
-def one_sd(spec: Mapping[str, Any]) -> dict[str, Any]:
+def one_sd(spec: Mapping[str, Any]) -> JSONObject:
     """The section `diffusion` of a recipe with its `sd` in every part that has one and does not say it.
 
     Raises:
@@ -85,7 +87,7 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
     if isinstance(sd, bool) or not isinstance(sd, int | float) or not 0 < sd < float("inf"):
         raise ConfigurationError(f"Found diffusion.sd={sd!r}: expected a number above 0.")
     loss_over = parts.pop("loss_over", "domain")
-    defaults: dict[str, dict[str, Any]] = {
+    defaults: dict[str, JSONObject] = {
         "schedule": {"class": "LogLinearSchedule"},
         "parameterization": {"class": "EDMParameterization", "sd": sd},
         "noise_levels": {"class": "LogNormalLevels"},
@@ -103,7 +105,7 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
     return DiffusionModel(network, made.pop("schedule"), **made, sd=sd, loss_over=loss_over)
 
 
-def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> dict[str, Any]:
+def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> JSONObject:
     """The section `diffusion` with a range of noise that covers the samples; the untrained model of the learner takes it on.
 
     Warns where the range that a recipe states does not.
@@ -179,7 +181,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         self.sampler_spec = dict(self._stated_sampler or default)
         self.sampler: Sampler = build("sampler", self.sampler_spec)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         stated = {} if self.start is None else {"start": self.start}
         return super().arguments() | {
             "diffusion": self.diffusion,
@@ -189,13 +191,13 @@ class DiffusionReconstructor(NetworkReconstructor):
             **stated,
         }
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `NetworkReconstructor.fit`."""
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `NetworkReconstructor.learn`."""
         # here and not in __init__: runs that were trained with two of them are still loaded as they are
         self.diffusion = one_sd(self.diffusion)
         if self.start is None:
             self.begin("marginal")
-        super().fit(data, **options)
+        super().learn(data, teaching)
 
     def look_at(self, samples: TwinDataset) -> None:
         """Derives the range of the noise from the fields, or warns of the one that is stated."""
@@ -265,7 +267,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         exact = batch.seen.where & (batch.seen.error == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.seen.value), exact, batch.seen.error, eps)
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + self._start.evaluations,

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from driftfield.diffusion.model import DiffusionModel, to_residual
 from driftfield.diffusion.noise_levels import ScheduleLevels
 from driftfield.fields import FieldBatch
+from driftfield.plain import JSONObject
 from driftfield.registry import lookup
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def amplitude_of_samples(samples: Dataset[FieldBatch]) -> float:
     return largest_amplitude(to_residual(batch, batch.target), known)
 
 
-def covering(spec: Mapping[str, Any], amplitude: float) -> dict[str, Any]:
+def covering(spec: Mapping[str, Any], amplitude: float) -> JSONObject:
     """The section `diffusion` of a recipe with what it does not say of the range: s_max, and training levels up to it."""
     schedule = dict(spec.get("schedule") or {"class": "LogLinearSchedule"})
     arguments = inspect.signature(lookup("schedule", str(schedule["class"]))).parameters

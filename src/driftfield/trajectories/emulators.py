@@ -17,6 +17,8 @@ from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_res
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import cover, diffusion_model, one_sd
+from driftfield.models.training_samples import Teaching
+from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.starting import Start, start_named
@@ -53,7 +55,7 @@ class DiffusionEmulator(Emulator):
         self.sampler: Sampler = build("sampler", self.sampler_spec)
         self.begin(start)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         stated = {} if self.start is None else {"start": self.start}
         return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec, **stated}
 
@@ -66,12 +68,12 @@ class DiffusionEmulator(Emulator):
         self.start = start
         self._start: Start = start_named(start or "mean")
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `Emulator.fit`."""
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `Emulator.learn`."""
         self.diffusion = one_sd(self.diffusion)
         if self.start is None:
             self.begin("marginal")
-        super().fit(data, **options)
+        super().learn(data, teaching)
 
     def objective(self, network: nn.Module) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
@@ -86,7 +88,7 @@ class DiffusionEmulator(Emulator):
         z = self.sampler.sample(denoiser, noise, initial=self._start.beyond_noise(denoiser, noise(0)))
         return from_residual(batch, torch.where(batch.domain, z, 0))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + self._start.evaluations,
