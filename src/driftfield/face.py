@@ -30,10 +30,10 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import require, state_variables
-from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.gridded.axes import canonical
+from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.gridded.units import canonical_units
 from driftfield.interfaces import Reconstructor
 from driftfield.runs import find_run, load_reconstructor
@@ -150,7 +150,7 @@ def reconstruct(
     Returns:
         `<variable>` (the mean), `<variable>_sd` and `<variable>_member` for every variable of the run.
     """
-    from driftfield.data.observed_batch import add_domain
+    from driftfield.data.domain_files import add_domain
 
     seen = _fields(observations)
     if domain is not None:

@@ -90,7 +90,7 @@ def assimilate(
 ) -> None:
     """Constrain a trained prior by points, footprints, means over depth, profiles, tracks or cells: an ensemble that agrees."""
     from driftfield.assimilation.analysis import Assimilation
-    from driftfield.data.sources import write_dataset
+    from driftfield.gridded.gridded_files import write_dataset
     from driftfield.observations.stated import as_stated
     from driftfield.observations.withholding import withhold as choose
     from driftfield.runs import find_run, load_reconstructor

@@ -56,7 +56,7 @@ def gather(
     overwrite: Overwrite = False,
 ) -> None:
     """Collect profiles and tracks into an observation file that `reconstruct` takes; say what was dropped, and why."""
-    from driftfield.data.sources import write_dataset
+    from driftfield.gridded.gridded_files import write_dataset
     from driftfield.observations.readers import Quality, counts, read_points
 
     _check(out, like, table, overwrite=overwrite)

@@ -34,9 +34,9 @@ def plot(
 ) -> None:
     """Draw a file: mean, spread, members, a section and a profile; no truth is needed."""
     from driftfield.conventions import require, state_variables
-    from driftfield.data.sources import open_fields
     from driftfield.evaluate.field_plots import FieldPlot, draw_fields
     from driftfield.files import replacing
+    from driftfield.gridded.gridded_files import open_fields
 
     if out.suffix.lower() != ".png":
         raise ConfigurationError(f"Cannot write {out}: expected a name that ends in .png. Rename the output.")

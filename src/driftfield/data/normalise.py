@@ -25,9 +25,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import cell_area
+from driftfield.conventions import cell_area, ever_finite
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.data.sources import ever_finite
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
 from driftfield.plain import JSONObject

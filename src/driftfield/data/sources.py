@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, positions_of, require, state_variables
+from driftfield.conventions import domain_of, ever_finite, positions_of, require, state_variables
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.domains import check_domain, with_domain
 from driftfield.gridded.gridded_files import expand_paths, open_fields, write_dataset
@@ -156,12 +156,6 @@ def open_archive(
         log.info("%s: left out %s, NaN everywhere", path, empty)
         domains = {name: exists for name, exists in domains.items() if name not in empty}
     return GriddedArchive(dataset=fields[list(domains)], domains=domains, periodic=is_periodic(dataset["lon"]))
-
-
-def ever_finite(field: xr.DataArray) -> xr.DataArray:
-    """The domain that a field itself tells: cells that are finite at any time."""
-    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, field, dask="allowed")
-    return finite.any("time")
 
 
 def _checked_variables(dataset: xr.Dataset, variables: Sequence[str] | None, path: str) -> list[str]:

@@ -26,12 +26,12 @@ from scipy import fft
 
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
-from driftfield.data.sources import is_periodic
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.field_kriging import FieldKriging
 from driftfield.gaussian.variogram import FittedMatern, fit_matern
 from driftfield.gridded.encodings import date_text
+from driftfield.gridded.region import is_periodic
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork

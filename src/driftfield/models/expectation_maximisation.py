@@ -31,7 +31,7 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Abilities, Reconstructor, TrainingData
 from driftfield.models.learner import Taught
-from driftfield.models.training_samples import Teaching
+from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.draws import Draws

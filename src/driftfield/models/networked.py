@@ -34,7 +34,8 @@ from driftfield.models.barely_trained import crps_of_mean_field, said_of_trainin
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import shown_channels, write_preview
-from driftfield.models.training_samples import Teaching, TrainingSamples
+from driftfield.models.teaching import Teaching
+from driftfield.models.training_samples import TrainingSamples
 from driftfield.models.validation_scores import validation_scores
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate

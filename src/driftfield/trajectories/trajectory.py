@@ -31,7 +31,7 @@ from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import cover, diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.training_samples import Teaching, remaining
+from driftfield.models.teaching import Teaching, remaining
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.reconstruction.output import Estimate, assemble, domains_like
