@@ -31,7 +31,7 @@ from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.cells import level_slice
-from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.evaluation import VariableScores, evaluate
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
 from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
@@ -61,8 +61,13 @@ class Entry:
     run: str
     members: int
     seconds: float
-    scores: dict[str, dict[str, Any]]
+    scores: VariableScores
     resolved_km: dict[str, float | None] = field(default_factory=dict)
+
+    def number(self, variable: str, score: str) -> float | None:
+        """One score; None where the answer has none."""
+        value = self.scores[variable].get(score)
+        return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,7 @@ class _Bench:
 
     def _score(
         self, setting: Setting, label: str, output: xr.Dataset
-    ) -> tuple[dict[str, Any], dict[str, float | None]]:
+    ) -> tuple[VariableScores, dict[str, float | None]]:
         seen, targets = self.observations[setting.name], self.comparison.targets
         truth = self.archive.dataset[targets].sel(time=seen["time"])
         unnamed = output.drop_attrs(deep=False)
