@@ -200,7 +200,7 @@ def test_particles_have_a_door(command: Command, caplog: pytest.LogCaptureFixtur
     options = ("--members", "2", "--method", "particles", "--set", "method.particles=8", "--set", "method.levels=4")
     code, _, error = command("run", "points.csv", "--out", "a.nc", *options)
     assert code == 0, error
-    assert "8 particles are worth" in caplog.text
+    assert "--set method.particles=64" in caplog.text
     found = open_fields(Path("a.nc"))
     assert found.attrs["method"] == "assimilation_particles"
     assert json.loads(found.attrs["guidance_options"])["levels"] == 4
