@@ -31,7 +31,7 @@ from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import nothing_seen
 from driftfield.observations.checks import Account, check
 from driftfield.observations.derived import Derived, DerivedPlace, Place
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.gridded import table_of_cells
 from driftfield.observations.measured import in_run_units
 from driftfield.observations.observe import state_grid
@@ -94,7 +94,7 @@ class Assimilation:
         default_error: Mapping[str, float] | float | None = None,
         correlation_km: float | None = None,
         window_days: float = 0.0,
-        place: Callable[[StateGrid, Places], Stencil] = as_stated,
+        place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated,
         functions: Mapping[str, Derived] | None = None,
     ) -> None:
         defaults = _own_guidance(reconstructor)

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gridded.units import Quantity, quantity_of
+from driftfield.gridded.units import PhysicalQuantity, quantity_of
 from driftfield.linalg.operators import Operator
 from driftfield.observations.derived import Place
 from driftfield.observations.grid import StateGrid
@@ -146,7 +146,7 @@ def _impossible(table: ObservationTable, kept: np.ndarray) -> np.ndarray:
     wrong = np.isinf(table.value)
     for name in dict.fromkeys(table.variable):
         described = dict(table.attrs.get(name, {}))
-        quantity: Quantity | None = quantity_of(xr.DataArray(attrs=described), name)
+        quantity: PhysicalQuantity | None = quantity_of(xr.DataArray(attrs=described), name)
         if quantity is None or not described.get("units", ""):
             continue
         mine = kept & (table.variable == name)

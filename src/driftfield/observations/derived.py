@@ -21,7 +21,7 @@ from driftfield.gridded.measures import Measure, Measures
 from driftfield.linalg.composition import Composed
 from driftfield.linalg.operators import FunctionOperator, Operator
 from driftfield.observations.functions.base import FunctionOfVariables
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.stated import as_stated
 from driftfield.observations.stencils import Stencil
 from driftfield.registry import lookup
@@ -40,7 +40,7 @@ class Sight(Protocol):
         ...
 
 
-Place = Callable[[StateGrid, Places], Sight]
+Place = Callable[[StateGrid, ObservedPlaces], Sight]
 """Makes H of a state and places, such as `functools.partial(as_stated, radius_km=50)`."""
 
 
@@ -141,9 +141,9 @@ class DerivedPlace:
     """
 
     derived: Mapping[str, Derived]
-    place: Callable[[StateGrid, Places], Stencil] = as_stated
+    place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated
 
-    def __call__(self, grid: StateGrid, places: Places) -> DerivedStencil:
+    def __call__(self, grid: StateGrid, places: ObservedPlaces) -> DerivedStencil:
         names = list(self.derived)
         number = {name: index for index, name in enumerate(names)}
         functions = np.array([number.get(str(name), -1) for name in places.variable], dtype=np.int64)

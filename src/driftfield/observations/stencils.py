@@ -20,7 +20,7 @@ from driftfield.geometry import Geometry
 from driftfield.gridded.encodings import unit_sphere
 from driftfield.linalg.operators import SparseOperator
 from driftfield.observations.boxes import COVER, weights_in_boxes
-from driftfield.observations.grid import Places, StateGrid, along_axis, around_axis
+from driftfield.observations.grid import ObservedPlaces, StateGrid, along_axis, around_axis
 
 UNKNOWN = "not a variable of this state"
 """Why a row of another variable cannot be made of a state."""
@@ -81,7 +81,7 @@ class _Part:
         return cls(rows[kept], items[kept], weights[kept], problem)
 
 
-def points(grid: StateGrid, places: Places, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
+def points(grid: StateGrid, places: ObservedPlaces, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
     """Values at points: bilinear in longitude and latitude, linear in depth and time.
 
     Arguments:
@@ -95,7 +95,7 @@ def points(grid: StateGrid, places: Places, *, least: float = 0.5, surface: floa
 
 def footprints(
     grid: StateGrid,
-    places: Places,
+    places: ObservedPlaces,
     radius_km: float,
     *,
     gaussian: bool = False,
@@ -123,7 +123,7 @@ def footprints(
 
 
 def vertical_means(
-    grid: StateGrid, places: Places, bottom: np.ndarray | float, *, least: float = 0.5, surface: float = SURFACE
+    grid: StateGrid, places: ObservedPlaces, bottom: np.ndarray | float, *, least: float = 0.5, surface: float = SURFACE
 ) -> Stencil:
     """Means over depth from `places.depth` down to `bottom`, weighted by the thickness of the layers; points otherwise.
 
@@ -165,7 +165,7 @@ def coarse_means(grid: StateGrid, factor: int | tuple[int, int], *, least: float
     return Stencil(block[used], np.flatnonzero(used), area[used] / sea[block[used]], problem, grid.shape)
 
 
-def boxes(grid: StateGrid, places: Places, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
+def boxes(grid: StateGrid, places: ObservedPlaces, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
     """Means over boxes of latitude and longitude, weighted by the area of each cell inside; depth and time as for `points`.
 
     Arguments:
@@ -198,7 +198,7 @@ def cells(grid: StateGrid, chosen: np.ndarray) -> Stencil:
     return Stencil(np.arange(columns.size), columns, np.ones(columns.size), problem, grid.shape)
 
 
-def _bilinear(grid: StateGrid, places: Places) -> _Part:
+def _bilinear(grid: StateGrid, places: ObservedPlaces) -> _Part:
     """The four cells around each place; all of their weights, sea or not."""
     if grid.positions is not None:
         return _between_positions(grid, grid.positions, places)
@@ -216,7 +216,7 @@ def _bilinear(grid: StateGrid, places: Places) -> _Part:
     return _Part.dense(items, weights, problem)
 
 
-def _between_positions(grid: StateGrid, positions: Geometry, places: Places) -> _Part:
+def _between_positions(grid: StateGrid, positions: Geometry, places: ObservedPlaces) -> _Part:
     """The four cells around each place of a grid with positions, by fractional rows and columns."""
     row, column = positions.fractional(places.lat, places.lon)
     problem = np.where(np.isfinite(row), "", "outside the grid").astype(object)
@@ -231,7 +231,7 @@ def _between_positions(grid: StateGrid, positions: Geometry, places: Places) -> 
     return _Part.dense(items, weights, problem)
 
 
-def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool) -> _Part:
+def _around(grid: StateGrid, places: ObservedPlaces, radius_km: float, *, gaussian: bool) -> _Part:
     """The cells within a distance of each place, weighted by their area."""
     point = _bilinear(grid, places)
     tree = cKDTree(unit_sphere(grid.places.latitude.ravel(), grid.places.longitude.ravel()))
@@ -256,7 +256,7 @@ def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool
     return _Part(rows[order], items[order], (weights / total[rows])[order], point.problem)
 
 
-def _levels_and_dates(grid: StateGrid, places: Places, surface: float) -> _Part:
+def _levels_and_dates(grid: StateGrid, places: ObservedPlaces, surface: float) -> _Part:
     """The channels that an observation lies between."""
     items, weights = np.zeros((len(places), 4), dtype=np.int64), np.zeros((len(places), 4))
     problem = _unknown(grid, places)
@@ -272,7 +272,9 @@ def _levels_and_dates(grid: StateGrid, places: Places, surface: float) -> _Part:
     return _Part.dense(items, weights, problem)
 
 
-def _layers_and_dates(grid: StateGrid, places: Places, bottom: np.ndarray, least: float, surface: float) -> _Part:
+def _layers_and_dates(
+    grid: StateGrid, places: ObservedPlaces, bottom: np.ndarray, least: float, surface: float
+) -> _Part:
     """The channels whose layers a mean over depth passes through."""
     widest = max(grid.table_of(variable)[0].size for variable in grid.variables)
     items, weights = np.zeros((len(places), 2 * widest), dtype=np.int64), np.zeros((len(places), 2 * widest))
@@ -301,7 +303,7 @@ def _layers_and_dates(grid: StateGrid, places: Places, bottom: np.ndarray, least
     return _Part.dense(items, weights, problem)
 
 
-def _unknown(grid: StateGrid, places: Places) -> np.ndarray:
+def _unknown(grid: StateGrid, places: ObservedPlaces) -> np.ndarray:
     known = np.isin(places.variable.astype(str), grid.variables)
     return np.where(known, "", UNKNOWN).astype(object)
 

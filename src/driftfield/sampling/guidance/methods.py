@@ -4,7 +4,15 @@ GuidanceMethod    a denoiser of the posterior: every member walks by itself
 CloudMethod       weighted particles that walk together: members are chosen among them at the end
 """
 
-__all__ = ["CloudMethod", "DrawPrior", "GuidanceMethod", "guidance_method", "number_option", "walking_method"]
+__all__ = [
+    "ByNumbers",
+    "CloudMethod",
+    "DrawPrior",
+    "GuidanceMethod",
+    "guidance_method",
+    "number_option",
+    "walking_method",
+]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +62,17 @@ class GuidanceMethod(ABC):
     def options(self) -> JSONObject:
         """For provenance."""
         return asdict(self)  # type: ignore[call-overload]
+
+
+class ByNumbers(GuidanceMethod):
+    """A method with one product in an evaluation, whose options are the numbers that its denoiser takes."""
+
+    denoiser: ClassVar[Callable[..., Denoiser]]
+    products = 1
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        numbers = {name: number_option(name, value) for name, value in self.options().items()}
+        return type(self).denoiser(denoiser, observed, **numbers)
 
 
 class CloudMethod(GuidanceMethod):
