@@ -31,8 +31,8 @@ from driftfield.observations.derived import Place
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
 from driftfield.reconstruction.draws import DatedWindow, Drawer, Draws, Guide, NetworkEstimate
-from driftfield.sampling.base import conditional_mean
 from driftfield.sampling.guidance.methods import CloudMethod, GuidanceMethod
+from driftfield.sampling.starting import conditional_mean
 
 log = logging.getLogger(__name__)
 
