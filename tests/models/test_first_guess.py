@@ -262,7 +262,7 @@ def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) 
     changed["thetao"][3] += 3.0
 
     def mean(peer: Any) -> np.ndarray:
-        found: np.ndarray = peer.estimate_at(seen, 0)["thetao"][0]
+        found: np.ndarray = peer.estimate_at(seen, 0)["thetao"].mean
         return found
 
     np.testing.assert_allclose(mean(peer.refitted(data, every)), mean(peer), rtol=1e-5)

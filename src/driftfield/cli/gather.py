@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    app,
-    check_output,
-    read_errors,
-    read_pairs,
-    read_period,
-)
+from driftfield.cli.shared import Overwrite, app, check_output, read_errors, read_pairs, read_period
 from driftfield.errors import ConfigurationError, DataError, suggest
 
 if TYPE_CHECKING:

@@ -61,14 +61,7 @@ class Normalizer(ABC):
             raise ConfigurationError(f"std_floor is {std_floor}: expected a part from 0 to 1, such as 0.001.")
         self.std_floor = float(std_floor)
 
-    def fit(
-        self,
-        array: xr.DataArray,
-        domain: xr.DataArray,
-        time_indices: Times,
-        *,
-        vector: bool = False,
-    ) -> Self:
+    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
         """Learns offset and scale; returns itself.
 
         Arguments:
@@ -287,14 +280,7 @@ class LogTransform(Normalizer):
         super().__init__(inner.std_floor)
         self.floor, self.of = float(floor), inner
 
-    def fit(
-        self,
-        array: xr.DataArray,
-        domain: xr.DataArray,
-        time_indices: Times,
-        *,
-        vector: bool = False,
-    ) -> Self:
+    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
         """Learns offset and scale of the logarithm; returns itself.
 
         Raises:

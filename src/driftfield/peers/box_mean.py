@@ -15,15 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Peer,
-    Remembered,
-    canonical,
-    fitting_times,
-    independent_members,
-    part,
-)
+from driftfield.peers.base import Background, Peer, Remembered, canonical, fitting_times, independent_members, part
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 

@@ -14,15 +14,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Peer,
-    Remembered,
-    fitting_times,
-    independent_members,
-    part,
-    time_blocks,
-)
+from driftfield.peers.base import Background, Peer, Remembered, fitting_times, independent_members, part, time_blocks
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
