@@ -36,17 +36,7 @@ def assimilate(
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:
-<<<<<<< HEAD
-    """Constrain a trained prior by points, footprints, means over depth, profiles, tracks or cells: an ensemble that agrees."""
-    from driftfield.assimilation.analysis import Assimilation
-    from driftfield.gridded.gridded_files import write_dataset
-    from driftfield.observations.stated import as_stated
-    from driftfield.observations.withholding import withhold as choose
-    from driftfield.runs import find_run, load_reconstructor
-
-=======
     """Constrain a trained prior by points, profiles, tracks, means over areas and depths, and functions of variables."""
->>>>>>> main
     check_output(out, overwrite=overwrite)
     sources = Sources(obs, points, coarse, read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES"))
     errors, footprint = typed.read_sizes(error, "--error"), typed.read_sizes(footprint_km, "--footprint-km")
