@@ -5,20 +5,18 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import Command, hearing_errors
 
 import driftfield
 from driftfield.cli import main
 from driftfield.data.sources import write_dataset
 from driftfield.testing import tiny_ocean, tiny_recipe
-
-Command = Callable[..., tuple[int, str]]
 
 PEER, MODEL = tiny_recipe(method="Climatology"), tiny_recipe()
 
@@ -26,19 +24,7 @@ PEER, MODEL = tiny_recipe(method="Climatology"), tiny_recipe()
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs `driftfield ARGUMENTS` in this process: exit code and what it says on stderr."""
-
-    def run(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(bool(end.code))
-        else:
-            code = 0
-        return code, capsys.readouterr().err.strip()
-
-    return run
+    return hearing_errors(capsys)
 
 
 @pytest.fixture
@@ -124,10 +110,10 @@ def test_the_model_from_recipe_to_report(command: Command, folder: Path) -> None
     assert command(*draw, "--out", "b.nc", "--batch-size", "2")[0] == 0
     a, b = xr.load_dataset("a.nc"), xr.load_dataset("b.nc")
     xr.testing.assert_allclose(a["thetao_member"], b["thetao_member"], rtol=1e-5, atol=1e-4)
-    assert (a.attrs["sampler"], a.attrs["network_evaluations"]) == ("DPMSolverPP2M", 4)  # and one that finds the start
+    assert (a.attrs["sampler"], a.attrs["network_evaluations"]) == ("DPMSolverPP2M", 5)  # two of them find the start
     assert command(*draw, "--out", "c.nc", "--sampler", "HeunSampler:5")[0] == 0
     c = xr.load_dataset("c.nc")
-    assert (c.attrs["sampler"], c.attrs["network_evaluations"]) == ("HeunSampler", 6)
+    assert (c.attrs["sampler"], c.attrs["network_evaluations"]) == ("HeunSampler", 7)
     assert command(*draw, "--out", "d.nc", "--precision", "bfloat16")[0] == 0
     d = xr.load_dataset("d.nc")
     assert d.attrs["precision"] == "bfloat16"

@@ -25,10 +25,12 @@ __all__ = [
     "LATITUDE",
     "LONGITUDE",
     "WRAPS",
+    "Coordinate",
     "cell_area",
     "description_of",
     "MASKS",
     "domain_of",
+    "ever_finite",
     "error_of",
     "geometry_of",
     "held_out_of",
@@ -38,7 +40,7 @@ __all__ = [
     "state_variables",
 ]
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -51,6 +53,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the file layout, written as the attribute `driftfield_format`."""
+
+Coordinate: TypeAlias = "np.ndarray | xr.DataArray | tuple[str | tuple[str, ...], np.ndarray, Mapping[str, str | int]]"
+"""Of a data set, as xarray takes it: numbers along the dimension of its name, or (dimensions, numbers, attributes)."""
 
 DIMS = ("time", "depth", "lat", "lon")
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"}
@@ -95,6 +100,12 @@ def require(dataset: xr.Dataset, variables: "Sequence[str]", what: str = "the da
     for name in variables:
         if name not in dataset:
             raise DataError(f"No variable {name!r} in {what}: {suggest(name, state_variables(dataset))}")
+
+
+def ever_finite(field: xr.DataArray) -> xr.DataArray:
+    """The domain that a field itself tells: cells that are finite at any time."""
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, field, dask="allowed")
+    return finite.any("time")
 
 
 def domain_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:

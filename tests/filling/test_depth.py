@@ -10,6 +10,7 @@ from driftfield.filling.methods import Method
 from driftfield.filling.record import read_record
 from driftfield.filling.spread import BAND, Factors
 from driftfield.filling.validation import score
+from driftfield.reconstruction.output import Estimate
 
 
 def test_a_disc_is_as_deep_as_it_is_asked_to_be_and_leaves_enough() -> None:
@@ -100,8 +101,12 @@ def test_what_runs_away_in_a_wide_gap_ends_at_the_mean() -> None:
     assert drawn.scores.rmse < 0.5 * scores["wild"].rmse
     sd = np.where(record.seen, 0.0, 0.1)
     wild = np.where(record.seen, record.field.values, 15 + 0.05 * away**2)
-    mean, spread, members = shrunk((wild, sd, np.stack([wild, wild + sd]).astype(np.float32)), drawn, record, box, 0)
-    assert mean is not None and spread is not None and members is not None  # noqa: PT018
+    estimate = Estimate(wild, sd, np.stack([wild, wild + sd]).astype(np.float32))
+    changed = shrunk(estimate, drawn, record, box, 0)
+    mean, spread, members = changed.mean, changed.sd, changed.members
+    assert mean is not None
+    assert spread is not None
+    assert members is not None
     far = away > 2 * hidden.max()
     np.testing.assert_allclose(mean[far], np.nanmean(field), atol=1e-4)
     np.testing.assert_array_equal(mean[record.seen], record.field.values[record.seen])

@@ -12,13 +12,13 @@ from driftfield.cli.shared import (
     Overwrite,
     Region,
     app,
+    check_counts,
     check_output,
     read_errors,
     read_number,
     read_pairs,
     read_period,
     read_region,
-    whole,
 )
 
 
@@ -42,11 +42,12 @@ def mask(
     overwrite: Overwrite = False,
 ) -> None:
     """Hide most of a field: write what an observing system would have seen of it."""
-    from driftfield.data.sources import open_archive, write_dataset
+    from driftfield.data.sources import open_archive
     from driftfield.data.twin import observe as observe_fields
+    from driftfield.gridded.gridded_files import write_dataset
 
     check_output(obs, overwrite=overwrite)
-    whole(seed, "--seed", least=0)
+    check_counts({"--seed": seed}, least=0)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
     archive = open_archive(fields, list(patterns), time=read_period(time) if time else None, region=read_region(region))
     seen = observe_fields(archive.dataset, patterns, error=_read_errors(error or []), seed=seed, domain=archive.domains)

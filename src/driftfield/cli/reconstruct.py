@@ -16,11 +16,11 @@ from driftfield.cli.shared import (
     Region,
     SamplerName,
     app,
+    check_counts,
     check_output,
     open_observations,
     read_region,
     read_sampler,
-    whole,
 )
 from driftfield.errors import ConfigurationError, visible
 
@@ -74,10 +74,8 @@ def reconstruct(
     check_output(out, overwrite=overwrite or resume)
     if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    counts = ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
-    for value, option, least in counts:
-        if value is not None:
-            whole(value, option, least=least)
+    check_counts({"--members": members, "--batch-size": batch_size})
+    check_counts({"--seed": seed}, least=0)
     levels = _levels(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)
@@ -92,9 +90,9 @@ def reconstruct(
     attrs = {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": sigma, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
-    depends_on |= {"quantiles": list(levels)} if levels else {}
-    depends_on |= {"region": region} if region else {}
-    depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
+    elsewhere = "" if applied.device == "cpu" else applied.device
+    asked_for = {"quantiles": list(levels), "region": region, "device": elsewhere}
+    depends_on |= {name: value for name, value in asked_for.items() if value}
     observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
     attrs |= imposing(method, observations)
     finish = _Finish(sigma, levels, attrs | smoothing | {"run": run.name, "observations": obs.name})
@@ -142,7 +140,7 @@ class _Finish:
 
     def __call__(self, part: Any) -> Any:
         from driftfield.conventions import FORMAT
-        from driftfield.data.sources import is_periodic
+        from driftfield.gridded.region import is_periodic
         from driftfield.reconstruction.output import with_quantiles
         from driftfield.reconstruction.postprocess import smoothed
 
@@ -167,7 +165,7 @@ def _levels(quantiles: str, members: int) -> tuple[float, ...]:
 def _say_of_gaps(out: Path, observations: Any) -> None:
     """A line where nothing was filled, or where no observation could be used."""
     from driftfield.conventions import state_variables
-    from driftfield.data.sources import open_fields
+    from driftfield.gridded.gridded_files import open_fields
 
     written, log = open_fields(out), logging.getLogger(__name__)
     for name in (n for n in state_variables(observations) if n in written):
@@ -188,6 +186,6 @@ def _say_of_gaps(out: Path, observations: Any) -> None:
 
 
 def _variables(out: Path) -> list[str]:
-    from driftfield.data.sources import open_fields
+    from driftfield.gridded.gridded_files import open_fields
 
     return sorted(map(str, open_fields(out).data_vars))

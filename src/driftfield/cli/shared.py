@@ -5,6 +5,7 @@ __all__ = [
     "Region",
     "SamplerName",
     "app",
+    "check_counts",
     "check_output",
     "check_run",
     "open_observations",
@@ -21,6 +22,7 @@ __all__ = [
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +30,7 @@ import typer
 
 from driftfield import __version__
 from driftfield.errors import ConfigurationError, ExistsError, visible
+from driftfield.plain import JSONObject
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -43,7 +46,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 SamplerName = Annotated[
     str | None,
     typer.Option(
-        help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start), and arguments: HeunSampler:63,churn=20."
+        help="Another sampler: NAME or NAME:EVALUATIONS (those of the start come on top), and arguments: HeunSampler:63,churn=20."
     ),
 ]
 
@@ -123,7 +126,7 @@ def read_sampler(text: str) -> Any:
     # a comma parts arguments only where a name and = follow: not in {class: ..., ...}
     first, *arguments = re.split(r",(?=\w+=)", text)
     name, colon, evaluations = first.partition(":")
-    spec: dict[str, Any] = {"class": name}
+    spec: JSONObject = {"class": name}
     if colon:
         spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
     for argument, value in read_pairs(arguments, "--sampler", "NAME:EVALUATIONS,ARGUMENT=VALUE").items():
@@ -134,8 +137,8 @@ def read_sampler(text: str) -> Any:
                 f"Cannot read --sampler {argument}={value}: expected a number or {{...}}."
             ) from error
     sampler = build("sampler", spec)
-    if isinstance(spec.get("grid"), dict):  # or it would be found where the walk begins
-        build("schedule", spec["grid"], s_min=0.01, s_max=80.0)
+    if isinstance(grid := spec.get("grid"), dict):  # or it would be found where the walk begins
+        build("schedule", grid, s_min=0.01, s_max=80.0)
     return sampler
 
 
@@ -172,18 +175,18 @@ Region = Annotated[
 
 def read_region(text: str | None) -> dict[str, list[float]]:
     """`lat=30:35,lon=-100:-95` as {lat: [30, 35], lon: [-100, -95]}; nothing for nothing."""
-    found: dict[str, list[float]] = {}
+    ends_of: dict[str, list[float]] = {}
     for axis, ends in read_pairs(text.split(",") if text else [], "--region", "lat=SOUTH:NORTH,lon=WEST:EAST").items():
         try:
-            found[axis] = [float(end) for end in ends.split(":")]
+            ends_of[axis] = [float(end) for end in ends.split(":")]
         except ValueError:
-            found[axis] = []
-        if axis not in ("lat", "lon") or len(found[axis]) != 2 or not all(abs(end) < 1000 for end in found[axis]):
+            ends_of[axis] = []
+        if axis not in ("lat", "lon") or len(ends_of[axis]) != 2 or not all(abs(end) < 1000 for end in ends_of[axis]):
             raise ConfigurationError(
                 f"Cannot read --region {text!r}: expected lat=SOUTH:NORTH,lon=WEST:EAST in degrees, one of them or both, "
                 "such as lat=30:35,lon=-100:-95."
             )
-    return found
+    return ends_of
 
 
 def read_period(text: str) -> list[str | None]:
@@ -209,6 +212,17 @@ def read_number(text: str, option: str) -> float:
     if not 0 <= value < float("inf"):
         raise ConfigurationError(f"Found {option} {text}: expected a number that is 0 or more.")
     return value
+
+
+def check_counts(counts: Mapping[str, float | None], *, least: int = 1) -> None:
+    """Refuses numbers of things that are no whole ones, or too few; those that were not given have a default.
+
+    Raises:
+        ConfigurationError: one of them is.
+    """
+    for option, value in counts.items():
+        if value is not None:
+            whole(value, option, least=least)
 
 
 def whole(value: float, option: str, *, least: int) -> int:

@@ -25,14 +25,17 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import cell_area
+from driftfield.conventions import cell_area, ever_finite
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.data.sources import ever_finite
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
+from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 
 Index = slice | np.ndarray | Sequence[int]
+
+Times = np.ndarray | Sequence[int]
+"""Indices along the time axis of an archive."""
 
 
 class Normalizer(ABC):
@@ -58,14 +61,7 @@ class Normalizer(ABC):
             raise ConfigurationError(f"std_floor is {std_floor}: expected a part from 0 to 1, such as 0.001.")
         self.std_floor = float(std_floor)
 
-    def fit(
-        self,
-        array: xr.DataArray,
-        domain: xr.DataArray,
-        time_indices: np.ndarray | Sequence[int],
-        *,
-        vector: bool = False,
-    ) -> Self:
+    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
         """Learns offset and scale; returns itself.
 
         Arguments:
@@ -134,7 +130,7 @@ class Normalizer(ABC):
         """Physical units in a network unit at given physical values, (..., channel, lat, lon) or broadcast to it."""
         return self._std_like(values)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
         return {"class": type(self).__name__, "std_floor": self.std_floor}
 
@@ -243,7 +239,7 @@ class ClimatologicalAnomaly(Normalizer):
         at = MonthlyClimatology(mean=part, stepwise=self.climatology.stepwise).at(times).values
         return at if at.ndim == 4 else at[:, None]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
         return super().describe() | {"per": self.per}
 
@@ -284,14 +280,7 @@ class LogTransform(Normalizer):
         super().__init__(inner.std_floor)
         self.floor, self.of = float(floor), inner
 
-    def fit(
-        self,
-        array: xr.DataArray,
-        domain: xr.DataArray,
-        time_indices: np.ndarray | Sequence[int],
-        *,
-        vector: bool = False,
-    ) -> Self:
+    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
         """Learns offset and scale of the logarithm; returns itself.
 
         Raises:
@@ -340,7 +329,7 @@ class LogTransform(Normalizer):
         """Physical units in a network unit at given physical values (the delta method)."""
         return (values.clip(min=0.0) + self.floor) * self._std_like(values)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
         return {"class": type(self).__name__, "floor": self.floor, "of": self.of.describe()}
 

@@ -8,6 +8,7 @@ __all__ = [
     "BAND_90",
     "COLOURS",
     "LAND",
+    "ColourScale",
     "TRUTH",
     "MapPanel",
     "colour_map",
@@ -27,7 +28,7 @@ __all__ = [
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, Unpack
 
 import cmocean
 import numpy as np
@@ -55,6 +56,14 @@ _MAPS = (
     (("chlor",), cmocean.cm.algae, False),
     (("oxygen",), cmocean.cm.oxy, False),
 )
+
+
+class ColourScale(TypedDict):
+    """How values become colours: the arguments of matplotlib that say so."""
+
+    cmap: Colormap
+    vmin: float
+    vmax: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def colour_map(name: str, units: str) -> tuple[Colormap, bool]:
     return cmocean.cm.deep_r, False
 
 
-def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: Any) -> ScalarMappable:
+def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: Unpack[ColourScale]) -> ScalarMappable:
     """Colours one panel: grey land, white water, then the values."""
     ax.set_facecolor(LAND)
     water = np.where(plane.domain, 1.0, np.nan)
@@ -216,14 +225,14 @@ def headline(figure: Figure, title: str) -> None:
 
 def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend for all panels, each label once."""
-    found: dict[str, Artist] = {}
+    entries: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    inches = 0.8 + 0.085 * max(map(len, found), default=1)  # of one column, so that none is cut off
-    columns = max(1, min(5, len(found), int(figure.get_figwidth() / inches)))
-    rows = -(-len(found) // columns)
+            entries.setdefault(label, handle)
+    inches = 0.8 + 0.085 * max(map(len, entries), default=1)  # of one column, so that none is cut off
+    columns = max(1, min(5, len(entries), int(figure.get_figwidth() / inches)))
+    rows = -(-len(entries) // columns)
     figure.set_figheight(figure.get_figheight() + 0.22 * (rows - 1))
     figure.legend(
-        handles=list(found.values()), labels=list(found), loc="outside lower center", ncols=columns, frameon=False
+        handles=list(entries.values()), labels=list(entries), loc="outside lower center", ncols=columns, frameon=False
     )

@@ -9,11 +9,11 @@ A world of one row of latitude has no map: lines along longitude, or the section
 fields has no spread and no members: those panels are left out.
 """
 
-__all__ = ["PARTS", "Look", "draw_fields"]
+__all__ = ["PARTS", "FieldPlot", "draw_fields"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import cmocean
 import numpy as np
@@ -26,6 +26,7 @@ from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.drawing import (
     BAND_90,
     COLOURS,
+    ColourScale,
     MapPanel,
     colour_map,
     depth_axis,
@@ -37,6 +38,7 @@ from driftfield.evaluate.drawing import (
     panel_size,
     place,
 )
+from driftfield.gridded.encodings import date_text
 
 PARTS = ("mean", "spread", "members", "section", "profile")
 Panels = Sequence[tuple[str, np.ndarray, bool]]
@@ -44,7 +46,7 @@ Panels = Sequence[tuple[str, np.ndarray, bool]]
 
 
 @dataclass(frozen=True)
-class Look:
+class FieldPlot:
     """What to draw, and where to look.
 
     Arguments:
@@ -63,8 +65,34 @@ class Look:
     column: int | None = None
     members: int = 4
 
+    @classmethod
+    def at(
+        cls,
+        fields: xr.Dataset,
+        parts: Sequence[str] = PARTS,
+        *,
+        time: str | None = None,
+        depth: float | None = None,
+        lat: float | None = None,
+        lon: float | None = None,
+        members: int = 4,
+    ) -> Self:
+        """By the beginning of a date, metres and degrees in place of indices; the nearest that the file holds.
 
-def draw_fields(dataset: xr.Dataset, name: str, look: Look = Look()) -> Figure:
+        Raises:
+            ConfigurationError: a date, a depth or a place that the file does not have.
+        """
+        return cls(
+            parts,
+            _date(fields, time),
+            0 if depth is None else _nearest(fields, "depth", depth),
+            None if lat is None else _nearest(fields, "lat", lat),
+            None if lon is None else _nearest(fields, "lon", lon),
+            members,
+        )
+
+
+def draw_fields(dataset: xr.Dataset, name: str, look: FieldPlot = FieldPlot()) -> Figure:
     """A figure of one variable of a file.
 
     Arguments:
@@ -79,7 +107,7 @@ def draw_fields(dataset: xr.Dataset, name: str, look: Look = Look()) -> Figure:
     for part in look.parts:
         if part not in PARTS:
             raise ConfigurationError(f"No part {part!r} of a picture: {suggest(part, PARTS)}")
-    view = _View(dataset, name, look)
+    view = _PlottedField(dataset, name, look)
     rows = view.rows()
     if not rows and not view.lines:
         raise ConfigurationError(
@@ -88,10 +116,10 @@ def draw_fields(dataset: xr.Dataset, name: str, look: Look = Look()) -> Figure:
     return _drawn(view, rows)
 
 
-class _View:
+class _PlottedField:
     """One date of one variable, cut into planes."""
 
-    def __init__(self, dataset: xr.Dataset, name: str, look: Look) -> None:
+    def __init__(self, dataset: xr.Dataset, name: str, look: FieldPlot) -> None:
         def at(array: xr.DataArray | None) -> xr.DataArray | None:
             if array is None:
                 return None
@@ -120,9 +148,9 @@ class _View:
         if "depth" in shown.dims:
             levels = self.field.notnull().sum("depth")
             shown = shown.mean("depth").where(levels == levels.max())
-        found = shown.fillna(-1).transpose("lat", "lon").values
-        row = int(found.max(axis=1).argmax()) if self.look.row is None else self.look.row
-        return row, int(found[row].argmax()) if self.look.column is None else self.look.column
+        values = shown.fillna(-1).transpose("lat", "lon").values
+        row = int(values.max(axis=1).argmax()) if self.look.row is None else self.look.row
+        return row, int(values[row].argmax()) if self.look.column is None else self.look.column
 
     def rows(self) -> list[tuple[MapPanel, Panels]]:
         """A row of panels each; those of the file that were asked for."""
@@ -159,12 +187,12 @@ class _View:
             return array.isel(where, missing_dims="ignore").transpose(..., along).values
 
         inside = np.isfinite(cut(self.field))
-        found = {"places": self.field[along].values[inside], "mean": cut(self.field)[inside]}
+        line = {"places": self.field[along].values[inside], "mean": cut(self.field)[inside]}
         if self.sd is not None and "spread" in self.look.parts:
-            found["sd"] = cut(self.sd)[inside]
+            line["sd"] = cut(self.sd)[inside]
         if self.members is not None and "members" in self.look.parts:
-            found["members"] = cut(self.members)[: self.look.members, inside]
-        return found
+            line["members"] = cut(self.members)[: self.look.members, inside]
+        return line
 
     def _cutter(self, where: Mapping[str, int], down: str) -> Any:
         return lambda array: array.isel(where, missing_dims="ignore").transpose(down, "lon").values
@@ -183,7 +211,7 @@ class _View:
         )
 
 
-def _drawn(view: _View, rows: Sequence[tuple[MapPanel, Panels]]) -> Figure:
+def _drawn(view: _PlottedField, rows: Sequence[tuple[MapPanel, Panels]]) -> Figure:
     """Rows of panels one under the other, the lines at the end."""
     sizes = [panel_size(plane, len(panels)) for plane, panels in rows]
     heights = [size[1] + 0.55 for size in sizes] + ([4.2] if view.lines else [])
@@ -201,7 +229,7 @@ def _drawn(view: _View, rows: Sequence[tuple[MapPanel, Panels]]) -> Figure:
     return figure
 
 
-def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, view: _View, where: str) -> None:
+def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, view: _PlottedField, where: str) -> None:
     """Panels on one scale of values, and one of spread; as wide as those of the widest row of maps."""
     cmap, diverging = colour_map(view.name, view.units)
     low, high = limits([v[plane.domain] for _, v, spread in panels if not spread], diverging)
@@ -210,7 +238,7 @@ def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, vi
         spare.remove()
     scales: dict[bool, tuple[Any, list[Any]]] = {}
     for ax, (title, values, spread) in zip(grid[0], panels, strict=False):
-        colours: dict[str, Any] = {"cmap": cmap, "vmin": low, "vmax": high}
+        colours: ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
         if spread:
             colours = {"cmap": cmocean.cm.amp, "vmin": 0, "vmax": limits([values[plane.domain]], False)[1] or 1.0}
         drawn = fill(ax, plane, values, f"{title}{where}", **colours)
@@ -220,7 +248,7 @@ def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, vi
     label_edges(grid[:, : len(panels)], plane)
 
 
-def _draw_lines(part: SubFigure, view: _View) -> None:
+def _draw_lines(part: SubFigure, view: _PlottedField) -> None:
     """Mean, band and members against depth (downwards) or along longitude."""
     ax, line, deep = part.subplots(), view.line(view.lines), view.lines == "depth"
     places, mean = line["places"], line["mean"]
@@ -243,3 +271,31 @@ def _draw_lines(part: SubFigure, view: _View) -> None:
     ax.legend(frameon=False)
     if deep:
         depth_axis(ax, places)
+
+
+def _date(fields: xr.Dataset, text: str | None) -> int:
+    """The first date that begins so."""
+    if text is None:
+        return 0
+    dates = [date_text(date) for date in fields["time"].values] if "time" in fields.dims else []
+    matching = [index for index, date in enumerate(dates) if date.startswith(text)]
+    if not matching:
+        holds = f"{dates[0]} ... {dates[-1]}" if dates else "no dates"
+        raise ConfigurationError(f"No date in the file begins with {text!r}: it holds {holds}.")
+    return matching[0]
+
+
+def _nearest(fields: xr.Dataset, axis: str, value: float) -> int:
+    """The place on an axis that is nearest, if the axis reaches there."""
+    if axis not in fields.dims:
+        raise ConfigurationError(f"The file has no {axis}: leave out --{axis}.")
+    values = np.asarray(fields[axis].values, dtype=float)
+    away = np.abs(values - value)
+    if axis == "lon":
+        away = np.abs((values - value + 180.0) % 360.0 - 180.0)
+    step = float(np.abs(np.diff(values)).max()) if values.size > 1 else float("inf")
+    if away.min() > step:
+        raise ConfigurationError(
+            f"Found --{axis} {value:g}: expected {values.min():g} to {values.max():g}, which the file holds."
+        )
+    return int(away.argmin())

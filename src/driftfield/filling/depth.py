@@ -141,7 +141,7 @@ def draw_in(best: Scores, scores: dict[str, Scores], distance: np.ndarray, weigh
 
 def shrunk(estimate: Estimate, drawn: DrawnIn, record: Record, method: Method, seed: int) -> Estimate:
     """The estimate, drawn to the reference by distance; what was seen stays."""
-    mean, sd, members = estimate
+    mean, sd, members = estimate.mean, estimate.sd, estimate.members
     assert mean is not None and sd is not None  # noqa: PT018 - every method here states both
     distance = distances_of(record)
     fitted = refitted(drawn.reference.fitted, method, record, seed=seed)
@@ -156,7 +156,7 @@ def shrunk(estimate: Estimate, drawn: DrawnIn, record: Record, method: Method, s
     if members is not None:
         ratio = spread / np.maximum(sd, 1e-30)
         members = (centre + (members - mean) * ratio).astype(np.float32)
-    return centre, spread, members
+    return Estimate(centre, spread, members)
 
 
 def distances_of(record: Record) -> np.ndarray:

@@ -127,7 +127,7 @@ def _complete(record: Record, method: str | None, knowledge: Knowledge, members:
     log.warning("%s has no gap in %s: it is written as it came, no method was tried", record.name, record.source)
     mean, sd = record.field.values.astype(np.float64), np.zeros(record.field.shape)
     drawn = np.zeros((members, *mean.shape), dtype=np.float32) + mean.astype(np.float32) if members else None
-    dataset = _assembled(record, (mean, sd, drawn), AS_OBSERVED, members, seed)
+    dataset = _assembled(record, Estimate(mean, sd, drawn), AS_OBSERVED, members, seed)
     lines = (
         "nothing is missing: the field is written as it came. --domain FILE names cells that are to be filled, --noise SD "
         "says that what was observed has errors",
@@ -209,7 +209,7 @@ def _estimate(
     mean = np.where(kept, record.field.values, mean)
     sd = np.where(kept, 0.0, sd)
     drawn = np.where(kept, 0.0, drawn) + mean.astype(np.float32)
-    return mean, sd, drawn if members else None
+    return Estimate(mean, sd, drawn if members else None)
 
 
 def _analysed(parts: list[tuple[Scores, float]]) -> bool:
@@ -273,11 +273,13 @@ def _errors(record: Record) -> np.ndarray:
 
 def _assembled(record: Record, estimate: Estimate, label: str, members: int, seed: int) -> xr.Dataset:
     """In units of the file, observed cells exactly as they were."""
-    mean, sd, drawn = record.quantity.back(estimate)
-    assert mean is not None and sd is not None  # noqa: PT018 - every method here states both
-    exact = (estimate[1] == 0) & record.seen
-    mean = np.where(exact, record.original.values, mean)
-    drawn = None if drawn is None else np.where(exact, record.original.values, drawn)
+    stated = record.quantity.back(estimate)
+    assert stated.mean is not None and stated.sd is not None  # noqa: PT018 - every method here states both
+    exact = (estimate.sd == 0) & record.seen
+    mean = np.where(exact, record.original.values, stated.mean)
+    drawn = None if stated.members is None else np.where(exact, record.original.values, stated.members)
     observations = record.original.to_dataset().assign(domain=record.domain)
-    result = assemble(observations, {record.name: (mean, sd, drawn)}, method=label, seed=seed, members=members)
+    result = assemble(
+        observations, {record.name: Estimate(mean, stated.sd, drawn)}, method=label, seed=seed, members=members
+    )
     return result if record.dated else result.isel(time=0, drop=True)

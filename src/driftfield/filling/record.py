@@ -19,15 +19,17 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
+from driftfield.data.domain_files import add_domain
 from driftfield.data.named_otherwise import with_named_error, with_own_mask
-from driftfield.data.observed_batch import add_domain
-from driftfield.data.sources import GriddedArchive, is_periodic, open_fields, select_time
+from driftfield.data.sources import GriddedArchive, select_time
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.filling.quantity import Quantity, recognise
 from driftfield.gridded.axes import canonical
-from driftfield.gridded.region import select_region
+from driftfield.gridded.gridded_files import open_fields
+from driftfield.gridded.region import is_periodic, select_region
 from driftfield.gridded.units import canonical_units, check_plausible
 from driftfield.interfaces import TrainingData
+from driftfield.plain import JSONObject
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class Record:
     quantity: Quantity
     dated: bool
     source: str
-    selection: dict[str, Any] = dataclasses.field(default_factory=dict)
+    selection: JSONObject = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -143,7 +145,11 @@ def read_record(
     if domain is not None:
         archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
     chosen = _select(archive_like, region, time)
-    asked = {"region": dict(region or {}), "time": list(time or []), "domain": "" if domain is None else str(domain)}
+    asked: JSONObject = {
+        "region": dict(region or {}),
+        "time": list(time or []),
+        "domain": "" if domain is None else str(domain),
+    }
     return dataclasses.replace(
         _record(chosen.load(), name, dated, label), selection={key: value for key, value in asked.items() if value}
     )

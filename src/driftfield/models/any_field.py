@@ -26,16 +26,17 @@ from scipy import fft
 
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
-from driftfield.data.sources import is_periodic
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.field_kriging import FieldKriging
 from driftfield.gaussian.variogram import FittedMatern, fit_matern
 from driftfield.gridded.encodings import date_text
+from driftfield.gridded.region import is_periodic
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork
 from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.output import Estimate, assemble, joined
 from driftfield.registry import build, register
@@ -104,7 +105,7 @@ class AnyFieldReconstructor:
         self.symmetries = symmetries
         self.network: AnyFieldNetwork = build("network", self.network_spec)
         self.network.eval()
-        self.extra: dict[str, Any] = {}
+        self.extra: JSONObject = {}
 
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
         """There is nothing to fit.
@@ -194,7 +195,8 @@ class AnyFieldReconstructor:
             ]
             mean, sd, drawn = (np.stack(part) for part in zip(*level_parts, strict=True))
             shape = (-1, *field.shape[-2:])
-            parts.append((mean.reshape(shape), sd.reshape(shape), drawn.swapaxes(0, 1).reshape(members, *shape)))
+            drawn = drawn.swapaxes(0, 1).reshape(members, *shape)
+            parts.append(Estimate(mean.reshape(shape), sd.reshape(shape), drawn))
         if unseen:
             log.warning(
                 "%s: nothing was seen in %d of %d horizontal fields: the mean and the spread of the others stand there",
@@ -250,11 +252,7 @@ class AnyFieldReconstructor:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
-
-        Raises:
-            FileFormatError: the folder holds no run, or one of another class.
-        """
+        """Reads what `save` wrote; raises `FileFormatError` where the folder holds no run of this class."""
         run = read_run_of(cls.__name__, Path(folder))
         filler = cls(**run.arguments)
         restore_weights(filler.network, run.arrays, Path(folder))

@@ -1,99 +1,31 @@
-"""What a network learns from, and who teaches it.
+"""What a network that completes fields learns from.
 
 training      sample = f(seed, index), so that a resume goes on where it was: those of index start, start + 1, ...
 validation    the same few samples every time
 first guess   samples come from a pool, whose guesses were computed beforehand
 """
 
-__all__ = ["Preview", "SamplesFrom", "Trainer", "TrainingSamples", "check_trainer", "remaining"]
+__all__ = ["TrainingSamples"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.patches import Window
-from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.first_guess_pool import first_guess_pool
+from driftfield.models.teaching import remaining
 
 if TYPE_CHECKING:
-    import torch
-
-
-SamplesFrom = Callable[[int], "torch.utils.data.Dataset[FieldBatch]"]
-"""From the index of its first sample, a data set of what is left to do."""
-
-Preview = Callable[[Path, str], None]
-"""Writes a picture with a title to a path."""
-
-
-class Trainer(Protocol):
-    """What fits the weights; `driftfield.training` has the real one and hands it over from above."""
-
-    steps: int
-    batch_size: int
-    preview_depth: float | None
-    """Metres: the level of pictures; the first one for None."""
-    made_of: dict[str, str]
-    """What a resumed training must have in common with its beginning; the caller says so."""
-
-    def starting_from(self, run: Path) -> "Trainer":
-        """The same trainer, whose training starts with the weights of a run."""
-        ...
-
-    def fit(
-        self,
-        model: nn.Module,
-        samples: SamplesFrom,
-        validation: Sequence[FieldBatch],
-        *,
-        folder: Path,
-        seed: int,
-        resume: bool = False,
-        wrap: bool = False,
-        diagnose: Callable[[], dict[str, float]] | None = None,
-        preview: Preview | None = None,
-    ) -> list[dict[str, float]]:
-        """Trains `model` in place."""
-        ...
-
-
-class Resumable(Protocol):
-    """Samples of which the first few may be done already."""
-
-    start: int
-
-
-Samples = TypeVar("Samples", bound=Resumable)
-
-
-def remaining(samples: Samples) -> Callable[[int], Samples]:
-    """From the index of its first sample, what is left of a data set."""
-
-    def rest(start: int) -> Samples:
-        samples.start = start
-        return samples
-
-    return rest
-
-
-def check_trainer(learner: object, trainer: Trainer | None, folder: Path | None) -> tuple[Trainer, Path]:
-    """What `fit` of a network cannot do without.
-
-    Raises:
-        ConfigurationError: one of them is missing.
-    """
-    if trainer is None or folder is None:
-        raise ConfigurationError(f"{type(learner).__name__}.fit needs a trainer and a folder: pass both.")
-    return trainer, folder
+    pass
 
 
 @dataclass(frozen=True)
@@ -145,12 +77,13 @@ class TrainingSamples:
 
     def _draw(self, part: str, times: np.ndarray, count: int, seed: int, pool: int) -> TwinDataset:
         archive = self.data.archive if part == "train" else self.data.to_validate
-        options: dict[str, Any] = {"times": times, "windows": self._windows(part), "samples": count}
-        options |= {"seed": seed, "training": part == "train"}
-        drawn = TwinDataset(archive, self.codec, self.observing, **(options | dict(self.augment)))
+        windows, training = self._windows(part), part == "train"
+        samples = partial(TwinDataset, archive, self.codec, self.observing, times=times, windows=windows, samples=count)
+        samples = partial(samples, seed=seed, training=training)
+        drawn = samples(**self.augment)
         if self.guess is None:
             return drawn
         kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}")
         # bounds are those of the pool's fields: none of a mix, scaled where the fields are
-        options |= {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
-        return TwinDataset(archive, self.codec, self.observing, **options, pool=kept)
+        mixed = {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
+        return samples(**mixed, pool=kept)

@@ -6,7 +6,7 @@ One axis after the other: between two centres a value counts for both, linearly;
 as the cell reaches (half a spacing) it belongs to that cell alone.
 """
 
-__all__ = ["Places", "StateGrid", "along_axis", "around_axis"]
+__all__ = ["ObservedPlaces", "StateGrid", "along_axis", "around_axis"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,7 +97,7 @@ class StateGrid:
 
 
 @dataclass(frozen=True)
-class Places:
+class ObservedPlaces:
     """Where observations lie; one entry each.
 
     Arguments:
@@ -106,6 +106,7 @@ class Places:
         depth: Metres, positive downwards; NaN is allowed for surface fields.
         days: Days since 1970 in the calendar of the grid; NaN where time does not matter.
         bottom: Metres, where a mean from `depth` down to here was observed; NaN, or None for all, at a point.
+        width, height: Degrees of longitude and latitude, where a mean over a box around the place was observed; the same.
     """
 
     variable: np.ndarray
@@ -114,6 +115,8 @@ class Places:
     depth: np.ndarray
     days: np.ndarray
     bottom: np.ndarray | None = None
+    width: np.ndarray | None = None
+    height: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -123,7 +126,7 @@ class Places:
         lon: np.ndarray,
         depth: np.ndarray | float = np.nan,
         days: np.ndarray | float = np.nan,
-    ) -> "Places":
+    ) -> "ObservedPlaces":
         """From arrays and numbers, one of each for all or one each."""
         names = np.asarray(variable, dtype=object)
         numbers = (np.asarray(part, dtype=np.float64) for part in (lat, lon, depth, days))
@@ -132,11 +135,11 @@ class Places:
     def __len__(self) -> int:
         return len(self.lat)
 
-    def select(self, rows: np.ndarray) -> "Places":
+    def select(self, rows: np.ndarray) -> "ObservedPlaces":
         """Some of them, by a boolean mask or indices."""
-        bottom = None if self.bottom is None else self.bottom[rows]
         where = self.lat[rows], self.lon[rows], self.depth[rows], self.days[rows]
-        return Places(self.variable[rows], *where, bottom)
+        extents = (None if part is None else part[rows] for part in (self.bottom, self.width, self.height))
+        return ObservedPlaces(self.variable[rows], *where, *extents)
 
 
 def along_axis(

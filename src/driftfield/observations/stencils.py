@@ -7,7 +7,7 @@ Corners on land are dropped and the others share their weight, level by level. A
 where less than `least` of the weight is sea; where it asks for a level that is below the sea floor; beyond the grid.
 """
 
-__all__ = ["Stencil", "cells", "coarse_means", "footprints", "points", "vertical_means"]
+__all__ = ["UNKNOWN", "Stencil", "boxes", "cells", "coarse_means", "footprints", "points", "vertical_means"]
 
 from dataclasses import dataclass
 
@@ -19,7 +19,11 @@ from driftfield.errors import ConfigurationError
 from driftfield.geometry import Geometry
 from driftfield.gridded.encodings import unit_sphere
 from driftfield.linalg.operators import SparseOperator
-from driftfield.observations.grid import Places, StateGrid, along_axis, around_axis
+from driftfield.observations.boxes import COVER, weights_in_boxes
+from driftfield.observations.grid import ObservedPlaces, StateGrid, along_axis, around_axis
+
+UNKNOWN = "not a variable of this state"
+"""Why a row of another variable cannot be made of a state."""
 
 SURFACE = 10.0
 """Metres: a surface field is seen by what lies above this depth."""
@@ -77,7 +81,7 @@ class _Part:
         return cls(rows[kept], items[kept], weights[kept], problem)
 
 
-def points(grid: StateGrid, places: Places, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
+def points(grid: StateGrid, places: ObservedPlaces, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
     """Values at points: bilinear in longitude and latitude, linear in depth and time.
 
     Arguments:
@@ -91,7 +95,7 @@ def points(grid: StateGrid, places: Places, *, least: float = 0.5, surface: floa
 
 def footprints(
     grid: StateGrid,
-    places: Places,
+    places: ObservedPlaces,
     radius_km: float,
     *,
     gaussian: bool = False,
@@ -119,7 +123,7 @@ def footprints(
 
 
 def vertical_means(
-    grid: StateGrid, places: Places, bottom: np.ndarray | float, *, least: float = 0.5, surface: float = SURFACE
+    grid: StateGrid, places: ObservedPlaces, bottom: np.ndarray | float, *, least: float = 0.5, surface: float = SURFACE
 ) -> Stencil:
     """Means over depth from `places.depth` down to `bottom`, weighted by the thickness of the layers; points otherwise.
 
@@ -161,6 +165,25 @@ def coarse_means(grid: StateGrid, factor: int | tuple[int, int], *, least: float
     return Stencil(block[used], np.flatnonzero(used), area[used] / sea[block[used]], problem, grid.shape)
 
 
+def boxes(grid: StateGrid, places: ObservedPlaces, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
+    """Means over boxes of latitude and longitude, weighted by the area of each cell inside; depth and time as for `points`.
+
+    Arguments:
+        grid: The state.
+        places: Of the observations, with a width and a height.
+        least: Least share of the box that is sea.
+        surface: As for `points`.
+    """
+    assert places.width is not None
+    assert places.height is not None
+    weights, cover = weights_in_boxes(grid, places.lat, places.lon, places.width, places.height)
+    entries = weights.tocoo()
+    problem = np.where(cover >= COVER, "", "outside the grid").astype(object)
+    kept = (problem == "")[entries.row]
+    inside = _Part(entries.row[kept], entries.col[kept], entries.data[kept], problem)
+    return _join(grid, inside, _levels_and_dates(grid, places, surface), least)
+
+
 def cells(grid: StateGrid, chosen: np.ndarray) -> Stencil:
     """Single cells, as gridded observations are; those outside the domain are marked as "on land".
 
@@ -175,7 +198,7 @@ def cells(grid: StateGrid, chosen: np.ndarray) -> Stencil:
     return Stencil(np.arange(columns.size), columns, np.ones(columns.size), problem, grid.shape)
 
 
-def _bilinear(grid: StateGrid, places: Places) -> _Part:
+def _bilinear(grid: StateGrid, places: ObservedPlaces) -> _Part:
     """The four cells around each place; all of their weights, sea or not."""
     if grid.positions is not None:
         return _between_positions(grid, grid.positions, places)
@@ -193,7 +216,7 @@ def _bilinear(grid: StateGrid, places: Places) -> _Part:
     return _Part.dense(items, weights, problem)
 
 
-def _between_positions(grid: StateGrid, positions: Geometry, places: Places) -> _Part:
+def _between_positions(grid: StateGrid, positions: Geometry, places: ObservedPlaces) -> _Part:
     """The four cells around each place of a grid with positions, by fractional rows and columns."""
     row, column = positions.fractional(places.lat, places.lon)
     problem = np.where(np.isfinite(row), "", "outside the grid").astype(object)
@@ -208,7 +231,7 @@ def _between_positions(grid: StateGrid, positions: Geometry, places: Places) -> 
     return _Part.dense(items, weights, problem)
 
 
-def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool) -> _Part:
+def _around(grid: StateGrid, places: ObservedPlaces, radius_km: float, *, gaussian: bool) -> _Part:
     """The cells within a distance of each place, weighted by their area."""
     point = _bilinear(grid, places)
     tree = cKDTree(unit_sphere(grid.places.latitude.ravel(), grid.places.longitude.ravel()))
@@ -233,7 +256,7 @@ def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool
     return _Part(rows[order], items[order], (weights / total[rows])[order], point.problem)
 
 
-def _levels_and_dates(grid: StateGrid, places: Places, surface: float) -> _Part:
+def _levels_and_dates(grid: StateGrid, places: ObservedPlaces, surface: float) -> _Part:
     """The channels that an observation lies between."""
     items, weights = np.zeros((len(places), 4), dtype=np.int64), np.zeros((len(places), 4))
     problem = _unknown(grid, places)
@@ -249,7 +272,9 @@ def _levels_and_dates(grid: StateGrid, places: Places, surface: float) -> _Part:
     return _Part.dense(items, weights, problem)
 
 
-def _layers_and_dates(grid: StateGrid, places: Places, bottom: np.ndarray, least: float, surface: float) -> _Part:
+def _layers_and_dates(
+    grid: StateGrid, places: ObservedPlaces, bottom: np.ndarray, least: float, surface: float
+) -> _Part:
     """The channels whose layers a mean over depth passes through."""
     widest = max(grid.table_of(variable)[0].size for variable in grid.variables)
     items, weights = np.zeros((len(places), 2 * widest), dtype=np.int64), np.zeros((len(places), 2 * widest))
@@ -278,9 +303,9 @@ def _layers_and_dates(grid: StateGrid, places: Places, bottom: np.ndarray, least
     return _Part.dense(items, weights, problem)
 
 
-def _unknown(grid: StateGrid, places: Places) -> np.ndarray:
+def _unknown(grid: StateGrid, places: ObservedPlaces) -> np.ndarray:
     known = np.isin(places.variable.astype(str), grid.variables)
-    return np.where(known, "", "not a variable of this state").astype(object)
+    return np.where(known, "", UNKNOWN).astype(object)
 
 
 def _between_levels(depth: np.ndarray, levels: np.ndarray, surface: float) -> tuple[np.ndarray, ...]:

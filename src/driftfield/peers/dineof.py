@@ -28,6 +28,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
     Peer,
+    Remembered,
     canonical,
     fitting_times,
     member_generator,
@@ -233,12 +234,12 @@ class DINEOF(Peer):
                         rng = member_generator(seed, m, stamp, name)
                         own[2 + m, t, beyond] = spread * rng.standard_normal(int(beyond.sum()))
             season = self.background.mean(name, times)
-            output[name] = (own[0] + season, own[1], own[2:] + season)
+            output[name] = Estimate(own[0] + season, own[1], own[2:] + season)
         return output
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         return {"archive": self._archive, "days": self._days, "scale": self._scale}, {}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ from driftfield.gaussian.tuning import SpreadPower
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
+    Remembered,
     canonical,
     fitting_times,
     member_generator,
@@ -172,10 +173,10 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
 
     def estimate_cells(self, observations: xr.Dataset, name: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of some cells (time, [depth,] lat, lon), from all observations; the others say nothing."""
-        mean, sd, _ = self._estimate(observations, name, 0, 0, wanted=wanted)
-        assert mean is not None
-        assert sd is not None
-        return mean, sd
+        estimate = self._estimate(observations, name, 0, 0, wanted=wanted)
+        assert estimate.mean is not None
+        assert estimate.sd is not None
+        return estimate.mean, estimate.sd
 
     def _first_guess(self, observations: xr.Dataset, only: int | None) -> Mapping[str, Estimate]:
         return super()._first_guess(observations, only) if only is None else self.estimate_at(observations, only)
@@ -233,7 +234,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             flat[2:, inside] = (mean + (drawn - mean) * factor) * sd
         times = field["time"].isel(time=list(chosen))
         season = self.background.mean(name, times) + self._daily(name, times)
-        return output[0] + season, output[1], output[2:] + season
+        return Estimate(output[0] + season, output[1], output[2:] + season)
 
     def _observed(
         self, observations: xr.Dataset, name: str, inside: np.ndarray, sd: np.ndarray
@@ -285,7 +286,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
         arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
         arrays |= {"past_days": self.past_days} | {f"past.{name}": fields for name, fields in self.past.items()}

@@ -69,9 +69,10 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     written = out / "recipe.yaml"
     if not (out / "run.json").exists():
         write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
-    given: dict[str, Any] = {"trainer": trainer, "folder": out, "resume": resume} if trained else {}
-    reconstructor.fit(data, seed=recipe.seed, **given)
-    if trained:
+    if not trained:
+        reconstructor.fit(data, seed=recipe.seed)
+    else:
+        reconstructor.fit(data, seed=recipe.seed, trainer=trainer, folder=out, resume=resume)
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
     stated = recipe.content.get("reconstruction") or {}
@@ -98,12 +99,12 @@ def content_of(recipe: Recipe, archive: Archive) -> dict[str, str]:
         recipe: The recipe.
         archive: Opened as the recipe says.
     """
-    found = {ARCHIVE: fingerprint(archive)}
+    content = {ARCHIVE: fingerprint(archive)}
     for name in sorted(set(_runs_named(recipe.content))):
         folder = Path(str(expanded(name, "run")))
         if (folder / "run.json").is_file():
-            found[f"content of {name}"] = hash_run(folder)
-    return found
+            content[f"content of {name}"] = hash_run(folder)
+    return content
 
 
 def _runs_named(part: Any) -> Iterator[str]:
