@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 ROOMS: dict[str, tuple[str, ...]] = {
     "augmentation": ("data",),
+    "downscaler": ("peers.downscaling",),
     "dynamics": ("worlds",),
     "ema": ("training",),
     "emulator": ("trajectories",),
