@@ -353,9 +353,13 @@ def forecast(
 
 
 def score(
-    truth: Fields, fields: Fields | Mapping[str, Fields], observations: Fields, *, area_weighted: bool = False
+    truth: Fields,
+    fields: Fields | Mapping[str, Fields],
+    observations: Fields | None = None,
+    *,
+    area_weighted: bool = False,
 ) -> Any:
-    """Scores reconstructions on the cells that were held out.
+    """Scores reconstructions on the cells that were held out, or downscaled fields on all.
 
     Example:
         >>> df.score(truth, fields, seen).scores["diffusion"]["thetao"]["crps"]  # doctest: +SKIP
@@ -363,17 +367,20 @@ def score(
     Arguments:
         truth: Complete fields.
         fields: A reconstruction, or several by their names.
-        observations: With `held_out`, as `observe` made it.
+        observations: With `held_out`, as `observe` made it; without them every cell of the truth counts.
         area_weighted: Weight cells by their area.
 
     Returns:
         `driftfield.evaluate.evaluation.Evaluation`: scores by method, variable and level.
     """
+    from driftfield.evaluate.alignment import everything_held_out
     from driftfield.evaluate.evaluation import evaluate
 
     outputs = fields if isinstance(fields, Mapping) and not isinstance(fields, xr.Dataset) else {"fields": fields}
     opened = {name: _fields(found) for name, found in outputs.items()}
-    return evaluate(_fields(truth), opened, _fields(observations), area_weighted=area_weighted)
+    complete = _fields(truth)
+    seen = everything_held_out(complete, opened) if observations is None else _fields(observations)
+    return evaluate(complete, opened, seen, area_weighted=area_weighted)
 
 
 def simulate_lorenz63(*, steps: int = 20_000, every: int = 5, seed: int = 0) -> xr.Dataset:

@@ -12,7 +12,16 @@
 error that suggests the nearest one.
 """
 
-__all__ = ["Recipe", "as_recipe", "expanded", "headline_of", "read_recipe", "read_yaml", "shipped_recipes"]
+__all__ = [
+    "DataSection",
+    "Recipe",
+    "as_recipe",
+    "expanded",
+    "headline_of",
+    "read_recipe",
+    "read_yaml",
+    "shipped_recipes",
+]
 
 import hashlib
 import json
@@ -23,12 +32,13 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import yaml
 
 from driftfield.conventions import FORMAT
 from driftfield.errors import ConfigurationError, FileFormatError, suggest
+from driftfield.plain import Spec
 
 _KEYS = {
     "": (
@@ -66,6 +76,24 @@ LARGEST = 2**20
 """Bytes of a recipe, and parts of it once references (`&name`, `*name`) are written out."""
 
 
+class DataSection(TypedDict, total=False):
+    """The section `data`: the arguments of `driftfield.data.prepare`, which says what each means."""
+
+    archive: Required[str]
+    targets: Required[Sequence[str]]
+    covariates: Sequence[str]
+    split: Spec
+    windows: Mapping[str, Any]
+    levels: Sequence[float]
+    region: Mapping[str, Any]
+    time: tuple[Any, Any]
+    domain: str
+    vector_pairs: Sequence[Sequence[str]]
+    bounds: Mapping[str, Mapping[str, float]]
+    coarse: Mapping[str, Any]
+    statics: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A checked recipe.
@@ -81,17 +109,21 @@ class Recipe:
     """
 
     seed: int
-    data: dict[str, Any]
-    reconstructor: dict[str, Any]
-    trainer: dict[str, Any]
-    content: dict[str, Any] = field(repr=False, default_factory=dict)
-    emulator: dict[str, Any] = field(default_factory=dict)
-    downscaler: dict[str, Any] = field(default_factory=dict)
+    data: DataSection
+    reconstructor: Spec
+    trainer: Spec
+    content: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    emulator: Spec = field(default_factory=dict)
+    downscaler: Spec = field(default_factory=dict)
 
     @property
-    def learner(self) -> tuple[str, dict[str, Any]]:
+    def learner(self) -> tuple[str, Spec]:
         """What is fitted: its family, and class and arguments."""
-        kinds = {"emulator": self.emulator, "downscaler": self.downscaler, "reconstructor": self.reconstructor}
+        kinds: dict[str, Spec] = {
+            "emulator": self.emulator,
+            "downscaler": self.downscaler,
+            "reconstructor": self.reconstructor,
+        }
         return next(((kind, spec) for kind, spec in kinds.items() if spec), ("reconstructor", {}))
 
     @property

@@ -78,14 +78,7 @@ class Drawing(ABC):
         """Which dates to analyse of observations at these times, datetime64 (time,)."""
 
     @abstractmethod
-    def draw(
-        self,
-        guides: ObservationTable,
-        condition: xr.Dataset,
-        *,
-        gridded: bool,
-        draws: Draws,
-    ) -> Drawn:
+    def draw(self, guides: ObservationTable, condition: xr.Dataset, *, gridded: bool, draws: Draws) -> Drawn:
         """Draws members.
 
         Arguments:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, read_pairs, read_period, whole
+from driftfield.cli.shared import Overwrite, app, check_counts, check_output, read_pairs, read_period
 from driftfield.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def map_command(
     check_output(out, overwrite=overwrite)
     for beside in (out.with_suffix(".png"), out.with_suffix(".tried.csv")):
         check_output(beside, overwrite=overwrite, suffixes=())
-    whole(seed, "--seed", least=0)
-    whole(members, "--members", least=0)
+    check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
         raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
     from driftfield.data.sources import write_dataset

@@ -12,13 +12,13 @@ from driftfield.cli.shared import (
     Overwrite,
     Region,
     app,
+    check_counts,
     check_output,
     read_errors,
     read_number,
     read_pairs,
     read_period,
     read_region,
-    whole,
 )
 
 
@@ -46,7 +46,7 @@ def mask(
     from driftfield.data.twin import observe as observe_fields
 
     check_output(obs, overwrite=overwrite)
-    whole(seed, "--seed", least=0)
+    check_counts({"--seed": seed}, least=0)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
     archive = open_archive(fields, list(patterns), time=read_period(time) if time else None, region=read_region(region))
     seen = observe_fields(archive.dataset, patterns, error=_read_errors(error or []), seed=seed, domain=archive.domains)

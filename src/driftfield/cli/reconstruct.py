@@ -16,11 +16,11 @@ from driftfield.cli.shared import (
     Region,
     SamplerName,
     app,
+    check_counts,
     check_output,
     open_observations,
     read_region,
     read_sampler,
-    whole,
 )
 from driftfield.errors import ConfigurationError, visible
 
@@ -74,10 +74,8 @@ def reconstruct(
     check_output(out, overwrite=overwrite or resume)
     if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    counts = ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
-    for value, option, least in counts:
-        if value is not None:
-            whole(value, option, least=least)
+    check_counts({"--members": members, "--batch-size": batch_size})
+    check_counts({"--seed": seed}, least=0)
     levels = _levels(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)

@@ -26,7 +26,7 @@ from typing import Any
 
 from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, suggest, whole_number
-from driftfield.recipe import Recipe, as_recipe, expanded, read_recipe, read_yaml
+from driftfield.recipe import DataSection, Recipe, as_recipe, expanded, read_recipe, read_yaml
 from driftfield.registry import build
 
 _TEXT = ("driftfield_format", "title", "description", "notes")
@@ -106,7 +106,7 @@ class Comparison:
     notes: tuple[str, ...]
     seed: int
     members: int
-    data: dict[str, Any]
+    data: DataSection
     truth: tuple[str, tuple[Any, Any] | None]
     learn_from: str | None
     settings: tuple[Setting, ...]

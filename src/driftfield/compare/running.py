@@ -31,7 +31,7 @@ from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.cells import level_slice
-from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.evaluation import VariableScores, evaluate
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
 from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
@@ -61,8 +61,13 @@ class Entry:
     run: str
     members: int
     seconds: float
-    scores: dict[str, dict[str, Any]]
+    scores: VariableScores
     resolved_km: dict[str, float | None] = field(default_factory=dict)
+
+    def number(self, variable: str, score: str) -> float | None:
+        """One score; None where the answer has none."""
+        value = self.scores[variable].get(score)
+        return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)
@@ -275,7 +280,7 @@ class _Bench:
 
     def _score(
         self, setting: Setting, label: str, output: xr.Dataset
-    ) -> tuple[dict[str, Any], dict[str, float | None]]:
+    ) -> tuple[VariableScores, dict[str, float | None]]:
         task, targets = self.tasks[setting.name], self.comparison.targets
         seen, archive = task.scored, task.archive
         truth = archive.dataset[targets].sel(time=seen["time"])

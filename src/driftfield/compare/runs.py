@@ -166,7 +166,7 @@ def fitted_run(
     return folder
 
 
-def _check_same_recipe(folder: Path, content: dict[str, Any]) -> None:
+def _check_same_recipe(folder: Path, content: Mapping[str, Any]) -> None:
     """A run that another recipe made must not stand under this one's name."""
     path = folder / "recipe.yaml"
     if not path.exists():

@@ -26,6 +26,7 @@ from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.drawing import (
     BAND_90,
     COLOURS,
+    ColourScale,
     MapPanel,
     colour_map,
     depth_axis,
@@ -210,7 +211,7 @@ def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, vi
         spare.remove()
     scales: dict[bool, tuple[Any, list[Any]]] = {}
     for ax, (title, values, spread) in zip(grid[0], panels, strict=False):
-        colours: dict[str, Any] = {"cmap": cmap, "vmin": low, "vmax": high}
+        colours: ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
         if spread:
             colours = {"cmap": cmocean.cm.amp, "vmin": 0, "vmax": limits([values[plane.domain]], False)[1] or 1.0}
         drawn = fill(ax, plane, values, f"{title}{where}", **colours)

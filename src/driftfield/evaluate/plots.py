@@ -35,6 +35,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from driftfield.evaluate.drawing import (
     BAND_90,
     TRUTH,
+    ColourScale,
     MapPanel,
     colour_map,
     depth_axis,
@@ -76,7 +77,7 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
     grid = np.array(figure.subplots(3, columns, squeeze=False, sharex=True, sharey=True))
     cmap, diverging = colour_map(name, units)
     low, high = limits([plane.truth[plane.domain]], diverging)
-    values = {"cmap": cmap, "vmin": low, "vmax": high}
+    values: ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
     drawn = fill(grid[0, 0], plane, plane.truth, "truth", **values)
     fill(grid[1, 0], plane, plane.observed, "observed (scale of row 1)", **values)
     if not np.isfinite(plane.observed[plane.domain]).any():

@@ -27,6 +27,7 @@ from driftfield.gridded.axes import canonical
 from driftfield.gridded.region import select_region
 from driftfield.gridded.units import canonical_units, check_plausible
 from driftfield.interfaces import TrainingData
+from driftfield.plain import JSONObject
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Record:
     quantity: Quantity
     dated: bool
     source: str
-    selection: dict[str, Any] = dataclasses.field(default_factory=dict)
+    selection: JSONObject = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -142,7 +143,11 @@ def read_record(
     if domain is not None:
         archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
     chosen = _select(archive_like, region, time)
-    asked = {"region": dict(region or {}), "time": list(time or []), "domain": "" if domain is None else str(domain)}
+    asked: JSONObject = {
+        "region": dict(region or {}),
+        "time": list(time or []),
+        "domain": "" if domain is None else str(domain),
+    }
     return dataclasses.replace(
         _record(chosen.load(), name, dated, label), selection={key: value for key, value in asked.items() if value}
     )

@@ -154,19 +154,9 @@ class _Problem:
         xyz = unit[:, :3][index] * EARTH_RADIUS_KM
         sphere = torch.from_numpy(((xyz[:, :, None] - xyz[:, None]) ** 2).sum(-1))
         y = torch.from_numpy(np.where(real, values[index], 0.0))
+        noise, within = torch.from_numpy(sample.noise[index]), torch.from_numpy(real)
         north, east, level, time = squares
-        return cls(
-            sphere=sphere,
-            north=north,
-            east=east,
-            level=level,
-            time=time,
-            values=y,
-            noise=torch.from_numpy(sample.noise[index]),
-            real=torch.from_numpy(real),
-            shapes=tuple(shapes),
-            middle=middle,
-        )
+        return cls(sphere, north, east, level, time, y, noise, within, tuple(shapes), middle)
 
     def loss(self, theta: Tensor) -> Tensor:
         """-log likelihood up to a constant."""

@@ -17,6 +17,7 @@ import xarray as xr
 
 from driftfield.errors import DataError
 from driftfield.gridded.units import in_units, quantity_of, relatives, same_units
+from driftfield.plain import JSONObject
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Measures(Mapping[str, Measure]):
         """Units by variable, of those that have any."""
         return {name: measure.units for name, measure in self.items() if measure.units}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JSONObject:
         """What `from_json` reads; NaN, which JSON does not know, as null."""
         return {
             name: {

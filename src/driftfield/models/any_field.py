@@ -36,6 +36,7 @@ from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork
 from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.output import Estimate, assemble, joined
 from driftfield.registry import build, register
@@ -104,7 +105,7 @@ class AnyFieldReconstructor:
         self.symmetries = symmetries
         self.network: AnyFieldNetwork = build("network", self.network_spec)
         self.network.eval()
-        self.extra: dict[str, Any] = {}
+        self.extra: JSONObject = {}
 
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
         """There is nothing to fit.

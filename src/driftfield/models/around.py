@@ -74,8 +74,16 @@ def draw_around(
     ]
     told = {"observations": "none", "start_level": level, "network_evaluations": reconstructor.sampler.evaluations}
     told["sampler"] = type(reconstructor.sampler).__name__
-    alike: dict[str, Any] = {"coords": "minimal", "compat": "override", "join": "override", "combine_attrs": "override"}
-    return xr.concat(parts, "time", data_vars="minimal", **alike).assign_attrs(told)
+    joined = xr.concat(
+        parts,
+        "time",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    return joined.assign_attrs(told)
 
 
 class _FromLevel(Sampler):

@@ -13,9 +13,7 @@ __all__ = ["check_diagnosable", "diagnose", "schedule_curves", "training_curves"
 
 import csv
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +30,7 @@ from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.watch import Watch, fitted_model
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
 
 POINTS = 400
@@ -168,7 +167,7 @@ def training_curves(
     reconstructor: DiffusionReconstructor, run: Path | None, units: str = "physical units"
 ) -> figures.TrainingCurves:
     """The validations that a run remembers; loss and learning rate from its CSV log, where it still has one."""
-    records: list[Mapping[str, float]] = list(reconstructor.extra.get("history", []))
+    records = reconstructor.history
     names = dict.fromkeys(key for record in records for key in record if key.startswith("validation_"))
     history = {}
     for name in names:
@@ -221,7 +220,7 @@ def _units(observations: xr.Dataset, targets: tuple[str, ...]) -> str:
     return units.pop() if len(units) == 1 else "mixed units"
 
 
-def _schedule_numbers(reconstructor: DiffusionReconstructor, curves: figures.ScheduleCurves) -> dict[str, Any]:
+def _schedule_numbers(reconstructor: DiffusionReconstructor, curves: figures.ScheduleCurves) -> JSONObject:
     model, _ = fitted_model(reconstructor)
     return {
         "schedule": type(model.schedule).__name__,

@@ -20,6 +20,8 @@ from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.networked import NetworkReconstructor
+from driftfield.models.training_samples import Teaching
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS
 from driftfield.registry import build, lookup, register
@@ -43,7 +45,7 @@ class _InBfloat16:
             return self.denoiser(x_t, t)
 
 
-def one_sd(spec: Mapping[str, Any]) -> dict[str, Any]:
+def one_sd(spec: Mapping[str, Any]) -> JSONObject:
     """The section `diffusion` of a recipe with its `sd` in every part that has one and does not say it.
 
     Raises:
@@ -80,7 +82,7 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
     if isinstance(sd, bool) or not isinstance(sd, int | float) or not 0 < sd < float("inf"):
         raise ConfigurationError(f"Found diffusion.sd={sd!r}: expected a number above 0.")
     loss_over = parts.pop("loss_over", "domain")
-    defaults: dict[str, dict[str, Any]] = {
+    defaults: dict[str, JSONObject] = {
         "schedule": {"class": "LogLinearSchedule"},
         "parameterization": {"class": "EDMParameterization", "sd": sd},
         "noise_levels": {"class": "LogNormalLevels"},
@@ -143,7 +145,7 @@ class DiffusionReconstructor(NetworkReconstructor):
             super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return super().arguments() | {
             "diffusion": self.diffusion,
             "sampler": self.sampler_spec,
@@ -151,11 +153,11 @@ class DiffusionReconstructor(NetworkReconstructor):
             "precision": self.precision,
         }
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `NetworkReconstructor.fit`."""
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `NetworkReconstructor.learn`."""
         # here and not in __init__: runs that were trained with two of them are still loaded as they are
         self.diffusion = one_sd(self.diffusion)
-        super().fit(data, **options)
+        super().learn(data, teaching)
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """See `NetworkReconstructor.complete`; the result says whether observations were imposed."""
@@ -221,7 +223,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         exact = batch.seen.where & (batch.seen.error == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.seen.value), exact, batch.seen.error, eps)
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + 1,

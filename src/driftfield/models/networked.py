@@ -4,7 +4,7 @@ fit:          archive -> windows, splits, codec -> training samples -> trainer -
 reconstruct:  observations -> codec -> FieldBatch -> members in network units -> codec -> physical units -> data set
 """
 
-__all__ = ["NetworkReconstructor", "Trainer"]
+__all__ = ["NetworkReconstructor"]
 
 import copy
 import logging
@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -33,8 +33,9 @@ from driftfield.models.barely_trained import crps_of_mean_field, said_of_trainin
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import shown_channels, write_preview
-from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
+from driftfield.models.training_samples import Teaching, TrainingSamples
 from driftfield.models.validation_scores import validation_scores
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
@@ -85,7 +86,7 @@ class NetworkReconstructor(Trained):
         check_keys(self.first_guess_spec)
         self.guess: FirstGuess | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "observing": self.observing_spec,
@@ -120,29 +121,18 @@ class NetworkReconstructor(Trained):
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        data: TrainingData,
-        *,
-        seed: int = 0,
-        trainer: Trainer | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
         """Trains on the training split; the best weights are chosen on the validation split.
 
         Arguments:
             data: Archive and splits.
-            seed: Of weights, samples and noise.
-            trainer: Fits the weights.
-            folder: Where checkpoints and logs go.
-            resume: Go on from the last checkpoint in `folder`.
+            teaching: Who fits the weights, where, and from which seed.
 
         Raises:
             ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
-        trainer, folder = check_trainer(self, trainer, folder)
         self._check_first_guess()
+        trainer, seed = teaching.trainer, teaching.seed
         archive = data.archive
         codec = FieldCodec.fit(
             archive,
@@ -170,18 +160,14 @@ class NetworkReconstructor(Trained):
             augment=self.augment,
             guess=self.guess,
             pool=int(self.first_guess_spec.get("pool", 512)),
-            folder=folder,
+            folder=teaching.folder,
             seed=seed,
         )
-        train = samples.training(trainer.steps * trainer.batch_size)
         fixed = samples.validation(self.validation_samples, trainer.batch_size)
         self.learner.train(
-            trainer,
-            train,
+            teaching,
+            samples.training(teaching.samples),
             fixed,
-            folder=folder,
-            seed=seed,
-            resume=resume,
             wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
             preview=partial(self._preview, fixed[0][:1], seed, self._units(archive), trainer.preview_depth),
@@ -336,9 +322,9 @@ class NetworkReconstructor(Trained):
     @property
     def barely_trained(self) -> str:
         """What there is to say of a network that has hardly learnt, else nothing."""
-        return said_of_training(self.extra.get("history", ()), self.extra.get("mean_field_crps"))
+        return said_of_training(self.history, cast(float | None, self.extra.get("mean_field_crps")))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         """What an output says about who made it."""
         made_by = super().provenance()
         if said := self.barely_trained:

@@ -13,8 +13,8 @@ __all__ = ["from_dataset", "read_observations"]
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,11 +125,11 @@ def _own_table(path: Path, variables: Mapping[str, str] | None) -> ObservationTa
         return _chosen(ObservationTable.from_frame(frame), variables, str(path))
     if path.suffix.lower() == ".csv":
         try:
-            text: dict[str, Any] = {"skipinitialspace": True, "encoding": CSV_ENCODING, "sep": separator_of(path)}
-            names = {name.strip().lower() for name in pd.read_csv(path, nrows=0, **text).columns}
+            read = partial(pd.read_csv, path, skipinitialspace=True, encoding=CSV_ENCODING, sep=separator_of(path))
+            names = {name.strip().lower() for name in read(nrows=0).columns}
             if not (names & {"variable", *COLUMNS["variable"]} and names & {"value", *COLUMNS["value"]}):
                 return None
-            frame = pd.read_csv(path, **text)
+            frame = read()
         except (OSError, UnicodeDecodeError, ValueError) as error:  # ParserError is a ValueError
             if isinstance(error, UserError):
                 raise

@@ -43,7 +43,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Our names of the columns, and under which others they are recognised; upper and lower case do not matter."""
 
 _PAUSE = pd.Timedelta(minutes=10)
-_DEFAULTS: dict[str, Any] = {"depth": np.nan, "error": np.nan, "flag": 0, "platform": "", "bottom": np.nan}
+_DEFAULTS: dict[str, float | int | str] = {
+    "depth": np.nan,
+    "error": np.nan,
+    "flag": 0,
+    "platform": "",
+    "bottom": np.nan,
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ class ObservationTable:
         named = [name for name in frame.index.names if name is not None]
         frame = frame.reset_index() if named else frame
         low = {str(name).strip().lower(): name for name in reversed(list(frame.columns))}
-        found: dict[str, Any] = {}
+        found: dict[str, pd.Series | str] = {}
         for ours, others in COLUMNS.items():
             wanted = (str(columns[ours]).lower(),) if columns and ours in columns else (ours, *others)
             hit = next((low[name] for name in wanted if name in low), None)

@@ -29,7 +29,7 @@ from driftfield.gaussian.modes import Modes
 from driftfield.gaussian.structure import Constants
 from driftfield.gaussian.tuning import CANDIDATES, Fit, SpreadPower, TuningCase, judge
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import fitting_times, member_generator, time_stamps
+from driftfield.peers.base import Remembered, fitting_times, member_generator, time_stamps
 from driftfield.peers.eof_fitting import Candidates, complete
 from driftfield.peers.state import StatePeer, observed_part
 from driftfield.reconstruction.output import Estimate
@@ -158,7 +158,7 @@ class EOFOptimalInterpolation(StatePeer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         prior = self._prior
         arrays = {
             "modes.patterns": prior.modes.patterns,

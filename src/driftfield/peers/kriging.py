@@ -33,7 +33,15 @@ from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.gaussian.tuning import SpreadPower, calibrate
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import canonical, member_generator, observed_domain, part, stated_errors, time_stamps
+from driftfield.peers.base import (
+    Remembered,
+    canonical,
+    member_generator,
+    observed_domain,
+    part,
+    stated_errors,
+    time_stamps,
+)
 from driftfield.peers.quadratic_surface import quadratic_surface
 from driftfield.peers.space_time_cases import places_of
 from driftfield.peers.space_time_mean import StandardisedPeer
@@ -338,7 +346,7 @@ class Kriging(StandardisedPeer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
         arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
         constants = {name: asdict(c) | _inverse_shapes(c) for name, c in self.constants.items()}

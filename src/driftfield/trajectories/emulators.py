@@ -17,6 +17,8 @@ from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_res
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import diffusion_model, one_sd
+from driftfield.models.training_samples import Teaching
+from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler, conditional_mean
 from driftfield.trajectories.emulator import Emulator
@@ -49,13 +51,13 @@ class DiffusionEmulator(Emulator):
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 5})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `Emulator.fit`."""
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `Emulator.learn`."""
         self.diffusion = one_sd(self.diffusion)
-        super().fit(data, **options)
+        super().learn(data, teaching)
 
     def objective(self, network: nn.Module) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
@@ -66,7 +68,7 @@ class DiffusionEmulator(Emulator):
         z = self.sampler.sample(denoiser, noise, initial=conditional_mean(denoiser, noise(0)))
         return from_residual(batch, torch.where(batch.domain, z, 0))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
             "network_evaluations": self.sampler.evaluations + 1,

@@ -13,7 +13,6 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,7 +31,8 @@ from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.training_samples import Trainer, check_trainer, remaining
+from driftfield.models.training_samples import Teaching, remaining
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
@@ -101,7 +101,7 @@ class TrajectoryReconstructor(Trained):
         self.guidance = guidance_method(self.guidance_spec["method"], options)
         self.validation_samples = validation_samples
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "states": self.states,
@@ -114,29 +114,17 @@ class TrajectoryReconstructor(Trained):
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        data: TrainingData,
-        *,
-        seed: int = 0,
-        trainer: Trainer | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
         """Trains on windows of the training split; the best weights are chosen on windows of the validation split.
 
         Arguments:
             data: Archive and splits; covariates are not looked at.
-            seed: Of weights, samples and noise.
-            trainer: Fits the weights.
-            folder: Where checkpoints and logs go.
-            resume: Go on from the last checkpoint in `folder`.
+            teaching: Who fits the weights, where, and from which seed.
 
         Raises:
             ConfigurationError: windows in space, which belong to another method.
             DataError: a split without `states` consecutive dates.
         """
-        trainer, folder = check_trainer(self, trainer, folder)
         self.diffusion = one_sd(self.diffusion)
         archive = data.archive
         if data.covariates:
@@ -151,14 +139,13 @@ class TrajectoryReconstructor(Trained):
             found = runs(archive, times, self.states)
             return StateWindows(fields, found, codec, dates=dates, samples=samples, seed=first_seed)
 
-        train = windows(data.train, trainer.steps * trainer.batch_size, seed)
-        checked = windows(data.validation, self.validation_samples, seed + 1_000_003)
-        torch.manual_seed(seed)
+        train = windows(data.train, teaching.samples, teaching.seed)
+        checked = windows(data.validation, self.validation_samples, teaching.seed + 1_000_003)
+        torch.manual_seed(teaching.seed)
         self.learner = Learner(codec, self.build_model(codec))
 
         fixed = checked.__getitems__(range(self.validation_samples))
-        wrap = codec.grid.periodic
-        self.learner.train(trainer, remaining(train), fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
+        self.learner.train(teaching, remaining(train), fixed, wrap=codec.grid.periodic)
 
     def build_model(self, codec: FieldCodec) -> DiffusionModel:
         channels = self.states * len(codec.channels())
@@ -288,7 +275,7 @@ class TrajectoryReconstructor(Trained):
         assert isinstance(self.model, DiffusionModel)
         return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         looks = self.guidance.sampler(self.sampler).evaluations + self.guidance.starts_at_posterior
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,

@@ -149,14 +149,12 @@ class PairGrids:
         used = np.any([known.ravel() for known in self.known.values()], axis=0)
         near = off <= _NEAR
         if near.all():
-            apart = have[nearest] - wanted
-            east = np.stack([-wanted[:, 1], wanted[:, 0], np.zeros(len(wanted))], axis=-1)
-            east = np.median((apart * east).sum(-1) / np.linalg.norm(east, axis=-1) / width)
-            north = np.median(apart[:, 2] / np.sqrt(1 - wanted[:, 2] ** 2) / width)
+            rows, columns = _steps_off(
+                (have[nearest] - wanted).reshape(*self.regridding.coarse.shape, 3), self.regridding.coarse.centres
+            )
             raise DataError(
-                f"The cells of {source} lie off those of the run, by {_cells_of(north, 'north', 'south')} and "
-                f"{_cells_of(east, 'east', 'west')} in the middle of them (and by {off.max():.2f} at most): expected the "
-                "grid that "
+                f"The cells of {source} lie off those of the run, by {rows:.2f} rows and {columns:.2f} columns: expected "
+                "the grid that "
                 "the run was fitted with. Regrid it, or train a run on it."
             )
         raise DataError(
@@ -229,5 +227,13 @@ class PairGrids:
         )
 
 
-def _cells_of(offset: float, positive: str, negative: str) -> str:
-    return f"{abs(offset):.2f} cells to the {positive if offset >= 0 else negative}"
+def _steps_off(apart: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
+    """Sizes of differences (row, column, 3) in steps from row to row and from column to column, the medians."""
+    found = []
+    for axis in (0, 1):
+        if centres.shape[axis] < 2:
+            found.append(float("nan"))
+            continue
+        step = np.gradient(centres, axis=axis)
+        found.append(float(np.median(np.abs((apart * step).sum(-1)) / np.square(step).sum(-1))))
+    return found[0], found[1]

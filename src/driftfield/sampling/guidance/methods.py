@@ -16,6 +16,7 @@ from torch import Tensor
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
+from driftfield.plain import JSONObject
 from driftfield.registry import members
 from driftfield.sampling.base import Sampler
 
@@ -49,7 +50,7 @@ class GuidanceMethod(ABC):
         """Which sampler it walks with."""
         return given
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JSONObject:
         """For provenance."""
         return asdict(self)  # type: ignore[call-overload]
 
