@@ -67,7 +67,7 @@ def map_command(
     table = read_observations(points, _wanted(variable or []))
     grid = _grid(table, box, step, like, levels, every, time)
     result, choices = map_points(
-        table, grid, method=method, stated=stated, members=members, seed=seed, progress=_Progress()
+        table, grid, method=method, stated=stated, members=members, seed=seed, progress=_CountedProgress()
     )
     write_dataset(result, out, overwrite=overwrite)
     rows = ["variable,method,chosen,rmse,crps,coverage_90,spread_factor,rmse_fitted,constants"]
@@ -157,7 +157,7 @@ def _draw(result: "xr.Dataset", choices: "dict[str, Choice]", out: Path, *, over
     return paths
 
 
-class _Progress:
+class _CountedProgress:
     """Says what is being done and how long it may still take, every few seconds."""
 
     def __init__(self) -> None:

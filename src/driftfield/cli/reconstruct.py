@@ -90,9 +90,9 @@ def reconstruct(
     attrs = {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": sigma, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
-    depends_on |= {"quantiles": list(levels)} if levels else {}
-    depends_on |= {"region": region} if region else {}
-    depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
+    elsewhere = "" if applied.device == "cpu" else applied.device
+    asked_for = {"quantiles": list(levels), "region": region, "device": elsewhere}
+    depends_on |= {name: value for name, value in asked_for.items() if value}
     observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
     attrs |= imposing(method, observations)
     finish = _Finish(sigma, levels, attrs | smoothing | {"run": run.name, "observations": obs.name})

@@ -23,7 +23,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield import __version__
-from driftfield.compare.recipe import Comparison, Method, Setting
+from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
 from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import coarse_setting, content_hash, open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
@@ -195,7 +195,7 @@ class _Bench:
         self.results, self.place, self.afresh, self.keep = results, place, afresh, keep
         self.truth = fingerprint(archive)
 
-    def compare(self, method: Method, folder: Path) -> None:
+    def compare(self, method: ComparedMethod, folder: Path) -> None:
         """Adds the rows of one method: one, or two where its run has a calibration."""
         run = run_hash(folder)
         loaded: Reconstructor | None = None
@@ -249,7 +249,7 @@ class _Bench:
     def _compute(
         self,
         setting: Setting,
-        method: Method,
+        method: ComparedMethod,
         reconstructor: Reconstructor,
         variants: Sequence[str],
         key: str,
@@ -319,7 +319,7 @@ def reconstruct_variants(
     return [calibration.apply(raw), raw]
 
 
-def _chosen(comparison: Comparison, only: Sequence[str]) -> list[Method]:
+def _chosen(comparison: Comparison, only: Sequence[str]) -> list[ComparedMethod]:
     labels = [method.label for method in comparison.methods]
     for label in only:
         if label not in labels:

@@ -214,14 +214,7 @@ class FieldCodec:
         return normalizer.encode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
 
     def decode(
-        self,
-        name: str,
-        values: np.ndarray,
-        times: Any,
-        rows: np.ndarray,
-        columns: np.ndarray,
-        *,
-        bounded: bool = True,
+        self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray, *, bounded: bool = True
     ) -> np.ndarray:
         """Network units (time, level, lat, lon) -> physical units.
 
@@ -382,10 +375,7 @@ def _normalizer_specs(normalizer: Mapping[str, Any], variables: Sequence[str]) -
 
 
 def _whole_pairs(
-    archive: Archive,
-    pairs: Sequence[tuple[str, str]],
-    targets: Sequence[str],
-    covariates: Sequence[str],
+    archive: Archive, pairs: Sequence[tuple[str, str]], targets: Sequence[str], covariates: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The vectors among targets and covariates, whose components can turn with each other."""
     found: list[tuple[str, str]] = []

@@ -35,6 +35,9 @@ from driftfield.registry import build, register
 
 Index = slice | np.ndarray | Sequence[int]
 
+Times = np.ndarray | Sequence[int]
+"""Indices along the time axis of an archive."""
+
 
 class Normalizer(ABC):
     """Offset and scale of one variable; a surface field has one channel, others one per level.
@@ -63,7 +66,7 @@ class Normalizer(ABC):
         self,
         array: xr.DataArray,
         domain: xr.DataArray,
-        time_indices: np.ndarray | Sequence[int],
+        time_indices: Times,
         *,
         vector: bool = False,
     ) -> Self:
@@ -289,7 +292,7 @@ class LogTransform(Normalizer):
         self,
         array: xr.DataArray,
         domain: xr.DataArray,
-        time_indices: np.ndarray | Sequence[int],
+        time_indices: Times,
         *,
         vector: bool = False,
     ) -> Self:

@@ -81,12 +81,7 @@ def independent_blocks(sample: PointSample, length: float, days: float, size: in
 
 
 def fit_covariance(
-    sample: PointSample,
-    values: np.ndarray,
-    *,
-    shapes: Sequence[float],
-    stated: Stated | None = None,
-    steps: int = 40,
+    sample: PointSample, values: np.ndarray, *, shapes: Sequence[float], stated: Stated | None = None, steps: int = 40
 ) -> SpaceTimeCovariance:
     """The covariance of the highest posterior density.
 

@@ -5,7 +5,7 @@ one side has none    the values are held against the run's own:  |x - mean| > 20
                      so is 6 sd, if another unit of the same dimension brings most of them within 3
 """
 
-__all__ = ["Measure", "Measured", "Measures", "in_units_of_run"]
+__all__ = ["Measure", "KnowsMeasures", "Measures", "in_units_of_run"]
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,7 +179,7 @@ class Measures(Mapping[str, Measure]):
 
 
 @runtime_checkable
-class Measured(Protocol):
+class KnowsMeasures(Protocol):
     """A method that knows what its variables are measured in: every network and peer of the program."""
 
     @property
@@ -190,7 +190,7 @@ class Measured(Protocol):
 
 def in_units_of_run(method: object, dataset: xr.Dataset, source: str) -> xr.Dataset:
     """`Measures.brought` by a method; unchanged if the method, somebody else's, knows no units."""
-    return method.measures.brought(dataset, source) if isinstance(method, Measured) else dataset
+    return method.measures.brought(dataset, source) if isinstance(method, KnowsMeasures) else dataset
 
 
 def _likely_units(values: np.ndarray, measure: Measure, name: str) -> str:

@@ -251,11 +251,7 @@ class AnyFieldReconstructor:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
-
-        Raises:
-            FileFormatError: the folder holds no run, or one of another class.
-        """
+        """Reads what `save` wrote; raises `FileFormatError` where the folder holds no run of this class."""
         run = read_run_of(cls.__name__, Path(folder))
         filler = cls(**run.arguments)
         restore_weights(filler.network, run.arrays, Path(folder))

@@ -257,12 +257,7 @@ def fill_gaps(
 
 
 def _filled(
-    model: Reconstructor,
-    seen: xr.Dataset,
-    data: TrainingData,
-    errors: Mapping[str, float],
-    members: int,
-    seed: int,
+    model: Reconstructor, seen: xr.Dataset, data: TrainingData, errors: Mapping[str, float], members: int, seed: int
 ) -> list[xr.Dataset]:
     """One data set per member."""
     drawn = model.reconstruct(seen, members=members, seed=seed)

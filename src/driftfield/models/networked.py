@@ -132,18 +132,8 @@ class NetworkReconstructor(Trained):
             ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
         self._check_first_guess()
-        trainer, seed = teaching.trainer, teaching.seed
-        archive = data.archive
-        codec = FieldCodec.fit(
-            archive,
-            data.train,
-            data.targets,
-            data.covariates,
-            self.normalizer,
-            data.vector_pairs,
-            self.context,
-            data.bounds,
-        )
+        trainer, seed, archive = teaching.trainer, teaching.seed, data.archive
+        codec = self._fitted_codec(data)
         if trainer.preview_depth is not None:
             _say_shown(codec, trainer.preview_depth)
         if self.first_guess_spec:
@@ -177,6 +167,10 @@ class NetworkReconstructor(Trained):
             log.warning("This network is %s", said)
         if self.guess is not None and self.guess.scale is not None:
             self.extra["first_guess_scale"] = self.guess.scale.tolist()
+
+    def _fitted_codec(self, data: TrainingData) -> FieldCodec:
+        variables = data.targets, data.covariates, self.normalizer, data.vector_pairs
+        return FieldCodec.fit(data.archive, data.train, *variables, self.context, data.bounds)
 
     def _check_first_guess(self) -> None:
         # here and not in __init__: runs that were trained so before are still loaded
@@ -249,12 +243,7 @@ class NetworkReconstructor(Trained):
         return method
 
     def reconstruct(
-        self,
-        observations: xr.Dataset,
-        *,
-        members: int,
-        seed: int = 0,
-        times: Sequence[int] | None = None,
+        self, observations: xr.Dataset, *, members: int, seed: int = 0, times: Sequence[int] | None = None
     ) -> xr.Dataset:
         """Completes an observation data set; see `interfaces.Reconstructor`.
 
@@ -295,11 +284,7 @@ class NetworkReconstructor(Trained):
         return placed.cut(self.learner.finished(result))
 
     def _decoded(
-        self,
-        estimate: NetworkEstimate,
-        date: np.ndarray,
-        rows: np.ndarray,
-        columns: np.ndarray,
+        self, estimate: NetworkEstimate, date: np.ndarray, rows: np.ndarray, columns: np.ndarray
     ) -> dict[str, Estimate]:
         """The estimate of one date in physical units, per variable ([member,] level, lat, lon)."""
         codec, first = self.codec, 0

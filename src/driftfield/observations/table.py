@@ -22,7 +22,7 @@ from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE, description_of
 from driftfield.errors import DataError
 from driftfield.gridded.encodings import time_days
 from driftfield.gridded.units import convert, quantity_of
-from driftfield.observations.grid import Places
+from driftfield.observations.grid import ObservedPlaces
 from driftfield.observations.readers.argopy import read_argopy
 from driftfield.observations.readers.places import days_like, nearest_date
 from driftfield.observations.readers.quality import Quality
@@ -201,7 +201,7 @@ class ObservationTable:
         """Some rows, by a boolean mask or indices."""
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
-    def places(self, times: xr.DataArray | None = None, *, monthly: bool = False) -> Places:
+    def places(self, times: xr.DataArray | None = None, *, monthly: bool = False) -> ObservedPlaces:
         """Where and when, for `stencils`.
 
         Arguments:
@@ -214,7 +214,7 @@ class ObservationTable:
             days[dated] = np.where(of >= 0, time_days(times)[of], np.inf)
         elif times is not None:
             days[dated] = days_like(self.time[dated], times)
-        return Places(self.variable, self.latitude, self.longitude, self.depth, days, self.bottom)
+        return ObservedPlaces(self.variable, self.latitude, self.longitude, self.depth, days, self.bottom)
 
     def to_frame(self) -> pd.DataFrame:
         """As a data frame, one row per value."""

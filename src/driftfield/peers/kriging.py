@@ -25,7 +25,7 @@ from driftfield.data.masks.alike import AlikeGaps
 from driftfield.data.sources import GriddedArchive
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gaussian.gradient_tuning import Stated, Task, tune
+from driftfield.gaussian.gradient_tuning import StatedScales, Task, tune
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
@@ -148,8 +148,8 @@ class Kriging(StandardisedPeer):
                 self._learn_image(data, name, int(times[0]))
 
     @property
-    def _stated(self) -> Stated:
-        return Stated(self.length_km, self.days, self.noise is not None)
+    def _stated(self) -> StatedScales:
+        return StatedScales(self.length_km, self.days, self.noise is not None)
 
     def _learn_image(self, data: TrainingData, name: str, time: int) -> None:
         """A quadratic surface for a mean, and one spread per level."""

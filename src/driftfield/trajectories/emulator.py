@@ -53,10 +53,7 @@ class Emulator(Trained):
     )
 
     def __init__(
-        self,
-        network: Mapping[str, Any],
-        normalizer: Mapping[str, Any] | None = None,
-        validation_samples: int = 256,
+        self, network: Mapping[str, Any], normalizer: Mapping[str, Any] | None = None, validation_samples: int = 256
     ) -> None:
         if type(validation_samples) is not int or validation_samples < 1:
             raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
