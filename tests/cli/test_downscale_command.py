@@ -88,13 +88,9 @@ def test_the_three_commands_of_the_user_guide(own: Path, command: Command) -> No
 def test_a_killed_one_goes_on_and_python_gives_the_same(
     own: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (
-        command(
-            "train", "downscale.yaml", "--out", "run", "--set", "data.targets=[tas]", "--set", "data.bounds={}", "--set", "
-            ""downscaler.how={tas: additive}"
-        ).code
-        == 0
-    )
+    settings = ("data.targets=[tas]", "data.bounds={}", "downscaler.how={tas: additive}")
+    done = command("train", "downscale.yaml", "--out", "run", *(word for text in settings for word in ("--set", text)))
+    assert done.code == 0, done.err
     from driftfield.peers.downscaling.conserving import Conserving
 
     real, calls = Conserving.estimate, [0]
