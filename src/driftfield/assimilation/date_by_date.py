@@ -28,8 +28,8 @@ from driftfield.models.unconditional import learnt_to_see_nothing
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
 from driftfield.reconstruction.draws import DatedWindow, Draws, Guide
-from driftfield.sampling.base import conditional_mean
 from driftfield.sampling.guidance.methods import GuidanceMethod
+from driftfield.sampling.starting import conditional_mean
 
 log = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 SamplerName = Annotated[
     str | None,
     typer.Option(
-        help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start), and arguments: HeunSampler:63,churn=20."
+        help="Another sampler: NAME or NAME:EVALUATIONS (those of the start come on top), and arguments: HeunSampler:63,churn=20."
     ),
 ]
 

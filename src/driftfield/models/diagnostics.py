@@ -13,6 +13,7 @@ __all__ = ["check_diagnosable", "diagnose", "schedule_curves", "training_curves"
 
 import csv
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +22,22 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from driftfield.conventions import require
+from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.schedule import noise_level
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
 from driftfield.evaluate.alignment import align
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.fields import FieldBatch
 from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.models.noise_range import checked_range, largest_amplitude
 from driftfield.models.watch import Watch, fitted_model
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
+
+log = logging.getLogger(__name__)
 
 POINTS = 400
 """Of the curves of a schedule."""
@@ -97,7 +103,7 @@ def diagnose(
         "members": members,
         "seed": seed,
         "shown": {"variable": watch.shown, "title": sample.title},
-        "schedule": _schedule_numbers(checked, schedule),
+        "schedule": _schedule_numbers(checked, schedule) | {"largest_amplitude": reach(checked, truth)},
         "training": {key: _columns(value) for key, value in training.history.items()},
         "steps": {name: watch.numbers(name) for name in watch.scored},
         "scores": evaluation.scores[checked.method],
@@ -134,6 +140,27 @@ def _figures(
     )
     drawn["sample"] = figures.draw_sample(sample)
     return drawn
+
+
+def reach(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> float | None:
+    """The largest amplitude of the fields, network units; warns where the noise of the run does not reach it.
+
+    A run of before it was kept has it from the dates of the truth, if they are 16 or more and there is no first guess; else None.
+    """
+    model, codec = fitted_model(reconstructor)
+    stated = reconstructor.extra.get("largest_amplitude")
+    amplitude = float(stated) if isinstance(stated, int | float) else None
+    if amplitude is None and reconstructor.guess is None and truth.sizes.get("time", 0) >= 16:
+        chosen = np.unique(np.linspace(0, truth.sizes["time"] - 1, 64).round().astype(int))
+        fields = reconstructor.learner.placer.place(truth[list(codec.targets)].isel(time=chosen).load()).dataset
+        seen = FieldBatch.stack([observation_batch(codec, fields, time) for time in range(len(chosen))]).seen
+        amplitude = largest_amplitude(seen.value, seen.where)
+    if amplitude is None:
+        log.warning("Whether s_max is large enough is unknown: the run does not say how large its structures are.")
+        return None
+    for sentence in checked_range(model, amplitude):
+        log.warning(sentence)
+    return amplitude
 
 
 def _one_time(observations: xr.Dataset, time: int) -> xr.Dataset:

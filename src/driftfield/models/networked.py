@@ -22,6 +22,7 @@ from torch import nn
 from driftfield.checkpoint import Run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
+from driftfield.data.dataset import TwinDataset
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
@@ -101,6 +102,9 @@ class NetworkReconstructor(Trained):
     def objective(self, network: nn.Module, codec: FieldCodec) -> nn.Module:
         """The network with the loss that trains it."""
 
+    def look_at(self, samples: TwinDataset) -> None:
+        """Sees training samples before the training starts; nothing, where nothing is derived from them."""
+
     @abstractmethod
     def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
         """Members, and mean and standard deviation where they are stated, for a batch of one sample."""
@@ -153,10 +157,12 @@ class NetworkReconstructor(Trained):
             folder=teaching.folder,
             seed=seed,
         )
+        train = samples.training(teaching.samples)
+        self.look_at(train(0))
         fixed = samples.validation(self.validation_samples, trainer.batch_size)
         self.learner.train(
             teaching,
-            samples.training(teaching.samples),
+            train,
             fixed,
             wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),

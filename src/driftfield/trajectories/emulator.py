@@ -69,6 +69,9 @@ class Emulator(Trained):
             "validation_samples": self.validation_samples,
         }
 
+    def look_at(self, pairs: TransitionDataset) -> None:
+        """Sees training pairs before the training starts; nothing, where nothing is derived from them."""
+
     @abstractmethod
     def objective(self, network: nn.Module) -> nn.Module:
         """The network with the loss that trains it."""
@@ -105,6 +108,7 @@ class Emulator(Trained):
         transitions = partial(TransitionDataset, states, codec=codec, increments=self._increments, dates=dates)
         pairs = transitions(train, samples=teaching.samples, seed=seed)
         held = transitions(checked, samples=self.validation_samples, seed=seed + 1_000_003)
+        self.look_at(pairs)
         fixed = held.__getitems__(range(self.validation_samples))
 
         self.learner.train(

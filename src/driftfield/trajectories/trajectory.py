@@ -29,15 +29,16 @@ from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
-from driftfield.models.diffusion import diffusion_model, one_sd
+from driftfield.models.diffusion import cover, diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.training_samples import Teaching, remaining
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
-from driftfield.sampling.base import Noise, Sampler, conditional_mean
+from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.methods import guidance_method
+from driftfield.sampling.starting import conditional_mean, marginal
 from driftfield.trajectories.courses import cells, course
 from driftfield.trajectories.state_windows import StateWindows, runs
 from driftfield.trajectories.whole_states import blank_batch, check_whole_grid, encoded_states
@@ -144,6 +145,7 @@ class TrajectoryReconstructor(Trained):
         torch.manual_seed(teaching.seed)
         self.learner = Learner(codec, self.build_model(codec))
 
+        self.diffusion = cover(self.learner, self.diffusion, train)
         fixed = checked.__getitems__(range(self.validation_samples))
         self.learner.train(teaching, remaining(train), fixed, wrap=codec.grid.periodic)
 
@@ -253,7 +255,12 @@ class TrajectoryReconstructor(Trained):
         def prior(count: int) -> Tensor:
             if count not in known:
                 # streams of their own: no member is what a covariance was learned from
-                known[count] = torch.cat([self.sampler.sample(*walk) for walk in parts(count, "prior")])
+                known[count] = torch.cat(
+                    [
+                        self.sampler.sample(denoiser, noise, initial=marginal(denoiser, noise(0)))
+                        for denoiser, noise in parts(count, "prior")
+                    ]
+                )
             return known[count]
 
         drawn = []
