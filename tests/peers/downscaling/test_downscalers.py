@@ -23,8 +23,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "Analogs": {"number": 8},
     "Conserving": {"downscaler": {"class": "Analogs", "number": 8}},
     "LapseRate": {"kind": "bilinear"},
+    "LocalRegression": {"reach": 1},
+    "AnalogBlocks": {"number": 6, "reach": 1},
 }
-RAIN = {"RainFARM"}
+RAIN = {"RainFARM", "AnalogBlocks"}
 """Who takes nothing but rain."""
 
 
@@ -141,7 +143,7 @@ def test_what_lies_in_the_sea_never_reaches_the_land(name: str, folder: Path) ->
         wild[target] = coarse[target].where(xr.DataArray(known, dims=("lat", "lon")), 250.0 if target == "tas" else 0.0)
     for target in data.targets:
         wild[target].attrs = coarse[target].attrs
-    if name not in ("Conserving", "RainFARM"):
+    if name not in ("Conserving", "RainFARM"):  # whose members have the coarse means
         return
     again = method.reconstruct(wild, members=members)
     for target in data.targets:
