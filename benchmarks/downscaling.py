@@ -97,9 +97,8 @@ def rain(root: Path) -> None:
         coarse = pair.coarse.isel(time=slice(count, None))
         truth = fine.dataset["rain"].values[count:].astype(np.float64)
         top = np.quantile(truth, 0.999)
-        print(
-            f"\nx{factor}\n| method | RMSE | CRPS | P99.9 ({top:.1f}) | log10 spectrum beyond | fit s | draw s |\n|---|---|---|---|---|---|---|"
-        )
+        print(f"\nx{factor}\n| method | RMSE | CRPS | P99.9 ({top:.1f}) | log10 spectrum beyond | fit s | draw s |")
+        print("|---|---|---|---|---|---|---|")
         for label, spec in RAIN.items():
             method = build("downscaler", spec)
             began = time.process_time()
