@@ -84,7 +84,8 @@ class Shrink:
         for k in np.unique(label):
             part = label == k
             square = float((departure[part] ** 2).sum())
-            best = float(np.clip(-(reference[part] * departure[part]).sum() / max(square, 1e-300), 0.0, 1.0))
+            agreed = -float((reference[part] * departure[part]).sum())
+            best = float(np.clip(agreed / square, 0.0, 1.0)) if square > 0 else 1.0
             count = int(part.sum())
             middle.append(float(distance[part].mean()))
             weight.append((count * best + _FEW) / (count + _FEW))

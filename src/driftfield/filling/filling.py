@@ -26,6 +26,7 @@ from driftfield.filling.validation import Scores, Withheld, blend, choose, refit
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.kriging import Kriging
+from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
@@ -229,6 +230,12 @@ def _reconstructed(
     mean, sd = np.nan_to_num(record.field.values).astype(np.float64), np.zeros(shape)
     drawn = np.zeros((members, *shape), dtype=np.float32) + mean.astype(np.float32)
     if not times.size:
+        return mean, sd, drawn
+    if isinstance(fitted, SpaceTimeOptimalInterpolation) and not members:
+        wanted = record.domain.values & ~(record.seen & (_errors(record) == 0))
+        centre, own_spread = fitted.estimate_cells(record.observations(), name, wanted)
+        mean[times] = np.nan_to_num(np.where(wanted, centre, mean))[times]
+        sd[times] = spread(np.nan_to_num(own_spread)[times], distance[times])
         return mean, sd, drawn
     if fitted.abilities.uses_other_times:
         result = fitted.reconstruct(record.observations(), members=max(1, members), seed=seed).isel(time=times)

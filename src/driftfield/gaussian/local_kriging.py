@@ -108,11 +108,10 @@ def _solve(
     covariance: SpaceTimeCovariance, left: list[Tensor], right: list[Tensor], same: Tensor, noise: Tensor, used: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Weights (leaf, neighbour, cell) and variances (leaf, cell); an unused neighbour is an island of weight 0."""
-    matrix, cross = covariance.between(left, left), covariance.between(left, right)
-    cross.add_(same, alpha=covariance.nugget)
+    matrix = covariance.between(left, left)
     if not bool(used.all()):
         matrix *= used[:, :, None] & used[:, None, :]
-        cross *= used[:, :, None]
+    cross = (covariance.between(left, right) + covariance.nugget * same) * used[:, :, None]
     # a neighbour that a rounding error could make its own double keeps the matrix definite
     own = torch.where(used, covariance.nugget + noise + 1e-9 + matrix.new_zeros(()), 1.0 - 0.0 * noise)
     matrix.diagonal(dim1=1, dim2=2).add_(own)

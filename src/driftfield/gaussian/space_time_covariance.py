@@ -160,9 +160,9 @@ class SpaceTimeCovariance:
         for component, a, b in zip(self.components, left, right, strict=True):
             # |a - b|^2 by a product; the arguments are centred by the caller, so that nothing cancels
             squared = (a * a).sum(-1)[:, :, None] + (b * b).sum(-1)[:, None, :]
-            squared.baddbmm_(a, b.transpose(1, 2), alpha=-2).clamp_min_(0.0)
-            part = component.correlation(squared)
-            total = part.mul_(component.share) if total is None else total.add_(part, alpha=component.share)
+            squared.sub_((2 * a) @ b.transpose(1, 2)).clamp_min_(0.0)
+            part = component.correlation(squared).mul_(component.share)
+            total = part if total is None else total.add_(part)
         assert total is not None
         return total
 

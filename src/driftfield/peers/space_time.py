@@ -190,7 +190,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         only: int | None = None,
         wanted: np.ndarray | None = None,
     ) -> Estimate:
-        """Of one time or of some cells, where these are named; an exact observation is its own answer."""
+        """Of one time or of some cells, where these are named; of those an exact observation is its own answer."""
         field = canonical(observations[name])
         domain = np.broadcast_to(observed_domain(self.background, observations, name), field.shape[1:])
         inside = np.flatnonzero(domain)
@@ -212,7 +212,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         window = 4 * covariance.days if self.window is None else self.window
         chosen = range(len(field)) if only is None else [only]
         output = np.zeros((2 + members, len(chosen), *field.shape[1:]), dtype=np.float32)
-        exact = np.isfinite(values) & (noise == 0)
+        exact = np.isfinite(values) & (noise == 0) & (wanted is not None)
         for place, t in enumerate(chosen):
             day = days[t]
             near = seen[np.abs(seen.day - day) <= window]
