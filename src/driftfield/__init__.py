@@ -9,7 +9,7 @@
     map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
-    sample, forecast, score, save, simulate_*
+    sample, forecast, score, plot, save, simulate_*
 
 Everything is imported when it is first asked for.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         map,
         observe,
         open,
+        plot,
         reconstruct,
         sample,
         save,
@@ -48,6 +49,7 @@ __all__ = [
     "map",
     "observe",
     "open",
+    "plot",
     "reconstruct",
     "sample",
     "save",

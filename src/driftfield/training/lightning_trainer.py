@@ -207,13 +207,13 @@ class LightningTrainer:
         return module.state.history
 
     def _check_same(self, before: Mapping[str, str], folder: Path) -> None:
-        for part, found in self.made_of.items():
-            if part in before and before[part] != found and part.startswith("content of "):
+        for part, now in self.made_of.items():
+            if part in before and before[part] != now and part.startswith("content of "):
                 raise ConfigurationError(
                     f"{folder} was begun with another {part}: what lies under this name has changed since ({before[part]} then, "
-                    f"{found} now). Put back what it was begun with, or start again with --overwrite and without --resume."
+                    f"{now} now). Put back what it was begun with, or start again with --overwrite and without --resume."
                 )
-            if part in before and before[part] != found:
+            if part in before and before[part] != now:
                 raise ConfigurationError(
                     f"{folder} was begun with another {part!r} in its recipe. Resume with the recipe that it was begun with, "
                     "or start again with --overwrite and without --resume."
