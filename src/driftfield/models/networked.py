@@ -71,15 +71,11 @@ class NetworkReconstructor(Trained):
         validation_samples: int = 32,
         context: Sequence[int] = (),
     ) -> None:
-        self.network_spec = dict(network)
+        super().__init__(network, normalizer, validation_samples)
         self.observing_spec = dict(observing)
         self.observing: ObservingSystem = build("observing", {"class": "ObservingSystem", **observing})
-        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
         self.augment = dict(augment or {})
         self.first_guess_spec = dict(first_guess or {})
-        if not isinstance(validation_samples, int) or validation_samples < 1:
-            raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
-        self.validation_samples = validation_samples
         self.context = check_offsets(context)
         known = ("mix", "out_of_fold", "symmetries")
         for key in self.augment:
@@ -89,13 +85,10 @@ class NetworkReconstructor(Trained):
         self.guess: FirstGuess | None = None
 
     def arguments(self) -> JSONObject:
-        return {
-            "network": self.network_spec,
+        return super().arguments() | {
             "observing": self.observing_spec,
-            "normalizer": self.normalizer,
             "augment": self.augment,
             "first_guess": self.first_guess_spec,
-            "validation_samples": self.validation_samples,
             "context": list(self.context),
         }
 
