@@ -62,9 +62,7 @@ def draw_comparison(
     figure = Figure(figsize=(columns * width + 2.2, 3 * height + 1.1), layout="constrained")
     drawing.headline(figure, title)
     grid = np.array(figure.subplots(3, columns, squeeze=False, sharex=True, sharey=True))
-    cmap, diverging = drawing.colour_map(name, units)
-    low, high = drawing.limits([plane.truth[plane.domain]], diverging)
-    values: drawing.ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
+    values = drawing.scale_of(name, units, [plane.truth[plane.domain]])
     drawn = drawing.fill(grid[0, 0], plane, plane.truth, "truth", **values)
     drawing.fill(grid[1, 0], plane, plane.observed, "observed (scale of row 1)", **values)
     if not np.isfinite(plane.observed[plane.domain]).any():
@@ -128,13 +126,12 @@ def draw_members(
     figure = Figure(figsize=(columns * width + 2.0, len(ensembles) * height + 1.0), layout="constrained")
     drawing.headline(figure, title)
     grid = np.array(figure.subplots(len(ensembles), columns, squeeze=False, sharex=True, sharey=True))
-    cmap, diverging = drawing.colour_map(name, units)
-    low, high = drawing.limits([plane.truth[plane.domain]], diverging)
+    values = drawing.scale_of(name, units, [plane.truth[plane.domain]])
     for row, (method, (mean, members)) in zip(grid, ensembles.items(), strict=True):
         label = method.replace("_", " ")
-        drawn = drawing.fill(row[0], plane, mean, f"{label}: mean", cmap=cmap, vmin=low, vmax=high)
+        drawn = drawing.fill(row[0], plane, mean, f"{label}: mean", **values)
         for number, (ax, member) in enumerate(zip(row[1:], members, strict=False)):
-            drawn = drawing.fill(ax, plane, member, f"member {number}", cmap=cmap, vmin=low, vmax=high)
+            drawn = drawing.fill(ax, plane, member, f"member {number}", **values)
         for spare in row[1 + len(members) :]:
             spare.remove()
     shown = [ax for ax in grid.ravel() if ax.figure is not None]

@@ -4,7 +4,7 @@ fit:          archive -> windows, splits, codec -> training samples -> trainer -
 reconstruct:  observations -> codec -> FieldBatch -> members in network units -> codec -> physical units -> data set
 """
 
-__all__ = ["NetworkReconstructor"]
+__all__ = ["NetworkReconstructor", "Shared"]
 
 import copy
 import logging
@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypedDict, cast
 
 import numpy as np
 import torch
@@ -43,6 +43,16 @@ from driftfield.reconstruction.output import Estimate, assemble, domains_like, j
 from driftfield.registry import build
 
 log = logging.getLogger(__name__)
+
+
+class Shared(TypedDict, total=False):
+    """Settings of every network that completes fields, by name; `NetworkReconstructor` says what each means."""
+
+    normalizer: Mapping[str, Any] | None
+    augment: Mapping[str, Any] | None
+    first_guess: Mapping[str, Any] | None
+    validation_samples: int
+    context: Sequence[int]
 
 
 class NetworkReconstructor(Trained):

@@ -6,7 +6,7 @@
 alike: the same checks, the same output, the same files.
 """
 
-__all__ = ["Background", "Peer", "Remembered", "member_generator", "time_stamps"]
+__all__ = ["Background", "Patterns", "Peer", "Remembered", "member_generator", "time_stamps"]
 
 import copy
 import inspect
@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 Remembered: TypeAlias = tuple[Arrays, JSONObject]
 """Fitted numbers of a peer: its arrays, and what `run.json` holds of them."""
+
+Patterns: TypeAlias = Sequence[str] | None
+"""Gaps of the targets that constants are chosen for; the usual ones of the data if None."""
 
 _RTOL, _ATOL = 1e-4, 1e-3
 """How far coordinates of the same place may differ."""
@@ -231,7 +234,7 @@ class Peer(ABC):
     refit: bool = False
     """Whether the validation split was learnt from too, once the constants were chosen on it."""
     patterns: tuple[str, ...] | None = None
-    """Gaps of the targets that constants are chosen for; the usual ones of the data if None."""
+    """See `Patterns`."""
     covariate_pattern: str | None = None
     """Gaps of the covariates meanwhile."""
     calibration: Calibration | None = None
@@ -407,7 +410,7 @@ def at_time(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, 
     return {name: e.by_part(lambda array, axis: np.take(array, [time], axis=axis)) for name, e in estimate.items()}
 
 
-def independent_members(
+def white_members(
     mean: np.ndarray, sd: np.ndarray, times: xr.DataArray, name: str, members: int, seed: int
 ) -> np.ndarray:
     """Members (member, time, [depth,] lat, lon) whose cells depart from the mean one without the other."""

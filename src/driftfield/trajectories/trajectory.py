@@ -102,12 +102,8 @@ class TrajectoryReconstructor(Trained):
         self.guidance = walking_method(method, "a prior of trajectories")
 
     def arguments(self) -> JSONObject:
-        return super().arguments() | {
-            "states": self.states,
-            "diffusion": self.diffusion,
-            "sampler": self.sampler_spec,
-            "guidance": self.guidance_spec,
-        }
+        walk: JSONObject = {"diffusion": self.diffusion, "sampler": self.sampler_spec}
+        return super().arguments() | walk | {"states": self.states, "guidance": self.guidance_spec}
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
