@@ -73,7 +73,7 @@ def sample(
     if around is not None and start_level is not None:
         fields = _first_guess(around, date)
         drawn = draw_around(
-            reconstructor, fields, level=start_level, members=members, seed=seed, batch_size=batch_size
+            reconstructor, fields, start_level=start_level, members=members, seed=seed, batch_size=batch_size
         ).assign_attrs(around=around.name)
     elif courses:
         drawn = draw_courses(

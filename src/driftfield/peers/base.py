@@ -165,10 +165,10 @@ class Background:
 
     def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
         """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
-        found = observations["lon"].values if "lon" in observations.coords else np.array([])
-        if self.positions is not None or found.shape != self.lon.shape or _near(self.lon, found):
+        theirs = observations["lon"].values if "lon" in observations.coords else np.array([])
+        if self.positions is not None or theirs.shape != self.lon.shape or _near(self.lon, theirs):
             return None
-        apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
+        apart = np.abs((theirs[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
         columns: np.ndarray = apart.argmin(axis=1)
         same = np.allclose(apart.min(axis=1), 0.0, atol=_ATOL + 180.0 * _RTOL)
         return columns if same and np.unique(columns).size == columns.size else None
@@ -185,11 +185,11 @@ class Background:
             if "time" not in field.dims:
                 raise DataError(f"{name!r} has no time axis, found {field.dims}: add one, the season must be known.")
             for axis in domain.dims:
-                own = domain[axis].values
-                found = field[axis].values if axis in field.coords else np.array([])
-                if own.shape != found.shape or not _near(own, found):
+                ours = domain[axis].values
+                theirs = field[axis].values if axis in field.coords else np.array([])
+                if ours.shape != theirs.shape or not _near(ours, theirs):
                     raise DataError(
-                        f"{name!r} lies on another grid: {axis} is {_span(found)}, expected {_span(own)} as in "
+                        f"{name!r} lies on another grid: {axis} is {_span(theirs)}, expected {_span(ours)} as in "
                         "training. Interpolate the observations to that grid, or train on theirs."
                     )
 
