@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driftfield.cli.shared import open_observations, read_period, use_sampler, whole
+from driftfield.cli.shared import check_counts, open_observations, read_period, use_sampler
 from driftfield.errors import ConfigurationError, DataError, ExistsError
 
 if TYPE_CHECKING:
@@ -202,9 +202,8 @@ class Ensemble:
     batch_size: int
 
     def __post_init__(self) -> None:
-        counts = ((self.members, "--members", 1), (self.batch_size, "--batch-size", 1), (self.seed, "--seed", 0))
-        for value, option, least in counts:
-            whole(value, option, least=least)
+        check_counts({"--members": self.members, "--batch-size": self.batch_size})
+        check_counts({"--seed": self.seed}, least=0)
 
 
 @dataclass(frozen=True)

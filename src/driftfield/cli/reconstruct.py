@@ -16,8 +16,7 @@ from driftfield.cli.shared import (
     Region,
     SamplerName,
     app,
-    check_counts,
-    check_output,
+    check_draws,
     open_observations,
     read_region,
     read_sampler,
@@ -71,11 +70,9 @@ def reconstruct(
     from driftfield.reconstruction.writer import Work, write_reconstruction
     from driftfield.runs import find_run, load_reconstructor
 
-    check_output(out, overwrite=overwrite or resume)
+    check_draws(out, overwrite=overwrite or resume, seed=seed, members=members, batch_size=batch_size)
     if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    check_counts({"--members": members, "--batch-size": batch_size})
-    check_counts({"--seed": seed}, least=0)
     levels = _levels(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)

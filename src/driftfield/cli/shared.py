@@ -6,6 +6,7 @@ __all__ = [
     "SamplerName",
     "app",
     "check_counts",
+    "check_draws",
     "check_output",
     "check_run",
     "open_observations",
@@ -100,6 +101,20 @@ def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".n
         raise ConfigurationError(
             f"Cannot write {out}: {parent} is no folder that you may write to. Choose another one."
         )
+
+
+def check_draws(out: Path, *, overwrite: bool, seed: int, **counts: float | None) -> None:
+    """Refuses an output that could not be written, and numbers of members, steps and the like that are none; early.
+
+    Arguments:
+        out: OUT.nc or OUT.zarr.
+        overwrite: Whether it may be there already.
+        seed: Of the members, 0 or more.
+        counts: By the names of their options, 1 or more each; None for those that were not given.
+    """
+    check_output(out, overwrite=overwrite)
+    check_counts({f"--{name.replace('_', '-')}": count for name, count in counts.items()})
+    check_counts({"--seed": seed}, least=0)
 
 
 def check_run(out: Path, *, resume: bool, overwrite: bool) -> None:
