@@ -11,16 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    Region,
-    SamplerName,
-    app,
-    check_draws,
-    open_observations,
-    read_region,
-    read_sampler,
-)
+from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
 from driftfield.errors import ConfigurationError, visible
 
 BATCH_SIZE = 16
@@ -64,6 +55,7 @@ def reconstruct(
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
+    from driftfield.data.observation_files import open_observations
     from driftfield.gridded.measures import in_units_of_run
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings

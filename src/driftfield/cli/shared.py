@@ -9,7 +9,6 @@ __all__ = [
     "check_draws",
     "check_output",
     "check_run",
-    "open_observations",
     "read_errors",
     "read_number",
     "read_pairs",
@@ -79,12 +78,6 @@ def options(
         handler.setFormatter(_Readable("%(message)s"))
     for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def open_observations(path: Path, domain: Path | None, *, region: Any = None) -> Any:
-    from driftfield.data.observation_files import open_observations as opened
-
-    return opened(path, domain, region=region)
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
