@@ -9,6 +9,8 @@
     map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
+    coarsen     fine fields, a factor or a grid       -> their means over coarse cells
+    downscale   run, coarse fields                    -> fine fields with members
     sample, forecast, score, plot, save, simulate_*
 
 Everything is imported when it is first asked for.
@@ -23,6 +25,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from driftfield.face import (
         assimilate,
+        coarsen,
+        downscale,
         fill,
         forecast,
         load,
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "assimilate",
+    "coarsen",
+    "downscale",
     "fill",
     "score",
     "forecast",

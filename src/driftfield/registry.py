@@ -25,6 +25,7 @@ T = TypeVar("T")
 ROOMS: dict[str, tuple[str, ...]] = {
     "augmentation": ("data",),
     "callback": ("training.callbacks",),
+    "downscaler": ("peers.downscaling",),
     "dynamics": ("worlds",),
     "ema": ("training",),
     "emulator": ("trajectories",),

@@ -132,8 +132,8 @@ class DiffusionReconstructor(NetworkReconstructor):
         replacement: Impose the observed cells during sampling, at the right noise level.
         start: Where a walk begins (`sampling.starting`): "marginal" for whatever is trained from now on; runs of before keep
             "mean", and draw what they drew.
-        precision: Of the network while sampling: "float32", or "bfloat16" (autocast), about twice as fast on processors that
-            compute it natively; a member then moves by some thousandths of the spread, also between batch sizes.
+        precision: Of the network while sampling: "float32", or "bfloat16" (autocast), half as fast again on processors that
+            compute it natively; a member then moves by about a hundredth of the spread, also between batch sizes.
     """
 
     method: ClassVar[str] = "diffusion"
