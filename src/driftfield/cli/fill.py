@@ -75,11 +75,12 @@ def fill(
     if not filled.scores:
         print(f"wrote {out}, {picture}")
         return
-    write_text(recipe_file, recipe(filled))
+    if not filled.method.shipped:
+        write_text(recipe_file, recipe(filled))
     print("By hand:")
     for command in commands(filled, recipe_file):
         print(f"  {command}")
-    print(f"wrote {out}, {picture}, {recipe_file}")
+    print(f"wrote {out}, {picture}{'' if filled.method.shipped else f', {recipe_file}'}")
 
 
 class _Progress:

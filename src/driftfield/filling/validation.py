@@ -152,8 +152,7 @@ def validate(method: Method, folds: Sequence[Withheld], weights: np.ndarray, *, 
     The constants of a method that tunes some are those of the first fold; a dozen numbers know nothing of a hidden cell.
     """
     began = time.perf_counter()
-    fitted = method.build()
-    fitted.fit(folds[0].visible.training(validation=method.validation), seed=seed)
+    fitted = method.fitted_to(folds[0].visible, seed=seed)
     parts = [predict(fitted, folds[0], seed=seed)]
     for fold in folds[1:]:
         parts.append(predict(refitted(fitted, method, fold.visible, seed=seed), fold, seed=seed))
@@ -172,9 +171,7 @@ def refitted(fitted: Reconstructor, method: Method, record: Record, *, seed: int
         return fitted.continued(data)
     if isinstance(fitted, SpaceTimeOptimalInterpolation):
         return fitted.refitted(data, np.union1d(data.train, data.validation).astype(int), seed=seed)
-    again = method.build()
-    again.fit(data, seed=seed)
-    return again
+    return method.fitted_to(record, seed=seed)
 
 
 def predict(fitted: Reconstructor, withheld: Withheld, *, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -189,7 +186,11 @@ def predict(fitted: Reconstructor, withheld: Withheld, *, seed: int) -> tuple[np
     else:
         result = fitted.reconstruct(record.observations(times), members=1, seed=seed)
     spread = result.get(f"{record.name}_sd")
-    return result[record.name].values[mask], None if spread is None else spread.values[mask]
+    mean = result[record.name].values[mask]
+    # what a method leaves empty is filled with the mean of what was seen, and scored so
+    if not np.isfinite(mean).all() and record.seen.any():
+        mean = np.where(np.isfinite(mean), mean, record.field.values[record.seen].mean())
+    return mean, None if spread is None else np.nan_to_num(spread.values[mask])
 
 
 def score(
