@@ -11,11 +11,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from driftfield.cli.shared import (
+    DropOutside,
     Overwrite,
+    QualityLevel,
+    RejectFlags,
     SamplerName,
     app,
     check_output,
     open_observations,
+    read_acceptance,
     read_errors,
     read_pairs,
     read_period,
@@ -86,6 +90,9 @@ def assimilate(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 16,
     sampler: SamplerName = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
+    drop_outside: DropOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Constrain a trained prior by points, footprints, means over depth, profiles, tracks or cells: an ensemble that agrees."""
@@ -128,7 +135,9 @@ def assimilate(
         _check_calibrate(run, method, withhold, members, inflate_error, overwrite=overwrite)
     elif choices:
         raise ConfigurationError("--try says what --calibrate chooses from: add it, or leave it out.")
-    observations, condition = _sources(obs, points, read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES"))
+    gridded = {"acceptance": read_acceptance(quality_level, reject_flags), "drop_outside": drop_outside}
+    names = read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES")
+    observations, condition = _sources(obs, points, names, gridded)
     kept = None
     if withhold is not None:
         kept = partial(choose, fraction=withhold, by=by, variables=of, buffer_km=buffer_km, seed=seed)
@@ -168,17 +177,22 @@ def assimilate(
     print(f"wrote {out}: {', '.join(sorted(map(str, fields.data_vars)))}")
 
 
-def _sources(obs: Path, points: Path | None, variables: dict[str, str]) -> tuple[Any, Any]:
-    """What guides, and the gridded observations beside it."""
+def _sources(obs: Path, points: Path | None, names: dict[str, str], gridded: dict[str, Any]) -> tuple[Any, Any]:
+    """What guides, and the gridded observations beside it; `gridded` are options of these alone."""
+    from driftfield.gridded.acceptance import USUAL
     from driftfield.observations.reading import read_observations
 
-    if points is not None:
-        if not _is_gridded(obs):
-            raise DataError(f"{obs} has no grid: with --points it is what the network is shown. Name the table alone.")
-        return read_observations([points], variables or None), open_observations(obs, None)
     if _is_gridded(obs):
-        return open_observations(obs, None), None
-    return read_observations([obs], variables or None), None
+        fields = open_observations(obs, None, **gridded)
+        return (fields, None) if points is None else (read_observations([points], names or None), fields)
+    if points is not None:
+        raise DataError(f"{obs} has no grid: with --points it is what the network is shown. Name the table alone.")
+    if gridded != {"acceptance": USUAL, "drop_outside": False}:
+        raise ConfigurationError(
+            f"--quality-level, --reject-flags and --drop-outside are of gridded files, and {obs} is a table or holds points. "
+            "Leave them out: `driftfield gather --flags` chooses among points."
+        )
+    return read_observations([obs], names or None), None
 
 
 def _is_gridded(path: Path) -> bool:

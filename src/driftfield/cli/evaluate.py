@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
+from driftfield.cli.shared import (
+    Overwrite,
+    QualityLevel,
+    Region,
+    RejectFlags,
+    app,
+    check_output,
+    read_acceptance,
+    read_region,
+)
 
 
 @app.command()
@@ -18,6 +27,8 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", help="Report folder to write.")],
     area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
     region: Region = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score reconstructions on the hidden cells of the domain; write scores.json, figures and report.html."""
@@ -28,13 +39,16 @@ def evaluate(
     from driftfield.evaluate.report import write_report_folder
     from driftfield.gridded.measures import Measures
     from driftfield.gridded.region import select_region
+    from driftfield.gridded.removal import count_removed
 
     check_output(out, overwrite=overwrite, suffixes=())
-    fields, seen = open_fields(truth), open_fields(observations)
+    fields = open_fields(truth, marks=True, acceptance=read_acceptance(quality_level, reject_flags))
+    seen = open_fields(observations)
     methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
     if box := read_region(region):
         fields, seen = select_region(fields, box), select_region(seen, box)
         methods = {path: select_region(output, box) for path, output in methods.items()}
+    fields, _ = count_removed(fields, state_variables(fields), str(truth))
     measures = Measures.fit(fields, state_variables(fields))
     methods = {path: measures.brought(output, path) for path, output in methods.items()}
     seen = measures.brought(seen, str(observations))

@@ -1,13 +1,17 @@
 """What the commands share: the application, options, and checks of what a user typed."""
 
 __all__ = [
+    "DropOutside",
     "Overwrite",
+    "QualityLevel",
     "Region",
+    "RejectFlags",
     "SamplerName",
     "app",
     "check_output",
     "check_run",
     "open_observations",
+    "read_acceptance",
     "read_errors",
     "read_number",
     "read_pairs",
@@ -40,6 +44,18 @@ simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.",
 app.add_typer(simulate_app, name="simulate")
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+QualityLevel = Annotated[
+    int | None,
+    typer.Option("--quality-level", help="Least quality_level to accept, such as 4 (GHRSST has 0 to 5); 2 by default."),
+]
+RejectFlags = Annotated[
+    str | None,
+    typer.Option("--reject-flags", help="Meanings of flags that reject beside the usual ones, such as ice,sun_glint."),
+]
+DropOutside = Annotated[
+    bool,
+    typer.Option("--drop-outside", help="Do without observed values outside of the domain, however many they are."),
+]
 SamplerName = Annotated[
     str | None,
     typer.Option(
@@ -77,10 +93,18 @@ def options(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_observations(path: Path, domain: Path | None, *, region: Any = None) -> Any:
+def open_observations(path: Path, domain: Path | None, **options: Any) -> Any:
+    """As of `data.observation_files`, imported only now."""
     from driftfield.data.observation_files import open_observations as opened
 
-    return opened(path, domain, region=region)
+    return opened(path, domain, **options)
+
+
+def read_acceptance(quality_level: int | None, reject_flags: str | None) -> Any:
+    """Of --quality-level and --reject-flags: a `gridded.acceptance.Acceptance`."""
+    from driftfield.gridded.acceptance import Acceptance
+
+    return Acceptance.of(quality_level, reject_flags)
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
