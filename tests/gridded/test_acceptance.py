@@ -1,4 +1,4 @@
-"""The quality that a user accepts: an option of every command that reads flags, a key of recipes; what no flag can say is refused."""
+"""The quality that a user accepts: an option of commands, a key of recipes; what no flag can say is refused."""
 
 import logging
 import sys
@@ -154,7 +154,8 @@ def test_a_recipe_learns_from_what_it_accepts(files: Path) -> None:
 
     arrays = load_file(files / "run" / "arrays.safetensors")
     stored = np.concatenate([a.ravel() for name, a in arrays.items() if "mean" in name])
-    assert np.isfinite(stored).all() and stored.max() <= seen.max() + 1e-4
+    assert np.isfinite(stored).all()
+    assert stored.max() <= seen.max() + 1e-4
 
 
 def test_mask_sees_what_is_accepted(files: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_wide_coast_is_refused(tmp_path: Path) -> None:
         },
         coords(shape=(20, 20)),
     )
-    with pytest.raises(DataError, match="840 of the 2400 observed values .* 0 of them farther than one cell"):
+    with pytest.raises(DataError, match=r"840 of the 2400 observed values .* 0 of them farther than one cell"):
         open_observations(write(dataset, tmp_path / "a"))
 
 
@@ -158,5 +158,5 @@ def test_an_inverted_mask_is_said_to_be_one(tmp_path: Path) -> None:
 
 def test_without_a_domain_nothing_can_be_dropped(tmp_path: Path) -> None:
     dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
-    with pytest.raises(ConfigurationError, match="--drop-outside: .* states no domain"):
+    with pytest.raises(ConfigurationError, match=r"--drop-outside: .* states no domain"):
         open_observations(write(dataset, tmp_path / "a"), drop_outside=True)
