@@ -9,8 +9,9 @@ import pytest
 import xarray as xr
 
 from driftfield.data.sources import GriddedArchive, open_archive, open_fields, write_dataset
-from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError, MissingExtraError
+from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError, MissingExtraError, UserError
 from driftfield.interfaces import Archive
+from driftfield.testing import tiny_ocean
 
 
 def world(**names: str) -> xr.Dataset:
@@ -370,3 +371,31 @@ def test_grib_opens(data_folder: Path) -> None:
     assert float(archive.dataset["lat"][0]) == 50.0
     with pytest.raises(DataError, match="isobaricInhPa"):
         open_archive(data_folder / "atmos/era5_levels_10members.grib")
+
+
+@pytest.mark.parametrize("axis", ["lat", "lon"])
+def test_an_empty_axis_is_refused(tmp_path: Path, axis: str) -> None:
+    tiny_ocean().isel({axis: slice(0, 0)}).to_zarr(tmp_path / "a.zarr", consolidated=False)
+    with pytest.raises(DataError, match=f"The {axis} axis of .* is empty"):
+        open_fields(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("factor", [1e5, -1e5])
+def test_years_that_nobody_writes_are_refused(tmp_path: Path, factor: float) -> None:
+    dataset = tiny_ocean(times=4).isel(lat=slice(0, 3))
+    days = (np.arange(4) + 400.0) * factor
+    dataset = dataset.assign_coords(time=("time", days, {"units": "days since 2000-01-01"}))
+    dataset.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(FileFormatError, match="expected 1 to 9999|Cannot decode"):
+        open_fields(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize(
+    ("axis", "says"), [("lat", "time"), ("lon", "depth"), ("depth", "latitude"), ("time", "longitude")]
+)
+def test_two_axes_of_one_kind_are_refused(tmp_path: Path, axis: str, says: str) -> None:
+    dataset = tiny_ocean(times=4)
+    dataset[axis].attrs = {"standard_name": says}
+    dataset.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(UserError):
+        open_fields(tmp_path / "a.nc")

@@ -160,3 +160,25 @@ def test_without_a_domain_nothing_can_be_dropped(tmp_path: Path) -> None:
     dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
     with pytest.raises(ConfigurationError, match=r"--drop-outside: .* states no domain"):
         open_observations(write(dataset, tmp_path / "a"), drop_outside=True)
+
+
+@pytest.mark.parametrize("name", ["domain", "mask", "lsm"])
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_mask_with_dates_says_where_at_any_of_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, changes: bool
+) -> None:
+    moving = np.broadcast_to(SEA, (6, 4, 6)).copy()
+    if changes:
+        moving[::2, 1] = False
+    values = smooth(low=2.0, high=9.0)
+    exists = (~moving if name == "lsm" else moving).astype("i1")
+    own = xr.Dataset(
+        {"x": (DIMS, np.where(SEA, values, np.nan), {"units": "1"}), "domain": (DIMS, moving.astype("i1"))}, coords()
+    )
+    given = write(xr.Dataset({name: (DIMS, exists)}, coords()), tmp_path / "mask")
+    with caplog.at_level(logging.INFO):
+        found = open_archive(archive(tmp_path), ["x"], domain=given).domain("x")
+        mine = open_archive(write(own, tmp_path / "own"), ["x"]).domain("x")
+    for domain in (found, mine):
+        np.testing.assert_array_equal(domain.values, SEA)
+    assert ("changes with time" in caplog.text) == changes

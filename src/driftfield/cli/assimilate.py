@@ -26,7 +26,7 @@ from driftfield.cli.shared import (
     use_sampler,
     whole,
 )
-from driftfield.errors import ConfigurationError, DataError, ExistsError
+from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 
 
 @app.command()
@@ -196,16 +196,15 @@ def _sources(obs: Path, points: Path | None, names: dict[str, str], gridded: dic
 
 
 def _is_gridded(path: Path) -> bool:
-    import xarray as xr
+    from driftfield.gridded.gridded_files import open_raw
 
     if path.suffix == ".zarr":
         return True
     if path.suffix not in (".nc", ".nc4", ".cdf"):
         return False
     try:
-        with xr.open_dataset(path, decode_times=False) as dataset:
-            dims = [{str(dim).lower() for dim in array.dims} for array in dataset.data_vars.values()]
-    except (OSError, ValueError):
+        dims = [{str(dim).lower() for dim in array.dims} for array in open_raw(path).data_vars.values()]
+    except UserError:
         return False  # the readers say what is wrong with it
     return any(one & {"lat", "latitude", "y"} and one & {"lon", "longitude", "x"} for one in dims)
 

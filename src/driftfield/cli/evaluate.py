@@ -40,6 +40,7 @@ def evaluate(
     from driftfield.gridded.measures import Measures
     from driftfield.gridded.region import select_region
     from driftfield.gridded.removal import count_removed
+    from driftfield.gridded.units import check_plausible
 
     check_output(out, overwrite=overwrite, suffixes=())
     fields = open_fields(truth, marks=True, acceptance=read_acceptance(quality_level, reject_flags))
@@ -49,6 +50,9 @@ def evaluate(
         fields, seen = select_region(fields, box), select_region(seen, box)
         methods = {path: select_region(output, box) for path, output in methods.items()}
     fields, _ = count_removed(fields, state_variables(fields), str(truth))
+    for name in state_variables(fields):
+        if any(name in output for output in methods.values()):
+            check_plausible(fields[name], source=str(truth))
     measures = Measures.fit(fields, state_variables(fields))
     methods = {path: measures.brought(output, path) for path, output in methods.items()}
     seen = measures.brought(seen, str(observations))

@@ -53,7 +53,7 @@ def open_observations(
         ConfigurationError: no time axis, or `drop_outside` where no domain is stated.
         DataError: a table, nothing observed, impossible values or errors, values outside of the domain.
     """
-    if path.is_file() and path.suffix.lower() in (".csv", ".parquet", ".pq"):
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".txt", ".parquet", ".pq"):
         raise DataError(
             f"{path} is a table: expected gridded fields (NetCDF, GRIB or Zarr). Bring it onto a grid with `driftfield gather "
             "--like`, or constrain a run by it with `driftfield assimilate`."
@@ -79,7 +79,7 @@ def open_observations(
         log.info("%s states no error of %s: taken as exact", path, ", ".join(exact))
     if not any(bool(observations[name].notnull().any()) for name in names):
         raise DataError(
-            f"Nothing was observed in {path}: {', '.join(map(repr, names))} hold no value at any date. Check the file; "
+            f"Nothing was observed in {path}: there is no value of {', '.join(map(repr, names))} at any date. Check the file; "
             "`driftfield sample` draws fields without observations."
         )
     if drop_outside and all(domain_of(observations, name) is None for name in names):

@@ -200,6 +200,13 @@ def _renamed(dataset: xr.Dataset, axes: dict[str, Hashable], source: str) -> xr.
     for name in sorted(taken):
         log.warning("%s: the variable %r, which is no axis, is called %r here", source, name, f"{name}_field")
         new[name] = f"{name}_field"
+    there = (set(dataset.dims) | set(dataset.variables)) - set(new)
+    if twice := sorted(str(kind) for kind in new.values() if kind in there):
+        of = next(str(dim) for dim, kind in new.items() if kind == twice[0])
+        raise DataError(
+            f"{source} has two axes for {twice[0]}: {of!r} says that it is one by its attributes, and {twice[0]!r} by its name. "
+            "Correct standard_name, axis or units of one of them."
+        )
     return dataset.rename(new)
 
 
@@ -247,6 +254,10 @@ def _orient(dataset: xr.Dataset, depth: str, source: str) -> xr.Dataset:
 
 
 def _ascending_degrees(dataset: xr.Dataset, source: str) -> xr.Dataset:
+    if empty := [str(axis) for axis in ("lat", "lon") if not dataset.sizes[axis]]:
+        raise DataError(
+            f"The {empty[0]} axis of {source} is empty: expected one value or more. Name a file that holds some."
+        )
     degrees = {n: in_degrees(dataset[n].values, str(dataset[n].attrs.get("units", ""))) for n in ("lat", "lon")}
     lon = np.unwrap(degrees["lon"], period=360.0)
     steady = bool(np.all(np.diff(lon) > 0))

@@ -6,8 +6,8 @@
     a fraction, or %                               exists from one half on; a line says so
     anything else                                  refused: nobody knows what 2 means
 
-A mask that is empty, or whose cells hold nothing while the others do (it is inverted), is refused. So is one that observed values
-lie outside of:
+A mask that changes with time says where a variable exists at any date. One that is empty, or whose cells hold nothing while the
+others do (it is inverted), is refused. So is one that observed values lie outside of:
 
     beside the domain, one cell away     coasts differ: up to a tenth of the values are not used, and a line counts them
     farther away                         lakes, and what is wrong: up to one in a hundred
@@ -53,6 +53,12 @@ def read_mask(mask: xr.DataArray, name: str, source: str) -> xr.DataArray:
     meanings = str(mask.attrs.get("flag_meanings", "")).replace(",", " ").split()
     exists = _by_meanings(mask, name, meanings, source) if meanings else _by_numbers(mask, name, source)
     exists = exists.compute()
+    if "time" in exists.dims:
+        if exists.sizes["time"] and bool((exists != exists.isel(time=0)).any()):
+            log.info(
+                "%s: the mask %r changes with time: the variables exist where it says so at any date", source, name
+            )
+        exists = exists.any("time")
     if not bool(exists.any()):
         raise DataError(
             f"The mask {name!r} of {source} is empty: no cell exists. Expected 1 where the variables exist, "

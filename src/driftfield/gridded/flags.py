@@ -17,6 +17,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -60,7 +61,7 @@ def is_flag(array: xr.DataArray, name: str) -> bool:
     """
     if is_mask(name) or "scale_factor" in array.encoding or "add_offset" in array.encoding:
         return False
-    whole = np.dtype(array.encoding.get("dtype", array.dtype)).kind in "iub"
+    whole = np.dtype(array.encoding.get("dtype", array.dtype)).kind in "iubSUO"
     if {"flag_meanings", "flag_masks", "flag_values"} & set(array.attrs):
         return True
     standard = str(array.attrs.get("standard_name", ""))
@@ -86,6 +87,7 @@ def honour_flags(
         acceptance: What is accepted, where the usual is not wanted.
     """
     flags = [str(n) for n, a in dataset.data_vars.items() if is_flag(a, str(n)) and str(n) not in asked]
+    dataset = dataset.assign({n: _as_numbers(dataset[n]) for n in flags if dataset[n].dtype.kind not in "biuf"})
     rejections = {name: _rejection(dataset[name], name, acceptance) for name in flags}
     unused = dict.fromkeys(name for name, found in rejections.items() if found is None)
     for name in [str(n) for n, a in dataset.data_vars.items() if a.dtype.kind == "f" and str(n) not in flags]:
@@ -170,6 +172,19 @@ def flag_bits(flag: xr.DataArray) -> dict[str, xr.DataArray]:
         bits = zip(meanings, values or masks, masks, strict=False)
         return {word: (number & mask) == value for word, value, mask in bits}
     return {word: flag == value for word, value in zip(meanings, values, strict=False)}
+
+
+def _as_numbers(flag: xr.DataArray) -> xr.DataArray:
+    """Digits as the numbers that they spell; anything else is no flag (NaN). Text is read at once: flags of text are small."""
+
+    def number(text: Any) -> float:
+        try:
+            return float(text.decode() if isinstance(text, bytes) else text)
+        except (ValueError, TypeError, UnicodeDecodeError):
+            return np.nan
+
+    values = np.array([number(text) for text in flag.values.ravel().tolist()], dtype=np.float32)
+    return flag.copy(data=values.reshape(flag.shape))
 
 
 def _rejects(meaning: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import xarray as xr
 
-from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError
+from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError, UserError
 from driftfield.files import replacing
 from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.axes import canonical
@@ -26,7 +26,7 @@ from driftfield.gridded.joining import joined_files
 from driftfield.gridded.lazy import lazily
 from driftfield.gridded.one_unit import in_one_unit
 from driftfield.gridded.sentinels import find_constants, without_constants
-from driftfield.gridded.stores import refuse_pickles, with_true_zeros
+from driftfield.gridded.stores import group_of, options_for, with_true_zeros
 from driftfield.gridded.units import canonical_units
 from driftfield.gridded.valid_range import inside_valid_range
 
@@ -143,18 +143,20 @@ def open_raw(path: Path) -> xr.Dataset:
     if path.is_dir():
         if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
             raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
-        refuse_pickles(path)
-        options |= {"engine": "zarr", "consolidated": False}
+        options |= options_for(path)
     elif path.suffix.lower() in _GRIB:
         if importlib.util.find_spec("cfgrib") is None:
             raise MissingExtraError(f"Reading {path} needs cfgrib. Install it with `pip install 'driftfield[grib]'`.")
         options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
     try:
+        options |= group_of(path) if "engine" not in options else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)
             opened = xr.open_dataset(path, chunks=None, cache=False, **options)
         if path.is_dir():
             opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
+    except UserError:
+        raise
     except PermissionError as error:
         raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
     except Exception as error:  # each backend has its own exceptions for a broken file

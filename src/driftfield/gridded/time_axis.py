@@ -38,6 +38,7 @@ def decoded_time(time: xr.DataArray, bounds: xr.DataArray | None, source: str) -
         FileFormatError: neither dates nor numbers with a unit that can be read.
     """
     dates = time if is_dated(time) else _dates(time, source)
+    _check_years(dates, source)
     spare = ("units", "calendar", "bounds", "climatology")
     dates = dates.copy()
     dates.attrs = {key: value for key, value in time.attrs.items() if key not in spare}
@@ -49,6 +50,16 @@ def decoded_time(time: xr.DataArray, bounds: xr.DataArray | None, source: str) -
         log.warning("%s: the bounds of its time axis are not used: %s", source, error)
         return dates
     return _inside(dates, start, end, source)
+
+
+def _check_years(dates: xr.DataArray, source: str) -> None:
+    """Refuses years that no calendar writes with four digits: a unit that is wrong, to all appearances."""
+    known = dates.values[~np.isnat(dates.values)] if dates.dtype.kind == "M" else np.array([])
+    years = known.astype("datetime64[Y]").astype(np.int64) + 1970
+    if years.size and (years.min() < 1 or years.max() > 9999):
+        raise FileFormatError(
+            f"The time axis of {source} runs from the year {years.min()} to {years.max()}: expected 1 to 9999. Correct its units."
+        )
 
 
 def scalar_time(dataset: xr.Dataset) -> str | None:
@@ -112,8 +123,10 @@ def _dates(time: xr.DataArray, source: str) -> xr.DataArray:
     except FileFormatError:
         raise
     except (ValueError, OverflowError, TypeError, AttributeError) as error:
+        # the advice of the library concerns whoever calls it
+        why = re.split(r"\.?\s+(?:Try opening|If you|Please)", str(error))[0].rstrip(".")
         raise FileFormatError(
-            f"Cannot decode the time axis of {source} (units {units!r}): {error}. Correct its units or calendar."
+            f"Cannot decode the time axis of {source} (units {units!r}): {why}. Correct its units or calendar."
         ) from error
 
 

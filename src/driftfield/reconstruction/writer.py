@@ -179,12 +179,12 @@ def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Prog
 
 
 def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
-    """An empty store for all dates; whatever has no time is written."""
+    """An empty store for all dates; whatever has no time is written. How a file packed its dates is that file's business."""
     dates = observations.sizes["time"]
     template = part.drop_vars(part.data_vars).drop_encoding()
     dated = [name for name in part.coords if "time" in part[name].dims]
     template = template.drop_vars(dated).assign_coords(
-        {name: _complete(observations[name].load()).assign_attrs(part[name].attrs) for name in dated}
+        {name: observations[name].load().drop_encoding().assign_attrs(part[name].attrs) for name in dated}
     )
     encoding = {}
     for name, array in part.data_vars.items():
@@ -199,13 +199,6 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
     template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
 
 
-def _complete(coordinate: xr.DataArray) -> xr.DataArray:
-    """Without the numbers that stand for missing in its file: no date is missing, and two of them cannot be written."""
-    coordinate = coordinate.copy(deep=False)
-    coordinate.encoding = {k: v for k, v in coordinate.encoding.items() if k not in ("_FillValue", "missing_value")}
-    return coordinate
-
-
 def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
     """The finished store takes its place."""
     refuse_existing(out, overwrite=overwrite)
@@ -214,7 +207,7 @@ def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
             left.unlink()
         swap(store, out)
         return
-    with xr.open_zarr(store, consolidated=False, chunks={}, decode_timedelta=False) as whole:
+    with xr.open_zarr(store, consolidated=False, chunks={}, decode_times=False) as whole:
         finished = whole[sorted(whole.data_vars)]
         del finished.attrs["history"]  # written anew
         write_dataset(finished, out, overwrite=overwrite)
