@@ -386,7 +386,7 @@ def test_years_that_nobody_writes_are_refused(tmp_path: Path, factor: float) -> 
     days = (np.arange(4) + 400.0) * factor
     dataset = dataset.assign_coords(time=("time", days, {"units": "days since 2000-01-01"}))
     dataset.to_netcdf(tmp_path / "a.nc")
-    with pytest.raises(FileFormatError, match="expected 1 to 9999|Cannot decode"):
+    with pytest.raises(FileFormatError, match=r"expected 1 to 9999|Cannot decode"):
         open_fields(tmp_path / "a.nc")
 
 

@@ -20,7 +20,7 @@ from driftfield.cli import main
 pytest.importorskip("lightning")
 
 FIRST = int(os.environ.get("DRIFTFIELD_FUZZ_FROM", "0"))
-NUMBER = int(os.environ.get("DRIFTFIELD_FUZZ", "120"))
+NUMBER = int(os.environ.get("DRIFTFIELD_FUZZ", "64"))
 LONGEST = 2500
 LIBRARY = re.compile(r"Traceback|internal error|\w+Warning\b|site-packages|lib/python")
 """What only a library says."""
