@@ -24,7 +24,7 @@ from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.diffusion.weighting import EDMWeighting
 from driftfield.networks import ResidualUNet
 from driftfield.sampling import DPMSolverPP2M
-from driftfield.sampling.base import conditional_mean
+from driftfield.sampling.starting import conditional_mean
 from driftfield.testing import tiny_batch
 
 CHANNELS, CHAIN = 3, 1000

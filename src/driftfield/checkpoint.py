@@ -31,11 +31,12 @@ from safetensors.numpy import load_file, save_file
 from driftfield import __version__
 from driftfield.errors import FileFormatError, UserError
 from driftfield.files import replacing, write_text
+from driftfield.plain import JSONObject
 
 RUN_FORMAT = 1
 
 Arrays = dict[str, np.ndarray]
-MIGRATIONS: dict[int, Callable[[dict[str, Any], Arrays], tuple[dict[str, Any], Arrays]]] = {}
+MIGRATIONS: dict[int, Callable[[JSONObject, Arrays], tuple[JSONObject, Arrays]]] = {}
 """From format n to n + 1."""
 
 
@@ -63,9 +64,9 @@ class Run:
     """
 
     class_name: str
-    arguments: dict[str, Any]
+    arguments: Mapping[str, Any]
     arrays: Arrays
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_run(
@@ -178,7 +179,7 @@ def hash_run(folder: Path) -> str:
 
 def _check_description(description: Any, folder: Path) -> None:
     kinds = {"driftfield_format": int, "class": str, "arguments": dict, "extra": dict}
-    stated: dict[str, Any] = {"extra": {}} | description if isinstance(description, dict) else {}
+    stated: Mapping[str, Any] = {"extra": {}} | description if isinstance(description, dict) else {}
     if odd := [key for key, kind in kinds.items() if type(stated.get(key)) is not kind]:
         raise FileFormatError(
             f"{folder}/run.json lacks {odd[0]!r}, or holds no {kinds[odd[0]].__name__} there: no Driftfield run. "

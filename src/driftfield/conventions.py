@@ -25,6 +25,7 @@ __all__ = [
     "LATITUDE",
     "LONGITUDE",
     "WRAPS",
+    "Coordinate",
     "cell_area",
     "description_of",
     "MASKS",
@@ -38,7 +39,7 @@ __all__ = [
     "state_variables",
 ]
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the file layout, written as the attribute `driftfield_format`."""
+
+Coordinate: TypeAlias = "np.ndarray | xr.DataArray | tuple[str | tuple[str, ...], np.ndarray, Mapping[str, str | int]]"
+"""Of a data set, as xarray takes it: numbers along the dimension of its name, or (dimensions, numbers, attributes)."""
 
 DIMS = ("time", "depth", "lat", "lon")
 LATITUDE = {"standard_name": "latitude", "long_name": "latitude", "units": "degrees_north", "axis": "Y"}

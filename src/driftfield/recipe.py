@@ -11,7 +11,16 @@
 error that suggests the nearest one.
 """
 
-__all__ = ["Recipe", "as_recipe", "expanded", "headline_of", "read_recipe", "read_yaml", "shipped_recipes"]
+__all__ = [
+    "DataSection",
+    "Recipe",
+    "as_recipe",
+    "expanded",
+    "headline_of",
+    "read_recipe",
+    "read_yaml",
+    "shipped_recipes",
+]
 
 import hashlib
 import json
@@ -22,12 +31,13 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import yaml
 
 from driftfield.conventions import FORMAT
 from driftfield.errors import ConfigurationError, FileFormatError, suggest
+from driftfield.plain import Spec
 
 _KEYS = {
     "": ("driftfield_format", "description", "seed", "data", "reconstructor", "emulator", "trainer", "reconstruction"),
@@ -55,6 +65,22 @@ LARGEST = 2**20
 """Bytes of a recipe, and parts of it once references (`&name`, `*name`) are written out."""
 
 
+class DataSection(TypedDict, total=False):
+    """The section `data`: the arguments of `driftfield.data.prepare`, which says what each means."""
+
+    archive: Required[str]
+    targets: Required[Sequence[str]]
+    covariates: Sequence[str]
+    split: Spec
+    windows: Mapping[str, Any]
+    levels: Sequence[float]
+    region: Mapping[str, Any]
+    time: tuple[Any, Any]
+    domain: str
+    vector_pairs: Sequence[Sequence[str]]
+    bounds: Mapping[str, Mapping[str, float]]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A checked recipe.
@@ -69,11 +95,11 @@ class Recipe:
     """
 
     seed: int
-    data: dict[str, Any]
-    reconstructor: dict[str, Any]
-    trainer: dict[str, Any]
-    content: dict[str, Any] = field(repr=False, default_factory=dict)
-    emulator: dict[str, Any] = field(default_factory=dict)
+    data: DataSection
+    reconstructor: Spec
+    trainer: Spec
+    content: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    emulator: Spec = field(default_factory=dict)
 
     @property
     def hash(self) -> str:

@@ -15,7 +15,7 @@ from driftfield.cli import main
 from driftfield.data.sources import write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
-from driftfield.evaluate.field_plots import Look, draw_fields
+from driftfield.evaluate.field_plots import FieldPlot, draw_fields
 from driftfield.recipe import headline_of, read_yaml, shipped_recipes
 from driftfield.registry import build
 from driftfield.runs import shipped_runs
@@ -125,7 +125,7 @@ def test_a_file_is_drawn(command: Command, fields: xr.Dataset) -> None:
 
 def test_the_picture_shows_what_the_file_has(fields: xr.Dataset) -> None:
     def titles(dataset: xr.Dataset, **look: object) -> list[str]:
-        figure = draw_fields(dataset, "thetao", Look(**look))  # type: ignore[arg-type]
+        figure = draw_fields(dataset, "thetao", FieldPlot(**look))  # type: ignore[arg-type]
         panels = [ax for part in (figure, *figure.subfigs) for ax in part.axes if ax.get_title()]
         assert all(ax.has_data() for ax in panels)
         return [ax.get_title().split(" at ")[0] for ax in panels]
@@ -138,11 +138,11 @@ def test_the_picture_shows_what_the_file_has(fields: xr.Dataset) -> None:
     bare = fields[["thetao"]]
     assert sorted(set(titles(bare))) == ["field", "field, section", "profile"]
     with pytest.raises(ConfigurationError, match="none of members"):
-        draw_fields(bare, "thetao", Look(parts=["members"]))
+        draw_fields(bare, "thetao", FieldPlot(parts=["members"]))
 
 
 def test_a_panel_shows_the_values_of_its_member(fields: xr.Dataset) -> None:
-    figure = draw_fields(fields, "thetao", Look(parts=["members"], time=1, depth=1))
+    figure = draw_fields(fields, "thetao", FieldPlot(parts=["members"], time=1, depth=1))
     panel = next(ax for part in figure.subfigs or [figure] for ax in part.axes if ax.get_title().startswith("member 3"))
     found = panel.collections[-1].get_array().filled(np.nan).reshape(8, 12)
     expected = fields["thetao_member"].isel(member=3, time=1, depth=1).values
@@ -151,6 +151,6 @@ def test_a_panel_shows_the_values_of_its_member(fields: xr.Dataset) -> None:
 
 def test_a_world_of_one_row_is_drawn_as_lines() -> None:
     row = tiny_ocean(times=2)[["sst"]].isel(lat=[3])
-    figure = draw_fields(row, "sst", Look())
+    figure = draw_fields(row, "sst", FieldPlot())
     (panel,) = [ax for part in (figure, *figure.subfigs) for ax in part.axes if ax.get_title()][:1]
     np.testing.assert_allclose(panel.lines[-1].get_ydata(), row["sst"].values[0, 0][row["sst"].notnull().values[0, 0]])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from driftfield.gaussian import gradient_tuning as tuning
-from driftfield.gaussian.gradient_tuning import Stated, Task, cut_leaves, tune
+from driftfield.gaussian.gradient_tuning import StatedScales, Task, cut_leaves, tune
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
@@ -85,7 +85,7 @@ def test_finds_scales_that_predict_as_well_as_the_true_ones() -> None:
 
 def test_what_is_stated_stays() -> None:
     tasks = [task()]
-    found, _ = tune(tasks, levels=1, stated=Stated(length_km=100.0, days=3.0, noise=True), most=30, count=40)
+    found, _ = tune(tasks, levels=1, stated=StatedScales(length_km=100.0, days=3.0, noise=True), most=30, count=40)
     fold = tuning.E_FOLDING[found.shape]
     assert found.length == pytest.approx(100.0 / fold)
     assert found.days == pytest.approx(3.0 / fold)

@@ -29,7 +29,7 @@ from driftfield.trajectories.emulators import DeterministicEmulator
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
 OBSERVING = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error": 0.05}
 METHODS: dict[str, Callable[[], NetworkReconstructor]] = {
-    "diffusion": lambda: DiffusionReconstructor(NETWORK, OBSERVING, validation_samples=2),
+    "diffusion": lambda: DiffusionReconstructor(NETWORK, OBSERVING, validation_samples=2, start="marginal"),
     "regression": lambda: RegressionReconstructor(NETWORK, OBSERVING, validation_samples=2),
     "noisy regression": lambda: RegressionReconstructor(
         NETWORK, OBSERVING, validation_samples=2, output_noise="gaussian"

@@ -92,7 +92,7 @@ def test_near_the_smallest_level_members_are_the_first_guess_and_at_the_largest_
     assert kept == pytest.approx(apart, rel=0.05)
     # what lies between is drawn anew in part
     assert near < distance(1.0)[0]
-    assert distance(80.0)[1] < 0.1 * apart
+    assert distance(prior.model.schedule.s_max)[1] < 0.1 * apart  # type: ignore[union-attr]
 
 
 def test_members_around_a_first_guess_are_their_own(prior: DiffusionReconstructor, data: TrainingData) -> None:

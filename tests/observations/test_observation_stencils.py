@@ -8,7 +8,7 @@ import torch
 
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.fields import Channel
-from driftfield.observations.grid import Places, StateGrid, along_axis
+from driftfield.observations.grid import ObservedPlaces, StateGrid, along_axis
 from driftfield.observations.stencils import (
     Stencil,
     cells,
@@ -43,17 +43,17 @@ def linear(on: StateGrid) -> torch.Tensor:
     return torch.from_numpy(3 + plane + (0.1 * depth + 0.4 * day)[:, None, None])[None]
 
 
-def expected(places: Places) -> np.ndarray:
+def expected(places: ObservedPlaces) -> np.ndarray:
     depth = np.where(places.variable == "zos", 0.0, places.depth)
     return 3 + 0.2 * places.lat + 0.1 * depth + 0.4 * places.days + 0.05 * np.abs(places.lon % 360 - 180)
 
 
-def scattered(n: int = 200, seed: int = 0) -> Places:
+def scattered(n: int = 200, seed: int = 0) -> ObservedPlaces:
     rng = np.random.default_rng(seed)
     lon = rng.uniform(0, 165, n) + 180 * rng.integers(0, 2, n) - 360 * rng.integers(0, 2, n)
     variable = np.where(rng.random(n) < 0.5, "thetao", "zos").astype(object)
     depth = np.where(variable == "zos", np.nan, rng.uniform(5, 60, n))
-    return Places(variable, rng.uniform(-70, 70, n), lon, depth, rng.uniform(100, 105, n))
+    return ObservedPlaces(variable, rng.uniform(-70, 70, n), lon, depth, rng.uniform(100, 105, n))
 
 
 def stencils() -> dict[str, Stencil]:
@@ -113,7 +113,7 @@ def test_points_are_exact_on_linear_fields() -> None:
 
 def test_the_seam_of_longitude_is_not_there() -> None:
     on = grid()
-    at = Places.of("zos", 0.0, np.array([352.5, -7.5, 712.5, 180.0, -180.0, 540.0]), days=100.0)
+    at = ObservedPlaces.of("zos", 0.0, np.array([352.5, -7.5, 712.5, 180.0, -180.0, 540.0]), days=100.0)
     field = torch.zeros(1, *on.shape, dtype=torch.float64)
     field[..., 0], field[..., 23], field[..., 12] = 1.0, 3.0, 7.0
     np.testing.assert_allclose(points(on, at).operator()(field)[0].numpy(), [2, 2, 2, 7, 7, 7])
@@ -121,7 +121,7 @@ def test_the_seam_of_longitude_is_not_there() -> None:
 
 def test_time_is_linear_between_dates_and_ends_half_a_step_beyond() -> None:
     on = grid()
-    at = Places.of("zos", 0.0, 0.0, days=np.array([97.4, 97.5, 100.0, 102.0, 105.0, 107.5, 107.6, np.nan]))
+    at = ObservedPlaces.of("zos", 0.0, 0.0, days=np.array([97.4, 97.5, 100.0, 102.0, 105.0, 107.5, 107.6, np.nan]))
     stencil = points(on, at)
     assert list(stencil.problem) == ["far from the dates", *[""] * 5, "far from the dates", ""]
     field = torch.zeros(1, *on.shape, dtype=torch.float64)
@@ -137,20 +137,20 @@ def test_depth_is_linear_between_levels_and_never_made_up_below_the_floor() -> N
     depth = np.array([0.0, 5.0, 12.5, 60.0, 79.0, 81.0, np.nan])
     field = torch.zeros(1, *on.shape, dtype=torch.float64)
     field[:, :3] = torch.tensor([10.0, 8.0, 4.0])[:, None, None]
-    stencil = points(on, Places.of("thetao", -30.0, 10.0, depth, 100.0))
+    stencil = points(on, ObservedPlaces.of("thetao", -30.0, 10.0, depth, 100.0))
     assert list(stencil.problem) == ["", "", "", "", "", "outside the levels", "outside the levels"]
     np.testing.assert_allclose(stencil.operator()(field)[0].numpy(), [10, 10, 9, 4, 4])
-    stencil = points(on, Places.of("thetao", 30.0, 10.0, depth, 100.0))
+    stencil = points(on, ObservedPlaces.of("thetao", 30.0, 10.0, depth, 100.0))
     assert list(stencil.problem[:5]) == ["", "", "", "below the sea floor", "below the sea floor"]
-    surface = points(on, Places.of("zos", 0.0, 0.0, np.array([0.0, 9.0, 11.0, np.nan]), 100.0))
+    surface = points(on, ObservedPlaces.of("zos", 0.0, 0.0, np.array([0.0, 9.0, 11.0, np.nan]), 100.0))
     assert list(surface.problem) == ["", "", "outside the levels", ""]
     means = vertical_means(
-        on, Places.of("thetao", -30.0, 10.0, np.array([0.0, 0.0, 12.5, 70.0]), 100.0), [12.5, 80, 40, 300]
+        on, ObservedPlaces.of("thetao", -30.0, 10.0, np.array([0.0, 0.0, 12.5, 70.0]), 100.0), [12.5, 80, 40, 300]
     )
     assert list(means.problem) == ["", "", "", "outside the levels"]
     layers = (10 * 12.5 + 8 * 27.5 + 4 * 40) / 80
     np.testing.assert_allclose(means.operator()(field)[0].numpy(), [10, layers, 8])
-    shallow = vertical_means(on, Places.of("thetao", 30.0, 10.0, np.array([0.0, 0.0]), 100.0), [60.0, 80.0])
+    shallow = vertical_means(on, ObservedPlaces.of("thetao", 30.0, 10.0, np.array([0.0, 0.0]), 100.0), [60.0, 80.0])
     np.testing.assert_allclose(shallow.operator()(field)[0].numpy(), [(10 * 12.5 + 8 * 27.5) / 40] * 2)
 
 
@@ -160,7 +160,7 @@ def test_land_corners_are_dropped_and_the_others_share_their_weight() -> None:
     field = torch.zeros(1, *on.shape, dtype=torch.float64)
     field[..., 7, 1], field[..., 7, 2], field[..., 8, 1], field[..., 8, 2] = 1.0, torch.inf, 2.0, 3.0
     field = torch.where(torch.from_numpy(on.domain), field, 1e9)
-    at = Places.of("zos", np.array([2.0, 5.0, 0.0]), np.array([18.0, 22.5, 29.0]), days=100.0)
+    at = ObservedPlaces.of("zos", np.array([2.0, 5.0, 0.0]), np.array([18.0, 22.5, 29.0]), days=100.0)
     stencil = points(on, at)
     assert list(stencil.problem) == ["", "", "on land"]
     w = np.array([0.8 * 0.8, 0.2 * 0.8, 0.2 * 0.2])
@@ -175,11 +175,11 @@ def test_footprints_are_means_and_tend_to_points() -> None:
     small = footprints(on, places, 0.001).operator()(field)
     torch.testing.assert_close(small, points(on, places).operator()(field))
     # a footprint as large as the Earth is the mean of all cells, weighted by their area
-    whole = footprints(on, Places.of("zos", 10.0, 20.0, days=100.0), 20100.0).operator()(field)[0, 0]
+    whole = footprints(on, ObservedPlaces.of("zos", 10.0, 20.0, days=100.0), 20100.0).operator()(field)[0, 0]
     area = torch.from_numpy(on.cell_area().copy())
     torch.testing.assert_close(whole, (field[0, 3] * area).sum() / area.sum())
     # symmetric about the point, also across the seam
-    disc = footprints(on, Places.of("zos", 0.0, 0.0, days=100.0), 2000.0).operator()
+    disc = footprints(on, ObservedPlaces.of("zos", 0.0, 0.0, days=100.0), 2000.0).operator()
     seen = disc.adjoint(torch.ones(1, 1, dtype=torch.float64))[0, 3]
     torch.testing.assert_close(seen[:, 1:], seen[:, 1:].flip(1))
     assert int((seen > 0).sum()) == 9
@@ -218,7 +218,7 @@ def test_what_a_grid_cannot_be() -> None:
             dataclasses.replace(on, **changes)
     with pytest.raises(DataError, match="Did you mean 'thetao'"):
         on.table_of("theta")
-    assert list(points(on, Places.of(["so"], np.array([0.0]), np.array([0.0]))).problem) == [
+    assert list(points(on, ObservedPlaces.of(["so"], np.array([0.0]), np.array([0.0]))).problem) == [
         "not a variable of this state"
     ]
     with pytest.raises(ConfigurationError, match="least"):

@@ -16,7 +16,7 @@ from driftfield.linalg.composition import in_network_units
 from driftfield.linalg.covariance import Covariance, DenseCovariance, DiagonalCovariance, along_track
 from driftfield.linalg.operators import Observed
 from driftfield.linalg.solvers import ConjugateGradients
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.observe import network_scale, observe, state_grid
 from driftfield.observations.stencils import points
 from driftfield.observations.table import ObservationTable
@@ -164,7 +164,7 @@ def test_points_in_degrees_give_the_exact_posterior_of_a_normalised_field() -> N
         np.arange(float(side)), np.arange(float(side)), (Channel("thetao"),), np.ones((1, side, side), bool)
     )
     rng = np.random.default_rng(0)
-    places = Places.of("thetao", rng.uniform(0, side - 1, n), rng.uniform(0, side - 1, n))
+    places = ObservedPlaces.of("thetao", rng.uniform(0, side - 1, n), rng.uniform(0, side - 1, n))
     operator = points(grid, places).operator()
     track, along = torch.from_numpy(rng.integers(0, 4, n)), torch.from_numpy(rng.uniform(0, 5, n))
     errors = along_track(torch.full((n,), 0.4, dtype=torch.float64), track, along, length=2.0, share=0.6)

@@ -9,7 +9,7 @@ from driftfield.conventions import geometry_of
 from driftfield.fields import Channel
 from driftfield.geometry import Geometry
 from driftfield.gridded.axes import canonical
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.gridded import table_of_cells
 from driftfield.observations.readers.superobs import Target, bin_to_grid
 from driftfield.observations.stencils import points
@@ -39,12 +39,12 @@ def test_h_interpolates_between_the_cells_around_a_place(kind: str, seed: int) -
     rows, columns = geometry.shape
     row, column = rng.uniform(4, rows - 1, 30), rng.uniform(5, columns - 1, 30)
     lat, lon = geometry.at(row, column)
-    stencil = points(state_grid(geometry), Places.of("tos", lat, lon))
+    stencil = points(state_grid(geometry), ObservedPlaces.of("tos", lat, lon))
     assert stencil.usable.all()
     i, j = np.indices(geometry.shape)
     field = torch.from_numpy((2.0 + 0.3 * i - 0.2 * j)[None, None])
     np.testing.assert_allclose(stencil.operator()(field)[0].numpy(), 2.0 + 0.3 * row - 0.2 * column, atol=5e-3)
-    away = points(state_grid(geometry), Places.of("tos", -lat, lon + 180.0))
+    away = points(state_grid(geometry), ObservedPlaces.of("tos", -lat, lon + 180.0))
     assert set(away.problem) == {"outside the grid"}
 
 

@@ -9,7 +9,7 @@ import torch
 from driftfield.errors import ConfigurationError
 from driftfield.fields import Channel
 from driftfield.observations.checks import check
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.reading import read_observations
 from driftfield.observations.stated import as_stated
 from driftfield.observations.stencils import Stencil, footprints, points, vertical_means
@@ -25,12 +25,12 @@ def grid() -> StateGrid:
     return StateGrid(np.arange(40.0, 46.0), np.arange(-20.0, -12.0), CHANNELS, domain)
 
 
-def places(n: int = 60) -> Places:
+def places(n: int = 60) -> ObservedPlaces:
     rng = np.random.default_rng(1)
     variable = np.where(np.arange(n) % 3 == 0, "sst", "thetao").astype(object)
     deep = (variable == "thetao") & (np.arange(n) % 2 == 0)
     depth = np.where(variable == "sst", np.nan, rng.uniform(3, 10, n))
-    return Places(
+    return ObservedPlaces(
         variable,
         rng.uniform(39.6, 45.4, n),
         rng.uniform(-20, -13, n),
@@ -69,7 +69,7 @@ def test_every_row_is_seen_as_its_kind(grid: StateGrid, radius: dict[str, float]
 
 def test_points_alone_are_points(grid: StateGrid) -> None:
     given = places()
-    plain = Places(given.variable, given.lat, given.lon, given.depth, given.days)
+    plain = ObservedPlaces(given.variable, given.lat, given.lon, given.depth, given.days)
     for one in (plain, plain.select(np.zeros(0, int))):
         found, wanted = as_stated(grid, one), points(grid, one)
         for part in ("rows", "columns", "weights", "problem"):

@@ -3,14 +3,14 @@
 import numpy as np
 from test_covariance import dense, hybrid
 
-from driftfield.gaussian.conditioning import Seen, condition
+from driftfield.gaussian.conditioning import SeenCells, condition
 
 
-def observations(noise: float, count: int = 25) -> tuple[Seen, np.ndarray]:
+def observations(noise: float, count: int = 25) -> tuple[SeenCells, np.ndarray]:
     rng = np.random.default_rng(7)
     state = np.sort(rng.choice(120, count, replace=False))
     rows, cells = np.divmod(state, 40)
-    return Seen(rows, cells, rng.standard_normal(count), np.full(count, noise)), state
+    return SeenCells(rows, cells, rng.standard_normal(count), np.full(count, noise)), state
 
 
 def posterior(noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +64,7 @@ def test_the_nearest_observations_are_nearly_enough() -> None:
 
 
 def test_without_observations_the_prior_remains() -> None:
-    nothing = Seen(*(np.zeros(0, dtype=int),) * 2, *(np.zeros(0),) * 2)
+    nothing = SeenCells(*(np.zeros(0, dtype=int),) * 2, *(np.zeros(0),) * 2)
     covariance = hybrid()
     mean, variance, _ = condition(covariance, nothing, rows=np.arange(2), wanted=np.ones(40, dtype=bool))
     assert not mean.any()

@@ -11,7 +11,7 @@ from test_covariance import dense, hybrid
 from driftfield.data.masks import reference_mask
 from driftfield.data.sources import open_archive
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gaussian.conditioning import Seen
+from driftfield.gaussian.conditioning import SeenCells
 from driftfield.gaussian.eof_prior import EofPrior
 from driftfield.gaussian.modes import Modes, filled
 from driftfield.gaussian.tuning import gaussian_crps
@@ -34,10 +34,10 @@ def matrix(p: EofPrior) -> np.ndarray:
     return e.T @ np.diag(p.modes.variances) @ e + q[:, None] * dense(p.residual) * q
 
 
-def observations(noise: float, count: int = 25) -> tuple[Seen, np.ndarray]:
+def observations(noise: float, count: int = 25) -> tuple[SeenCells, np.ndarray]:
     rng = np.random.default_rng(7)
     state = np.sort(rng.choice(120, count, replace=False))
-    return Seen(*np.divmod(state, 40), rng.standard_normal(count), np.full(count, noise)), state
+    return SeenCells(*np.divmod(state, 40), rng.standard_normal(count), np.full(count, noise)), state
 
 
 def posterior(noise: float) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +73,7 @@ def test_perfect_observations_are_honoured_however_little_is_believed() -> None:
 
 
 def test_nothing_seen_leaves_the_prior() -> None:
-    nothing = Seen(*(np.zeros(0, dtype=int),) * 2, *(np.zeros(0),) * 2)
+    nothing = SeenCells(*(np.zeros(0, dtype=int),) * 2, *(np.zeros(0),) * 2)
     mean, variance, _ = prior().condition(nothing, rows=ROWS, wanted=EVERYWHERE)
     assert not mean.any()
     np.testing.assert_allclose(variance.ravel(), np.diag(matrix(prior())), rtol=1e-4)

@@ -249,7 +249,7 @@ def _remedy(account: Account) -> str:
     return "Give observations of places and levels that the run knows." if most else "Give at least one."
 
 
-def _own_guidance(reconstructor: Any) -> dict[str, Any]:
+def _own_guidance(reconstructor: Any) -> Mapping[str, Any]:
     """The method that a run is guided with by default, with its constants.
 
     Raises:

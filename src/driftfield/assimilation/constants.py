@@ -18,6 +18,7 @@ from typing import Any
 from driftfield.assimilation.analysis import Analysis
 from driftfield.errors import ConfigurationError, DataError, DivergenceError
 from driftfield.evaluate.observation_space import ObservationScores
+from driftfield.plain import JSONObject
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class ChosenConstants:
     options: Mapping[str, Any]
     tried: Sequence[tuple[Mapping[str, Any], float]]
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[JSONObject]:
         """For the run."""
         return [{"options": dict(options), "crps": crps if crps < math.inf else None} for options, crps in self.tried]
 

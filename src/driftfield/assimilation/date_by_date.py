@@ -28,8 +28,8 @@ from driftfield.models.unconditional import learnt_to_see_nothing
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
 from driftfield.reconstruction.draws import DatedWindow, Draws, Guide
-from driftfield.sampling.base import conditional_mean
 from driftfield.sampling.guidance.methods import GuidanceMethod
+from driftfield.sampling.starting import conditional_mean
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +68,7 @@ class DateByDate(Drawing):
         unit = "datetime64[M]" if self.codec.grid.monthly else "datetime64[D]"
         return np.unique(dated.astype(unit)).astype("datetime64[s]")
 
-    def draw(
-        self,
-        guides: ObservationTable,
-        condition: xr.Dataset,
-        *,
-        gridded: bool,
-        draws: Draws,
-    ) -> Drawn:
+    def draw(self, guides: ObservationTable, condition: xr.Dataset, *, gridded: bool, draws: Draws) -> Drawn:
         self._warn(condition)
         dates, where = as_dates(condition["time"]), self.cells(condition)
         grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *where)
@@ -115,22 +108,25 @@ class DateByDate(Drawing):
         if not len(seen):
             return None
         rows, columns = where
-        cache: dict[str, Any] = {}
+        observed: Observed | None = None
+        members: Tensor | None = None
 
         def guide(denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
-            if "observed" not in cache:
-                cache["observed"] = self._observed(seen, batch, date, rows, columns)
+            nonlocal observed
+            if observed is None:
+                observed = self._observed(seen, batch, date, rows, columns)
 
             def prior(samples: int) -> Tensor:
-                if "prior" not in cache:
+                nonlocal members
+                if members is None:
                     # streams of their own: no member is what its covariance was learned from
                     drawn = self.run.draw(
                         batch, DatedWindow(f"{date} prior", rows, columns), replace(draws, members=samples)
                     )
-                    cache["prior"] = to_residual(batch.repeat(samples), drawn)
-                return cache["prior"]
+                    members = to_residual(batch.repeat(samples), drawn)
+                return members
 
-            guided = self.guidance.guide(denoiser, cache["observed"], eps, prior)
+            guided = self.guidance.guide(denoiser, observed, eps, prior)
             return guided, conditional_mean(guided if self.guidance.starts_at_posterior else denoiser, eps)
 
         return guide

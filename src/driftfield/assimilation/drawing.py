@@ -16,7 +16,7 @@ from torch import nn
 
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.data.codec import FieldCodec
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.stencils import Stencil
 from driftfield.observations.table import ObservationTable
 from driftfield.reconstruction.draws import Draws
@@ -26,7 +26,7 @@ from driftfield.sampling.guidance.methods import GuidanceMethod
 BATCH_SIZE = 16
 """Members at a time, unless another number is asked for."""
 
-Place = Callable[[StateGrid, Places], Stencil]
+Place = Callable[[StateGrid, ObservedPlaces], Stencil]
 """Makes the weights of H, see `observations.checks.check`."""
 
 
@@ -78,14 +78,7 @@ class Drawing(ABC):
         """Which dates to analyse of observations at these times, datetime64 (time,)."""
 
     @abstractmethod
-    def draw(
-        self,
-        guides: ObservationTable,
-        condition: xr.Dataset,
-        *,
-        gridded: bool,
-        draws: Draws,
-    ) -> Drawn:
+    def draw(self, guides: ObservationTable, condition: xr.Dataset, *, gridded: bool, draws: Draws) -> Drawn:
         """Draws members.
 
         Arguments:

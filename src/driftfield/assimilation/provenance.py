@@ -4,12 +4,12 @@ __all__ = ["provenance"]
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from driftfield.assimilation.drawing import Drawing, Drawn
 from driftfield.evaluate.observation_space import ObservationScores
 from driftfield.observations.checks import Account
 from driftfield.observations.withholding import Withholding
+from driftfield.plain import JSONObject
 
 
 def provenance(
@@ -19,7 +19,7 @@ def provenance(
     account: Account,
     kept: Withholding | None,
     scores: Mapping[str, ObservationScores],
-) -> dict[str, Any]:
+) -> JSONObject:
     """Global attributes.
 
     Arguments:
@@ -31,7 +31,7 @@ def provenance(
         scores: Of what was withheld, per variable.
     """
     (forward, backward), total = drawing.evaluations, account.total
-    told: dict[str, Any] = {
+    told: JSONObject = {
         "method": f"assimilation_{method}",
         "guidance": method,
         "guidance_options": json.dumps(drawing.guidance.options(), sort_keys=True),

@@ -17,7 +17,7 @@ import xarray as xr
 
 from driftfield.gridded.encodings import time_days
 from driftfield.linalg.operators import SparseOperator
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.readers.places import days_like, nearest_date
 from driftfield.observations.stated import as_stated
 from driftfield.observations.stencils import Stencil
@@ -39,7 +39,7 @@ class DatedRows:
     table: ObservationTable
     days: np.ndarray
     grid: StateGrid
-    place: Callable[[StateGrid, Places], Stencil] = as_stated
+    place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated
     step_days: float = 1.0
 
     def __len__(self) -> int:

@@ -55,14 +55,7 @@ class WholeCourse(Drawing):
         start = day.astype("datetime64[s]") + (first - day) // step * step
         return start + np.arange(-((start - last) // step) + 1) * step
 
-    def draw(
-        self,
-        guides: ObservationTable,
-        condition: xr.Dataset,
-        *,
-        gridded: bool,
-        draws: Draws,
-    ) -> Drawn:
+    def draw(self, guides: ObservationTable, condition: xr.Dataset, *, gridded: bool, draws: Draws) -> Drawn:
         codec, (rows, columns) = self.codec, self.cells(condition)
         monthly = codec.grid.monthly
         whole = course(condition["time"], codec.step_days, states=self.run.states, monthly=monthly)

@@ -2,12 +2,13 @@
 
 __all__ = ["calibrate"]
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, read_errors, read_pairs, whole
+from driftfield.cli.shared import Overwrite, app, check_counts, read_errors, read_pairs
 from driftfield.errors import ConfigurationError, ExistsError
 
 
@@ -48,8 +49,9 @@ def calibrate(
         raise ConfigurationError(
             f"{run} belongs to the package: expected a run folder. Copy {find_run(run)} and name it."
         )
-    for value, option, least in ((cases, "--cases", 3), (members, "--members", 2), (seed, "--seed", 0)):
-        whole(value, option, least=least)
+    check_counts({"--cases": cases}, least=3)
+    check_counts({"--members": members}, least=2)
+    check_counts({"--seed": seed}, least=0)
     if conformal is not None and not 0 < conformal < 1:
         raise ConfigurationError(f"Found --conformal {conformal:g}: expected a share between 0 and 1, such as 0.9.")
     if by_time and conformal is None:
@@ -68,18 +70,8 @@ def calibrate(
             raise ConfigurationError(
                 f"{name!r} is no variable of {run}: expected one of {(*data.targets, *data.covariates)}."
             )
-    calibration = fit(
-        reconstructor,
-        data,
-        cases=cases,
-        members=members,
-        seed=seed,
-        patterns=patterns,
-        error=stated,
-        coverage=conformal,
-        by_time=by_time,
-        bias=not no_bias,
-    )
+    judged = partial(fit, reconstructor, data, cases=cases, members=members, seed=seed, patterns=patterns, error=stated)
+    calibration = judged(coverage=conformal, by_time=by_time, bias=not no_bias)
     amend_run(run, {"calibration": calibration.to_json()})
     print(_table(calibration))
     print(f"wrote the calibration into {run / 'run.json'}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, whole
+from driftfield.cli.shared import Overwrite, app, check_counts, check_output
 from driftfield.errors import ConfigurationError
 
 
@@ -35,8 +35,7 @@ def compare(
         raise ConfigurationError(f"Cannot write {target}: expected a name that ends in .md. Rename the output.")
     for path in (target, target.with_suffix(".json")):
         check_output(path, overwrite=overwrite, suffixes=())
-    if members is not None:
-        whole(members, "--members", least=1)
+    check_counts({"--members": members})
     from driftfield.compare import read_comparison, run_comparison, write_tables
 
     comparison = read_comparison(recipe, set_ or [], runs=runs)

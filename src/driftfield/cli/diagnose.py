@@ -2,8 +2,9 @@
 
 __all__ = ["diagnose"]
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,10 +12,10 @@ from driftfield.cli.shared import (
     Overwrite,
     SamplerName,
     app,
+    check_counts,
     check_output,
     open_observations,
     use_sampler,
-    whole,
 )
 
 
@@ -39,13 +40,13 @@ def diagnose(
     from driftfield.runs import find_run, load_reconstructor
 
     check_output(out, overwrite=overwrite, suffixes=())
-    whole(members, "--members", least=2)
-    whole(seed, "--seed", least=0)
+    check_counts({"--members": members}, least=2)
+    check_counts({"--seed": seed}, least=0)
     folder = find_run(run)
     method = load_reconstructor(folder)
     check_diagnosable(method)
     use_sampler(method, sampler)
-    options: dict[str, Any] = {"members": members, "time": time, "seed": seed, "variable": variable, "depth": depth}
     seen, fields = open_observations(obs, None), open_fields(truth)
-    files = look(method, seen, fields, out, run=folder, overwrite=overwrite, **options)
+    drawn = partial(look, method, seen, fields, out, members=members, seed=seed)
+    files = drawn(run=folder, overwrite=overwrite, time=time, variable=variable, depth=depth)
     print(f"wrote {out}: {', '.join(files)}")

@@ -16,11 +16,11 @@ from driftfield.cli.shared import (
     Region,
     RejectFlags,
     app,
+    check_counts,
     check_output,
     read_acceptance,
     read_period,
     read_region,
-    whole,
 )
 from driftfield.errors import ConfigurationError
 
@@ -57,8 +57,7 @@ def fill(
     picture, recipe_file = out.with_suffix(".png"), out.with_suffix(".recipe.yaml")
     for beside in (picture, recipe_file):
         check_output(beside, overwrite=overwrite, suffixes=())
-    whole(seed, "--seed", least=0)
-    whole(members, "--members", least=0)
+    check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
         raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
     from driftfield.data.sources import write_dataset

@@ -2,20 +2,13 @@
 
 __all__ = ["forecast"]
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    SamplerName,
-    app,
-    check_output,
-    read_errors,
-    use_sampler,
-    whole,
-)
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, read_errors, use_sampler
 
 
 @app.command()
@@ -42,20 +35,11 @@ def forecast(
     from driftfield.trajectories.forecasting import forecast as run_forecast
 
     check_output(out, overwrite=overwrite)
-    least = ((steps, "--steps", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
-    for value, option, lowest in (*least, *(((members, "--members", 1),) if members is not None else ())):
-        whole(value, option, least=lowest)
+    check_counts({"--steps": steps, "--batch-size": batch_size, "--members": members})
+    check_counts({"--seed": seed}, least=0)
     emulator: Any = load_emulator(find_run(run))
     use_sampler(emulator, sampler)
-    course = run_forecast(
-        emulator,
-        open_fields(initial),
-        steps=steps,
-        members=members,
-        seed=seed,
-        start=start,
-        perturb=read_errors(perturb or []),
-        batch_size=batch_size,
-    )
+    go_on = partial(run_forecast, emulator, steps=steps, members=members, seed=seed, batch_size=batch_size)
+    course = go_on(open_fields(initial), start=start, perturb=read_errors(perturb or []))
     write_dataset(course.assign_attrs(run=run.name, initial=initial.name), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, course.data_vars)))}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, read_pairs, read_period, whole
+from driftfield.cli.shared import Overwrite, app, check_counts, check_output, read_pairs, read_period
 from driftfield.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def map_command(
     check_output(out, overwrite=overwrite)
     for beside in (out.with_suffix(".png"), out.with_suffix(".tried.csv")):
         check_output(beside, overwrite=overwrite, suffixes=())
-    whole(seed, "--seed", least=0)
-    whole(members, "--members", least=0)
+    check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
         raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
     from driftfield.data.sources import write_dataset
@@ -68,7 +67,7 @@ def map_command(
     table = read_observations(points, _wanted(variable or []))
     grid = _grid(table, box, step, like, levels, every, time)
     result, choices = map_points(
-        table, grid, method=method, stated=stated, members=members, seed=seed, progress=_Progress()
+        table, grid, method=method, stated=stated, members=members, seed=seed, progress=_CountedProgress()
     )
     write_dataset(result, out, overwrite=overwrite)
     rows = ["variable,method,chosen,rmse,crps,coverage_90,spread_factor,rmse_fitted,constants"]
@@ -158,7 +157,7 @@ def _draw(result: "xr.Dataset", choices: "dict[str, Choice]", out: Path, *, over
     return paths
 
 
-class _Progress:
+class _CountedProgress:
     """Says what is being done and how long it may still take, every few seconds."""
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from driftfield.cli.shared import (
     Region,
     RejectFlags,
     app,
+    check_counts,
     check_output,
     read_acceptance,
     read_errors,
@@ -21,7 +22,6 @@ from driftfield.cli.shared import (
     read_pairs,
     read_period,
     read_region,
-    whole,
 )
 
 
@@ -51,7 +51,7 @@ def mask(
     from driftfield.data.twin import observe as observe_fields
 
     check_output(obs, overwrite=overwrite)
-    whole(seed, "--seed", least=0)
+    check_counts({"--seed": seed}, least=0)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
     archive = open_archive(
         fields,

@@ -38,7 +38,7 @@ def plot(
     """Draw a file: mean, spread, members, a section and a profile; no truth is needed."""
     from driftfield.conventions import require, state_variables
     from driftfield.data.sources import open_fields
-    from driftfield.evaluate.field_plots import Look, draw_fields
+    from driftfield.evaluate.field_plots import FieldPlot, draw_fields
     from driftfield.files import replacing
 
     if out.suffix.lower() != ".png":
@@ -48,7 +48,7 @@ def plot(
     names = state_variables(fields)
     name = variable or names[0]
     require(fields, [name], str(file))
-    look = Look(
+    look = FieldPlot(
         parts=[part.strip() for part in show.split(",")],
         time=_date(fields, time),
         depth=0 if depth is None else _nearest(fields, "depth", depth),

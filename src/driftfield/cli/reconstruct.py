@@ -19,12 +19,12 @@ from driftfield.cli.shared import (
     RejectFlags,
     SamplerName,
     app,
+    check_counts,
     check_output,
     open_observations,
     read_acceptance,
     read_region,
     read_sampler,
-    whole,
 )
 from driftfield.errors import ConfigurationError, visible
 
@@ -81,10 +81,8 @@ def reconstruct(
     check_output(out, overwrite=overwrite or resume)
     if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    counts = ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0))
-    for value, option, least in counts:
-        if value is not None:
-            whole(value, option, least=least)
+    check_counts({"--members": members, "--batch-size": batch_size})
+    check_counts({"--seed": seed}, least=0)
     levels = _levels(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)
@@ -99,11 +97,10 @@ def reconstruct(
     attrs = {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": sigma, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
-    depends_on |= {"quantiles": list(levels)} if levels else {}
-    depends_on |= {"region": region} if region else {}
+    elsewhere = "" if applied.device == "cpu" else applied.device
+    asked_for = {"quantiles": list(levels), "region": region, "device": elsewhere, "reject_flags": reject_flags}
+    depends_on |= {name: value for name, value in asked_for.items() if value}
     depends_on |= {} if quality_level is None else {"quality_level": quality_level}
-    depends_on |= {"reject_flags": reject_flags} if reject_flags else {}
-    depends_on |= {} if applied.device == "cpu" else {"device": applied.device}
     opened = open_observations(
         obs,
         domain,

@@ -7,14 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    SamplerName,
-    app,
-    check_output,
-    use_sampler,
-    whole,
-)
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, use_sampler
 from driftfield.errors import ConfigurationError, DataError
 
 FIRST_DATE = "2000-01-01"
@@ -62,15 +55,14 @@ def sample(
     from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
     check_output(out, overwrite=overwrite)
-    for value, option, least in ((members, "--members", 1), (batch_size, "--batch-size", 1), (seed, "--seed", 0)):
-        whole(value, option, least=least)
+    check_counts({"--members": members, "--batch-size": batch_size})
+    check_counts({"--seed": seed}, least=0)
     if (around is None) != (start_level is None):
         raise ConfigurationError(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."
         )
     reconstructor: Any = load_reconstructor(find_run(run))
     use_sampler(reconstructor, sampler)
-    request: dict[str, Any] = {"members": members, "seed": seed, "batch_size": batch_size}
     courses = isinstance(reconstructor, TrajectoryReconstructor)
     if states is not None and not courses:
         raise ConfigurationError(f"{type(reconstructor).__name__} draws single dates: leave out --states.")
@@ -80,11 +72,17 @@ def sample(
         )
     if around is not None and start_level is not None:
         fields = _first_guess(around, date)
-        drawn = draw_around(reconstructor, fields, level=start_level, **request).assign_attrs(around=around.name)
+        drawn = draw_around(
+            reconstructor, fields, level=start_level, members=members, seed=seed, batch_size=batch_size
+        ).assign_attrs(around=around.name)
     elif courses:
-        drawn = draw_courses(reconstructor, states=states, date=date or FIRST_DATE, **request)
+        drawn = draw_courses(
+            reconstructor, states=states, date=date or FIRST_DATE, members=members, seed=seed, batch_size=batch_size
+        )
     else:
-        drawn = draw_unconditionally(reconstructor, date=date or FIRST_DATE, **request)
+        drawn = draw_unconditionally(
+            reconstructor, date=date or FIRST_DATE, members=members, seed=seed, batch_size=batch_size
+        )
     write_dataset(drawn.assign_attrs(run=run.name), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, drawn.data_vars)))}")
 

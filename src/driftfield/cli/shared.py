@@ -8,6 +8,7 @@ __all__ = [
     "RejectFlags",
     "SamplerName",
     "app",
+    "check_counts",
     "check_output",
     "check_run",
     "open_observations",
@@ -25,6 +26,7 @@ __all__ = [
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +34,7 @@ import typer
 
 from driftfield import __version__
 from driftfield.errors import ConfigurationError, ExistsError, visible
+from driftfield.plain import JSONObject
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -59,7 +62,7 @@ DropOutside = Annotated[
 SamplerName = Annotated[
     str | None,
     typer.Option(
-        help="Another sampler: NAME or NAME:EVALUATIONS (one more finds the start), and arguments: HeunSampler:63,churn=20."
+        help="Another sampler: NAME or NAME:EVALUATIONS (those of the start come on top), and arguments: HeunSampler:63,churn=20."
     ),
 ]
 
@@ -147,7 +150,7 @@ def read_sampler(text: str) -> Any:
     # a comma parts arguments only where a name and = follow: not in {class: ..., ...}
     first, *arguments = re.split(r",(?=\w+=)", text)
     name, colon, evaluations = first.partition(":")
-    spec: dict[str, Any] = {"class": name}
+    spec: JSONObject = {"class": name}
     if colon:
         spec["evaluations"] = whole(read_number(evaluations, "--sampler"), "--sampler", least=2)
     for argument, value in read_pairs(arguments, "--sampler", "NAME:EVALUATIONS,ARGUMENT=VALUE").items():
@@ -158,8 +161,8 @@ def read_sampler(text: str) -> Any:
                 f"Cannot read --sampler {argument}={value}: expected a number or {{...}}."
             ) from error
     sampler = build("sampler", spec)
-    if isinstance(spec.get("grid"), dict):  # or it would be found where the walk begins
-        build("schedule", spec["grid"], s_min=0.01, s_max=80.0)
+    if isinstance(grid := spec.get("grid"), dict):  # or it would be found where the walk begins
+        build("schedule", grid, s_min=0.01, s_max=80.0)
     return sampler
 
 
@@ -233,6 +236,17 @@ def read_number(text: str, option: str) -> float:
     if not 0 <= value < float("inf"):
         raise ConfigurationError(f"Found {option} {text}: expected a number that is 0 or more.")
     return value
+
+
+def check_counts(counts: Mapping[str, float | None], *, least: int = 1) -> None:
+    """Refuses numbers of things that are no whole ones, or too few; those that were not given have a default.
+
+    Raises:
+        ConfigurationError: one of them is.
+    """
+    for option, value in counts.items():
+        if value is not None:
+            whole(value, option, least=least)
 
 
 def whole(value: float, option: str, *, least: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, check_output, simulate_app, whole
+from driftfield.cli.shared import Overwrite, check_counts, check_output, simulate_app
 
 if TYPE_CHECKING:
     from driftfield.worlds.lorenz import LorenzWorld
@@ -54,8 +54,8 @@ def _write(world: "LorenzWorld", out: Path, steps: int, every: int, seed: int, o
     from driftfield.worlds.lorenz import simulate_lorenz
 
     check_output(out, overwrite=overwrite)
-    for value, option, least in ((steps, "--steps", 1), (every, "--every", 1), (seed, "--seed", 0)):
-        whole(value, option, least=least)
+    check_counts({"--steps": steps, "--every": every})
+    check_counts({"--seed": seed}, least=0)
     dataset = simulate_lorenz(world, steps=steps, every=every, seed=seed)
     write_dataset(dataset, out, overwrite=overwrite)
     print(f"{out}: {dict(dataset.sizes)}")

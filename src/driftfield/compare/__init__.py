@@ -8,14 +8,14 @@ recipe  ->  settings: what is hidden          methods: who completes it
                  table (Markdown) and numbers (JSON), the same bytes for the same input
 """
 
-from driftfield.compare.recipe import Comparison, Method, Setting, read_comparison
+from driftfield.compare.recipe import ComparedMethod, Comparison, Setting, read_comparison
 from driftfield.compare.running import Results, run_comparison
 from driftfield.compare.settings import open_truth, setting_observations
 from driftfield.compare.table import write_tables
 
 __all__ = [
     "Comparison",
-    "Method",
+    "ComparedMethod",
     "Results",
     "Setting",
     "open_truth",

@@ -13,7 +13,7 @@ methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` wh
 model:     LABEL                                set against the best of the others
 """
 
-__all__ = ["Comparison", "Method", "Setting", "read_comparison"]
+__all__ = ["Comparison", "ComparedMethod", "Setting", "read_comparison"]
 
 import json
 import re
@@ -24,7 +24,7 @@ from typing import Any
 
 from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, suggest, whole_number
-from driftfield.recipe import Recipe, as_recipe, expanded, read_recipe, read_yaml
+from driftfield.recipe import DataSection, Recipe, as_recipe, expanded, read_recipe, read_yaml
 from driftfield.registry import build
 
 _TEXT = ("driftfield_format", "title", "description", "notes")
@@ -60,7 +60,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Method:
+class ComparedMethod:
     """Who completes the fields.
 
     Arguments:
@@ -101,11 +101,11 @@ class Comparison:
     notes: tuple[str, ...]
     seed: int
     members: int
-    data: dict[str, Any]
+    data: DataSection
     truth: tuple[str, tuple[Any, Any] | None]
     learn_from: str | None
     settings: tuple[Setting, ...]
-    methods: tuple[Method, ...]
+    methods: tuple[ComparedMethod, ...]
     model: str | None
 
     @property
@@ -245,7 +245,9 @@ def _standard_deviations(error: Any, name: str, path: Path) -> Any:
     return error
 
 
-def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: Path, archive: str | None) -> Method:
+def _method(
+    label: str, spec: Any, content: Mapping[str, Any], path: Path, run: Path, archive: str | None
+) -> ComparedMethod:
     forms = "{class: ...}, {recipe: FILE} or {run: FOLDER}"
     if not re.fullmatch(r"[\w .+-]+", label) or not isinstance(spec, Mapping):
         raise ConfigurationError(f"The method {label!r} in {path} is {spec!r}: expected {forms}, and a plain label.")
@@ -273,7 +275,7 @@ def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: 
         data = {**content["data"], **(spec.get("data") or {})}
         recipe = as_recipe(_training(content, data, rest, spec.get("trainer") or {}), source)
     elif "run" in spec and not rest:
-        return Method(label, folder)
+        return ComparedMethod(label, folder)
     else:
         raise ConfigurationError(f"The method {label!r} in {path} is {dict(spec)!r}: expected {forms}.")
     if archive is not None:
@@ -283,7 +285,7 @@ def _method(label: str, spec: Any, content: Mapping[str, Any], path: Path, run: 
     if built.abilities.needs_training != bool(recipe.trainer):
         need = "needs a 'trainer'" if not recipe.trainer else "is fitted at once: leave out 'trainer'"
         raise ConfigurationError(f"The method {label!r} in {path}: {type(built).__name__} {need}.")
-    return Method(label, folder, recipe)
+    return ComparedMethod(label, folder, recipe)
 
 
 def _training(

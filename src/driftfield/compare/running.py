@@ -23,7 +23,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield import __version__
-from driftfield.compare.recipe import Comparison, Method, Setting
+from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
 from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import content_hash, open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
@@ -31,7 +31,7 @@ from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.cells import level_slice
-from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.evaluation import VariableScores, evaluate
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
 from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
@@ -61,8 +61,13 @@ class Entry:
     run: str
     members: int
     seconds: float
-    scores: dict[str, dict[str, Any]]
+    scores: VariableScores
     resolved_km: dict[str, float | None] = field(default_factory=dict)
+
+    def number(self, variable: str, score: str) -> float | None:
+        """One score; None where the answer has none."""
+        value = self.scores[variable].get(score)
+        return float(value) if isinstance(value, int | float) else None
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ class _Bench:
         self.results, self.place, self.afresh, self.keep = results, place, afresh, keep
         self.truth = fingerprint(archive)
 
-    def compare(self, method: Method, folder: Path) -> None:
+    def compare(self, method: ComparedMethod, folder: Path) -> None:
         """Adds the rows of one method: one, or two where its run has a calibration."""
         run = run_hash(folder)
         loaded: Reconstructor | None = None
@@ -219,7 +224,7 @@ class _Bench:
     def _compute(
         self,
         setting: Setting,
-        method: Method,
+        method: ComparedMethod,
         reconstructor: Reconstructor,
         variants: Sequence[str],
         key: str,
@@ -251,7 +256,7 @@ class _Bench:
 
     def _score(
         self, setting: Setting, label: str, output: xr.Dataset
-    ) -> tuple[dict[str, Any], dict[str, float | None]]:
+    ) -> tuple[VariableScores, dict[str, float | None]]:
         seen, targets = self.observations[setting.name], self.comparison.targets
         truth = self.archive.dataset[targets].sel(time=seen["time"])
         unnamed = output.drop_attrs(deep=False)
@@ -289,7 +294,7 @@ def reconstruct_variants(
     return [calibration.apply(raw), raw]
 
 
-def _chosen(comparison: Comparison, only: Sequence[str]) -> list[Method]:
+def _chosen(comparison: Comparison, only: Sequence[str]) -> list[ComparedMethod]:
     labels = [method.label for method in comparison.methods]
     for label in only:
         if label not in labels:

@@ -18,7 +18,7 @@ import xarray as xr
 import yaml
 
 from driftfield.checkpoint import read_run
-from driftfield.compare.recipe import Method
+from driftfield.compare.recipe import ComparedMethod
 from driftfield.data.prepare import prepare
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError
@@ -124,7 +124,7 @@ class Contents:
 
 
 def fitted_run(
-    method: Method, learnt: Learning | None, *, train: bool, afresh: bool, contents: Contents | None = None
+    method: ComparedMethod, learnt: Learning | None, *, train: bool, afresh: bool, contents: Contents | None = None
 ) -> Path:
     """The run folder of a method, fitted if it is missing.
 
@@ -166,7 +166,7 @@ def fitted_run(
     return folder
 
 
-def _check_same_recipe(folder: Path, content: dict[str, Any]) -> None:
+def _check_same_recipe(folder: Path, content: Mapping[str, Any]) -> None:
     """A run that another recipe made must not stand under this one's name."""
     path = folder / "recipe.yaml"
     if not path.exists():

@@ -14,13 +14,13 @@ import platform
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from driftfield import __version__
 from driftfield.compare.running import RAW, Results
 from driftfield.conventions import FORMAT
 from driftfield.evaluate.comparison import best_methods
 from driftfield.files import refuse_existing, write_text
+from driftfield.plain import JSONObject
 
 _LABELS = {
     "rmse": "RMSE",
@@ -34,6 +34,9 @@ _LIBRARIES = ("numpy", "scipy", "xarray", "torch")
 
 Column = tuple[str, str]
 """Setting and score."""
+
+ScoreRow = dict[str, float | None]
+"""{score: value} of one method in one setting."""
 
 
 def write_tables(results: Results, out: Path, *, command: str, overwrite: bool = False) -> None:
@@ -55,7 +58,7 @@ def write_tables(results: Results, out: Path, *, command: str, overwrite: bool =
     write_text(out, as_markdown(results, command), overwrite=overwrite)
 
 
-def as_json(results: Results, command: str) -> dict[str, Any]:
+def as_json(results: Results, command: str) -> JSONObject:
     """Everything as plain numbers."""
     return {
         "driftfield_format": FORMAT,
@@ -94,9 +97,8 @@ def as_markdown(results: Results, command: str) -> str:
     notes = [*comparison.notes, *(f"Left out: {note}" for note in results.notes)]
     if notes:
         blocks.append("\n".join(f"* {note}" for note in notes))
-    made = _provenance(results, command)
-    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
-    blocks.append(f"Made by `{made['command']}` with {versions}.")
+    versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
+    blocks.append(f"Made by `{command}` with {versions}.")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -131,18 +133,16 @@ def _tables(results: Results, variable: str) -> list[str]:
     return blocks
 
 
-def _rows(results: Results, variable: str) -> dict[str, dict[str, dict[str, Any]]]:
+def _rows(results: Results, variable: str) -> dict[str, dict[str, ScoreRow]]:
     """{label: {setting: {score: value}}}, figures of others first, resolved wavelengths among the scores."""
-    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    rows: dict[str, dict[str, ScoreRow]] = {}
     for setting in results.comparison.settings if len(results.comparison.targets) == 1 else ():
         for label, figures in setting.published.items():
             rows.setdefault(f"*{label}*", {})[setting.name] = dict(figures)
     for label, entries in results.rows.items():
         rows[label] = {}
         for name, entry in entries.items():
-            row_scores = {
-                score: entry.scores[variable].get(score) for score in _LABELS if score in entry.scores[variable]
-            }
+            row_scores = {score: entry.number(variable, score) for score in _LABELS if score in entry.scores[variable]}
             if variable in entry.resolved_km:
                 row_scores["resolved_km"] = entry.resolved_km[variable]
             rows[label][name] = row_scores
@@ -153,7 +153,7 @@ def _asked(results: Results, name: str, score: str) -> bool:
     return score != "resolved_km" or results.comparison.setting(name).segment_km is not None
 
 
-def _table(rows: dict[str, dict[str, dict[str, Any]]], columns: list[Column], heads: list[str]) -> str:
+def _table(rows: dict[str, dict[str, ScoreRow]], columns: list[Column], heads: list[str]) -> str:
     best = {column: _best(rows, column) for column in columns}
     lines = [["method", *heads], ["---", *("---:" for _ in heads)]]
     for label, row in rows.items():
@@ -169,18 +169,18 @@ def _table(rows: dict[str, dict[str, dict[str, Any]]], columns: list[Column], he
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _has(row: dict[str, dict[str, Any]], column: Column) -> bool:
+def _has(row: dict[str, ScoreRow], column: Column) -> bool:
     name, score = column
     found = row.get(name, {})
     return score in found and (score == "resolved_km" or found[score] is not None)
 
 
-def _best(rows: dict[str, dict[str, dict[str, Any]]], column: Column) -> list[str]:
+def _best(rows: dict[str, dict[str, ScoreRow]], column: Column) -> list[str]:
     """Who has the best value; the shortest wavelength, and for the other scores what is nearest to the ideal."""
     name, score = column
     here = {label: row[name] for label, row in rows.items() if name in row}
     if score == "resolved_km":
-        known = {label: found[score] for label, found in here.items() if found.get(score) is not None}
+        known = {label: value for label, numbers in here.items() if (value := numbers.get(score)) is not None}
         return [label for label, value in known.items() if value == min(known.values())]
     return best_methods(here, score)
 
@@ -196,7 +196,9 @@ def _ratio(results: Results, variable: str) -> str:
         entries = {label: row[setting.name] for label, row in results.rows.items() if setting.name in row}
         cells = []
         for score in ("rmse", "crps"):
-            values = {label: float(entry.scores[variable][score]) for label, entry in entries.items()}
+            values = {
+                label: value for label, entry in entries.items() if (value := entry.number(variable, score)) is not None
+            }
             others = {value: label for label, value in values.items() if label not in own and value > 0}
             least = min(others, default=0.0)
             cells.append(f"{values[model] / least:.2f} ({others[least]})" if model in values and others else "–")
@@ -208,7 +210,7 @@ def _head(score: str, units: str) -> str:
     return f"{_LABELS[score]} [{units}]" if score in ("rmse", "crps") else _LABELS[score]
 
 
-def _number(score: str, value: Any) -> str:
+def _number(score: str, value: float | None) -> str:
     if score == "resolved_km":
         return "none" if value is None else f"{value:.0f}"
     if value is None:
@@ -216,13 +218,16 @@ def _number(score: str, value: Any) -> str:
     return f"{value:.2f}" if score in ("spread_skill", "coverage_90") else f"{value:#.3g}"
 
 
-def _provenance(results: Results, command: str) -> dict[str, Any]:
-    versions = {"driftfield": __version__, "python": platform.python_version()}
-    versions |= {library: metadata.version(library) for library in _LIBRARIES}
+def _provenance(results: Results, command: str) -> JSONObject:
     return {
         "command": command,
-        "versions": versions,
+        "versions": _versions(),
         "truth": Path(results.comparison.truth[0]).name,
         "members": results.members,
         "seed": results.comparison.seed,
     }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"driftfield": __version__, "python": platform.python_version()}
+    return versions | {library: metadata.version(library) for library in _LIBRARIES}

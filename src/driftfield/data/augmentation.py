@@ -41,11 +41,7 @@ class Augmentation:
     rotate: bool = False
 
     def __call__(
-        self,
-        batch: FieldBatch,
-        channels: Sequence[Channel],
-        covariates: Sequence[Channel],
-        rng: np.random.Generator,
+        self, batch: FieldBatch, channels: Sequence[Channel], covariates: Sequence[Channel], rng: np.random.Generator
     ) -> FieldBatch:
         """One random symmetry for the whole batch.
 

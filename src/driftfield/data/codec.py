@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import WRAPS, positions_of
+from driftfield.conventions import WRAPS, Coordinate, positions_of
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.patches import centre
@@ -24,6 +24,7 @@ from driftfield.geometry import Geometry
 from driftfield.gridded.encodings import date_fraction, is_monthly, time_days
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import Archive
+from driftfield.plain import JSONObject
 from driftfield.registry import build
 
 BOUND_WIDTH = np.float32(1e-5)
@@ -69,13 +70,13 @@ class Grid:
             return centre(self.lat[rows], self.lon[columns])
         return self.positions.part(rows, columns).middle
 
-    def coordinates(self) -> dict[str, Any]:
+    def coordinates(self) -> dict[str, Coordinate]:
         """Of a data set on all of its cells: lat and lon, and where they lie if that is something else."""
         if self.positions is None:
             return {"lat": self.lat, "lon": self.lon}
         places = {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
         described = {"latitude": {"units": "degrees_north"}, "longitude": {"units": "degrees_east"}}
-        axes = {"lat": self.lat, "lon": ("lon", self.lon, {WRAPS: int(self.periodic)})}
+        axes: dict[str, Coordinate] = {"lat": self.lat, "lon": ("lon", self.lon, {WRAPS: int(self.periodic)})}
         return axes | {name: (("lat", "lon"), values, described[name]) for name, values in places.items()}
 
     def rows(self, lat: np.ndarray) -> np.ndarray:
@@ -213,14 +214,7 @@ class FieldCodec:
         return normalizer.encode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
 
     def decode(
-        self,
-        name: str,
-        values: np.ndarray,
-        times: Any,
-        rows: np.ndarray,
-        columns: np.ndarray,
-        *,
-        bounded: bool = True,
+        self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray, *, bounded: bool = True
     ) -> np.ndarray:
         """Network units (time, level, lat, lon) -> physical units.
 
@@ -290,9 +284,9 @@ class FieldCodec:
         """(time, 2) fractions of the year and of the day."""
         return date_fraction(times, monthly=self.grid.monthly)
 
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_arrays(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
         """A JSON description and plain numbers."""
-        description = {
+        description: JSONObject = {
             "targets": list(self.targets),
             "covariates": list(self.covariates),
             "levels": {name: list(levels) for name, levels in self.grid.levels.items()},
@@ -381,10 +375,7 @@ def _normalizer_specs(normalizer: Mapping[str, Any], variables: Sequence[str]) -
 
 
 def _whole_pairs(
-    archive: Archive,
-    pairs: Sequence[tuple[str, str]],
-    targets: Sequence[str],
-    covariates: Sequence[str],
+    archive: Archive, pairs: Sequence[tuple[str, str]], targets: Sequence[str], covariates: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The vectors among targets and covariates, whose components can turn with each other."""
     found: list[tuple[str, str]] = []

@@ -30,9 +30,13 @@ from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.sources import ever_finite
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
+from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 
 Index = slice | np.ndarray | Sequence[int]
+
+Times = np.ndarray | Sequence[int]
+"""Indices along the time axis of an archive."""
 
 
 class Normalizer(ABC):
@@ -62,7 +66,7 @@ class Normalizer(ABC):
         self,
         array: xr.DataArray,
         domain: xr.DataArray,
-        time_indices: np.ndarray | Sequence[int],
+        time_indices: Times,
         *,
         vector: bool = False,
     ) -> Self:
@@ -134,7 +138,7 @@ class Normalizer(ABC):
         """Physical units in a network unit at given physical values, (..., channel, lat, lon) or broadcast to it."""
         return self._std_like(values)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
         return {"class": type(self).__name__, "std_floor": self.std_floor}
 
@@ -243,7 +247,7 @@ class ClimatologicalAnomaly(Normalizer):
         at = MonthlyClimatology(mean=part, stepwise=self.climatology.stepwise).at(times).values
         return at if at.ndim == 4 else at[:, None]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
         return super().describe() | {"per": self.per}
 
@@ -288,7 +292,7 @@ class LogTransform(Normalizer):
         self,
         array: xr.DataArray,
         domain: xr.DataArray,
-        time_indices: np.ndarray | Sequence[int],
+        time_indices: Times,
         *,
         vector: bool = False,
     ) -> Self:
@@ -340,7 +344,7 @@ class LogTransform(Normalizer):
         """Physical units in a network unit at given physical values (the delta method)."""
         return (values.clip(min=0.0) + self.floor) * self._std_like(values)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
         return {"class": type(self).__name__, "floor": self.floor, "of": self.of.describe()}
 

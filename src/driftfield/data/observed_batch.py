@@ -22,11 +22,7 @@ from driftfield.gridded.units import check_plausible
 
 
 def observation_batch(
-    codec: FieldCodec,
-    observations: xr.Dataset,
-    time: int,
-    *,
-    guess: tuple[np.ndarray, np.ndarray] | None = None,
+    codec: FieldCodec, observations: xr.Dataset, time: int, *, guess: tuple[np.ndarray, np.ndarray] | None = None
 ) -> FieldBatch:
     """What was seen at one time, in network units; target and held-out cells are empty.
 

@@ -62,11 +62,7 @@ class GridPlacer:
     """
 
     def __init__(
-        self,
-        lat: np.ndarray,
-        lon: np.ndarray,
-        domains: Mapping[str, np.ndarray],
-        positions: Geometry | None = None,
+        self, lat: np.ndarray, lon: np.ndarray, domains: Mapping[str, np.ndarray], positions: Geometry | None = None
     ) -> None:
         self.lat, self.lon, self.domains, self.positions = lat, lon, dict(domains), positions
         self._last: Placed | None = None

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import FORMAT, domain_of, require
-from driftfield.data.masks import Pattern, Record, parse_pattern
+from driftfield.data.masks import KnownRecord, Pattern, parse_pattern
 from driftfield.data.masks.pattern import Together
 from driftfield.data.sources import ever_finite, is_periodic
 from driftfield.errors import ConfigurationError, DataError, suggest
@@ -98,7 +98,7 @@ class _Instruments:
     comment: str
 
     def draw(
-        self, record: Record, known: np.ndarray, rng: np.random.Generator, *, periodic: bool
+        self, record: KnownRecord, known: np.ndarray, rng: np.random.Generator, *, periodic: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """What is seen, and the error there: both of the shape of `known`."""
         planes = known if known.ndim == 3 else known[None]
@@ -133,13 +133,7 @@ def _instruments(name: str, text: str, error: float | Sequence[float]) -> _Instr
 def _observe_one(
     fields: xr.Dataset, name: str, instruments: _Instruments, *, seed: int, domain: xr.DataArray | None
 ) -> _Seen:
-    field = fields[name]
-    if "time" not in field.dims:
-        raise DataError(f"{name!r} has no time axis, found {field.dims}. A twin experiment needs dated fields.")
-    space = [d for d in ("depth", "lat", "lon") if d in field.dims]
-    if odd := [str(d) for d in field.dims if d not in ("time", *space)]:
-        raise DataError(f"{name!r} has the dimension(s) {odd}; expected (time, [depth,] lat, lon). Select one of each.")
-    field = field.transpose("time", *space)
+    field, space = _dated(fields[name], name)
     if domain is None:
         domain = domain_of(fields, name)
     if domain is None:
@@ -158,7 +152,7 @@ def _observe_one(
         mask_rng, noise_rng = _streams(seed, name, date)
         truth = np.asarray(field.isel(time=index).values, dtype=np.float32)
         known = exists & np.isfinite(truth)
-        record = Record(known_at, index, field.sizes["time"])
+        record = KnownRecord(known_at, index, field.sizes["time"])
         seen, std = instruments.draw(record, known, mask_rng, periodic=periodic)
         noise: np.ndarray | np.float32 = np.float32(0.0)
         if any(instruments.errors):
@@ -176,6 +170,16 @@ def _observe_one(
         domain=xr.DataArray(exists, dims=space, coords=place, name="domain"),
         held_out=xr.DataArray(held_out, dims=field.dims, coords={**place, "time": field["time"]}, name="held_out"),
     )
+
+
+def _dated(field: xr.DataArray, name: str) -> tuple[xr.DataArray, list[str]]:
+    """The field (time, [depth,] lat, lon), and its axes in space."""
+    if "time" not in field.dims:
+        raise DataError(f"{name!r} has no time axis, found {field.dims}. A twin experiment needs dated fields.")
+    space: list[str] = [d for d in ("depth", "lat", "lon") if d in field.dims]
+    if odd := [str(d) for d in field.dims if d not in ("time", *space)]:
+        raise DataError(f"{name!r} has the dimension(s) {odd}; expected (time, [depth,] lat, lon). Select one of each.")
+    return field.transpose("time", *space), space
 
 
 def _streams(seed: int, variable: str, date: Any) -> tuple[np.random.Generator, np.random.Generator]:

@@ -17,6 +17,7 @@ import xarray as xr
 
 from driftfield.conventions import cell_area
 from driftfield.evaluate.scores import deterministic, ensembles
+from driftfield.evaluate.scores.counted import masked_mean
 from driftfield.evaluate.scores.score import Score, all_scores
 
 
@@ -117,7 +118,7 @@ class ScoredCells:
         """One score; None where the answer is of a kind that has none."""
         w = self.weights
         if name == "ssim":  # cells have lost their neighbours: gathered beside them
-            return deterministic.masked_mean(self.similarity, self.truth.notnull(), weights=w)
+            return masked_mean(self.similarity, self.truth.notnull(), weights=w)
         if kind == "ensemble" and self.members is not None and score.ensemble is not None:
             return score.ensemble(self.members, self.truth, weights=w)
         if kind == "gaussian" and self.sd is not None and score.gaussian is not None:
@@ -146,8 +147,8 @@ class ScoredCells:
         known = self.truth.notnull()
         inside = ((self.truth >= self.lower) & (self.truth <= self.upper)).astype(np.float64)
         return {
-            "interval_coverage": float(deterministic.masked_mean(inside, known, weights=self.weights)),
-            "interval_width": float(deterministic.masked_mean(self.upper - self.lower, known, weights=self.weights)),
+            "interval_coverage": float(masked_mean(inside, known, weights=self.weights)),
+            "interval_width": float(masked_mean(self.upper - self.lower, known, weights=self.weights)),
         }
 
 

@@ -230,7 +230,7 @@ def draw_denoising(
     grid = np.array(figure.subplots(2, columns, squeeze=False, sharex=True, sharey=True))
     cmap, diverging = drawing.colour_map(name, units)
     low, high = drawing.limits([plane.truth[plane.domain]], diverging)
-    values = {"cmap": cmap, "vmin": low, "vmax": high}
+    values: drawing.ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
     drawing.fill(grid[0, 0], plane, plane.observed, "observed", **values)
     drawn = drawing.fill(grid[1, 0], plane, plane.truth, "truth", **values)
     free = list(grid[:, 1:].ravel())

@@ -8,6 +8,7 @@ __all__ = [
     "BAND_90",
     "COLOURS",
     "LAND",
+    "ColourScale",
     "TRUTH",
     "MapPanel",
     "colour_map",
@@ -27,7 +28,7 @@ __all__ = [
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, Unpack
 
 import cmocean
 import numpy as np
@@ -55,6 +56,14 @@ _MAPS = (
     (("chlor",), cmocean.cm.algae, False),
     (("oxygen",), cmocean.cm.oxy, False),
 )
+
+
+class ColourScale(TypedDict):
+    """How values become colours: the arguments of matplotlib that say so."""
+
+    cmap: Colormap
+    vmin: float
+    vmax: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def colour_map(name: str, units: str) -> tuple[Colormap, bool]:
     return cmocean.cm.deep_r, False
 
 
-def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: Any) -> ScalarMappable:
+def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: Unpack[ColourScale]) -> ScalarMappable:
     """Colours one panel: grey land, white water, then the values."""
     ax.set_facecolor(LAND)
     water = np.where(plane.domain, 1.0, np.nan)

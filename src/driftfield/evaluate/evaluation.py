@@ -35,7 +35,10 @@ from driftfield.evaluate.scores import ensembles
 from driftfield.evaluate.spectra import box_spectra
 from driftfield.files import write_text
 
-Scores = dict[str, dict[str, dict[str, object]]]
+VariableScores = dict[str, dict[str, object]]
+"""{variable: {score: value}}."""
+
+Scores = dict[str, VariableScores]
 
 
 @dataclass(frozen=True)

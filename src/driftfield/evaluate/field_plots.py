@@ -9,7 +9,7 @@ A world of one row of latitude has no map: lines along longitude, or the section
 fields has no spread and no members: those panels are left out.
 """
 
-__all__ = ["PARTS", "Look", "draw_fields"]
+__all__ = ["PARTS", "FieldPlot", "draw_fields"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.drawing import (
     BAND_90,
     COLOURS,
+    ColourScale,
     MapPanel,
     colour_map,
     depth_axis,
@@ -44,7 +45,7 @@ Panels = Sequence[tuple[str, np.ndarray, bool]]
 
 
 @dataclass(frozen=True)
-class Look:
+class FieldPlot:
     """What to draw, and where to look.
 
     Arguments:
@@ -64,7 +65,7 @@ class Look:
     members: int = 4
 
 
-def draw_fields(dataset: xr.Dataset, name: str, look: Look = Look()) -> Figure:
+def draw_fields(dataset: xr.Dataset, name: str, look: FieldPlot = FieldPlot()) -> Figure:
     """A figure of one variable of a file.
 
     Arguments:
@@ -79,7 +80,7 @@ def draw_fields(dataset: xr.Dataset, name: str, look: Look = Look()) -> Figure:
     for part in look.parts:
         if part not in PARTS:
             raise ConfigurationError(f"No part {part!r} of a picture: {suggest(part, PARTS)}")
-    view = _View(dataset, name, look)
+    view = _PlottedField(dataset, name, look)
     rows = view.rows()
     if not rows and not view.lines:
         raise ConfigurationError(
@@ -88,10 +89,10 @@ def draw_fields(dataset: xr.Dataset, name: str, look: Look = Look()) -> Figure:
     return _drawn(view, rows)
 
 
-class _View:
+class _PlottedField:
     """One date of one variable, cut into planes."""
 
-    def __init__(self, dataset: xr.Dataset, name: str, look: Look) -> None:
+    def __init__(self, dataset: xr.Dataset, name: str, look: FieldPlot) -> None:
         def at(array: xr.DataArray | None) -> xr.DataArray | None:
             if array is None:
                 return None
@@ -183,7 +184,7 @@ class _View:
         )
 
 
-def _drawn(view: _View, rows: Sequence[tuple[MapPanel, Panels]]) -> Figure:
+def _drawn(view: _PlottedField, rows: Sequence[tuple[MapPanel, Panels]]) -> Figure:
     """Rows of panels one under the other, the lines at the end."""
     sizes = [panel_size(plane, len(panels)) for plane, panels in rows]
     heights = [size[1] + 0.55 for size in sizes] + ([4.2] if view.lines else [])
@@ -201,7 +202,7 @@ def _drawn(view: _View, rows: Sequence[tuple[MapPanel, Panels]]) -> Figure:
     return figure
 
 
-def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, view: _View, where: str) -> None:
+def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, view: _PlottedField, where: str) -> None:
     """Panels on one scale of values, and one of spread; as wide as those of the widest row of maps."""
     cmap, diverging = colour_map(view.name, view.units)
     low, high = limits([v[plane.domain] for _, v, spread in panels if not spread], diverging)
@@ -210,7 +211,7 @@ def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, vi
         spare.remove()
     scales: dict[bool, tuple[Any, list[Any]]] = {}
     for ax, (title, values, spread) in zip(grid[0], panels, strict=False):
-        colours: dict[str, Any] = {"cmap": cmap, "vmin": low, "vmax": high}
+        colours: ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
         if spread:
             colours = {"cmap": cmocean.cm.amp, "vmin": 0, "vmax": limits([values[plane.domain]], False)[1] or 1.0}
         drawn = fill(ax, plane, values, f"{title}{where}", **colours)
@@ -220,7 +221,7 @@ def _draw_row(part: SubFigure, plane: MapPanel, panels: Panels, columns: int, vi
     label_edges(grid[:, : len(panels)], plane)
 
 
-def _draw_lines(part: SubFigure, view: _View) -> None:
+def _draw_lines(part: SubFigure, view: _PlottedField) -> None:
     """Mean, band and members against depth (downwards) or along longitude."""
     ax, line, deep = part.subplots(), view.line(view.lines), view.lines == "depth"
     places, mean = line["places"], line["mean"]

@@ -46,11 +46,7 @@ def caption(path: Path) -> str:
 
 
 def write_figures(
-    truth: xr.Dataset,
-    outputs: Mapping[str, xr.Dataset],
-    observations: xr.Dataset,
-    evaluation: Evaluation,
-    folder: Path,
+    truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr.Dataset, evaluation: Evaluation, folder: Path
 ) -> list[Path]:
     """Draws everything that an evaluation can show.
 

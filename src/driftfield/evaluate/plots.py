@@ -35,6 +35,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from driftfield.evaluate.drawing import (
     BAND_90,
     TRUTH,
+    ColourScale,
     MapPanel,
     colour_map,
     depth_axis,
@@ -76,7 +77,7 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
     grid = np.array(figure.subplots(3, columns, squeeze=False, sharex=True, sharey=True))
     cmap, diverging = colour_map(name, units)
     low, high = limits([plane.truth[plane.domain]], diverging)
-    values = {"cmap": cmap, "vmin": low, "vmax": high}
+    values: ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
     drawn = fill(grid[0, 0], plane, plane.truth, "truth", **values)
     fill(grid[1, 0], plane, plane.observed, "observed (scale of row 1)", **values)
     if not np.isfinite(plane.observed[plane.domain]).any():
@@ -88,6 +89,8 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
     worst = limits(scored, False)[1]
     spreads = [answer.sd[plane.domain] for answer in answers.values() if answer.sd is not None]
     widest = limits(spreads, False)[1] if spreads else 1.0
+    spread_colours: ColourScale = {"cmap": cmocean.cm.amp, "vmin": 0, "vmax": widest}
+    error_colours: ColourScale = {"cmap": cmocean.cm.balance, "vmin": -worst, "vmax": worst}
     scales: list[ScalarMappable | None] = [drawn, None, None]
     for column, (method, answer) in enumerate(answers.items(), start=1):
         label = method.replace("_", " ")
@@ -95,29 +98,24 @@ def draw_comparison(plane: MapPanel, answers: Mapping[str, Answer], *, name: str
         if answer.sd is None:
             grid[1, column].remove()
         else:
-            filled = fill(
-                grid[1, column], plane, answer.sd, f"{label}: spread", cmap=cmocean.cm.amp, vmin=0, vmax=widest
-            )
-            scales[1] = filled
+            scales[1] = fill(grid[1, column], plane, answer.sd, f"{label}: spread", **spread_colours)
         rms = float(np.sqrt(np.nanmean(errors[method][plane.held_out] ** 2))) if plane.held_out.any() else np.nan
-        scales[2] = fill(
-            grid[2, column],
-            plane,
-            errors[method],
-            f"error, rms held out {rms:.3g}",
-            cmap=cmocean.cm.balance,
-            vmin=-worst,
-            vmax=worst,
-        )
+        scales[2] = fill(grid[2, column], plane, errors[method], f"error, rms held out {rms:.3g}", **error_colours)
     labels = (f"{name} [{units}]", f"spread (1 sd) [{units}]", f"mean minus truth [{units}]")
+    _add_scales(figure, grid, scales, [textwrap.fill(label, max(16, int(9 * height))) for label in labels])
+    label_edges(grid, plane)
+    return figure
+
+
+def _add_scales(
+    figure: Figure, grid: np.ndarray, scales: Sequence[ScalarMappable | None], labels: Sequence[str]
+) -> None:
+    """A colour bar beside each row that has colours; a spread has no lower end."""
     for row, (scale, label) in enumerate(zip(scales, labels, strict=True)):
         if scale is not None:
             extend = "max" if row == 1 else "both"
-            label = textwrap.fill(label, max(16, int(9 * height)))
             shown = [ax for ax in grid[row] if ax.figure is not None]
             figure.colorbar(scale, ax=shown, label=label, extend=extend, shrink=0.92, aspect=14, pad=0.015)
-    label_edges(grid, plane)
-    return figure
 
 
 def draw_members(

@@ -8,7 +8,8 @@ Values are departures from the mean field. Land is grey, water that nobody looke
 __all__ = ["Scene", "draw_preview"]
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Literal, Unpack
 
 import cmocean
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from driftfield.evaluate.drawing import LAND, headline, limits
+from driftfield.evaluate.drawing import LAND, ColourScale, headline, limits
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def draw_preview(scenes: list[Scene], *, title: str) -> Figure:
 
 def _draw_row(figure: Figure, axes: list[Axes], scene: Scene) -> None:
     top = limits([scene.truth[scene.domain], scene.observed[scene.domain]], diverging=True)[1]
-    values: dict[str, Any] = {"cmap": cmocean.cm.balance, "vmin": -top, "vmax": top}
+    values: ColourScale = {"cmap": cmocean.cm.balance, "vmin": -top, "vmax": top}
     scored = scene.held_out & np.isfinite(scene.truth)
     error = f", rms error {_rms((scene.mean - scene.truth)[scored]):.2g}" if scored.any() else ""
     drawn = _fill(axes[0], scene, scene.truth, "truth", **values)
@@ -77,16 +78,13 @@ def _draw_row(figure: Figure, axes: list[Axes], scene: Scene) -> None:
     _scale(figure, sds, axes[4])
 
 
-def _fill(ax: Axes, scene: Scene, values: np.ndarray, title: str, **colours: Any) -> ScalarMappable:
+def _fill(ax: Axes, scene: Scene, values: np.ndarray, title: str, **colours: Unpack[ColourScale]) -> ScalarMappable:
     height, width = values.shape
-    shape: dict[str, Any] = {
-        "origin": "lower",
-        "interpolation": "nearest",
-        "aspect": "equal" if 0.2 < height / width < 5 else "auto",
-    }
+    aspect: Literal["equal", "auto"] = "equal" if 0.2 < height / width < 5 else "auto"
+    show = partial(ax.imshow, origin="lower", interpolation="nearest", aspect=aspect)
     ax.set_facecolor(LAND)
-    ax.imshow(np.ma.masked_where(~scene.domain, np.ones_like(values)), cmap="gray", vmin=0, vmax=1, **shape)
-    drawn = ax.imshow(np.ma.masked_invalid(np.where(scene.domain, values, np.nan)), **colours, **shape)
+    show(np.ma.masked_where(~scene.domain, np.ones_like(values)), cmap="gray", vmin=0, vmax=1)
+    drawn = show(np.ma.masked_invalid(np.where(scene.domain, values, np.nan)), **colours)
     ax.set_title(title, fontsize=8)
     ax.set_xticks([])
     ax.set_yticks([])

@@ -10,7 +10,6 @@ A method is a registered reconstructor with arguments, so that each can be named
 __all__ = ["REFERENCES", "Knowledge", "Method", "methods_for", "named"]
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from driftfield.filling.record import Record
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.inverse_distance import InverseDistance
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
+from driftfield.plain import JSONObject, Spec
 from driftfield.registry import build, names
 
 REFERENCES = ("climatology", "box mean")
@@ -65,7 +65,7 @@ class Method:
     """
 
     label: str
-    spec: dict[str, Any] = field(default_factory=dict)
+    spec: Spec = field(default_factory=dict)
     validation: int = 0
 
     def build(self) -> Reconstructor:
@@ -108,7 +108,7 @@ def named(name: str, record: Record, knowledge: Knowledge) -> Method:
     if label in known:
         return known[label]
     if name in names("reconstructor"):
-        spec: dict[str, Any] = {"class": name}
+        spec: JSONObject = {"class": name}
         if name == "Kriging":
             spec |= knowledge.arguments
         if name in (OptimalInterpolation.__name__, InverseDistance.__name__):

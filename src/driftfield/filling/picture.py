@@ -6,13 +6,21 @@ one scale of values with its units. Fields with depth are shown at their first l
 
 __all__ = ["draw"]
 
-from typing import Any
 
 import cmocean
 import numpy as np
 from matplotlib.figure import Figure
 
-from driftfield.evaluate.drawing import MapPanel, colour_map, fill, headline, label_edges, limits, panel_size
+from driftfield.evaluate.drawing import (
+    ColourScale,
+    MapPanel,
+    colour_map,
+    fill,
+    headline,
+    label_edges,
+    limits,
+    panel_size,
+)
 from driftfield.filling.filling import Filled
 
 
@@ -31,7 +39,7 @@ def draw(filled: Filled) -> Figure:
     width, height = 1.35 * width, 1.35 * height
     figure = Figure(figsize=(3 * width + 1.8, height * len(dates) + 0.7), layout="constrained")
     grid = figure.subplots(len(dates), 3, squeeze=False, sharex=True, sharey=True)
-    values: dict[str, Any] = {"cmap": cmap, "vmin": low, "vmax": high}
+    values: ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
     for row, t, plane in zip(grid, dates, planes, strict=True):
         stamp = f", {str(record.field['time'].values[t])[:16].replace('T', ' ')}" if record.dated else ""
         fill(row[0], plane, seen[t], f"observed{stamp}", **values)

@@ -31,6 +31,7 @@ from driftfield.gridded.removal import count_removed
 from driftfield.gridded.sentinels import without_still_land
 from driftfield.gridded.units import canonical_units, check_plausible
 from driftfield.interfaces import TrainingData
+from driftfield.plain import JSONObject
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Record:
     quantity: Quantity
     dated: bool
     source: str
-    selection: dict[str, Any] = dataclasses.field(default_factory=dict)
+    selection: JSONObject = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -151,13 +152,13 @@ def read_record(
     chosen, _ = count_removed(_select(archive_like, region, time).load(), [name], label)
     if domain_of(chosen, name) is None:
         chosen[name] = without_still_land(chosen[name], label)
-    asked: dict[str, Any] = {
+    asked: JSONObject = {
         "region": dict(region or {}),
         "time": list(time or []),
         "domain": "" if domain is None else str(domain),
     }
-    asked |= {"quality_level": acceptance.quality_level, "reject_flags": list(acceptance.reject)}
-    selection = {key: value for key, value in asked.items() if value not in ("", None, [], {})}
+    asked |= {"quality_level": acceptance.quality_level, "reject_flags": [*acceptance.reject]}
+    selection: JSONObject = {key: value for key, value in asked.items() if value not in ("", None, [], {})}
     return dataclasses.replace(_record(complete_errors(chosen, label), name, dated, label), selection=selection)
 
 

@@ -8,7 +8,7 @@ is the only approximation. Observations of targets and of covariates each get ha
 need goes to the other. The draws are made for the whole grid, so that a member does not change at the edge of a tile.
 """
 
-__all__ = ["Seen", "condition"]
+__all__ = ["SeenCells", "condition"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from driftfield.gaussian.covariance import EmbeddedGrid, HybridCovariance
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenCells:
     """Observations of one time, in standardised units.
 
     Arguments:
@@ -35,8 +35,8 @@ class Seen:
     values: np.ndarray
     noise: np.ndarray
 
-    def __getitem__(self, index: np.ndarray) -> "Seen":
-        return Seen(self.rows[index], self.cells[index], self.values[index], self.noise[index])
+    def __getitem__(self, index: np.ndarray) -> "SeenCells":
+        return SeenCells(self.rows[index], self.cells[index], self.values[index], self.noise[index])
 
     def __len__(self) -> int:
         return len(self.values)
@@ -44,7 +44,7 @@ class Seen:
 
 def condition(
     covariance: HybridCovariance,
-    seen: Seen,
+    seen: SeenCells,
     *,
     rows: np.ndarray,
     wanted: np.ndarray,
@@ -99,7 +99,7 @@ class _Solver:
     def __init__(
         self,
         covariance: HybridCovariance,
-        seen: Seen,
+        seen: SeenCells,
         near: np.ndarray,
         draws: np.ndarray | None,
         draw_noise: np.ndarray | None,
@@ -130,7 +130,7 @@ class _Solver:
 
 
 def _add_nugget(
-    cross: np.ndarray, covariance: HybridCovariance, rows: np.ndarray, cells: np.ndarray, seen: Seen
+    cross: np.ndarray, covariance: HybridCovariance, rows: np.ndarray, cells: np.ndarray, seen: SeenCells
 ) -> None:
     """The white part goes with itself: where the reconstructed cell is the observed one."""
     row_at = np.full(covariance.rows, -1)
@@ -170,7 +170,7 @@ def _tiles(grid: EmbeddedGrid, wanted: np.ndarray, tile_cells: int) -> Iterator[
                 yield cells
 
 
-def _nearest(grid: EmbeddedGrid, seen: Seen, targets: np.ndarray, cells: np.ndarray, most: int) -> np.ndarray:
+def _nearest(grid: EmbeddedGrid, seen: SeenCells, targets: np.ndarray, cells: np.ndarray, most: int) -> np.ndarray:
     """Indices of the observations nearest to a tile, targets and covariates each with half of the room."""
     if len(seen) <= most:
         return np.arange(len(seen))

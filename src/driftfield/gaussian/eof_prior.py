@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from driftfield.gaussian.conditioning import Seen, condition
+from driftfield.gaussian.conditioning import SeenCells, condition
 from driftfield.gaussian.covariance import HybridCovariance
 from driftfield.gaussian.modes import Modes, coefficients
 
@@ -50,7 +50,7 @@ class EofPrior:
 
     def condition(
         self,
-        seen: Seen,
+        seen: SeenCells,
         *,
         rows: np.ndarray,
         wanted: np.ndarray,
@@ -75,9 +75,9 @@ class EofPrior:
         # from here on in units of the residual
         patterns, scale = self.modes.patterns / self.scale, self.scale[rows]
         leading = patterns[:, seen.rows, seen.cells].T
-        here = Seen(seen.rows, seen.cells, seen.values / q, seen.noise / q**2)
+        here = SeenCells(seen.rows, seen.cells, seen.values / q, seen.noise / q**2)
         m, covariance = coefficients(self.modes, self._blocks(here, leading, most))
-        left = Seen(here.rows, here.cells, here.values - leading @ m, here.noise)
+        left = SeenCells(here.rows, here.cells, here.values - leading @ m, here.noise)
         draws, noise, normals = self._draw(seen, generators)
         # a pattern goes through as a member without noise: what comes out is e - G e_o
         mean, variance, drawn = condition(
@@ -99,7 +99,7 @@ class EofPrior:
         return scale * (mean + leading_mean), scale**2 * variance, scale * members
 
     def _draw(
-        self, seen: Seen, generators: tuple[np.random.Generator, ...]
+        self, seen: SeenCells, generators: tuple[np.random.Generator, ...]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Per member a residual (row, cell), errors (seen,) and normal numbers for the coefficients (mode,)."""
         shape = self.scale.shape
@@ -113,7 +113,7 @@ class EofPrior:
             noise[m] = generator.standard_normal(shape, dtype=np.float32)[seen.rows, seen.cells]
         return draws, noise, normals
 
-    def _blocks(self, seen: Seen, leading: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _blocks(self, seen: SeenCells, leading: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Whitened patterns and values of compact blocks of observations, all in units of the residual."""
         for block in _compact(self.residual.grid.points[seen.cells], most):
             here = seen[block]

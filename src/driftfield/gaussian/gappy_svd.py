@@ -119,18 +119,10 @@ def dineof(
         filler = _Filler(np.where(held_out, centred, unaided), kept, time_filter, count=filler.count)
         filler.settle(best, stop)
     u, s, v = filler.modes(best)
-    return DineofResult(
-        filled=np.where(seen, matrix, filler.matrix + mean),
-        U=u,
-        S=s,
-        V=v,
-        mean=mean,
-        cv_curve=curve,
-        held_out=held_out,
-        unaided=np.where(seen & ~held_out, matrix, unaided + mean),
-        explained=100.0 * s**2 / max(float(np.square(filler.matrix).sum()), np.finfo(float).tiny),
-        iterations=filler.count,
-    )
+    filled = np.where(seen, matrix, filler.matrix + mean)
+    unaided = np.where(seen & ~held_out, matrix, unaided + mean)
+    explained = 100.0 * s**2 / max(float(np.square(filler.matrix).sum()), np.finfo(float).tiny)
+    return DineofResult(filled, u, s, v, mean, curve, held_out, unaided, explained, iterations=filler.count)
 
 
 def random_points(seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ The distances between the cells of a leaf are worked out once; what is left of a
 so that a few dozen evaluations take seconds. One component of every smoothness, and two together, are tried.
 """
 
-__all__ = ["Leaves", "Stated", "cut_leaves", "tune"]
+__all__ = ["Leaves", "StatedScales", "cut_leaves", "tune"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ _BOUNDS = {
 
 
 @dataclass(frozen=True)
-class Stated:
+class StatedScales:
     """What a user knows of the covariance; None is tuned.
 
     Arguments:
@@ -203,11 +203,7 @@ def _between(constants: dict[str, Tensor], shapes: tuple[float, ...], squares: S
 
 
 def _component(
-    constants: dict[str, Tensor],
-    shape: float,
-    squares: Sequence[Tensor],
-    part: Tensor | float,
-    slower: Tensor | float,
+    constants: dict[str, Tensor], shape: float, squares: Sequence[Tensor], part: Tensor | float, slower: Tensor | float
 ) -> Tensor:
     """rho of one component, as `space_time_covariance.Component` embeds it."""
     chord, lat, lon, level, days = squares
@@ -240,7 +236,7 @@ def tune(
     tasks: Sequence[Task],
     *,
     levels: int,
-    stated: Stated = Stated(),
+    stated: StatedScales = StatedScales(),
     most: int = 72,
     count: int = 240,
     seed: int = 0,
@@ -285,7 +281,7 @@ def _scored(
         return constants, float(crps(error, sd * scale).mean().log())
 
 
-def _starts(tasks: Sequence[Task], stated: Stated) -> list[SpaceTimeConstants]:
+def _starts(tasks: Sequence[Task], stated: StatedScales) -> list[SpaceTimeConstants]:
     """Lengths from some cells to the whole field, scales from one step to many."""
     places = max((task.places for task in tasks), key=len)
     middle = float(0.5 * (places.lat.min() + places.lat.max()))
@@ -302,7 +298,7 @@ def _starts(tasks: Sequence[Task], stated: Stated) -> list[SpaceTimeConstants]:
     return [SpaceTimeConstants(float(a), float(b), nugget=nugget, middle=middle) for a in lengths for b in scales]
 
 
-def _structures(start: SpaceTimeConstants, stated: Stated) -> list[SpaceTimeConstants]:
+def _structures(start: SpaceTimeConstants, stated: StatedScales) -> list[SpaceTimeConstants]:
     """One component, rough or smoother, and two of them; what is stated is one component."""
     alone = [_as_stated(replace(start, shape=shape), stated) for shape in (0.5, 1.5)]
     if stated.length_km is not None or stated.days is not None:
@@ -311,7 +307,7 @@ def _structures(start: SpaceTimeConstants, stated: Stated) -> list[SpaceTimeCons
     return [*alone, *(replace(pair, shape=a, second_shape=b) for a, b in ((0.5, 0.5), (1.5, 0.5), (1.5, 1.5)))]
 
 
-def _as_stated(constants: SpaceTimeConstants, stated: Stated) -> SpaceTimeConstants:
+def _as_stated(constants: SpaceTimeConstants, stated: StatedScales) -> SpaceTimeConstants:
     """Lengths such that the correlation is 1 / e where the user says."""
     fold = E_FOLDING[constants.shape]
     length = constants.length if stated.length_km is None else stated.length_km / fold
@@ -319,7 +315,7 @@ def _as_stated(constants: SpaceTimeConstants, stated: Stated) -> SpaceTimeConsta
 
 
 def _refined(
-    start: SpaceTimeConstants, part: Leaves, levels: int, stated: Stated, several: bool, *, steps: int
+    start: SpaceTimeConstants, part: Leaves, levels: int, stated: StatedScales, several: bool, *, steps: int
 ) -> tuple[SpaceTimeConstants, float]:
     """From some constants downhill."""
     shapes, fixed = _shapes(start), _numbers(start)

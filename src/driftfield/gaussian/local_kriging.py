@@ -101,12 +101,7 @@ def solve_leaves(
 
 
 def _solve(
-    covariance: SpaceTimeCovariance,
-    left: list[Tensor],
-    right: list[Tensor],
-    same: Tensor,
-    noise: Tensor,
-    used: Tensor,
+    covariance: SpaceTimeCovariance, left: list[Tensor], right: list[Tensor], same: Tensor, noise: Tensor, used: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Weights (leaf, neighbour, cell) and variances (leaf, cell); an unused neighbour is an island of weight 0."""
     pairs = used[:, :, None] & used[:, None, :]

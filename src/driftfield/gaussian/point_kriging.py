@@ -21,11 +21,7 @@ _REACH = 1e-3
 
 
 def krige(
-    covariance: SpaceTimeCovariance,
-    sample: PointSample,
-    innovations: np.ndarray,
-    places: Places,
-    days: np.ndarray,
+    covariance: SpaceTimeCovariance, sample: PointSample, innovations: np.ndarray, places: Places, days: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Increments and variance of the smooth part, from all values of the sample.
 

@@ -81,12 +81,7 @@ def independent_blocks(sample: PointSample, length: float, days: float, size: in
 
 
 def fit_covariance(
-    sample: PointSample,
-    values: np.ndarray,
-    *,
-    shapes: Sequence[float],
-    stated: Stated | None = None,
-    steps: int = 40,
+    sample: PointSample, values: np.ndarray, *, shapes: Sequence[float], stated: Stated | None = None, steps: int = 40
 ) -> SpaceTimeCovariance:
     """The covariance of the highest posterior density.
 
@@ -154,19 +149,9 @@ class _Problem:
         xyz = unit[:, :3][index] * EARTH_RADIUS_KM
         sphere = torch.from_numpy(((xyz[:, :, None] - xyz[:, None]) ** 2).sum(-1))
         y = torch.from_numpy(np.where(real, values[index], 0.0))
+        noise, within = torch.from_numpy(sample.noise[index]), torch.from_numpy(real)
         north, east, level, time = squares
-        return cls(
-            sphere=sphere,
-            north=north,
-            east=east,
-            level=level,
-            time=time,
-            values=y,
-            noise=torch.from_numpy(sample.noise[index]),
-            real=torch.from_numpy(real),
-            shapes=tuple(shapes),
-            middle=middle,
-        )
+        return cls(sphere, north, east, level, time, y, noise, within, tuple(shapes), middle)
 
     def loss(self, theta: Tensor) -> Tensor:
         """-log likelihood up to a constant."""

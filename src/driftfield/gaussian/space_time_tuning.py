@@ -211,12 +211,7 @@ def _order(levels: int) -> tuple[str, ...]:
 
 
 def _climb(
-    best: SpaceTimeConstants,
-    name: str,
-    step: float,
-    score: Callable[[SpaceTimeConstants], float],
-    *,
-    periodic: bool,
+    best: SpaceTimeConstants, name: str, step: float, score: Callable[[SpaceTimeConstants], float], *, periodic: bool
 ) -> SpaceTimeConstants:
     """Walks along one constant while the score falls."""
     if name.startswith("second_") and best.second == 0.0:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import erf
 
-from driftfield.gaussian.conditioning import Seen, condition
+from driftfield.gaussian.conditioning import SeenCells, condition
 from driftfield.gaussian.covariance import HybridCovariance
 from driftfield.gaussian.structure import Constants, Structure
 
@@ -46,7 +46,7 @@ class TuningCase:
     """
 
     pattern: str
-    seen: Seen
+    seen: SeenCells
     truth: np.ndarray
     hidden: np.ndarray
     tiles: np.ndarray | None

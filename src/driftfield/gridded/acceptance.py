@@ -10,6 +10,7 @@ __all__ = ["USUAL", "Acceptance"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from driftfield.errors import ConfigurationError, suggest
 
@@ -45,9 +46,10 @@ class Acceptance:
             )
 
     @classmethod
-    def of(cls, quality_level: int | None, reject: Sequence[str] | str | None) -> "Acceptance":
-        """From an option or a recipe: words as a list, or parted by commas."""
-        words = reject.split(",") if isinstance(reject, str) else list(reject or ())
+    def of(cls, quality_level: Any, reject: Any) -> "Acceptance":
+        """From an option or a recipe, whatever was written there: words as a list, or parted by commas."""
+        words = reject.split(",") if isinstance(reject, str) else reject or ()
+        words = tuple(words) if isinstance(words, list | tuple) else (words,)
         return cls(quality_level, tuple(w.strip() if isinstance(w, str) else w for w in words))
 
     def rejects(self, meaning: str) -> bool:

@@ -188,10 +188,10 @@ def _gridded(dataset: xr.Dataset) -> list[str]:
     ]
 
 
-def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, object]]:
     """Compressed fields in chunks, no fill value where a coordinate is complete."""
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
-    found: dict[str, dict[str, Any]] = {
+    found: dict[str, dict[str, object]] = {
         str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
     }
     for name in _gridded(dataset):

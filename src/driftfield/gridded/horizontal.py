@@ -14,7 +14,6 @@ __all__ = ["Horizontal", "grid_axis", "horizontal_of", "stations_to_grid", "with
 import logging
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -66,7 +65,7 @@ def grid_axis(dataset: xr.Dataset, dim: Hashable, *, row: bool, wraps: bool | No
     """The numbers of rows or columns: those of the file where they are finite and steady, else 0, 1, 2, ..."""
     size = dataset.sizes[dim]
     values = np.arange(size, dtype=np.float64)
-    attrs: dict[str, Any] = {}
+    attrs: dict[str, str | int] = {}
     coordinate = dataset.get(dim)
     if coordinate is not None and coordinate.dtype.kind in "iuf" and coordinate.dims == (dim,):
         numbers = np.asarray(coordinate.values, dtype=np.float64)
@@ -76,7 +75,7 @@ def grid_axis(dataset: xr.Dataset, dim: Hashable, *, row: bool, wraps: bool | No
             attrs = {k: coordinate.attrs[k] for k in ("standard_name", "units", "long_name") if k in coordinate.attrs}
     if attrs.get("standard_name") in ("latitude", "longitude"):
         del attrs["standard_name"]
-    default: dict[str, Any] = {"long_name": "row of the grid" if row else "column of the grid", "units": "1"}
+    default: dict[str, str | int] = {"long_name": "row of the grid" if row else "column of the grid", "units": "1"}
     attrs = (attrs or default) | {"axis": "Y" if row else "X"}
     if wraps is not None:
         attrs[WRAPS] = int(wraps)

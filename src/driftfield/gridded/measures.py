@@ -5,7 +5,7 @@ one side has none    the values are held against the run's own:  |x - mean| > 20
                      so is 6 sd, if another unit of the same dimension brings most of them within 3
 """
 
-__all__ = ["Measure", "Measured", "Measures", "in_units_of_run"]
+__all__ = ["Measure", "KnowsMeasures", "Measures", "in_units_of_run"]
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ import xarray as xr
 
 from driftfield.errors import DataError
 from driftfield.gridded.units import in_units, quantity_of, relatives, same_units
+from driftfield.plain import JSONObject
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Measures(Mapping[str, Measure]):
         """Units by variable, of those that have any."""
         return {name: measure.units for name, measure in self.items() if measure.units}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JSONObject:
         """What `from_json` reads; NaN, which JSON does not know, as null."""
         return {
             name: {
@@ -178,7 +179,7 @@ class Measures(Mapping[str, Measure]):
 
 
 @runtime_checkable
-class Measured(Protocol):
+class KnowsMeasures(Protocol):
     """A method that knows what its variables are measured in: every network and peer of the program."""
 
     @property
@@ -189,7 +190,7 @@ class Measured(Protocol):
 
 def in_units_of_run(method: object, dataset: xr.Dataset, source: str) -> xr.Dataset:
     """`Measures.brought` by a method; unchanged if the method, somebody else's, knows no units."""
-    return method.measures.brought(dataset, source) if isinstance(method, Measured) else dataset
+    return method.measures.brought(dataset, source) if isinstance(method, KnowsMeasures) else dataset
 
 
 def _likely_units(values: np.ndarray, measure: Measure, name: str) -> str:

@@ -16,7 +16,7 @@ Depth from pressure is a unit too: dbar -> m (`depth_of_pressure`).
 
 __all__ = [
     "QUANTITIES",
-    "Quantity",
+    "PhysicalQuantity",
     "canonical_units",
     "in_units",
     "check_plausible",
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Quantity:
+class PhysicalQuantity:
     """Something that can be measured.
 
     Arguments:
@@ -64,7 +64,7 @@ class Quantity:
 
 
 QUANTITIES = (
-    Quantity(
+    PhysicalQuantity(
         "temperature of the sea",
         "degC",
         -5.0,
@@ -72,7 +72,7 @@ QUANTITIES = (
         r"sea_(water|surface)(_\w+)?_temperature(_at_sea_floor)?",
         r"thetao|bigthetao|tos|sst|analysed_sst|votemper|sosstsst|bottomt|sea_(water|surface)_temperature",
     ),
-    Quantity(
+    PhysicalQuantity(
         "temperature of air or of a surface",
         "K",
         100.0,
@@ -80,7 +80,7 @@ QUANTITIES = (
         r"(air|surface|land_surface_skin)_temperature",
         r"t2m|tas|air_temperature|surface_temperature|skt",
     ),
-    Quantity(
+    PhysicalQuantity(
         "salinity",
         "1e-3",
         0.0,
@@ -88,7 +88,7 @@ QUANTITIES = (
         r"sea_(water|surface)(_\w+)?_salinity(_at_sea_floor)?",
         r"so|sos|sss|psal|salt|salinity|vosaline",
     ),
-    Quantity(
+    PhysicalQuantity(
         "sea level",
         "m",
         -30.0,
@@ -96,8 +96,8 @@ QUANTITIES = (
         r"sea_surface_(height|elevation)_above_(geoid|sea_level|mean_sea_level)|sea_surface_elevation",
         r"zos|adt|sla|msla|sossheig",
     ),
-    Quantity("height of the sea surface", "m", -120.0, 120.0, r"sea_surface_height_above_\w*ellipsoid", r"ssh"),
-    Quantity(
+    PhysicalQuantity("height of the sea surface", "m", -120.0, 120.0, r"sea_surface_height_above_\w*ellipsoid", r"ssh"),
+    PhysicalQuantity(
         "velocity of the sea",
         "m s-1",
         -20.0,
@@ -105,7 +105,7 @@ QUANTITIES = (
         r"\w*sea_(water|ice)_(x_|y_)?velocity(_\w+)?",
         r"uo|vo|wo|ugosa?|vgosa?|vozocrtx|vomecrty",
     ),
-    Quantity(
+    PhysicalQuantity(
         "pressure at the surface",
         "Pa",
         30000.0,
@@ -113,7 +113,7 @@ QUANTITIES = (
         r"air_pressure_at_(mean_)?sea_level|surface_air_pressure",
         r"slp|msl|psl",
     ),
-    Quantity("share of sea ice", "1", -0.01, 1.01, r"sea_ice_area_fraction", r"siconc|sic|ice_concentration"),
+    PhysicalQuantity("share of sea ice", "1", -0.01, 1.01, r"sea_ice_area_fraction", r"siconc|sic|ice_concentration"),
 )
 
 # unit -> (dimension, scale, offset): (value + offset) * scale is in the first unit of its dimension
@@ -164,7 +164,7 @@ _PARTS = {
 _SAME = {("share", "per mille"): "1"}
 
 
-def quantity_of(array: xr.DataArray, name: str | None = None) -> Quantity | None:
+def quantity_of(array: xr.DataArray, name: str | None = None) -> PhysicalQuantity | None:
     """What a variable measures, by its standard name, else by its name; None if it is nothing we know, or an anomaly.
 
     Arguments:

@@ -36,6 +36,7 @@ from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork
 from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.output import Estimate, assemble, joined
 from driftfield.registry import build, register
@@ -104,7 +105,7 @@ class AnyFieldReconstructor:
         self.symmetries = symmetries
         self.network: AnyFieldNetwork = build("network", self.network_spec)
         self.network.eval()
-        self.extra: dict[str, Any] = {}
+        self.extra: JSONObject = {}
 
     def fit(self, data: TrainingData, *, seed: int = 0) -> None:
         """There is nothing to fit.
@@ -250,11 +251,7 @@ class AnyFieldReconstructor:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
-
-        Raises:
-            FileFormatError: the folder holds no run, or one of another class.
-        """
+        """Reads what `save` wrote; raises `FileFormatError` where the folder holds no run of this class."""
         run = read_run_of(cls.__name__, Path(folder))
         filler = cls(**run.arguments)
         restore_weights(filler.network, run.arrays, Path(folder))

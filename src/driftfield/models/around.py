@@ -26,7 +26,7 @@ from driftfield.interfaces import Denoiser
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import check_unconditional
 from driftfield.reconstruction.draws import Draws, Guide
-from driftfield.sampling.base import Noise, Sampler, Watcher
+from driftfield.sampling.base import Noise, Sampler
 
 
 def draw_around(
@@ -74,8 +74,16 @@ def draw_around(
     ]
     told = {"observations": "none", "start_level": level, "network_evaluations": reconstructor.sampler.evaluations}
     told["sampler"] = type(reconstructor.sampler).__name__
-    alike: dict[str, Any] = {"coords": "minimal", "compat": "override", "join": "override", "combine_attrs": "override"}
-    return xr.concat(parts, "time", data_vars="minimal", **alike).assign_attrs(told)
+    joined = xr.concat(
+        parts,
+        "time",
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    return joined.assign_attrs(told)
 
 
 class _FromLevel(Sampler):
@@ -85,16 +93,8 @@ class _FromLevel(Sampler):
         self.sampler, self.start = sampler, start
         self.evaluations, self.grid = sampler.evaluations, sampler.grid
 
-    def sample(
-        self,
-        denoiser: Denoiser,
-        noise: Noise,
-        *,
-        initial: Tensor | None = None,
-        start: float = 1.0,
-        watcher: Watcher | None = None,
-    ) -> Tensor:
-        return self.sampler.sample(denoiser, noise, initial=initial, start=min(start, self.start), watcher=watcher)
+    def sample(self, denoiser: Denoiser, noise: Noise, *, start: float = 1.0, **how: Any) -> Tensor:
+        return self.sampler.sample(denoiser, noise, start=min(start, self.start), **how)
 
     def walk(self, walk: Any, z: Tensor, noise: Noise) -> Tensor:
         return self.sampler.walk(walk, z, noise)

@@ -13,9 +13,8 @@ __all__ = ["check_diagnosable", "diagnose", "schedule_curves", "training_curves"
 
 import csv
 import json
-from collections.abc import Mapping
+import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,16 +22,22 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from driftfield.conventions import require
+from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.schedule import noise_level
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
 from driftfield.evaluate.alignment import align
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.fields import FieldBatch
 from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.models.noise_range import checked_range, largest_amplitude
 from driftfield.models.watch import Watch, fitted_model
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
+
+log = logging.getLogger(__name__)
 
 POINTS = 400
 """Of the curves of a schedule."""
@@ -98,7 +103,7 @@ def diagnose(
         "members": members,
         "seed": seed,
         "shown": {"variable": watch.shown, "title": sample.title},
-        "schedule": _schedule_numbers(checked, schedule),
+        "schedule": _schedule_numbers(checked, schedule) | {"largest_amplitude": reach(checked, truth)},
         "training": {key: _columns(value) for key, value in training.history.items()},
         "steps": {name: watch.numbers(name) for name in watch.scored},
         "scores": evaluation.scores[checked.method],
@@ -137,6 +142,27 @@ def _figures(
     return drawn
 
 
+def reach(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> float | None:
+    """The largest amplitude of the fields, network units; warns where the noise of the run does not reach it.
+
+    A run of before it was kept has it from the dates of the truth, if they are 16 or more and there is no first guess; else None.
+    """
+    model, codec = fitted_model(reconstructor)
+    stated = reconstructor.extra.get("largest_amplitude")
+    amplitude = float(stated) if isinstance(stated, int | float) else None
+    if amplitude is None and reconstructor.guess is None and truth.sizes.get("time", 0) >= 16:
+        chosen = np.unique(np.linspace(0, truth.sizes["time"] - 1, 64).round().astype(int))
+        fields = reconstructor.learner.placer.place(truth[list(codec.targets)].isel(time=chosen).load()).dataset
+        seen = FieldBatch.stack([observation_batch(codec, fields, time) for time in range(len(chosen))]).seen
+        amplitude = largest_amplitude(seen.value, seen.where)
+    if amplitude is None:
+        log.warning("Whether s_max is large enough is unknown: the run does not say how large its structures are.")
+        return None
+    for sentence in checked_range(model, amplitude):
+        log.warning(sentence)
+    return amplitude
+
+
 def _one_time(observations: xr.Dataset, time: int) -> xr.Dataset:
     count = observations.sizes.get("time", 0)
     if not -count <= time < count:
@@ -168,7 +194,7 @@ def training_curves(
     reconstructor: DiffusionReconstructor, run: Path | None, units: str = "physical units"
 ) -> figures.TrainingCurves:
     """The validations that a run remembers; loss and learning rate from its CSV log, where it still has one."""
-    records: list[Mapping[str, float]] = list(reconstructor.extra.get("history", []))
+    records = reconstructor.history
     names = dict.fromkeys(key for record in records for key in record if key.startswith("validation_"))
     history = {}
     for name in names:
@@ -221,7 +247,7 @@ def _units(observations: xr.Dataset, targets: tuple[str, ...]) -> str:
     return units.pop() if len(units) == 1 else "mixed units"
 
 
-def _schedule_numbers(reconstructor: DiffusionReconstructor, curves: figures.ScheduleCurves) -> dict[str, Any]:
+def _schedule_numbers(reconstructor: DiffusionReconstructor, curves: figures.ScheduleCurves) -> JSONObject:
     model, _ = fitted_model(reconstructor)
     return {
         "schedule": type(model.schedule).__name__,

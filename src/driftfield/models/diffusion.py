@@ -1,6 +1,6 @@
 """The main job: members of p(field | observations), drawn by a conditional diffusion model in at most 20 evaluations."""
 
-__all__ = ["DiffusionReconstructor", "diffusion_model", "one_sd"]
+__all__ = ["DiffusionReconstructor", "cover", "diffusion_model", "one_sd"]
 
 import inspect
 import logging
@@ -12,19 +12,26 @@ from typing import Any, ClassVar
 import torch
 import xarray as xr
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from driftfield.data.codec import FieldCodec
+from driftfield.data.dataset import TwinDataset
 from driftfield.data.observed_batch import has_exact
 from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
+from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor
+from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering
+from driftfield.models.training_samples import Teaching
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS
 from driftfield.registry import build, lookup, register
-from driftfield.sampling.base import Noise, Sampler, conditional_mean
+from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
+from driftfield.sampling.starting import Start, start_named
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,7 @@ class _InBfloat16:
             return self.denoiser(x_t, t)
 
 
-def one_sd(spec: Mapping[str, Any]) -> dict[str, Any]:
+def one_sd(spec: Mapping[str, Any]) -> JSONObject:
     """The section `diffusion` of a recipe with its `sd` in every part that has one and does not say it.
 
     Raises:
@@ -80,7 +87,7 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
     if isinstance(sd, bool) or not isinstance(sd, int | float) or not 0 < sd < float("inf"):
         raise ConfigurationError(f"Found diffusion.sd={sd!r}: expected a number above 0.")
     loss_over = parts.pop("loss_over", "domain")
-    defaults: dict[str, dict[str, Any]] = {
+    defaults: dict[str, JSONObject] = {
         "schedule": {"class": "LogLinearSchedule"},
         "parameterization": {"class": "EDMParameterization", "sd": sd},
         "noise_levels": {"class": "LogNormalLevels"},
@@ -98,6 +105,22 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
     return DiffusionModel(network, made.pop("schedule"), **made, sd=sd, loss_over=loss_over)
 
 
+def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> JSONObject:
+    """The section `diffusion` with a range of noise that covers the samples; the untrained model of the learner takes it on.
+
+    Warns where the range that a recipe states does not.
+    """
+    assert isinstance(learner.model, DiffusionModel)
+    amplitude = amplitude_of_samples(samples)
+    filled = covering(spec, amplitude)
+    if filled != dict(spec):
+        learner.model = diffusion_model(learner.model.network, filled)
+    for sentence in checked_range(learner.model, amplitude):
+        log.warning(sentence)
+    learner.extra["largest_amplitude"] = amplitude
+    return filled
+
+
 @register("reconstructor")
 class DiffusionReconstructor(NetworkReconstructor):
     """A conditional diffusion model as a `Reconstructor`.
@@ -105,8 +128,10 @@ class DiffusionReconstructor(NetworkReconstructor):
     Arguments:
         network, observing, normalizer, augment, first_guess, validation_samples, context: See `NetworkReconstructor`.
         diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting` (class and arguments each), `sd`, `loss_over`.
-        sampler: Class and arguments; 19 evaluations by default, and one more finds where to start.
+        sampler: Class and arguments; by default 20 evaluations together with those of the start.
         replacement: Impose the observed cells during sampling, at the right noise level.
+        start: Where a walk begins (`sampling.starting`): "marginal" for whatever is trained from now on; runs of before keep
+            "mean", and draw what they drew.
         precision: Of the network while sampling: "float32", or "bfloat16" (autocast), about twice as fast on processors that
             compute it natively; a member then moves by some thousandths of the spread, also between batch sizes.
     """
@@ -126,13 +151,14 @@ class DiffusionReconstructor(NetworkReconstructor):
         replacement: bool = False,
         context: Sequence[int] = (),
         precision: str = "float32",
+        start: str | None = None,
     ) -> None:
         super().__init__(network, observing, normalizer, augment, first_guess, validation_samples, context)
         if precision not in PRECISIONS:
             raise ConfigurationError(f"Found precision={precision!r}: expected one of {PRECISIONS}.")
         self.diffusion = dict(diffusion or {})
-        self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 19})
-        self.sampler: Sampler = build("sampler", self.sampler_spec)
+        self._stated_sampler = sampler
+        self.begin(start)
         self.replacement, self.precision = replacement, precision
         self._said_nothing_exact = False
 
@@ -143,19 +169,39 @@ class DiffusionReconstructor(NetworkReconstructor):
             super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def begin(self, start: str | None) -> None:
+        """Sets where walks begin; a sampler that nobody stated has 20 evaluations with those of the start.
+
+        Raises:
+            ConfigurationError: there is no start of this name.
+        """
+        self.start = start
+        self._start: Start = start_named(start or "mean")
+        default = {"class": "DPMSolverPP2M", "evaluations": 20 - self._start.evaluations}
+        self.sampler_spec = dict(self._stated_sampler or default)
+        self.sampler: Sampler = build("sampler", self.sampler_spec)
+
+    def arguments(self) -> JSONObject:
+        stated = {} if self.start is None else {"start": self.start}
         return super().arguments() | {
             "diffusion": self.diffusion,
             "sampler": self.sampler_spec,
             "replacement": self.replacement,
             "precision": self.precision,
+            **stated,
         }
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `NetworkReconstructor.fit`."""
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `NetworkReconstructor.learn`."""
         # here and not in __init__: runs that were trained with two of them are still loaded as they are
         self.diffusion = one_sd(self.diffusion)
-        super().fit(data, **options)
+        if self.start is None:
+            self.begin("marginal")
+        super().learn(data, teaching)
+
+    def look_at(self, samples: TwinDataset) -> None:
+        """Derives the range of the noise from the fields, or warns of the one that is stated."""
+        self.diffusion = cover(self.learner, self.diffusion, samples)
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """See `NetworkReconstructor.complete`; the result says whether observations were imposed."""
@@ -210,7 +256,7 @@ class DiffusionReconstructor(NetworkReconstructor):
             if self.replacement:
                 denoiser = self._replaced(denoiser, batch, noise(0))
             if draws.guide is None:
-                mean = conditional_mean(denoiser, noise(0))
+                mean = self._start.beyond_noise(denoiser, noise(0))
             else:
                 denoiser, mean = draws.guide(denoiser, batch, noise(0))
             r = self.sampler.sample(denoiser, noise, initial=mean, watcher=draws.watcher)
@@ -221,10 +267,10 @@ class DiffusionReconstructor(NetworkReconstructor):
         exact = batch.seen.where & (batch.seen.error == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.seen.value), exact, batch.seen.error, eps)
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
-            "network_evaluations": self.sampler.evaluations + 1,
+            "network_evaluations": self.sampler.evaluations + self._start.evaluations,
             "replacement": str(self.replacement).lower(),
             "precision": self.precision,
         }

@@ -30,7 +30,9 @@ from driftfield.checkpoint import read_run
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Abilities, Reconstructor, TrainingData
-from driftfield.models.training_samples import Trainer, check_trainer
+from driftfield.models.learner import Taught
+from driftfield.models.training_samples import Teaching
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.draws import Draws
 from driftfield.registry import build, lookup, register
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 @register("reconstructor")
-class ExpectationMaximisation:
+class ExpectationMaximisation(Taught):
     """Fits another reconstructor to gappy fields in rounds; what is saved is that reconstructor's run.
 
     Arguments:
@@ -114,30 +116,20 @@ class ExpectationMaximisation:
         return self
 
     @property
-    def extra(self) -> dict[str, Any]:
+    def extra(self) -> JSONObject:
         """What run.json says beyond the arguments."""
-        found: dict[str, Any] = self.inner.extra
-        return found
+        inner: JSONObject = self.inner.extra
+        return inner
 
-    def fit(
-        self,
-        data: TrainingData,
-        *,
-        seed: int = 0,
-        trainer: Trainer | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
         """Alternates between filling and training.
 
         Arguments:
             data: Archive and splits; the fields may have gaps.
-            seed: Of everything random.
-            trainer: Fits the weights, anew in every round.
-            folder: Where the rounds are kept.
-            resume: Go on after the last round that was finished, or in the middle of one.
+            teaching: Who fits the weights, anew in every round, and where the rounds are kept; a resume goes on after the last
+                round that was finished, or in the middle of one.
         """
-        trainer, folder = check_trainer(self, trainer, folder)
+        trainer, folder, seed, resume = teaching.trainer, teaching.folder, teaching.seed, teaching.resume
         rounds = [Path(folder) / "checkpoints" / f"round_{number + 1}" for number in range(self.rounds)]
         if not resume:  # rounds of an older training would be resumed in place of these
             shutil.rmtree(Path(folder) / "checkpoints", ignore_errors=True)
@@ -176,7 +168,7 @@ class ExpectationMaximisation:
         loaded.inner = loaded._load(Path(folder))
         return loaded
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> JSONObject:
         return {"rounds": self.rounds, "members": self.members, "start": self.start, "error": self.error}
 
     def _begin(self) -> Any:
@@ -265,12 +257,7 @@ def fill_gaps(
 
 
 def _filled(
-    model: Reconstructor,
-    seen: xr.Dataset,
-    data: TrainingData,
-    errors: Mapping[str, float],
-    members: int,
-    seed: int,
+    model: Reconstructor, seen: xr.Dataset, data: TrainingData, errors: Mapping[str, float], members: int, seed: int
 ) -> list[xr.Dataset]:
     """One data set per member."""
     drawn = model.reconstruct(seen, members=members, seed=seed)

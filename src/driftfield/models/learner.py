@@ -4,18 +4,19 @@
     save     codec, weights, extra, calibration --> run.json, arrays.safetensors          load    the way back
     finish   reconstruction --calibration--> --bounds--> what is handed back
 
+Whoever is fitted by a trainer is `Taught`: `fit` is written here, and `learn` says what is learnt from what.
 Who completes fields, draws courses or steps states with trained weights is `Trained`: it *has* a learner, and says how its model
 is built and what it keeps beside it.
 """
 
-__all__ = ["Learner", "Trained"]
+__all__ = ["Learner", "Taught", "Trained"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -29,8 +30,10 @@ from driftfield.data.placing import GridPlacer, Placed
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.gridded.measures import Measures
-from driftfield.models.training_samples import Preview, SamplesFrom, Trainer
+from driftfield.interfaces import TrainingData
+from driftfield.models.training_samples import Preview, SamplesFrom, Teaching, Trainer
 from driftfield.networks.weights import restore_weights, weight_arrays
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.bounds import calibrated
 from driftfield.reconstruction.calibration import Calibration
 
@@ -48,35 +51,23 @@ class Learner:
 
     codec: FieldCodec
     model: nn.Module
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: JSONObject = field(default_factory=dict)
     calibration: Calibration | None = None
 
     def train(
         self,
-        trainer: Trainer,
+        teaching: Teaching,
         samples: SamplesFrom,
         validation: Sequence[FieldBatch],
         *,
-        folder: Path,
-        seed: int,
-        resume: bool,
         wrap: bool,
         diagnose: Callable[[], dict[str, float]] | None = None,
         preview: Preview | None = None,
     ) -> None:
-        """Fits the weights, and remembers how that went; arguments as of `Trainer.fit`."""
-        history = trainer.fit(
-            self.model,
-            samples,
-            validation,
-            folder=folder,
-            seed=seed,
-            resume=resume,
-            wrap=wrap,
-            diagnose=diagnose,
-            preview=preview,
-        )
-        self.extra |= {"history": history, "seed": seed}
+        """Fits the weights, and remembers how that went; the others as of `Trainer.fit`."""
+        fit = partial(teaching.trainer.fit, folder=teaching.folder, seed=teaching.seed, resume=teaching.resume)
+        history = fit(self.model, samples, validation, wrap=wrap, diagnose=diagnose, preview=preview)
+        self.extra |= {"history": history, "seed": teaching.seed}
         self.model.eval()
 
     @property
@@ -144,13 +135,46 @@ class Learner:
         return cls(codec, model.eval(), extra, Calibration.from_json(run.extra.get("calibration")))
 
 
-class Trained(ABC):
+class Taught(ABC):
+    """Learns from an archive by a trainer that is handed over."""
+
+    @abstractmethod
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """`fit`, once all that it needs is there."""
+
+    def fit(
+        self,
+        data: TrainingData,
+        *,
+        seed: int = 0,
+        trainer: Trainer | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Trains on the training split; the best weights are chosen on the validation split.
+
+        Arguments:
+            data: Archive and splits.
+            seed: Of weights, samples and noise.
+            trainer: Fits the weights.
+            folder: Where checkpoints and logs go.
+            resume: Go on from the last checkpoint in `folder`.
+
+        Raises:
+            ConfigurationError: no trainer or no folder, or data that the method does not learn from, see `learn`.
+        """
+        if trainer is None or folder is None:
+            raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
+        self.learn(data, Teaching(trainer, folder, seed, resume))
+
+
+class Trained(Taught):
     """Has a learner once it is fitted, or loaded."""
 
     _learner: Learner | None = None
 
     @abstractmethod
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         """The constructor's arguments, for `run.json`."""
 
     @abstractmethod
@@ -161,7 +185,7 @@ class Trained(ABC):
         """Arrays that are kept beside codec and weights; runs inside this one are written into its folder."""
         return {}
 
-    def _take_back(self, run: Run, folder: Path) -> None:  # noqa: B027
+    def _take_back(self, run: Run, folder: Path) -> None:
         """Takes back what `_beside` gave, before the model is built; nothing, where there is nothing."""
 
     @property
@@ -195,9 +219,14 @@ class Trained(ABC):
         return self.learner.model
 
     @property
-    def extra(self) -> dict[str, Any]:
+    def extra(self) -> JSONObject:
         """What `run.json` says beyond arguments, codec and calibration."""
         return self.learner.extra
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """The validations of the training, a record each: "step", and scores by their names."""
+        return cast(Sequence[Mapping[str, Any]], self.extra.get("history", ()))
 
     @property
     def calibration(self) -> Calibration | None:
@@ -214,7 +243,7 @@ class Trained(ABC):
         """Where the weights are."""
         return self.learner.device
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         """What an output says about who made it."""
         return {"run_class": type(self).__name__, "recipe_hash": self.extra.get("recipe_hash", "")}
 

@@ -4,7 +4,7 @@ fit:          archive -> windows, splits, codec -> training samples -> trainer -
 reconstruct:  observations -> codec -> FieldBatch -> members in network units -> codec -> physical units -> data set
 """
 
-__all__ = ["NetworkReconstructor", "Trainer"]
+__all__ = ["NetworkReconstructor"]
 
 import copy
 import logging
@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import nn
 from driftfield.checkpoint import Run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.context import check_offsets
+from driftfield.data.dataset import TwinDataset
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.observing import ObservingSystem
@@ -33,8 +34,9 @@ from driftfield.models.barely_trained import crps_of_mean_field, said_of_trainin
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import shown_channels, write_preview
-from driftfield.models.training_samples import Trainer, TrainingSamples, check_trainer
+from driftfield.models.training_samples import Teaching, TrainingSamples
 from driftfield.models.validation_scores import validation_scores
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
 from driftfield.registry import build
@@ -85,7 +87,7 @@ class NetworkReconstructor(Trained):
         check_keys(self.first_guess_spec)
         self.guess: FirstGuess | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "observing": self.observing_spec,
@@ -99,6 +101,9 @@ class NetworkReconstructor(Trained):
     @abstractmethod
     def objective(self, network: nn.Module, codec: FieldCodec) -> nn.Module:
         """The network with the loss that trains it."""
+
+    def look_at(self, samples: TwinDataset) -> None:
+        """Sees training samples before the training starts; nothing, where nothing is derived from them."""
 
     @abstractmethod
     def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
@@ -120,40 +125,19 @@ class NetworkReconstructor(Trained):
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        data: TrainingData,
-        *,
-        seed: int = 0,
-        trainer: Trainer | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
         """Trains on the training split; the best weights are chosen on the validation split.
 
         Arguments:
             data: Archive and splits.
-            seed: Of weights, samples and noise.
-            trainer: Fits the weights.
-            folder: Where checkpoints and logs go.
-            resume: Go on from the last checkpoint in `folder`.
+            teaching: Who fits the weights, where, and from which seed.
 
         Raises:
             ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
-        trainer, folder = check_trainer(self, trainer, folder)
         self._check_first_guess()
-        archive = data.archive
-        codec = FieldCodec.fit(
-            archive,
-            data.train,
-            data.targets,
-            data.covariates,
-            self.normalizer,
-            data.vector_pairs,
-            self.context,
-            data.bounds,
-        )
+        trainer, seed, archive = teaching.trainer, teaching.seed, data.archive
+        codec = self._fitted_codec(data)
         if trainer.preview_depth is not None:
             _say_shown(codec, trainer.preview_depth)
         if self.first_guess_spec:
@@ -170,18 +154,16 @@ class NetworkReconstructor(Trained):
             augment=self.augment,
             guess=self.guess,
             pool=int(self.first_guess_spec.get("pool", 512)),
-            folder=folder,
+            folder=teaching.folder,
             seed=seed,
         )
-        train = samples.training(trainer.steps * trainer.batch_size)
+        train = samples.training(teaching.samples)
+        self.look_at(train(0))
         fixed = samples.validation(self.validation_samples, trainer.batch_size)
         self.learner.train(
-            trainer,
+            teaching,
             train,
             fixed,
-            folder=folder,
-            seed=seed,
-            resume=resume,
             wrap=samples.wraps,
             diagnose=lambda: self._diagnose(fixed[0][:8], seed),
             preview=partial(self._preview, fixed[0][:1], seed, self._units(archive), trainer.preview_depth),
@@ -191,6 +173,10 @@ class NetworkReconstructor(Trained):
             log.warning("This network is %s", said)
         if self.guess is not None and self.guess.scale is not None:
             self.extra["first_guess_scale"] = self.guess.scale.tolist()
+
+    def _fitted_codec(self, data: TrainingData) -> FieldCodec:
+        variables = data.targets, data.covariates, self.normalizer, data.vector_pairs
+        return FieldCodec.fit(data.archive, data.train, *variables, self.context, data.bounds)
 
     def _check_first_guess(self) -> None:
         # here and not in __init__: runs that were trained so before are still loaded
@@ -263,12 +249,7 @@ class NetworkReconstructor(Trained):
         return method
 
     def reconstruct(
-        self,
-        observations: xr.Dataset,
-        *,
-        members: int,
-        seed: int = 0,
-        times: Sequence[int] | None = None,
+        self, observations: xr.Dataset, *, members: int, seed: int = 0, times: Sequence[int] | None = None
     ) -> xr.Dataset:
         """Completes an observation data set; see `interfaces.Reconstructor`.
 
@@ -309,11 +290,7 @@ class NetworkReconstructor(Trained):
         return placed.cut(self.learner.finished(result))
 
     def _decoded(
-        self,
-        estimate: NetworkEstimate,
-        date: np.ndarray,
-        rows: np.ndarray,
-        columns: np.ndarray,
+        self, estimate: NetworkEstimate, date: np.ndarray, rows: np.ndarray, columns: np.ndarray
     ) -> dict[str, Estimate]:
         """The estimate of one date in physical units, per variable ([member,] level, lat, lon)."""
         codec, first = self.codec, 0
@@ -336,9 +313,9 @@ class NetworkReconstructor(Trained):
     @property
     def barely_trained(self) -> str:
         """What there is to say of a network that has hardly learnt, else nothing."""
-        return said_of_training(self.extra.get("history", ()), self.extra.get("mean_field_crps"))
+        return said_of_training(self.history, cast(float | None, self.extra.get("mean_field_crps")))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         """What an output says about who made it."""
         made_by = super().provenance()
         if said := self.barely_trained:

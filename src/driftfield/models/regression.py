@@ -23,6 +23,7 @@ from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.models.noisy_regression import NoisyRegressionModel, check_noise, noise_for
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.registry import register
 
@@ -58,7 +59,7 @@ class RegressionReconstructor(NetworkReconstructor):
         self.loss_over = loss_over
         self.output_noise = dict(output_noise) if isinstance(output_noise, Mapping) else output_noise
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         own = {} if self.output_noise is None else {"output_noise": self.output_noise}
         return super().arguments() | own | ({} if self.loss_over == "domain" else {"loss_over": self.loss_over})
 

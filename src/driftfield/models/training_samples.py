@@ -5,10 +5,11 @@ validation    the same few samples every time
 first guess   samples come from a pool, whose guesses were computed beforehand
 """
 
-__all__ = ["Preview", "SamplesFrom", "Trainer", "TrainingSamples", "check_trainer", "remaining"]
+__all__ = ["Preview", "SamplesFrom", "Teaching", "Trainer", "TrainingSamples", "remaining"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -18,7 +19,6 @@ from torch import nn
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.patches import Window
-from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.first_guess import FirstGuess
@@ -85,15 +85,26 @@ def remaining(samples: Samples) -> Callable[[int], Samples]:
     return rest
 
 
-def check_trainer(learner: object, trainer: Trainer | None, folder: Path | None) -> tuple[Trainer, Path]:
-    """What `fit` of a network cannot do without.
+@dataclass(frozen=True)
+class Teaching:
+    """Who fits the weights, where, and from which seed.
 
-    Raises:
-        ConfigurationError: one of them is missing.
+    Arguments:
+        trainer: Fits the weights.
+        folder: Where checkpoints and logs go.
+        seed: Of weights, samples and noise.
+        resume: Go on from the last checkpoint in `folder`.
     """
-    if trainer is None or folder is None:
-        raise ConfigurationError(f"{type(learner).__name__}.fit needs a trainer and a folder: pass both.")
-    return trainer, folder
+
+    trainer: Trainer
+    folder: Path
+    seed: int = 0
+    resume: bool = False
+
+    @property
+    def samples(self) -> int:
+        """How many are seen, one after the other."""
+        return self.trainer.steps * self.trainer.batch_size
 
 
 @dataclass(frozen=True)
@@ -145,12 +156,13 @@ class TrainingSamples:
 
     def _draw(self, part: str, times: np.ndarray, count: int, seed: int, pool: int) -> TwinDataset:
         archive = self.data.archive if part == "train" else self.data.to_validate
-        options: dict[str, Any] = {"times": times, "windows": self._windows(part), "samples": count}
-        options |= {"seed": seed, "training": part == "train"}
-        drawn = TwinDataset(archive, self.codec, self.observing, **(options | dict(self.augment)))
+        windows, training = self._windows(part), part == "train"
+        samples = partial(TwinDataset, archive, self.codec, self.observing, times=times, windows=windows, samples=count)
+        samples = partial(samples, seed=seed, training=training)
+        drawn = samples(**self.augment)
         if self.guess is None:
             return drawn
         kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}")
         # bounds are those of the pool's fields: none of a mix, scaled where the fields are
-        options |= {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
-        return TwinDataset(archive, self.codec, self.observing, **options, pool=kept)
+        mixed = {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
+        return samples(**mixed, pool=kept)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.conventions import Coordinate
 from driftfield.data.codec import FieldCodec
 from driftfield.data.masks import Nothing
 from driftfield.errors import ConfigurationError
@@ -85,7 +86,7 @@ def nothing_seen(codec: FieldCodec, times: np.ndarray) -> xr.Dataset:
         deep = levels != (None,)
         dims = ("time", "depth", "lat", "lon") if deep else ("time", "lat", "lon")
         shape = (len(times), *((len(levels),) if deep else ()), codec.grid.lat.size, codec.grid.lon.size)
-        coords: dict[str, Any] = {"time": times, **codec.grid.coordinates()}
+        coords: dict[str, Coordinate] = {"time": times, **codec.grid.coordinates()}
         coords |= {"depth": np.array(levels, dtype=float)} if deep else {}
         fields[name] = xr.DataArray(np.full(shape, np.nan, np.float32), dims=dims, coords=coords)
     return xr.Dataset(fields)

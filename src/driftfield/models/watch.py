@@ -7,7 +7,6 @@ D(x_t, t)  --codec-->  field  --held-out cells-->  error of the mean, error of e
 __all__ = ["Watch", "fitted_model"]
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.diagnostics_figures import Denoising, StepScores
 from driftfield.fields import FieldBatch
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.plain import JSONObject
 
 
 @dataclass
@@ -111,7 +111,7 @@ class Watch:
             units=str(attrs.get("units", "1")),
         )
 
-    def numbers(self, name: str) -> dict[str, Any]:
+    def numbers(self, name: str) -> JSONObject:
         """The same as plain lists."""
         cells = self.scored[name]
         return {

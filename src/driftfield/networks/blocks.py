@@ -17,8 +17,11 @@ __all__ = [
     "Downsample",
     "FiLM",
     "Upsample",
+    "silent",
     "wrap_longitude",
 ]
+
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -56,6 +59,16 @@ def wrap_longitude(x: Tensor, west: int, east: int) -> Tensor:
     return x[..., columns]
 
 
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+def silent(layer: Layer) -> Layer:
+    """The layer with zeros for weights: what it ends does nothing yet, and a training begins from there."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
 class CellNorm(nn.Module):
     """Normalises over the channels of each cell (layer norm, channels last in memory)."""
 
@@ -74,8 +87,7 @@ class FiLM(nn.Module):
     def __init__(self, embedding: int, channels: int) -> None:
         super().__init__()
         self.linear = nn.Linear(embedding, 2 * channels)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        silent(self.linear)
 
     def forward(self, h: Tensor, embedding: Float[Tensor, "batch embedding"]) -> Tensor:
         scale, shift = self.linear(embedding)[:, :, None, None].chunk(2, dim=1)
@@ -91,8 +103,7 @@ class DenseBlock(nn.Module):
         self.norm2, self.conv2 = CellNorm(channels), Conv(channels, channels)
         self.film = FiLM(embedding, channels)
         self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+        silent(self.conv2)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         inner = self.conv1(F.silu(self.norm1(h)))
@@ -103,12 +114,7 @@ class ConvNeXtBlock(nn.Module):
     """Depthwise 7x7 (or another size), then two 1x1 convolutions over four times the channels."""
 
     def __init__(
-        self,
-        channels: int,
-        embedding: int,
-        dropout: float = 0.0,
-        expansion: int = 4,
-        size: int | tuple[int, int] = 7,
+        self, channels: int, embedding: int, dropout: float = 0.0, expansion: int = 4, size: int | tuple[int, int] = 7
     ) -> None:
         super().__init__()
         self.depthwise = Conv(channels, channels, size, groups=channels)
@@ -117,8 +123,7 @@ class ConvNeXtBlock(nn.Module):
         self.widen = Conv(channels, expansion * channels, 1)
         self.narrow = Conv(expansion * channels, channels, 1)
         self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.narrow.weight)
-        nn.init.zeros_(self.narrow.bias)  # type: ignore[arg-type]
+        silent(self.narrow)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         inner = self.film(self.norm(self.depthwise(h)), embedding)
@@ -137,8 +142,7 @@ class DomainLinearAttention(nn.Module):
         self.norm = CellNorm(channels)
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        silent(self.out)
 
     def forward(self, h: Tensor, domain: Float[Tensor, "batch 1 lat lon"]) -> Tensor:
         batch, channels, height, width = h.shape

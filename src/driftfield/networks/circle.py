@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
-from driftfield.networks.blocks import Conv, ConvNeXtBlock
+from driftfield.networks.blocks import Conv, ConvNeXtBlock, silent
 from driftfield.networks.canvas import channels_last, condition_channels, set_wrap, stack_condition
 from driftfield.networks.embeddings import NoiseEmbedding
 from driftfield.registry import register
@@ -47,6 +47,8 @@ class CircleNetwork(nn.Module):
 
     first_guess: bool
     visible: bool
+    noise: nn.Module
+    stem: nn.Module
     condition_stem: nn.Module
 
     def encode(self, batch: FieldBatch, *, wrap: bool = False) -> CircleCondition:
@@ -62,6 +64,11 @@ class CircleNetwork(nn.Module):
         condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible)
         set_wrap(self, wrap)
         return CircleCondition(self.condition_stem(channels_last(condition)), wrap)
+
+    def begin(self, x: Tensor, c_noise: Tensor, encoded: CircleCondition) -> tuple[Tensor, Tensor]:
+        """Features of the noisy field and of what is known, and the embedding of the noise level."""
+        set_wrap(self, encoded.wrap)
+        return self.stem(channels_last(x)) + encoded.features, F.silu(self.noise(c_noise))
 
 
 @register("network")
@@ -114,17 +121,13 @@ class CircleUNet(CircleNetwork):
         self.up = nn.ModuleList(blocks(width, depth) for width, depth in zip(widths[:-1], depths[:-1], strict=True))
         self.shrink = nn.ModuleList(Conv(fine, coarse, (1, 3), stride=(1, 2)) for fine, coarse in pairs)
         self.grow = nn.ModuleList(Conv(coarse, fine, 1) for fine, coarse in pairs)
-        self.head = Conv(widths[0], channels, (1, size))
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = silent(Conv(widths[0], channels, (1, size)))
 
     def forward(
         self, x: Float[Tensor, "batch channel 1 lon"], c_noise: Float[Tensor, " batch"], encoded: CircleCondition
     ) -> Float[Tensor, "batch channel 1 lon"]:
         """The prediction for the scaled noisy field x (0 outside the domain)."""
-        set_wrap(self, encoded.wrap)
-        embedding = F.silu(self.noise(c_noise))
-        h = self.stem(channels_last(x)) + encoded.features
+        h, embedding = self.begin(x, c_noise, encoded)
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down):
             if level:

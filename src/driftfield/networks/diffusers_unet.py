@@ -27,6 +27,7 @@ from driftfield.fields import FieldBatch
 from driftfield.networks.blocks import Conv
 from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
 from driftfield.networks.embeddings import ContextEmbedding
+from driftfield.plain import JSONObject
 from driftfield.registry import register
 
 MODELS = ("UNet2DModel", "UNet2DConditionModel")
@@ -145,7 +146,7 @@ class DiffusersUNet(nn.Module):
         return log_s if self.tokens is not None else log_s.exp()
 
 
-def _arguments(theirs: type, config: dict[str, Any], conditional: bool) -> dict[str, Any]:
+def _arguments(theirs: type, config: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     """The constructor's arguments: those given, checked, and a small model for the rest."""
     allowed = [name for name in inspect.signature(theirs).parameters if name not in _OURS]
     for key in config:
@@ -165,7 +166,7 @@ def _arguments(theirs: type, config: dict[str, Any], conditional: bool) -> dict[
         raise ConfigurationError(f"Found block_out_channels={widths!r}: expected whole numbers, one per resolution.")
     kind = "CrossAttn" if conditional else "Attn"
     plain = len(widths) - 1
-    defaults: dict[str, Any] = {
+    defaults: JSONObject = {
         "layers_per_block": 1,
         "norm_num_groups": math.gcd(32, *widths),
         "down_block_types": ["DownBlock2D"] * plain + [f"{kind}DownBlock2D"],

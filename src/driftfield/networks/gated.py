@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from driftfield.errors import ConfigurationError, whole_number
-from driftfield.networks.blocks import Conv, FiLM
-from driftfield.networks.canvas import channels_last, condition_channels, set_wrap
+from driftfield.networks.blocks import Conv, FiLM, silent
+from driftfield.networks.canvas import condition_channels
 from driftfield.networks.circle import CircleCondition, CircleNetwork
 from driftfield.networks.embeddings import NoiseEmbedding
 from driftfield.registry import register
@@ -31,9 +31,7 @@ class GatedBlock(nn.Module):
         super().__init__()
         self.gates = Conv(channels, 2 * channels, (1, size))
         self.film = FiLM(embedding, channels)
-        self.out = Conv(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.out = silent(Conv(channels, channels, 1))
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         u, v = self.gates(h).chunk(2, dim=1)
@@ -81,17 +79,13 @@ class GatedCircleNet(CircleNetwork):
         # pointwise: the blocks look around
         self.condition_stem = Conv(known, width, 1)
         self.blocks = nn.ModuleList(GatedBlock(width, embedding, size) for _ in range(depth))
-        self.head = Conv(width, channels, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = silent(Conv(width, channels, 1))
 
     def forward(
         self, x: Float[Tensor, "batch channel 1 lon"], c_noise: Float[Tensor, " batch"], encoded: CircleCondition
     ) -> Float[Tensor, "batch channel 1 lon"]:
         """The prediction for the scaled noisy field x (0 outside the domain)."""
-        set_wrap(self, encoded.wrap)
-        embedding = F.silu(self.noise(c_noise))
-        h = self.stem(channels_last(x)) + encoded.features
+        h, embedding = self.begin(x, c_noise, encoded)
         for block in self.blocks:
             h = cast(GatedBlock, block)(h, embedding)
         return self.head(h)

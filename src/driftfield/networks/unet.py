@@ -30,6 +30,7 @@ from driftfield.networks.blocks import (
     DomainLinearAttention,
     Downsample,
     Upsample,
+    silent,
 )
 from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
 from driftfield.networks.embeddings import ContextEmbedding, NoiseEmbedding
@@ -177,8 +178,7 @@ class UNet(nn.Module, ABC):
         # the full-resolution skip: the last features see the noisy input and the first features of the condition again
         self.mix = Conv(3 * widths[0], widths[0], 1)
         self.head = Conv(widths[0], channels)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        silent(self.head)
 
     @staticmethod
     @abstractmethod

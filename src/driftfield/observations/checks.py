@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gridded.units import Quantity, quantity_of
+from driftfield.gridded.units import PhysicalQuantity, quantity_of
 from driftfield.linalg.operators import SparseOperator
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.readers.quality import Ledger
 from driftfield.observations.readers.table import Counts
 from driftfield.observations.stated import as_stated
@@ -62,7 +62,7 @@ def check(
     times: xr.DataArray | None = None,
     *,
     monthly: bool = False,
-    place: Callable[[StateGrid, Places], Stencil] = as_stated,
+    place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated,
     default_error: Mapping[str, float] | float | None = None,
     flags: tuple[int, ...] | None = GOOD_FLAGS,
     units: Mapping[str, str] | None = None,
@@ -145,7 +145,7 @@ def _impossible(table: ObservationTable, kept: np.ndarray) -> np.ndarray:
     wrong = np.isinf(table.value)
     for name in dict.fromkeys(table.variable):
         described = dict(table.attrs.get(name, {}))
-        quantity: Quantity | None = quantity_of(xr.DataArray(attrs=described), name)
+        quantity: PhysicalQuantity | None = quantity_of(xr.DataArray(attrs=described), name)
         if quantity is None or not described.get("units", ""):
             continue
         mine = kept & (table.variable == name)

@@ -10,7 +10,8 @@ of its cell and a day is left out. Each date has its own places.
 
 __all__ = ["draw_profiles", "draw_tracks"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from driftfield.conventions import description_of
 from driftfield.earth import KM_PER_DEGREE
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.stencils import points
 from driftfield.observations.table import ObservationTable
 
@@ -58,25 +59,14 @@ def draw_profiles(
     z = np.asarray(depths, dtype=np.float64)
     if not z.size:
         raise ConfigurationError("No depth was named: expected one or more, in metres.")
-    tables = []
-    for index, (date, state) in enumerate(_states(fields, grid)):
-        rng = np.random.default_rng([seed, index, 0])
-        found, tries = 0, 0
-        while found < count:
-            if (tries := tries + 1) > _TRIES:
-                raise DataError(
-                    f"{_TRIES} random places in a row lie on land: expected a region with some sea. Choose another."
-                )
-            lat, lon = _anywhere(grid, rng)
-            places = Places.of(variable, np.full(z.size, lat), np.full(z.size, lon), z)
-            stencil = points(grid, places)
-            if not stencil.usable[0]:
-                continue
-            tables.append(
-                _measured(state, grid, places, date, error, rng, f"profile {index}-{found}", _attrs(fields, variable))
-            )
-            found, tries = found + 1, 0
-    return ObservationTable.join(tables)
+
+    def profile(_number: int, rng: np.random.Generator) -> ObservedPlaces | None:
+        lat, lon = _anywhere(grid, rng)
+        places = ObservedPlaces.of(variable, np.full(z.size, lat), np.full(z.size, lon), z)
+        return places if points(grid, places).usable[0] else None
+
+    looks = _Looks(profile, count, "profile", "random places in a row lie on land", stream=0)
+    return looks.measured(fields, grid, variable, error, seed)
 
 
 def draw_tracks(
@@ -108,24 +98,50 @@ def draw_tracks(
             f"Found a spacing of {spacing_km:g} km and an inclination of {inclination:g}: expected a spacing above 0, and an "
             "angle above 0, up to 90 degrees."
         )
-    tables = []
-    for index, (date, state) in enumerate(_states(fields, grid)):
-        rng = np.random.default_rng([seed, index, 1])
-        found, tries = 0, 0
-        while found < count:
-            if (tries := tries + 1) > _TRIES:
-                raise DataError(
-                    f"{_TRIES} passes in a row saw land alone: expected a region with some sea. Choose another."
-                )
-            lat, lon = _pass(grid, spacing_km, np.radians(inclination) * (1 if found % 2 else -1), rng)
-            places = Places.of(variable, lat, lon)
-            if not points(grid, places).usable.any():
-                continue
-            tables.append(
-                _measured(state, grid, places, date, error, rng, f"pass {index}-{found}", _attrs(fields, variable))
-            )
-            found, tries = found + 1, 0
-    return ObservationTable.join(tables)
+
+    def one_pass(number: int, rng: np.random.Generator) -> ObservedPlaces | None:
+        places = ObservedPlaces.of(
+            variable, *_pass(grid, spacing_km, np.radians(inclination) * (1 if number % 2 else -1), rng)
+        )
+        return places if points(grid, places).usable.any() else None
+
+    looks = _Looks(one_pass, count, "pass", "passes in a row saw land alone", stream=1)
+    return looks.measured(fields, grid, variable, error, seed)
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """Random places of one date, drawn again where they see no sea.
+
+    Arguments:
+        places: (number, source of chance) -> where it looks, or None where it sees no sea.
+        count: How many there are on a date.
+        name: Of the platform, before the numbers of date and look.
+        trouble: What is said where there is hardly any sea.
+        stream: Of the random numbers.
+    """
+
+    places: Callable[[int, np.random.Generator], ObservedPlaces | None]
+    count: int
+    name: str
+    trouble: str
+    stream: int
+
+    def measured(self, fields: xr.Dataset, grid: StateGrid, variable: str, error: float, seed: int) -> ObservationTable:
+        """What they see on all dates."""
+        tables, attrs = [], _attrs(fields, variable)
+        for index, (date, state) in enumerate(_states(fields, grid)):
+            rng = np.random.default_rng([seed, index, self.stream])
+            for number in range(self.count):
+                places = self._at_sea(number, rng)
+                tables.append(_measured(state, grid, places, date, error, rng, f"{self.name} {index}-{number}", attrs))
+        return ObservationTable.join(tables)
+
+    def _at_sea(self, number: int, rng: np.random.Generator) -> ObservedPlaces:
+        for _ in range(_TRIES):
+            if (places := self.places(number, rng)) is not None:
+                return places
+        raise DataError(f"{_TRIES} {self.trouble}: expected a region with some sea. Choose another.")
 
 
 def _check(count: int, error: float) -> None:
@@ -180,7 +196,7 @@ def _pass(grid: StateGrid, spacing_km: float, angle: float, rng: np.random.Gener
 def _measured(
     state: torch.Tensor,
     grid: StateGrid,
-    places: Places,
+    places: ObservedPlaces,
     date: Any,
     error: float,
     rng: np.random.Generator,

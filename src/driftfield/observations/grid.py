@@ -6,7 +6,7 @@ One axis after the other: between two centres a value counts for both, linearly;
 as the cell reaches (half a spacing) it belongs to that cell alone.
 """
 
-__all__ = ["Places", "StateGrid", "along_axis", "around_axis"]
+__all__ = ["ObservedPlaces", "StateGrid", "along_axis", "around_axis"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,7 +97,7 @@ class StateGrid:
 
 
 @dataclass(frozen=True)
-class Places:
+class ObservedPlaces:
     """Where observations lie; one entry each.
 
     Arguments:
@@ -123,7 +123,7 @@ class Places:
         lon: np.ndarray,
         depth: np.ndarray | float = np.nan,
         days: np.ndarray | float = np.nan,
-    ) -> "Places":
+    ) -> "ObservedPlaces":
         """From arrays and numbers, one of each for all or one each."""
         names = np.asarray(variable, dtype=object)
         numbers = (np.asarray(part, dtype=np.float64) for part in (lat, lon, depth, days))
@@ -132,11 +132,11 @@ class Places:
     def __len__(self) -> int:
         return len(self.lat)
 
-    def select(self, rows: np.ndarray) -> "Places":
+    def select(self, rows: np.ndarray) -> "ObservedPlaces":
         """Some of them, by a boolean mask or indices."""
         bottom = None if self.bottom is None else self.bottom[rows]
         where = self.lat[rows], self.lon[rows], self.depth[rows], self.days[rows]
-        return Places(self.variable[rows], *where, bottom)
+        return ObservedPlaces(self.variable[rows], *where, bottom)
 
 
 def along_axis(

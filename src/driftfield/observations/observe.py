@@ -22,7 +22,7 @@ from driftfield.interfaces import ErrorCovariance
 from driftfield.linalg.composition import in_network_units
 from driftfield.linalg.operators import Observed, SparseOperator
 from driftfield.observations.checks import Account, check
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.stated import as_stated
 from driftfield.observations.stencils import Stencil
 from driftfield.observations.table import ObservationTable
@@ -113,7 +113,7 @@ def observe(
     rows: Index = slice(None),
     columns: Index = slice(None),
     guess: tuple[np.ndarray, np.ndarray] | None = None,
-    place: Callable[[StateGrid, Places], Stencil] = as_stated,
+    place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated,
     default_error: Mapping[str, float] | float | None = None,
     units: Mapping[str, str] | None = None,
     dtype: torch.dtype = torch.float32,

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from driftfield.errors import ConfigurationError, suggest
-from driftfield.observations.grid import Places, StateGrid
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.stencils import SURFACE, Stencil, footprints, points, vertical_means
 
 
 def as_stated(
     grid: StateGrid,
-    places: Places,
+    places: ObservedPlaces,
     *,
     radius_km: Mapping[str, float] | float | None = None,
     gaussian: bool = False,
@@ -56,7 +56,7 @@ def as_stated(
     return _side_by_side(parts, len(places), grid.shape)
 
 
-def _radii(grid: StateGrid, places: Places, given: Mapping[str, float] | float | None) -> np.ndarray:
+def _radii(grid: StateGrid, places: ObservedPlaces, given: Mapping[str, float] | float | None) -> np.ndarray:
     """Radius of each observation (n,), NaN at a point."""
     if given is None:
         return np.full(len(places), np.nan)

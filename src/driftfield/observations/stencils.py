@@ -19,7 +19,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.geometry import Geometry
 from driftfield.gridded.encodings import unit_sphere
 from driftfield.linalg.operators import SparseOperator
-from driftfield.observations.grid import Places, StateGrid, along_axis, around_axis
+from driftfield.observations.grid import ObservedPlaces, StateGrid, along_axis, around_axis
 
 SURFACE = 10.0
 """Metres: a surface field is seen by what lies above this depth."""
@@ -77,7 +77,7 @@ class _Part:
         return cls(rows[kept], items[kept], weights[kept], problem)
 
 
-def points(grid: StateGrid, places: Places, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
+def points(grid: StateGrid, places: ObservedPlaces, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
     """Values at points: bilinear in longitude and latitude, linear in depth and time.
 
     Arguments:
@@ -91,7 +91,7 @@ def points(grid: StateGrid, places: Places, *, least: float = 0.5, surface: floa
 
 def footprints(
     grid: StateGrid,
-    places: Places,
+    places: ObservedPlaces,
     radius_km: float,
     *,
     gaussian: bool = False,
@@ -119,7 +119,7 @@ def footprints(
 
 
 def vertical_means(
-    grid: StateGrid, places: Places, bottom: np.ndarray | float, *, least: float = 0.5, surface: float = SURFACE
+    grid: StateGrid, places: ObservedPlaces, bottom: np.ndarray | float, *, least: float = 0.5, surface: float = SURFACE
 ) -> Stencil:
     """Means over depth from `places.depth` down to `bottom`, weighted by the thickness of the layers; points otherwise.
 
@@ -175,7 +175,7 @@ def cells(grid: StateGrid, chosen: np.ndarray) -> Stencil:
     return Stencil(np.arange(columns.size), columns, np.ones(columns.size), problem, grid.shape)
 
 
-def _bilinear(grid: StateGrid, places: Places) -> _Part:
+def _bilinear(grid: StateGrid, places: ObservedPlaces) -> _Part:
     """The four cells around each place; all of their weights, sea or not."""
     if grid.positions is not None:
         return _between_positions(grid, grid.positions, places)
@@ -193,7 +193,7 @@ def _bilinear(grid: StateGrid, places: Places) -> _Part:
     return _Part.dense(items, weights, problem)
 
 
-def _between_positions(grid: StateGrid, positions: Geometry, places: Places) -> _Part:
+def _between_positions(grid: StateGrid, positions: Geometry, places: ObservedPlaces) -> _Part:
     """The four cells around each place of a grid with positions, by fractional rows and columns."""
     row, column = positions.fractional(places.lat, places.lon)
     problem = np.where(np.isfinite(row), "", "outside the grid").astype(object)
@@ -208,7 +208,7 @@ def _between_positions(grid: StateGrid, positions: Geometry, places: Places) -> 
     return _Part.dense(items, weights, problem)
 
 
-def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool) -> _Part:
+def _around(grid: StateGrid, places: ObservedPlaces, radius_km: float, *, gaussian: bool) -> _Part:
     """The cells within a distance of each place, weighted by their area."""
     point = _bilinear(grid, places)
     tree = cKDTree(unit_sphere(grid.places.latitude.ravel(), grid.places.longitude.ravel()))
@@ -233,7 +233,7 @@ def _around(grid: StateGrid, places: Places, radius_km: float, *, gaussian: bool
     return _Part(rows[order], items[order], (weights / total[rows])[order], point.problem)
 
 
-def _levels_and_dates(grid: StateGrid, places: Places, surface: float) -> _Part:
+def _levels_and_dates(grid: StateGrid, places: ObservedPlaces, surface: float) -> _Part:
     """The channels that an observation lies between."""
     items, weights = np.zeros((len(places), 4), dtype=np.int64), np.zeros((len(places), 4))
     problem = _unknown(grid, places)
@@ -249,7 +249,9 @@ def _levels_and_dates(grid: StateGrid, places: Places, surface: float) -> _Part:
     return _Part.dense(items, weights, problem)
 
 
-def _layers_and_dates(grid: StateGrid, places: Places, bottom: np.ndarray, least: float, surface: float) -> _Part:
+def _layers_and_dates(
+    grid: StateGrid, places: ObservedPlaces, bottom: np.ndarray, least: float, surface: float
+) -> _Part:
     """The channels whose layers a mean over depth passes through."""
     widest = max(grid.table_of(variable)[0].size for variable in grid.variables)
     items, weights = np.zeros((len(places), 2 * widest), dtype=np.int64), np.zeros((len(places), 2 * widest))
@@ -278,7 +280,7 @@ def _layers_and_dates(grid: StateGrid, places: Places, bottom: np.ndarray, least
     return _Part.dense(items, weights, problem)
 
 
-def _unknown(grid: StateGrid, places: Places) -> np.ndarray:
+def _unknown(grid: StateGrid, places: ObservedPlaces) -> np.ndarray:
     known = np.isin(places.variable.astype(str), grid.variables)
     return np.where(known, "", "not a variable of this state").astype(object)
 

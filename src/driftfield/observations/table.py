@@ -22,7 +22,7 @@ from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE, description_of
 from driftfield.errors import DataError
 from driftfield.gridded.encodings import time_days
 from driftfield.gridded.units import convert, quantity_of
-from driftfield.observations.grid import Places
+from driftfield.observations.grid import ObservedPlaces
 from driftfield.observations.readers.argopy import read_argopy
 from driftfield.observations.readers.places import days_like, nearest_date
 from driftfield.observations.readers.quality import Quality
@@ -43,7 +43,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Our names of the columns, and under which others they are recognised; upper and lower case do not matter."""
 
 _PAUSE = pd.Timedelta(minutes=10)
-_DEFAULTS: dict[str, Any] = {"depth": np.nan, "error": np.nan, "flag": 0, "platform": "", "bottom": np.nan}
+_DEFAULTS: dict[str, float | int | str] = {
+    "depth": np.nan,
+    "error": np.nan,
+    "flag": 0,
+    "platform": "",
+    "bottom": np.nan,
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ class ObservationTable:
         named = [name for name in frame.index.names if name is not None]
         frame = frame.reset_index() if named else frame
         low = {str(name).strip().lower(): name for name in reversed(list(frame.columns))}
-        found: dict[str, Any] = {}
+        found: dict[str, pd.Series | str] = {}
         for ours, others in COLUMNS.items():
             wanted = (str(columns[ours]).lower(),) if columns and ours in columns else (ours, *others)
             hit = next((low[name] for name in wanted if name in low), None)
@@ -195,7 +201,7 @@ class ObservationTable:
         """Some rows, by a boolean mask or indices."""
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
-    def places(self, times: xr.DataArray | None = None, *, monthly: bool = False) -> Places:
+    def places(self, times: xr.DataArray | None = None, *, monthly: bool = False) -> ObservedPlaces:
         """Where and when, for `stencils`.
 
         Arguments:
@@ -208,7 +214,7 @@ class ObservationTable:
             days[dated] = np.where(of >= 0, time_days(times)[of], np.inf)
         elif times is not None:
             days[dated] = days_like(self.time[dated], times)
-        return Places(self.variable, self.latitude, self.longitude, self.depth, days, self.bottom)
+        return ObservedPlaces(self.variable, self.latitude, self.longitude, self.depth, days, self.bottom)
 
     def to_frame(self) -> pd.DataFrame:
         """As a data frame, one row per value."""

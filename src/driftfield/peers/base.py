@@ -6,7 +6,7 @@
 alike: the same checks, the same output, the same files.
 """
 
-__all__ = ["Background", "Peer", "member_generator", "time_stamps"]
+__all__ = ["Background", "Peer", "Remembered", "member_generator", "time_stamps"]
 
 import copy
 import inspect
@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import xarray as xr
 
-from driftfield.checkpoint import read_run_of, write_run
+from driftfield.checkpoint import Arrays, read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, positions_of, require
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
@@ -33,13 +33,17 @@ from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.geometry import Geometry
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import Abilities, Cannot, TrainingData
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
 
-_NEAR: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-3}
+Remembered: TypeAlias = tuple[Arrays, JSONObject]
+"""Fitted numbers of a peer: its arrays, and what `run.json` holds of them."""
+
+_RTOL, _ATOL = 1e-4, 1e-3
 """How far coordinates of the same place may differ."""
 
 
@@ -159,11 +163,11 @@ class Background:
     def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
         """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
         found = observations["lon"].values if "lon" in observations.coords else np.array([])
-        if self.positions is not None or found.shape != self.lon.shape or np.allclose(self.lon, found, **_NEAR):
+        if self.positions is not None or found.shape != self.lon.shape or _near(self.lon, found):
             return None
         apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
         columns: np.ndarray = apart.argmin(axis=1)
-        same = np.allclose(apart.min(axis=1), 0.0, atol=_NEAR["atol"] + 180.0 * _NEAR["rtol"])
+        same = np.allclose(apart.min(axis=1), 0.0, atol=_ATOL + 180.0 * _RTOL)
         return columns if same and np.unique(columns).size == columns.size else None
 
     def check(self, observations: xr.Dataset) -> None:
@@ -180,7 +184,7 @@ class Background:
             for axis in domain.dims:
                 own = domain[axis].values
                 found = field[axis].values if axis in field.coords else np.array([])
-                if own.shape != found.shape or not np.allclose(own, found, **_NEAR):
+                if own.shape != found.shape or not _near(own, found):
                     raise DataError(
                         f"{name!r} lies on another grid: {axis} is {_span(found)}, expected {_span(own)} as in "
                         "training. Interpolate the observations to that grid, or train on theirs."
@@ -242,7 +246,7 @@ class Peer(ABC):
     def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
         """Per target mean, standard deviation and members, in physical units; the observations are checked already."""
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         """Fitted numbers beyond the background: arrays, and what JSON holds."""
         return {}, {}
 
@@ -386,10 +390,14 @@ class Peer(ABC):
     def background(self, background: Background) -> None:
         self._background = background
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self) -> JSONObject:
         """The constructor is the configuration: every argument is kept under its own name."""
         values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _near(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    return bool(np.allclose(ours, theirs, rtol=_RTOL, atol=_ATOL))
 
 
 def at_time(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, Estimate]:

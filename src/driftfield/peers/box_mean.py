@@ -15,7 +15,16 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Peer, canonical, fitting_times, member_generator, part, time_stamps
+from driftfield.peers.base import (
+    Background,
+    Peer,
+    Remembered,
+    canonical,
+    fitting_times,
+    member_generator,
+    part,
+    time_stamps,
+)
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
@@ -66,7 +75,7 @@ class BoxMean(Peer):
                 drawn[m, t] = full[t] + sd[t] * noise
         return full, sd, drawn
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         return {f"moments.{name}": moments for name, moments in self.moments.items()}, {}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
     Peer,
+    Remembered,
     fitting_times,
     member_generator,
     part,
@@ -68,7 +69,7 @@ class Climatology(Peer):
                 drawn[m, t] = mean[t] + sd[t] * noise
         return mean, sd, drawn
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         return {f"sd.{name}": sd for name, sd in self.sd.items()}, {}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:

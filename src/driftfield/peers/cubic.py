@@ -19,7 +19,7 @@ from scipy.interpolate import CloughTocher2DInterpolator, PchipInterpolator
 from scipy.spatial import Delaunay
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import fitting_times
+from driftfield.peers.base import Remembered, fitting_times
 from driftfield.peers.triangles import ScaledPlane, TriangleInterpolation
 from driftfield.registry import register
 
@@ -49,7 +49,7 @@ class Cubic(TriangleInterpolation):
         smooth = CloughTocher2DInterpolator(triangles, plane.values, tol=1e-4, maxiter=50)(plane.targets)
         return np.clip(smooth, *_corners(triangles, plane, self.overshoot))
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         return {}, {"overshoot": self.overshoot} if self.overshoot else {}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:

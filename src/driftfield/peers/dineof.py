@@ -28,6 +28,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
     Peer,
+    Remembered,
     canonical,
     fitting_times,
     member_generator,
@@ -238,7 +239,7 @@ class DINEOF(Peer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         return {"archive": self._archive, "days": self._days, "scale": self._scale}, {}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:

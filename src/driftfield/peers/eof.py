@@ -29,7 +29,7 @@ from driftfield.gaussian.modes import Modes
 from driftfield.gaussian.structure import Constants
 from driftfield.gaussian.tuning import CANDIDATES, Fit, SpreadPower, TuningCase, judge
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import fitting_times, member_generator, time_stamps
+from driftfield.peers.base import Remembered, fitting_times, member_generator, time_stamps
 from driftfield.peers.eof_fitting import Candidates, complete
 from driftfield.peers.state import StatePeer, observed_part
 from driftfield.reconstruction.output import Estimate
@@ -44,7 +44,7 @@ TRUST = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
-class Choice:
+class EOFChoice:
     """What is chosen on validation times: number of EOFs, share that is believed of them, constants of the residual."""
 
     count: int
@@ -112,12 +112,12 @@ class EOFOptimalInterpolation(StatePeer):
             )
             self._prior = replace(self._prior, modes=Modes.fit(fields, area, self.choice.count))
 
-    def _choose(self, candidates: Candidates, cases: list[TuningCase]) -> tuple[Choice, Fit]:
+    def _choose(self, candidates: Candidates, cases: list[TuningCase]) -> tuple[EOFChoice, Fit]:
         """One constant after the other, twice around the first two, each climbed from where it stands."""
         rows, sd = np.arange(self._targets), self._sd[: self._targets]
-        tried: dict[Choice, Fit] = {}
+        tried: dict[EOFChoice, Fit] = {}
 
-        def score(choice: Choice) -> Fit:
+        def score(choice: EOFChoice) -> Fit:
             if choice not in tried:
                 prior = candidates.prior(choice.count, choice.residual, choice.trust)
 
@@ -128,7 +128,7 @@ class EOFOptimalInterpolation(StatePeer):
             return tried[choice]
 
         counts = [c for c in COUNTS if c <= candidates.most] if self.modes is None else [candidates.most]
-        best = Choice(count=counts[min(3, len(counts) - 1)])
+        best = EOFChoice(count=counts[min(3, len(counts) - 1)])
         for residual in (("taper", "blend", "nugget"), ()):
             best = _lowest(best, [replace(best, count=c) for c in counts], score)
             best = _lowest(best, [replace(best, trust=t) for t in TRUST], score)
@@ -158,7 +158,7 @@ class EOFOptimalInterpolation(StatePeer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         prior = self._prior
         arrays = {
             "modes.patterns": prior.modes.patterns,
@@ -175,7 +175,7 @@ class EOFOptimalInterpolation(StatePeer):
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
         chosen = dict(extra["choice"])
-        self.choice = Choice(**(chosen | {"residual": Constants(**chosen["residual"])}))
+        self.choice = EOFChoice(**(chosen | {"residual": Constants(**chosen["residual"])}))
         self.validation_crps = dict(extra["validation_crps"])
         self._sd = arrays["sd"]
         self._tuned_spread = SpreadPower(arrays["calibration.scale"], float(extra["power"]))
@@ -193,7 +193,7 @@ class EOFOptimalInterpolation(StatePeer):
         self._prior = EofPrior(modes, scale, residual, self.choice.trust)
 
 
-def _lowest(best: Choice, options: Sequence[Choice], score: Callable[[Choice], Fit]) -> Choice:
+def _lowest(best: EOFChoice, options: Sequence[EOFChoice], score: Callable[[EOFChoice], Fit]) -> EOFChoice:
     """Walks along the options, of which `best` is one, while the score falls."""
     here = options.index(best)
     for step in (1, -1):

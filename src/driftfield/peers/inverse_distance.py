@@ -18,7 +18,7 @@ from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background
+from driftfield.peers.base import Background, Remembered
 from driftfield.peers.gaps import Gappy, draw_gaps, tuning_split, usual_patterns
 from driftfield.peers.levels import LevelInterpolation
 from driftfield.registry import register
@@ -111,7 +111,7 @@ class InverseDistance(LevelInterpolation):
                 axis=1,
             )
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         return {}, {"chosen": list(self.chosen)}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:

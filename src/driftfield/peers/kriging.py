@@ -25,7 +25,7 @@ from driftfield.data.masks.alike import AlikeGaps
 from driftfield.data.sources import GriddedArchive
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gaussian.gradient_tuning import Stated, Task, tune
+from driftfield.gaussian.gradient_tuning import StatedScales, Task, tune
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
@@ -33,7 +33,15 @@ from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.gaussian.tuning import SpreadPower, calibrate
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import canonical, member_generator, observed_domain, part, stated_errors, time_stamps
+from driftfield.peers.base import (
+    Remembered,
+    canonical,
+    member_generator,
+    observed_domain,
+    part,
+    stated_errors,
+    time_stamps,
+)
 from driftfield.peers.quadratic_surface import quadratic_surface
 from driftfield.peers.space_time_cases import places_of
 from driftfield.peers.space_time_mean import StandardisedPeer
@@ -140,8 +148,8 @@ class Kriging(StandardisedPeer):
                 self._learn_image(data, name, int(times[0]))
 
     @property
-    def _stated(self) -> Stated:
-        return Stated(self.length_km, self.days, self.noise is not None)
+    def _stated(self) -> StatedScales:
+        return StatedScales(self.length_km, self.days, self.noise is not None)
 
     def _learn_image(self, data: TrainingData, name: str, time: int) -> None:
         """A quadratic surface for a mean, and one spread per level."""
@@ -338,7 +346,7 @@ class Kriging(StandardisedPeer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
         arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
         constants = {name: asdict(c) | _inverse_shapes(c) for name, c in self.constants.items()}

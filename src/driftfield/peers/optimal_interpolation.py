@@ -30,6 +30,7 @@ from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
+    Remembered,
     at_time,
     fitting_times,
     member_generator,
@@ -181,7 +182,7 @@ class OptimalInterpolation(StatePeer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         covariance = self._covariance
         arrays = {
             "covariance.loadings": covariance.loadings,
@@ -195,8 +196,8 @@ class OptimalInterpolation(StatePeer):
             "calibration.scale": self._tuned_spread.scale,
         }
         constants = asdict(replace(self.constants, weight=covariance.weight))
-        extra = {"constants": constants, "validation_crps": self.validation_crps, "power": self._tuned_spread.power}
-        return arrays, extra
+        power = self._tuned_spread.power
+        return arrays, {"constants": constants, "validation_crps": self.validation_crps, "power": power}
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
         self.constants = Constants(**extra["constants"])

@@ -28,6 +28,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
     Peer,
+    Remembered,
     canonical,
     fitting_times,
     member_generator,
@@ -252,7 +253,7 @@ class Persistence(Peer):
                 drawn[m, t] = mean[t] + sd[t] * generator.standard_normal(mean.shape[1:], dtype=np.float32)
         return mean, sd, drawn
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
         for name, memory in self.memory.items():
             arrays |= {f"memory.{name}.{key}": getattr(memory, key) for key in ("days", "values", "ages")}

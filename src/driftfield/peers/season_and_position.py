@@ -24,6 +24,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
     Peer,
+    Remembered,
     canonical,
     fitting_times,
     member_generator,
@@ -31,6 +32,7 @@ from driftfield.peers.base import (
     time_blocks,
     time_stamps,
 )
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
@@ -129,9 +131,9 @@ class SeasonAndPosition(Peer):
         shape = self.background.domains[name].shape
         return np.repeat(np.arange(int(np.prod(shape[:-2], dtype=int))), shape[-2] * shape[-1])
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         arrays: dict[str, np.ndarray] = {}
-        extra: dict[str, Any] = {}
+        extra: JSONObject = {}
         for name, fitted in self.regression.items():
             arrays |= {
                 f"beta.{name}": fitted.beta,
@@ -145,7 +147,7 @@ class SeasonAndPosition(Peer):
         self.sd = part(arrays, "sd.")
         self.regression = {}
         for name, values in extra["regression"].items():
-            basis: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["basis"].items()}
+            basis: Mapping[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["basis"].items()}
             self.regression[name] = SeasonalRegression(
                 SeasonalBasis(**basis),
                 arrays[f"beta.{name}"],

@@ -31,6 +31,7 @@ from driftfield.gaussian.tuning import SpreadPower
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
+    Remembered,
     canonical,
     fitting_times,
     member_generator,
@@ -264,7 +265,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
 
     # What is kept
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
         arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
         arrays |= {"past_days": self.past_days} | {f"past.{name}": fields for name, fields in self.past.items()}

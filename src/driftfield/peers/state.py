@@ -18,7 +18,7 @@ import xarray as xr
 from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.errors import DataError
-from driftfield.gaussian.conditioning import Seen
+from driftfield.gaussian.conditioning import SeenCells
 from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.gaussian.smoothing import gaussian_sum
 from driftfield.gaussian.tuning import SpreadPower, TuningCase
@@ -119,7 +119,7 @@ class StatePeer(Peer):
 
     # And back
 
-    def _inflation(self, seen: Seen, sd: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    def _inflation(self, seen: SeenCells, sd: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Factor on the standardised spread (row, cell); what was measured keeps its own."""
         factor = self._tuned_spread.apply(sd, prior) / np.maximum(sd, 1e-6)
         own = seen.rows < len(sd)
@@ -165,10 +165,10 @@ class StatePeer(Peer):
         return parse_pattern(text).draw(domain, rng, periodic=self.background.periodic)
 
 
-def observed_part(values: np.ndarray, noise: np.ndarray) -> Seen:
+def observed_part(values: np.ndarray, noise: np.ndarray) -> SeenCells:
     """The observations of one time: (row, cell), NaN where not seen."""
     rows, cells = np.nonzero(np.isfinite(values))
-    return Seen(rows, cells, values[rows, cells], noise[rows, cells])
+    return SeenCells(rows, cells, values[rows, cells], noise[rows, cells])
 
 
 def smooth_sd(sd: np.ndarray, domain: np.ndarray, *, periodic: bool, width: float = 1.5) -> np.ndarray:

@@ -20,6 +20,7 @@ import xarray as xr
 
 from driftfield.conventions import state_variables
 from driftfield.errors import DataError, FileFormatError
+from driftfield.plain import JSONObject
 
 VERSION = 1
 
@@ -123,7 +124,7 @@ class Calibration:
 
     levels: dict[str, tuple[LevelMap, ...]]
     coverage: float | None
-    about: dict[str, Any]
+    about: JSONObject
 
     def apply(self, result: xr.Dataset) -> xr.Dataset:
         """A reconstruction with calibrated mean, spread and members; the global attribute `calibration` says so.
@@ -183,7 +184,7 @@ class Calibration:
                 long_name=f"{label} end of the {says}", coverage=self.coverage
             )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JSONObject:
         """Plain numbers for `run.json`."""
         levels = {name: [asdict(one) for one in maps] for name, maps in self.levels.items()}
         return {"version": VERSION, "coverage": self.coverage, "levels": levels, "about": self.about}

@@ -10,7 +10,7 @@ __all__ = ["Calibratable", "calibrate"]
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self, cast
+from typing import Protocol, Self, cast
 
 import numpy as np
 import xarray as xr
@@ -23,6 +23,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.evaluate.cells import cells_of, level_slice
 from driftfield.evaluate.scores import ensembles
 from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells
 from driftfield.reconstruction.calibration_fit import fit_calibration
 from driftfield.reconstruction.draws import Draws, TakesDraws
@@ -209,7 +210,7 @@ def _validated(data: TrainingData, observations: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(inside, dims=("lat", "lon"), coords={"lat": lat, "lon": lon})
 
 
-def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[str, dict[str, Any]]]:
+def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[str, JSONObject]]:
     """Scores of the raw and of the calibrated fields; each date is calibrated by a fit to the others."""
     dates = np.unique(np.concatenate([cells.time for levels in samples.values() for cells in levels.values()]))
     if len(dates) < 2:
@@ -229,7 +230,7 @@ def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[
     return {name: {"raw": _scores(raw[name]), "calibrated": _scores(after[name])} for name in samples}
 
 
-def _scores(parts: Sequence[CalibrationCells]) -> dict[str, Any]:
+def _scores(parts: Sequence[CalibrationCells]) -> JSONObject:
     """CRPS, spread over skill (overall and in five bins of spread) and coverage of all cells together."""
     cells = CalibrationCells.join(parts)
     truth, mean, sd = (xr.DataArray(a, dims="cell") for a in (cells.truth, cells.mean, cells.sd))
@@ -247,8 +248,8 @@ def _scores(parts: Sequence[CalibrationCells]) -> dict[str, Any]:
         "spread_skill": float(ratio),
         "coverage_90": float(covered),
     }
-    listed = {"spread_skill_bins": [_finite(float(one)) for one in bins["ratio"]]}
-    return {name: _finite(value) for name, value in numbers.items()} | listed
+    by_spread = [_finite(float(ratio)) for ratio in bins["ratio"]]
+    return {**{name: _finite(value) for name, value in numbers.items()}, "spread_skill_bins": by_spread}
 
 
 def _finite(value: float) -> float | None:

@@ -69,9 +69,10 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     written = out / "recipe.yaml"
     if not (out / "run.json").exists():
         write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
-    given: dict[str, Any] = {"trainer": trainer, "folder": out, "resume": resume} if trained else {}
-    reconstructor.fit(data, seed=recipe.seed, **given)
-    if trained:
+    if not trained:
+        reconstructor.fit(data, seed=recipe.seed)
+    else:
+        reconstructor.fit(data, seed=recipe.seed, trainer=trainer, folder=out, resume=resume)
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
     stated = recipe.content.get("reconstruction") or {}

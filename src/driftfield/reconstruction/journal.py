@@ -22,6 +22,7 @@ import xarray as xr
 from driftfield.conventions import FORMAT
 from driftfield.errors import ConfigurationError, ExistsError, FileFormatError
 from driftfield.files import write_text
+from driftfield.plain import JSONObject
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Journal:
     """
 
     folder: Path
-    made_of: dict[str, Any]
+    made_of: JSONObject
     finished: int = 0
 
     @classmethod

@@ -133,13 +133,13 @@ def _inside(
     return np.broadcast_to(inside, template.shape)
 
 
-def _described_as(attrs: Mapping[str, Any], name: str, what: str) -> dict[str, Any]:
+def _described_as(attrs: Mapping[str, object], name: str, what: str) -> dict[str, object]:
     """The attributes of a part, whose long name says of which variable it is."""
     long_name = attrs.get("long_name") or str(attrs.get("standard_name", name)).replace("_", " ")
     return dict(attrs) | {"long_name": f"{what} {long_name}"}
 
 
-def _provenance(method: str, seed: int, members: int) -> dict[str, Any]:
+def _provenance(method: str, seed: int, members: int) -> dict[str, str | int]:
     return {
         "Conventions": "CF-1.10",
         "driftfield_format": FORMAT,

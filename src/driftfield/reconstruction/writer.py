@@ -29,6 +29,7 @@ from driftfield.errors import DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
 from driftfield.interfaces import Reconstructor
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
 from driftfield.reconstruction.journal import Journal, hash_dataset, partial_of
 
@@ -64,9 +65,13 @@ class Work:
         return int(self.observations.sizes["time"])
 
     @property
-    def made_of(self) -> dict[str, Any]:
+    def made_of(self) -> JSONObject:
         """Equal for equal outputs."""
-        own = {"observations": hash_dataset(self.observations), "members": self.draws.members, "seed": self.draws.seed}
+        own: JSONObject = {
+            "observations": hash_dataset(self.observations),
+            "members": self.draws.members,
+            "seed": self.draws.seed,
+        }
         return own | dict(self.depends_on)
 
     @property

@@ -9,7 +9,7 @@ The last evaluation is at the smallest noise level and returns the clean estimat
 least N evaluations.
 """
 
-__all__ = ["FIRST_ORDER_GRID", "Noise", "Sampler", "Watcher", "conditional_mean", "keep"]
+__all__ = ["FIRST_ORDER_GRID", "Noise", "Sampler", "Watcher", "keep"]
 
 import json
 import math
@@ -102,18 +102,6 @@ class Sampler(ABC):
     @abstractmethod
     def walk(self, walk: "_Walk", z: Tensor, noise: Noise) -> Tensor:
         """From z at the first level to the clean field."""
-
-
-def conditional_mean(
-    denoiser: Denoiser, eps: Float[Tensor, "batch channel *space"]
-) -> Float[Tensor, "batch channel *space"]:
-    """D(sigma_1 eps, t = 1): all but the mean of what the denoiser is conditional on. One evaluation.
-
-    A walk that starts there (`initial`) in place of at 0 does not have to find the mean of the largest structures at noise
-    levels that drown it only in part.
-    """
-    t = torch.ones(eps.shape[0], device=eps.device)
-    return denoiser(denoiser.schedule.alpha_sigma(t)[1].view(-1, *[1] * (eps.ndim - 1)) * eps, t)
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ __all__ = ["DiffusersSampler"]
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -117,10 +117,10 @@ class DiffusersSampler(Sampler):
             scheduler.set_timesteps(len(rising))
         return scheduler
 
-    def _options(self, scheduler: Any, noise: Noise, walk: _Walk) -> dict[str, Any]:
+    def _options(self, scheduler: Any, noise: Noise, walk: _Walk) -> dict[str, Callable[[float], Any]]:
         """Arguments of a step, by noise level: eta, and random numbers that belong to the member."""
         known = inspect.signature(scheduler.step).parameters
-        options: dict[str, Any] = {}
+        options: dict[str, Callable[[float], Any]] = {}
         if "eta" in known:
             options["eta"] = lambda s: self.eta
         if "variance_noise" in known:

@@ -60,11 +60,7 @@ class PredictorCorrector(Sampler):
     """
 
     def __init__(
-        self,
-        evaluations: int = 129,
-        grid: dict[str, object] | None = None,
-        corrections: int = 1,
-        refresh: float = 0.5,
+        self, evaluations: int = 129, grid: dict[str, object] | None = None, corrections: int = 1, refresh: float = 0.5
     ) -> None:
         if corrections < 1 or not 0 < refresh < 1:
             raise ConfigurationError(

@@ -2,7 +2,6 @@
 
 __all__ = ["tiny_batch", "tiny_ocean", "tiny_recipe", "tiny_training_data"]
 
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from driftfield.conventions import LATITUDE, LONGITUDE
 from driftfield.data.sources import GriddedArchive
 from driftfield.fields import FieldBatch, Guess, Seen
 from driftfield.interfaces import TrainingData
+from driftfield.plain import JSONObject
 
 
 def tiny_ocean(
@@ -83,7 +83,7 @@ def tiny_recipe(
     method: str = "DiffusionReconstructor",
     steps: int = 3,
     validate_every: int | None = None,
-) -> dict[str, Any]:
+) -> JSONObject:
     """A recipe for a file that holds `tiny_ocean()`.
 
     Arguments:
@@ -92,14 +92,14 @@ def tiny_recipe(
         steps: Of the training.
         validate_every: Steps between validations; one at the end if not given.
     """
-    data: dict[str, Any] = {
+    data: JSONObject = {
         "archive": archive,
         "targets": ["thetao"],
         "split": {"class": "TimeSplit", "validation": 0.2},
     }
     if method != "DiffusionReconstructor":
         return {"data": data, "reconstructor": {"class": method}}
-    widths = {"widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
+    widths: JSONObject = {"widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
     return {
         "seed": 1,
         "data": data | {"covariates": ["sst"]},

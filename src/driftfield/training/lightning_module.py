@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from driftfield.checkpoint import write_run
 from driftfield.errors import DivergenceError
 from driftfield.fields import FieldBatch
+from driftfield.plain import Spec
 from driftfield.training.ema import make_average
 from driftfield.training.learning_rate import LearningRate
 from driftfield.training.logs import TrainingLog
@@ -35,9 +36,9 @@ class Options(Protocol):
 
     steps: int
     batch_size: int
-    learning_rate: dict[str, Any]
+    learning_rate: Mapping[str, Any]
     weight_decay: float
-    ema: float | dict[str, Any]
+    ema: float | Spec
     compile: bool
     validate_every: int
     early_stopping: int | None

@@ -25,6 +25,7 @@ from driftfield.checkpoint import read_run
 from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraError, suggest, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.networks.weights import copy_weights
+from driftfield.plain import JSONObject, Spec
 from driftfield.registry import build, register
 from driftfield.training.ema import make_average
 from driftfield.training.logs import check_logs, open_logs
@@ -83,16 +84,16 @@ class LightningTrainer:
 
     steps: int = 2000
     batch_size: int = 16
-    learning_rate: dict[str, Any] = field(default_factory=dict)
+    learning_rate: Mapping[str, Any] = field(default_factory=dict)
     weight_decay: float = 1e-4
     clip: float = 1.0
-    ema: float | dict[str, Any] = 0.999
+    ema: float | Spec = 0.999
     precision: Precision = "auto"
     compile: bool = False
     validate_every: int = 500
     early_stopping: int | None = None
     workers: int = 0
-    loggers: Sequence[str | dict[str, Any]] = ("csv", "tensorboard")
+    loggers: Sequence[str | Spec] = ("csv", "tensorboard")
     accelerator: str = "auto"
     devices: int | list[int] = 1
     initial: str | None = None
@@ -213,7 +214,7 @@ class LightningTrainer:
                     "or start again with --overwrite and without --resume."
                 )
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> JSONObject:
         """What the weights depend on."""
         names = ("batch_size", "learning_rate", "weight_decay", "clip", "ema", "precision", "steps")
         return {name: getattr(self, name) for name in names}

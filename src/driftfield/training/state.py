@@ -8,13 +8,13 @@ __all__ = ["TrainingState", "read_state", "write_state"]
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from driftfield.checkpoint import read_run, write_run
 from driftfield.errors import ConfigurationError, FileFormatError
+from driftfield.plain import JSONObject
 from driftfield.training.ema import WeightAverage
 
 
@@ -36,7 +36,7 @@ class TrainingState:
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
     made_of: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: JSONObject = field(default_factory=dict)
 
     def scores(self, monitor: str) -> list[float]:
         """What is monitored, one number per validation; never compared with a loss, unless it is always missing.
@@ -79,7 +79,7 @@ def read_state(folder: Path, model: nn.Module, ema: WeightAverage, optimizer: to
         raise FileFormatError(
             f"{folder} holds a {run.class_name}, no state of a training. Start again without --resume."
         )
-    found: dict[str, Any] = {name: torch.from_numpy(array.copy()) for name, array in run.arrays.items()}
+    found = {name: torch.from_numpy(array.copy()) for name, array in run.arrays.items()}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             weights = found.get(f"weights.{name}")

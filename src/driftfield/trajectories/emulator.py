@@ -10,6 +10,7 @@ __all__ = ["Emulator", "load_emulator"]
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,8 +27,9 @@ from driftfield.fields import FieldBatch
 from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.training_samples import Trainer, check_trainer, remaining
+from driftfield.models.training_samples import Teaching, remaining
 from driftfield.networks.codecs import IncrementCodec
+from driftfield.plain import JSONObject
 from driftfield.registry import build, lookup
 from driftfield.sampling.base import Noise
 from driftfield.trajectories.transitions import TransitionDataset, successors, transition_batch
@@ -51,10 +53,7 @@ class Emulator(Trained):
     )
 
     def __init__(
-        self,
-        network: Mapping[str, Any],
-        normalizer: Mapping[str, Any] | None = None,
-        validation_samples: int = 256,
+        self, network: Mapping[str, Any], normalizer: Mapping[str, Any] | None = None, validation_samples: int = 256
     ) -> None:
         if type(validation_samples) is not int or validation_samples < 1:
             raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
@@ -63,12 +62,15 @@ class Emulator(Trained):
         self.validation_samples = validation_samples
         self._increments: IncrementCodec | None = None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "normalizer": self.normalizer,
             "validation_samples": self.validation_samples,
         }
+
+    def look_at(self, pairs: TransitionDataset) -> None:
+        """Sees training pairs before the training starts; nothing, where nothing is derived from them."""
 
     @abstractmethod
     def objective(self, network: nn.Module) -> nn.Module:
@@ -80,29 +82,17 @@ class Emulator(Trained):
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        data: TrainingData,
-        *,
-        seed: int = 0,
-        trainer: Trainer | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
         """Trains on pairs of the training split; the best weights are chosen on pairs of the validation split.
 
         Arguments:
             data: Archive and splits.
-            seed: Of weights, samples and noise.
-            trainer: Fits the weights.
-            folder: Where checkpoints and logs go.
-            resume: Go on from the last checkpoint in `folder`.
+            teaching: Who fits the weights, where, and from which seed.
 
         Raises:
             ConfigurationError: covariates, or windows that are not the whole grid.
             DataError: a split without consecutive dates.
         """
-        trainer, folder = check_trainer(self, trainer, folder)
         if data.covariates:
             raise ConfigurationError(f"An emulator knows no covariates, found {list(data.covariates)}. Leave them out.")
         check_whole_grid(data, "an emulator")
@@ -112,20 +102,19 @@ class Emulator(Trained):
         states, dates = encoded_states(archive, codec), codec.dates(archive.times)
         train, checked = (successors(archive, part) for part in (data.train, data.validation))
         self._increments = IncrementCodec.fit(states[train[1]], states[train[0]])
+        seed = teaching.seed
         torch.manual_seed(seed)
         self.learner = Learner(codec, self.build_model(codec))
-        given: dict[str, Any] = {"codec": codec, "increments": self._increments, "dates": dates}
-        pairs = TransitionDataset(states, train, samples=trainer.steps * trainer.batch_size, seed=seed, **given)
-        held = TransitionDataset(states, checked, samples=self.validation_samples, seed=seed + 1_000_003, **given)
+        transitions = partial(TransitionDataset, states, codec=codec, increments=self._increments, dates=dates)
+        pairs = transitions(train, samples=teaching.samples, seed=seed)
+        held = transitions(checked, samples=self.validation_samples, seed=seed + 1_000_003)
+        self.look_at(pairs)
         fixed = held.__getitems__(range(self.validation_samples))
 
         self.learner.train(
-            trainer,
+            teaching,
             remaining(pairs),
             fixed,
-            folder=folder,
-            seed=seed,
-            resume=resume,
             wrap=codec.grid.periodic,
             diagnose=lambda: self._diagnose(fixed[0], seed),
         )

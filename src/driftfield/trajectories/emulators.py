@@ -16,10 +16,14 @@ from torch import Tensor, nn
 from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_residual
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
-from driftfield.models.diffusion import diffusion_model, one_sd
+from driftfield.models.diffusion import cover, diffusion_model, one_sd
+from driftfield.models.training_samples import Teaching
+from driftfield.plain import JSONObject
 from driftfield.registry import build, register
-from driftfield.sampling.base import Noise, Sampler, conditional_mean
+from driftfield.sampling.base import Noise, Sampler
+from driftfield.sampling.starting import Start, start_named
 from driftfield.trajectories.emulator import Emulator
+from driftfield.trajectories.transitions import TransitionDataset
 
 
 @register("emulator")
@@ -29,8 +33,8 @@ class DiffusionEmulator(Emulator):
     Arguments:
         network, normalizer, validation_samples: See `Emulator`.
         diffusion: As of `DiffusionReconstructor`.
-        sampler: Class and arguments. The increment is known but for a little, so that few evaluations suffice; one more finds
-            its mean, where the walk starts.
+        sampler: Class and arguments. The increment is known but for a little, so that few evaluations suffice.
+        start: As of `DiffusionReconstructor`; its looks come on top.
     """
 
     method: ClassVar[str] = "diffusion emulator"
@@ -43,33 +47,51 @@ class DiffusionEmulator(Emulator):
         validation_samples: int = 256,
         diffusion: Mapping[str, Any] | None = None,
         sampler: Mapping[str, Any] | None = None,
+        start: str | None = None,
     ) -> None:
         super().__init__(network, normalizer, validation_samples)
         self.diffusion = dict(diffusion or {})
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2M", "evaluations": 5})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
+        self.begin(start)
 
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec}
+    def arguments(self) -> JSONObject:
+        stated = {} if self.start is None else {"start": self.start}
+        return super().arguments() | {"diffusion": self.diffusion, "sampler": self.sampler_spec, **stated}
 
-    def fit(self, data: TrainingData, **options: Any) -> None:
-        """See `Emulator.fit`."""
+    def begin(self, start: str | None) -> None:
+        """Sets where walks begin.
+
+        Raises:
+            ConfigurationError: there is no start of this name.
+        """
+        self.start = start
+        self._start: Start = start_named(start or "mean")
+
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
+        """See `Emulator.learn`."""
         self.diffusion = one_sd(self.diffusion)
-        super().fit(data, **options)
+        if self.start is None:
+            self.begin("marginal")
+        super().learn(data, teaching)
 
     def objective(self, network: nn.Module) -> DiffusionModel:
         return diffusion_model(network, self.diffusion)
 
+    def look_at(self, pairs: TransitionDataset) -> None:
+        """See `DiffusionReconstructor.look_at`."""
+        self.diffusion = cover(self.learner, self.diffusion, pairs)
+
     def step(self, batch: FieldBatch, noise: Noise) -> Tensor:
         assert isinstance(self.model, DiffusionModel)
         denoiser = self.model.denoiser(batch, wrap=self.codec.grid.periodic)
-        z = self.sampler.sample(denoiser, noise, initial=conditional_mean(denoiser, noise(0)))
+        z = self.sampler.sample(denoiser, noise, initial=self._start.beyond_noise(denoiser, noise(0)))
         return from_residual(batch, torch.where(batch.domain, z, 0))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,
-            "network_evaluations": self.sampler.evaluations + 1,
+            "network_evaluations": self.sampler.evaluations + self._start.evaluations,
         }
 
 

@@ -50,14 +50,7 @@ class StateWindows(WholeStates):
     """
 
     def __init__(
-        self,
-        fields: np.ndarray,
-        windows: np.ndarray,
-        codec: FieldCodec,
-        *,
-        dates: np.ndarray,
-        samples: int,
-        seed: int,
+        self, fields: np.ndarray, windows: np.ndarray, codec: FieldCodec, *, dates: np.ndarray, samples: int, seed: int
     ) -> None:
         super().__init__(len(windows), samples=samples, seed=seed)
         self.fields, self.windows, self.codec = fields, windows, codec

@@ -13,7 +13,6 @@ import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -30,14 +29,16 @@ from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
-from driftfield.models.diffusion import diffusion_model, one_sd
+from driftfield.models.diffusion import cover, diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.training_samples import Trainer, check_trainer, remaining
+from driftfield.models.training_samples import Teaching, remaining
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.reconstruction.output import assemble, domains_like
 from driftfield.registry import build, register
-from driftfield.sampling.base import Noise, Sampler, conditional_mean
+from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.methods import guidance_method
+from driftfield.sampling.starting import conditional_mean, marginal
 from driftfield.trajectories.courses import cells, course
 from driftfield.trajectories.state_windows import StateWindows, runs
 from driftfield.trajectories.whole_states import blank_batch, check_whole_grid, encoded_states
@@ -101,7 +102,7 @@ class TrajectoryReconstructor(Trained):
         self.guidance = guidance_method(self.guidance_spec["method"], options)
         self.validation_samples = validation_samples
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> JSONObject:
         return {
             "network": self.network_spec,
             "states": self.states,
@@ -114,29 +115,17 @@ class TrajectoryReconstructor(Trained):
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
-    def fit(
-        self,
-        data: TrainingData,
-        *,
-        seed: int = 0,
-        trainer: Trainer | None = None,
-        folder: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def learn(self, data: TrainingData, teaching: Teaching) -> None:
         """Trains on windows of the training split; the best weights are chosen on windows of the validation split.
 
         Arguments:
             data: Archive and splits; covariates are not looked at.
-            seed: Of weights, samples and noise.
-            trainer: Fits the weights.
-            folder: Where checkpoints and logs go.
-            resume: Go on from the last checkpoint in `folder`.
+            teaching: Who fits the weights, where, and from which seed.
 
         Raises:
             ConfigurationError: windows in space, which belong to another method.
             DataError: a split without `states` consecutive dates.
         """
-        trainer, folder = check_trainer(self, trainer, folder)
         self.diffusion = one_sd(self.diffusion)
         archive = data.archive
         if data.covariates:
@@ -151,14 +140,14 @@ class TrajectoryReconstructor(Trained):
             found = runs(archive, times, self.states)
             return StateWindows(fields, found, codec, dates=dates, samples=samples, seed=first_seed)
 
-        train = windows(data.train, trainer.steps * trainer.batch_size, seed)
-        checked = windows(data.validation, self.validation_samples, seed + 1_000_003)
-        torch.manual_seed(seed)
+        train = windows(data.train, teaching.samples, teaching.seed)
+        checked = windows(data.validation, self.validation_samples, teaching.seed + 1_000_003)
+        torch.manual_seed(teaching.seed)
         self.learner = Learner(codec, self.build_model(codec))
 
+        self.diffusion = cover(self.learner, self.diffusion, train)
         fixed = checked.__getitems__(range(self.validation_samples))
-        wrap = codec.grid.periodic
-        self.learner.train(trainer, remaining(train), fixed, folder=folder, seed=seed, resume=resume, wrap=wrap)
+        self.learner.train(teaching, remaining(train), fixed, wrap=codec.grid.periodic)
 
     def build_model(self, codec: FieldCodec) -> DiffusionModel:
         channels = self.states * len(codec.channels())
@@ -266,7 +255,12 @@ class TrajectoryReconstructor(Trained):
         def prior(count: int) -> Tensor:
             if count not in known:
                 # streams of their own: no member is what a covariance was learned from
-                known[count] = torch.cat([self.sampler.sample(*walk) for walk in parts(count, "prior")])
+                known[count] = torch.cat(
+                    [
+                        self.sampler.sample(denoiser, noise, initial=marginal(denoiser, noise(0)))
+                        for denoiser, noise in parts(count, "prior")
+                    ]
+                )
             return known[count]
 
         drawn = []
@@ -288,7 +282,7 @@ class TrajectoryReconstructor(Trained):
         assert isinstance(self.model, DiffusionModel)
         return WindowedDenoiser(self.model.denoiser(batch, wrap=wrap), self.states, len(self.codec.channels()))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> JSONObject:
         looks = self.guidance.sampler(self.sampler).evaluations + self.guidance.starts_at_posterior
         return super().provenance() | {
             "sampler": type(self.sampler).__name__,

@@ -187,13 +187,7 @@ class TwoScaleLorenz96(LorenzWorld):
 
 
 def simulate_lorenz(
-    world: LorenzWorld,
-    *,
-    steps: int,
-    every: int = 1,
-    spin_up: int = 1000,
-    seed: int = 0,
-    start: str = "2000-01-01",
+    world: LorenzWorld, *, steps: int, every: int = 1, spin_up: int = 1000, seed: int = 0, start: str = "2000-01-01"
 ) -> xr.Dataset:
     """A record of one trajectory on the attractor.
 

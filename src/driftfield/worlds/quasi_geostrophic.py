@@ -87,11 +87,7 @@ class QuasiGeostrophicJet:
     """
 
     def __init__(
-        self,
-        rng: np.random.Generator,
-        *,
-        parameters: JetParameters | None = None,
-        spin_up: float = 120 * DAY,
+        self, rng: np.random.Generator, *, parameters: JetParameters | None = None, spin_up: float = 120 * DAY
     ) -> None:
         self.parameters = p = parameters or JetParameters()
         nx, ny = p.cells

@@ -17,12 +17,7 @@ class StochasticEnKF(EnsembleFilter):
     """Simple and robust; perturbing the observations costs accuracy in small ensembles."""
 
     def update(
-        self,
-        states: np.ndarray,
-        predicted: np.ndarray,
-        y: np.ndarray,
-        observing: Observing,
-        rng: np.random.Generator,
+        self, states: np.ndarray, predicted: np.ndarray, y: np.ndarray, observing: Observing, rng: np.random.Generator
     ) -> np.ndarray:
         members = len(predicted)
         departures = states - states.mean(1, keepdims=True)

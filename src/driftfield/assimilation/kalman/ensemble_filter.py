@@ -70,12 +70,7 @@ class EnsembleFilter(ABC):
 
     @abstractmethod
     def update(
-        self,
-        states: np.ndarray,
-        predicted: np.ndarray,
-        y: np.ndarray,
-        observing: Observing,
-        rng: np.random.Generator,
+        self, states: np.ndarray, predicted: np.ndarray, y: np.ndarray, observing: Observing, rng: np.random.Generator
     ) -> np.ndarray:
         """The states after the observations.
 

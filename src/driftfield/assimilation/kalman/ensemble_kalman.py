@@ -30,6 +30,7 @@ from driftfield.interfaces import Dynamics, TrainingData
 from driftfield.peers.base import (
     Background,
     Peer,
+    Remembered,
     canonical,
     observed_domain,
     part,
@@ -280,7 +281,7 @@ class EnsembleKalman(Peer):
             loaded._emulator = load_emulator(Path(folder) / "emulator")
         return loaded
 
-    def _remember(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _remember(self) -> Remembered:
         arrays = {f"anomalies.{name}": kept for name, kept in self.anomalies.items()}
         # two runs that step differently are not the same run
         return arrays, {} if self._emulator is None else {"emulator": self._hash}

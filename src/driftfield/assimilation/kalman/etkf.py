@@ -32,12 +32,7 @@ class ETKF(EnsembleFilter):
         self.rotation = rotation
 
     def update(
-        self,
-        states: np.ndarray,
-        predicted: np.ndarray,
-        y: np.ndarray,
-        observing: Observing,
-        rng: np.random.Generator,
+        self, states: np.ndarray, predicted: np.ndarray, y: np.ndarray, observing: Observing, rng: np.random.Generator
     ) -> np.ndarray:
         members = len(predicted)
         mean = states.mean(1, keepdims=True)

@@ -26,7 +26,7 @@ __all__ = [
     "Pattern",
     "Profiles",
     "RandomCells",
-    "Record",
+    "KnownRecord",
     "Together",
     "TopLevel",
     "Tracks",
@@ -36,7 +36,7 @@ __all__ = [
 
 from driftfield.data.masks.borrowed import Borrowed, Own
 from driftfield.data.masks.parsing import parse_pattern
-from driftfield.data.masks.pattern import Everything, Nothing, Pattern, RandomCells, Record, Together, TopLevel
+from driftfield.data.masks.pattern import Everything, KnownRecord, Nothing, Pattern, RandomCells, Together, TopLevel
 from driftfield.data.masks.profiles import Profiles
 from driftfield.data.masks.reference import reference_mask
 from driftfield.data.masks.shapes import Blocks, Clouds, Tracks

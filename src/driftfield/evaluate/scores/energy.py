@@ -10,25 +10,19 @@ The pairs come from the matrix G (member, member), so that memory grows with the
 __all__ = ["energy_score"]
 
 from collections.abc import Hashable
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
 
-from driftfield.evaluate.scores.deterministic import MEMBER, Dims, masked_mean, prepare_ensemble
+from driftfield.evaluate.scores.counted import MEMBER, Counted, Over, masked_mean
 from driftfield.evaluate.scores.score import Score
 from driftfield.registry import register
 
 OTHER = "other member"
 
 
-def energy_score(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
-) -> xr.DataArray:
+def energy_score(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]) -> xr.DataArray:
     """Fair energy score (Gneiting and Raftery 2007, doi:10.1198/016214506000001437) of the field over `dims` as one
     vector.
 
@@ -38,21 +32,22 @@ def energy_score(
     Arguments:
         members: Ensemble with the dimension `member`.
         truth: Field without it.
-        mask, weights, dims: As of every score.
+        over: See `counted.Over`.
     """
-    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
+    counted = Counted.ensemble(members, truth, **over)
+    (x,), y, mask, weights, dims = counted.estimates, counted.truth, counted.mask, counted.weights, counted.dims
     size = x.sizes[MEMBER]
     cells = [d for d in x.dims if d != MEMBER]
-    over: list[Hashable] = cells if dims is None else [dims] if isinstance(dims, str) else list(dims)
-    error = (masked_mean((x - y) ** 2, mask, weights=weights, dims=over) ** 0.5).mean(MEMBER, skipna=False)
+    reduced: list[Hashable] = cells if dims is None else [dims] if isinstance(dims, str) else list(dims)
+    error = (masked_mean((x - y) ** 2, mask, weights=weights, dims=reduced) ** 0.5).mean(MEMBER, skipna=False)
     if size == 1:
         return error
     departure = (x - x.mean(MEMBER, skipna=False)).where(mask, 0.0)
     share = mask.astype(np.float64) if weights is None else weights.where(mask, 0.0).astype(np.float64)
     share = share.broadcast_like((x - y).isel({MEMBER: 0}, drop=True))
-    total = share.sum(over)
-    gram = xr.dot(departure * share, departure.rename({MEMBER: OTHER}), dim=over) / total.where(total > 0)
-    length = (departure**2 * share).sum(over, skipna=False) / total.where(total > 0)
+    total = share.sum(reduced)
+    gram = xr.dot(departure * share, departure.rename({MEMBER: OTHER}), dim=reduced) / total.where(total > 0)
+    length = (departure**2 * share).sum(reduced, skipna=False) / total.where(total > 0)
     # rounding may leave a pair of equal members below zero
     squared = (length + length.rename({MEMBER: OTHER}) - 2 * gram).clip(min=0.0)
     off_diagonal = xr.DataArray(1.0 - np.eye(size), dims=(MEMBER, OTHER))

@@ -5,7 +5,7 @@
     coverage       = <|mean - y| < z sd (1 + 1/M)^(1/2)>                                        z = 1.645 for 90 %
     energy score                                                                                 in `energy`
 
-<.> is the masked, weighted mean of `deterministic`. The factor (M + 1)/M makes a perfect ensemble of any
+<.> is the masked, weighted mean of `counted`. The factor (M + 1)/M makes a perfect ensemble of any
 size have the ratio 1: the truth differs from the mean of M members by the spread *and* by the mean's own sampling
 error.
 """
@@ -25,27 +25,22 @@ __all__ = [
 ]
 
 from statistics import NormalDist
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
 from scipy.special import ndtr
 
 from driftfield.errors import DataError
-from driftfield.evaluate.scores.deterministic import MEMBER, Dims, mae, masked_mean, prepare, prepare_ensemble
+from driftfield.evaluate.scores.counted import MEMBER, Counted, Over
+from driftfield.evaluate.scores.deterministic import mae
 from driftfield.evaluate.scores.energy import energy_score
 from driftfield.evaluate.scores.reliability import spread_bins, spread_skill_bins, spread_skill_bins_gaussian
 from driftfield.evaluate.scores.score import Score
 from driftfield.registry import register
 
 
-def crps_fair(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
-) -> xr.DataArray:
+def crps_fair(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]) -> xr.DataArray:
     """Fair continuous ranked probability score (Ferro 2014, doi:10.1002/qj.2270), in the units of the field.
 
     Its expectation does not depend on the number of members. One member is a deterministic answer: the score is its
@@ -54,11 +49,10 @@ def crps_fair(
     Arguments:
         members: Ensemble with the dimension `member`.
         truth: Field without it.
-        mask: Cells that count; by default those where the truth is finite.
-        weights: Relative weight of each cell.
-        dims: Dimensions to average over, all by default.
+        over: See `counted.Over`.
     """
-    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
+    counted = Counted.ensemble(members, truth, **over)
+    (x,), y = counted.estimates, counted.truth
     size = x.sizes[MEMBER]
     score = abs(x - y).mean(MEMBER, skipna=False)
     if size > 1:
@@ -73,70 +67,44 @@ def crps_fair(
         )
         rank = xr.DataArray(2.0 * np.arange(1, size + 1) - size - 1, dims=MEMBER)
         score = score - (ordered * rank).sum(MEMBER, skipna=False) / (size * (size - 1))
-    return masked_mean(score, mask, weights=weights, dims=dims)
+    return counted.mean(score)
 
 
-def crps_gaussian(
-    mean: xr.DataArray,
-    sd: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
-) -> xr.DataArray:
+def crps_gaussian(mean: xr.DataArray, sd: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]) -> xr.DataArray:
     """CRPS of a Gaussian (Gneiting et al. 2005, eq. 5, doi:10.1175/MWR2904.1); the absolute error where sd = 0."""
-    (mean, sd), y, mask, weights = prepare(mean, sd, truth=truth, mask=mask, weights=weights)
-    error = y - mean
+    counted = Counted.of(mean, sd, truth=truth, **over)
+    mean, sd = counted.estimates
+    error = counted.truth - mean
     z = error / sd.where(sd != 0)
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
     below = xr.apply_ufunc(ndtr, z, dask="parallelized", output_dtypes=[np.float64])
     score = sd * (z * (2 * below - 1) + 2 * density - 1 / np.sqrt(np.pi))
-    return masked_mean(score.where(sd != 0, abs(error)), mask, weights=weights, dims=dims)
+    return counted.mean(score.where(sd != 0, abs(error)))
 
 
-def spread_skill(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
-) -> xr.DataArray:
+def spread_skill(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]) -> xr.DataArray:
     """Spread over skill (Fortin et al. 2014, doi:10.1175/JHM-D-14-0008.1): 1 is perfect, below 1 overconfident.
 
     Raises:
         DataError: there is one member only.
     """
-    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights, at_least=2)
+    counted = Counted.ensemble(members, truth, at_least=2, **over)
+    (x,) = counted.estimates
     size = x.sizes[MEMBER]
     variance = x.var(MEMBER, ddof=1, skipna=False) * (size + 1) / size
-    return _ratio(variance, x.mean(MEMBER, skipna=False) - y, mask, weights, dims)
+    return _ratio(variance, x.mean(MEMBER, skipna=False) - counted.truth, counted)
 
 
 def spread_skill_gaussian(
-    mean: xr.DataArray,
-    sd: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
+    mean: xr.DataArray, sd: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]
 ) -> xr.DataArray:
     """Spread over skill of a stated standard deviation; there are no members to correct for."""
-    (mean, sd), y, mask, weights = prepare(mean, sd, truth=truth, mask=mask, weights=weights)
-    return _ratio(sd**2, mean - y, mask, weights, dims)
+    counted = Counted.of(mean, sd, truth=truth, **over)
+    mean, sd = counted.estimates
+    return _ratio(sd**2, mean - counted.truth, counted)
 
 
-def coverage(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    level: float = 0.9,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
-) -> xr.DataArray:
+def coverage(members: xr.DataArray, truth: xr.DataArray, *, level: float = 0.9, **over: Unpack[Over]) -> xr.DataArray:
     """Share of cells whose truth lies in the central interval of probability `level`; `level` is perfect.
 
     The interval is Gaussian around the mean with the width sd (1 + 1/M)^(1/2). Quantiles of the members would be too
@@ -146,35 +114,22 @@ def coverage(
     Raises:
         DataError: there is one member only.
     """
-    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights, at_least=2)
+    counted = Counted.ensemble(members, truth, at_least=2, **over)
+    (x,) = counted.estimates
     sd = x.std(MEMBER, ddof=1, skipna=False) * np.sqrt(1 + 1 / x.sizes[MEMBER])
-    return _covered(x.mean(MEMBER, skipna=False) - y, sd, level, mask, weights, dims)
+    return _covered(x.mean(MEMBER, skipna=False) - counted.truth, sd, level, counted)
 
 
 def coverage_gaussian(
-    mean: xr.DataArray,
-    sd: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    level: float = 0.9,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
+    mean: xr.DataArray, sd: xr.DataArray, truth: xr.DataArray, *, level: float = 0.9, **over: Unpack[Over]
 ) -> xr.DataArray:
     """`coverage` of a stated standard deviation."""
-    (mean, sd), y, mask, weights = prepare(mean, sd, truth=truth, mask=mask, weights=weights)
-    return _covered(mean - y, sd, level, mask, weights, dims)
+    counted = Counted.of(mean, sd, truth=truth, **over)
+    mean, sd = counted.estimates
+    return _covered(mean - counted.truth, sd, level, counted)
 
 
-def rank_histogram(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
-    seed: int = 0,
-) -> xr.DataArray:
+def rank_histogram(members: xr.DataArray, truth: xr.DataArray, *, seed: int = 0, **over: Unpack[Over]) -> xr.DataArray:
     """How often the truth has rank 0 ... M among the members; flat, 1/(M + 1), is perfect.
 
     Ties are broken at random, the same way for every chunking.
@@ -182,39 +137,27 @@ def rank_histogram(
     Returns:
         Frequencies (..., rank) that sum to one.
     """
-    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
+    counted = Counted.ensemble(members, truth, **over)
+    (x,), y = counted.estimates, counted.truth
     below, equal = (x < y).sum(MEMBER), (x == y).sum(MEMBER)
     lot = below.copy(data=np.random.default_rng(seed).random(below.shape))
     rank = below + np.floor(lot * (equal + 1)).astype(int)
     missing = x.isnull().any(MEMBER) | y.isnull()
-    counts = [
-        masked_mean((rank == r).astype(np.float64).where(~missing), mask, weights=weights, dims=dims)
-        for r in range(x.sizes[MEMBER] + 1)
-    ]
+    counts = [counted.mean((rank == r).astype(np.float64).where(~missing)) for r in range(x.sizes[MEMBER] + 1)]
     return xr.concat(counts, dim=xr.Variable("rank", np.arange(len(counts)))).transpose(..., "rank")
 
 
-def _ratio(
-    variance: xr.DataArray, error: xr.DataArray, mask: xr.DataArray, weights: xr.DataArray | None, dims: Dims
-) -> xr.DataArray:
-    spread = masked_mean(variance, mask, weights=weights, dims=dims)
-    skill = masked_mean(error**2, mask, weights=weights, dims=dims)
+def _ratio(variance: xr.DataArray, error: xr.DataArray, counted: Counted) -> xr.DataArray:
+    spread, skill = counted.mean(variance), counted.mean(error**2)
     return (spread / skill.where(skill != 0)) ** 0.5
 
 
-def _covered(
-    error: xr.DataArray,
-    sd: xr.DataArray,
-    level: float,
-    mask: xr.DataArray,
-    weights: xr.DataArray | None,
-    dims: Dims,
-) -> xr.DataArray:
+def _covered(error: xr.DataArray, sd: xr.DataArray, level: float, counted: Counted) -> xr.DataArray:
     if not 0 < level < 1:
         raise DataError(f"The level of an interval is {level}, expected a number between 0 and 1. Pass 0.9 for 90 %.")
     z = NormalDist().inv_cdf(0.5 + level / 2)
     inside = (abs(error) < z * sd).astype(np.float64).where(error.notnull() & sd.notnull())
-    return masked_mean(inside, mask, weights=weights, dims=dims)
+    return counted.mean(inside)
 
 
 for _name, _score in {

@@ -10,23 +10,18 @@ __all__ = ["quantile_score", "quantile_score_gaussian"]
 
 from functools import partial
 from statistics import NormalDist
+from typing import Unpack
 
 import numpy as np
 import xarray as xr
 
-from driftfield.evaluate.scores.deterministic import MEMBER, Dims, masked_mean, prepare, prepare_ensemble
+from driftfield.evaluate.scores.counted import MEMBER, Counted, Over
 from driftfield.evaluate.scores.score import Score
 from driftfield.registry import register
 
 
 def quantile_score(
-    members: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    probability: float,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
+    members: xr.DataArray, truth: xr.DataArray, *, probability: float, **over: Unpack[Over]
 ) -> xr.DataArray:
     """Of the quantile of an ensemble, in the units of the field.
 
@@ -34,39 +29,27 @@ def quantile_score(
         members: With the dimension `member`.
         truth: What lies below the quantile with this probability.
         probability: Between 0 and 1.
-        mask, weights, dims: As of every score.
+        over: See `counted.Over`.
     """
-    x, y, mask, weights = prepare_ensemble(members, truth, mask, weights)
+    counted = Counted.ensemble(members, truth, **over)
+    (x,) = counted.estimates
     quantile = x.quantile(probability, MEMBER, method="weibull", skipna=False).drop_vars("quantile")
-    return _pinball(quantile, y, probability, mask, weights, dims)
+    return _pinball(quantile, probability, counted)
 
 
 def quantile_score_gaussian(
-    mean: xr.DataArray,
-    sd: xr.DataArray,
-    truth: xr.DataArray,
-    *,
-    probability: float,
-    mask: xr.DataArray | None = None,
-    weights: xr.DataArray | None = None,
-    dims: Dims = None,
+    mean: xr.DataArray, sd: xr.DataArray, truth: xr.DataArray, *, probability: float, **over: Unpack[Over]
 ) -> xr.DataArray:
     """Of the quantile of a Gaussian; arguments as of `quantile_score`."""
-    (mean, sd), y, mask, weights = prepare(mean, sd, truth=truth, mask=mask, weights=weights)
-    return _pinball(mean + NormalDist().inv_cdf(probability) * sd, y, probability, mask, weights, dims)
+    counted = Counted.of(mean, sd, truth=truth, **over)
+    mean, sd = counted.estimates
+    return _pinball(mean + NormalDist().inv_cdf(probability) * sd, probability, counted)
 
 
-def _pinball(
-    quantile: xr.DataArray,
-    y: xr.DataArray,
-    probability: float,
-    mask: xr.DataArray,
-    weights: xr.DataArray | None,
-    dims: Dims,
-) -> xr.DataArray:
-    away = y - quantile
+def _pinball(quantile: xr.DataArray, probability: float, counted: Counted) -> xr.DataArray:
+    away = counted.truth - quantile
     loss = 2 * xr.where(away < 0, (probability - 1) * away, probability * away)
-    return masked_mean(loss.where(np.isfinite(away)), mask, weights=weights, dims=dims)
+    return counted.mean(loss.where(np.isfinite(away)))
 
 
 for _percent in (5, 95):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from driftfield.errors import ConfigurationError
 from driftfield.networks.codecs.affine import AffineCodec
-from driftfield.networks.codecs.encoder import Features, Field, Mask, cellwise
+from driftfield.networks.codecs.encoder import Features, Field, Mask, cellwise, check_parts
 from driftfield.networks.codecs.output_noise import OutputNoise
 
 
@@ -174,8 +174,7 @@ class CombinedDecoder(Decoder):
     """
 
     def __init__(self, parts: Sequence[Decoder]) -> None:
-        if not parts:
-            raise ConfigurationError("Found no decoder to combine: pass one per variable.")
+        check_parts(parts, "decoder")
         super().__init__(sum(part.features for part in parts), sum(part.channels for part in parts))
         self.parts = nn.ModuleList(parts)
 

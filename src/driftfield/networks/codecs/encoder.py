@@ -93,8 +93,7 @@ class CombinedEncoder(Encoder):
     """
 
     def __init__(self, parts: Sequence[Encoder]) -> None:
-        if not parts:
-            raise ConfigurationError("Found no encoder to combine: pass one per variable.")
+        check_parts(parts, "encoder")
         super().__init__(sum(part.channels for part in parts), sum(part.features for part in parts))
         self.parts = nn.ModuleList(parts)
 
@@ -103,6 +102,12 @@ class CombinedEncoder(Encoder):
         sizes = [part.channels for part in self.parts]
         divided = [[None] * len(sizes) if f is None else f.split(sizes, dim=-3) for f in (x, mask, first_guess)]
         return torch.cat([part(*fields) for part, *fields in zip(self.parts, *divided, strict=True)], dim=-3)
+
+
+def check_parts(parts: Sequence[nn.Module], what: str) -> None:
+    """Refuses to combine nothing."""
+    if not parts:
+        raise ConfigurationError(f"Found no {what} to combine: pass one per variable.")
 
 
 def cellwise(inputs: int, width: int, outputs: int) -> nn.Sequential:

@@ -6,9 +6,9 @@ run             the same without dates: they come from --every
 
 __all__ = ["only_seen", "read_target", "with_unseen"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -54,18 +54,29 @@ def read_target(
     return target, None
 
 
-def _of_run(grids: dict[str, dict[str, Any]], names: list[str], dates: xr.DataArray) -> Target:
+@dataclass(frozen=True)
+class _VariableGrid:
+    """What a run says of one variable: its axes, its levels in metres, and where it exists."""
+
+    lat: np.ndarray
+    lon: np.ndarray
+    levels: tuple[float | None, ...]
+    domain: np.ndarray
+    axes: dict[str, xr.DataArray]
+
+
+def _of_run(grids: Mapping[str, _VariableGrid], names: list[str], dates: xr.DataArray) -> Target:
     return Target(
-        lat=grids[names[0]]["lat"],
-        lon=grids[names[0]]["lon"],
+        lat=grids[names[0]].lat,
+        lon=grids[names[0]].lon,
         times=dates,
-        levels={name: grids[name]["levels"] for name in names},
-        domains={name: grids[name]["domain"] for name in names},
-        axes=grids[names[0]]["axes"],
+        levels={name: grids[name].levels for name in names},
+        domains={name: grids[name].domain for name in names},
+        axes=grids[names[0]].axes,
     )
 
 
-def _grids_of_run(folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def _grids_of_run(folder: Path) -> tuple[dict[str, _VariableGrid], list[str]]:
     """Latitudes, longitudes, levels and domain of every variable of a run, of a network or of a peer; its targets."""
     run = read_run(folder)
     codec = run.extra.get("codec", {})
@@ -80,8 +91,8 @@ def _grids_of_run(folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
         if levels is None:
             levels = [None] if axes["depth"] is None else axes["depth"].tolist()
         domain = run.arrays[f"domain.{name}"].astype(bool)
-        grids[name] = {"lat": axes["lat"], "lon": axes["lon"], "levels": tuple(levels), "domain": domain}
-        grids[name]["axes"] = _axes_of_run(run.arrays, axes["lat"], axes["lon"])
+        lat, lon = axes["lat"], axes["lon"]
+        grids[name] = _VariableGrid(lat, lon, tuple(levels), domain, _axes_of_run(run.arrays, lat, lon))
     if not grids:
         raise ConfigurationError(f"{folder} says nothing of its grid. Name a gridded file with --like instead.")
     return grids, list(codec.get("targets", run.extra.get("targets", [])))

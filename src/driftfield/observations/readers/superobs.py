@@ -12,12 +12,11 @@ __all__ = ["Binned", "Target", "align", "bin_to_grid"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import DIMS, FORMAT, LATITUDE, LONGITUDE
+from driftfield.conventions import DIMS, FORMAT, LATITUDE, LONGITUDE, Coordinate
 from driftfield.errors import DataError
 from driftfield.geometry import Geometry
 from driftfield.observations.readers.places import nearest_cell, nearest_date
@@ -45,7 +44,7 @@ class Target:
     """Coordinates of a grid with positions: lat, lon, latitude, longitude."""
 
     @property
-    def coordinates(self) -> dict[str, Any]:
+    def coordinates(self) -> Mapping[str, Coordinate]:
         """Of a data set on these cells."""
         degrees = {"lat": ("lat", self.lat, dict(LATITUDE)), "lon": ("lon", self.lon, dict(LONGITUDE))}
         return dict(self.axes) or degrees

@@ -50,9 +50,9 @@ class GuidedDenoiser(ABC):
         self.guard = DivergenceGuard() if guard is None else guard
 
     @property
-    @abstractmethod
     def evaluations(self) -> int:
-        """Network evaluations of one call, at most."""
+        """Network evaluations of one call, at most; by default one product with the Jacobian, where any is taken."""
+        return 3 if self.differentiates else 1
 
     @abstractmethod
     def correction(self, look: Look) -> Float[Tensor, "batch channel *space"]:

@@ -22,12 +22,11 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
-from driftfield.linalg.operators import Observed
 from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard, observed_size
 from driftfield.sampling.guidance.look import Look
-from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
+from driftfield.sampling.guidance.methods import ByNumbers
 
 
 class DPSDenoiser(GuidedDenoiser):
@@ -49,10 +48,6 @@ class DPSDenoiser(GuidedDenoiser):
             raise ConfigurationError(f"Found zeta={zeta}: expected a number above 0, 3 to begin with.")
         self.zeta = zeta
 
-    @property
-    def evaluations(self) -> int:
-        return 3
-
     def correction(self, look: Look) -> Float[Tensor, "batch channel *space"]:
         errors, n = self.observation.covariance, look.misfit.shape[-1]
         weighed = errors.solve(look.misfit)
@@ -69,11 +64,8 @@ class DPSDenoiser(GuidedDenoiser):
 
 @register("guidance", "dps")
 @dataclass(frozen=True)
-class DPS(GuidanceMethod):
+class DPS(ByNumbers):
     """`dps` in recipes and on the command line, with the constants that a user may set."""
 
     zeta: float = 3.0
-    products = 1
-
-    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
-        return DPSDenoiser(denoiser, observed, zeta=number_option("zeta", self.zeta))
+    denoiser = DPSDenoiser

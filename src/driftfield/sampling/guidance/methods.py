@@ -4,7 +4,7 @@ The particle method is none of these: its particles carry weights and are no mem
 notebooks and small problems).
 """
 
-__all__ = ["DrawPrior", "GuidanceMethod", "guidance_method", "number_option"]
+__all__ = ["ByNumbers", "DrawPrior", "GuidanceMethod", "guidance_method", "number_option"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from torch import Tensor
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
+from driftfield.plain import JSONObject
 from driftfield.registry import members
 from driftfield.sampling.base import Sampler
 
@@ -49,9 +50,20 @@ class GuidanceMethod(ABC):
         """Which sampler it walks with."""
         return given
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JSONObject:
         """For provenance."""
         return asdict(self)  # type: ignore[call-overload]
+
+
+class ByNumbers(GuidanceMethod):
+    """A method with one product in an evaluation, whose options are the numbers that its denoiser takes."""
+
+    denoiser: ClassVar[Callable[..., Denoiser]]
+    products = 1
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        numbers = {name: number_option(name, value) for name, value in self.options().items()}
+        return type(self).denoiser(denoiser, observed, **numbers)
 
 
 def guidance_method(name: str, options: Mapping[str, Any] | None = None) -> GuidanceMethod:

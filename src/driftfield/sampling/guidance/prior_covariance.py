@@ -115,10 +115,6 @@ class PriorCovarianceDenoiser(GuidedDenoiser):
         self.covariance, self.direct = covariance, direct
         self.solver = ConjugateGradients(200, 1e-5) if solver is None else solver
 
-    @property
-    def evaluations(self) -> int:
-        return 1
-
     def correction(self, look: Look) -> Float[Tensor, "batch channel *space"]:
         system = PriorSystem(look, self.covariance, self.observation)
         if system.is_direct(self.direct):

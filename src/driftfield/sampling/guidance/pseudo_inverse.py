@@ -18,13 +18,12 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
-from driftfield.linalg.operators import Observed
 from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.registry import register
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
-from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
+from driftfield.sampling.guidance.methods import ByNumbers
 
 
 class PseudoInverseDenoiser(GuidedDenoiser):
@@ -48,10 +47,6 @@ class PseudoInverseDenoiser(GuidedDenoiser):
         # without the network in it a product is cheap: one for every observation if need be
         self.solver = ConjugateGradients(iterations=100, tolerance=1e-5)
 
-    @property
-    def evaluations(self) -> int:
-        return 3
-
     def variance(self, s: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
         """Of a cell, given its noisy value."""
         return s**2 * self.sd**2 / (s**2 + self.sd**2)
@@ -64,11 +59,8 @@ class PseudoInverseDenoiser(GuidedDenoiser):
 
 @register("guidance", "pseudo_inverse")
 @dataclass(frozen=True)
-class PseudoInverse(GuidanceMethod):
+class PseudoInverse(ByNumbers):
     """`pseudo_inverse` in recipes and on the command line, with the constants that a user may set."""
 
     sd: float = 1.0
-    products = 1
-
-    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
-        return PseudoInverseDenoiser(denoiser, observed, sd=number_option("sd", self.sd))
+    denoiser = PseudoInverseDenoiser

@@ -23,10 +23,9 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
-from driftfield.linalg.operators import Observed
 from driftfield.registry import register
 from driftfield.sampling.guidance.guard import DivergenceGuard
-from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod, number_option
+from driftfield.sampling.guidance.methods import ByNumbers
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
 
 
@@ -62,11 +61,8 @@ class SDADenoiser(PseudoInverseDenoiser):
 
 @register("guidance", "sda")
 @dataclass(frozen=True)
-class SDA(GuidanceMethod):
+class SDA(ByNumbers):
     """`sda` in recipes and on the command line, with the constants that a user may set."""
 
     sda_scale: float = 0.3
-    products = 1
-
-    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
-        return SDADenoiser(denoiser, observed, sda_scale=number_option("sda_scale", self.sda_scale))
+    denoiser = SDADenoiser

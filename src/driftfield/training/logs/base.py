@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from driftfield.errors import ConfigurationError, suggest
+from driftfield.plain import Spec
 from driftfield.registry import build, lookup, names
 
 
@@ -43,13 +44,14 @@ def check_logs(loggers: Sequence[str | Mapping[str, Any]]) -> None:
     known = names("logger")
     for logger in loggers:
         spec = _spec(logger)
-        if spec.get("class") not in known:
-            raise ConfigurationError(f"Unknown logger {spec.get('class')!r}: {suggest(str(spec.get('class')), known)}")
-        options = list(inspect.signature(lookup("logger", spec["class"])).parameters)
+        name = spec.get("class")
+        if not isinstance(name, str) or name not in known:
+            raise ConfigurationError(f"Unknown logger {name!r}: {suggest(str(name), known)}")
+        options = list(inspect.signature(lookup("logger", name)).parameters)
         for option in spec:
             if option not in ("class", *options[2:]):
                 raise ConfigurationError(
-                    f"Unknown option {option!r} of the logger {spec['class']}: {suggest(option, options[2:] or ('none',))}"
+                    f"Unknown option {option!r} of the logger {name}: {suggest(option, options[2:] or ('none',))}"
                 )
 
 
@@ -58,5 +60,5 @@ def open_logs(loggers: Sequence[str | Mapping[str, Any]], folder: Path, begun: i
     return [build("logger", _spec(logger), folder=folder, begun=begun) for logger in loggers]
 
 
-def _spec(logger: str | Mapping[str, Any]) -> dict[str, Any]:
-    return {"class": logger} if isinstance(logger, str) else dict(logger)
+def _spec(logger: str | Spec) -> Spec:
+    return {"class": logger} if isinstance(logger, str) else logger
