@@ -380,7 +380,7 @@ def test_an_empty_axis_is_refused(tmp_path: Path, axis: str) -> None:
         open_fields(tmp_path / "a.zarr")
 
 
-@pytest.mark.parametrize("factor", [1e5, -1e5])
+@pytest.mark.parametrize("factor", [1e4, -1e4])
 def test_years_that_nobody_writes_are_refused(tmp_path: Path, factor: float) -> None:
     dataset = tiny_ocean(times=4).isel(lat=slice(0, 3))
     days = (np.arange(4) + 400.0) * factor

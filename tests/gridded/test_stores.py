@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from small_files import DIMS, coords, smooth, write
 
 from driftfield.cli import main
 from driftfield.cli.assimilate import _is_gridded
-from driftfield.data.sources import expand_paths, open_fields
+from driftfield.data.sources import expand_paths, open_fields, write_dataset
 from driftfield.errors import DataError, FileFormatError, UserError, visible
 from driftfield.observations.readers import read_points
 from driftfield.observations.reading import read_observations
@@ -169,3 +170,21 @@ def test_several_groups_are_named(tmp_path: Path) -> None:
         dataset.to_netcdf(tmp_path / "a.nc", group=group, mode=mode)
     with pytest.raises(FileFormatError, match="are in the groups /day, /night: expected"):
         open_fields(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_names_of_stations_are_written_in_silence(tmp_path: Path, suffix: str) -> None:
+    """zarr would warn that its format of text may change."""
+    station = xr.Dataset(
+        {"x": (("time", "station"), smooth()[:, 0], {"units": "1"})},
+        {"time": coords()["time"], "station": ["a", "bb", "c", "d", "e", "f"]},
+    )
+    station["lat"] = ("station", np.linspace(47, 48, 6), {"units": "degrees_north"})
+    station["lon"] = ("station", np.linspace(-52, -50, 6), {"units": "degrees_east"})
+    station.to_netcdf(tmp_path / "section.nc")
+    section = open_fields(tmp_path / "section.nc")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_dataset(section, tmp_path / f"out{suffix}")
+        again = open_fields(tmp_path / f"out{suffix}")
+    assert list(again["station"].values) == list(section["station"].values)

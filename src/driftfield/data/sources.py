@@ -142,10 +142,12 @@ def open_archive(
     dataset = select_region(dataset, region or {})
     if time is not None:
         dataset = select_time(dataset, time)
+    # single precision before anything is loaded: packed numbers are decoded to double
+    dataset = dataset.assign({name: dataset[name].astype(np.float32) for name in names})
     if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
         dataset = dataset.load()
     dataset, _ = count_removed(dataset, names, str(path))
-    fields = dataset[names].astype(np.float32)
+    fields = dataset[names]
     given = with_domain(open_fields(domain), str(domain)) if domain is not None else None
     if given is None:
         still = [name for name in names if domain_of(dataset, name) is None]

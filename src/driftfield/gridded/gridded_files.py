@@ -26,7 +26,7 @@ from driftfield.gridded.joining import joined_files
 from driftfield.gridded.lazy import lazily
 from driftfield.gridded.one_unit import in_one_unit
 from driftfield.gridded.sentinels import find_constants, without_constants
-from driftfield.gridded.stores import group_of, options_for, with_true_zeros
+from driftfield.gridded.stores import group_of, options_for, with_true_zeros, without_forecasts
 from driftfield.gridded.units import canonical_units
 from driftfield.gridded.valid_range import inside_valid_range
 
@@ -102,7 +102,8 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
             for name, sizes in chunks.items():
                 if dataset[name].chunks is not None:  # dask writes whole chunks
                     dataset[name] = dataset[name].chunk(dict(zip(dataset[name].dims, sizes, strict=True)))
-            dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
+            with without_forecasts():
+                dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
 
 
 def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:

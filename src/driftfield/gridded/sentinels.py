@@ -135,7 +135,8 @@ def _looked_at(array: xr.DataArray) -> np.ndarray:
         array = array.isel(time=sorted({0, array.sizes["time"] // 2, array.sizes["time"] - 1}))
     if "depth" in array.dims and array.size > _SAMPLE:
         array = array.isel(depth=sorted({0, array.sizes["depth"] - 1}))
-    values = np.asarray(array.values)
+    every = max(1, array.size // _SAMPLE)
+    values = np.asarray((array.isel(lat=slice(None, None, every)) if "lat" in array.dims else array).values)
     values = values.reshape(-1)[:: max(1, values.size // _SAMPLE)]
     return values[np.isfinite(values)].astype(np.float64)
 

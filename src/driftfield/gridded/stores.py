@@ -5,11 +5,13 @@ fill_value 0        what zarr puts there if nobody says anything: zeros are valu
 groups              a file whose variables are all in one group is that group, with a line; of several nobody knows which is meant
 """
 
-__all__ = ["group_of", "options_for", "refuse_pickles", "with_true_zeros"]
+__all__ = ["group_of", "options_for", "refuse_pickles", "with_true_zeros", "without_forecasts"]
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,14 @@ def _walk(group: Any) -> Iterator[Any]:
 def _is_hdf(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def without_forecasts() -> Iterator[None]:
+    """Silences what zarr says of text in a store: that its own format of it may change one day."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
+        yield
 
 
 def refuse_pickles(store: Path) -> None:

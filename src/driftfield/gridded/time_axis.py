@@ -54,8 +54,11 @@ def decoded_time(time: xr.DataArray, bounds: xr.DataArray | None, source: str) -
 
 def _check_years(dates: xr.DataArray, source: str) -> None:
     """Refuses years that no calendar writes with four digits: a unit that is wrong, to all appearances."""
-    known = dates.values[~np.isnat(dates.values)] if dates.dtype.kind == "M" else np.array([])
-    years = known.astype("datetime64[Y]").astype(np.int64) + 1970
+    values = np.atleast_1d(dates.values)
+    if values.dtype.kind == "M":
+        years = values[~np.isnat(values)].astype("datetime64[Y]").astype(np.int64) + 1970
+    else:  # another calendar is that of a model, whose years may be any
+        years = np.array([d.year for d in values if getattr(d, "calendar", "") in _STANDARD], dtype=np.int64)
     if years.size and (years.min() < 1 or years.max() > 9999):
         raise FileFormatError(
             f"The time axis of {source} runs from the year {years.min()} to {years.max()}: expected 1 to 9999. Correct its units."

@@ -28,6 +28,7 @@ from driftfield.data.sources import write_dataset
 from driftfield.errors import DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
+from driftfield.gridded.stores import without_forecasts
 from driftfield.interfaces import Reconstructor
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
@@ -201,7 +202,8 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
         empty = dask.array.full(shape, np.nan, dtype=array.dtype, chunks=chunks)
         template[name] = (array.dims, empty, array.attrs)
         encoding[name] = {"chunks": chunks}
-    template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
+    with without_forecasts():
+        template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
 
 
 def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
@@ -212,7 +214,7 @@ def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
             left.unlink()
         swap(store, out)
         return
-    with xr.open_zarr(store, consolidated=False, chunks={}, decode_times=False) as whole:
+    with without_forecasts(), xr.open_zarr(store, consolidated=False, chunks={}, decode_times=False) as whole:
         finished = whole[sorted(whole.data_vars)]
         del finished.attrs["history"]  # written anew
         write_dataset(finished, out, overwrite=overwrite)
