@@ -14,6 +14,7 @@ TOYS = {
     "augmentation": "@register('augmentation')\nclass Toy: ...",
     "dynamics": "@register('dynamics')\nclass Toy: ...",
     "emulator": "@register('emulator')\nclass Toy: ...",
+    "function": "@register('function', 'Toy')\nclass Toy: ...",
     "guidance": "@register('guidance', 'Toy')\nclass Toy: ...",
     "network": "@register('network')\nclass Toy: ...",
     "noise_levels": "@register('noise_levels')\nclass Toy: ...",

@@ -25,6 +25,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "dynamics": ("worlds",),
     "ema": ("training",),
     "emulator": ("trajectories",),
+    "function": ("observations.functions",),
     "guidance": ("sampling.guidance",),
     "learning_rate": ("training",),
     "logger": ("training.logs",),

@@ -14,7 +14,7 @@ import yaml
 from small_files import DIMS, coords, smooth, write
 
 from driftfield.cli import main
-from driftfield.cli.assimilate import _is_gridded
+from driftfield.cli.assimilate_work import _is_gridded
 from driftfield.data.sources import expand_paths, open_fields, write_dataset
 from driftfield.errors import DataError, FileFormatError, UserError, visible
 from driftfield.observations.readers import read_points

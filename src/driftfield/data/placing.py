@@ -187,7 +187,8 @@ def _cells(wanted: np.ndarray, known: np.ndarray, word: str, period: float) -> n
         off = wanted[between if between.any() else ~on][0]
         raise DataError(
             f"The observations lie on another grid: the {word} {off:g} is not on the grid of the run "
-            f"({known[0]:g} to {known[-1]:g}, {known.size} values). Interpolate one to the other, or train a run on theirs."
+            f"({known[0]:g} to {known[-1]:g}, {known.size} values). Interpolate one to the other, or train a run on theirs; "
+            "larger cells can guide by their means, with `driftfield assimilate --coarse`."
         )
     places = np.where(on, nearest, -1)
     _, counts = np.unique(places[on], return_counts=True)

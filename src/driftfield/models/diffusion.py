@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -229,8 +230,13 @@ class DiffusionReconstructor(NetworkReconstructor):
         return self.complete(observations, Draws(members, seed, times, batch_size))
 
     def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
-        """Members, whose mean and spread are those of the field."""
-        return NetworkEstimate(self.draw(batch, window, draws))
+        """Members, whose mean and spread are those of the field, unless a drawer knows better."""
+        if draws.drawer is None:
+            return NetworkEstimate(self.draw(batch, window, draws))
+        assert isinstance(self.model, DiffusionModel)
+        prior = partial(self.model.denoiser, batch, wrap=window.wraps(self.codec))
+        with torch.inference_mode(False), torch.no_grad():
+            return draws.drawer(lambda members: prior(members=members), batch, window)
 
     def draw(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> Tensor:
         """(member, channel, lat, lon) in network units; member m depends on (draws.seed, m, window) and on nothing else."""
