@@ -164,6 +164,18 @@ def test_the_one_group_of_a_file_is_read(tmp_path: Path, caplog: pytest.LogCaptu
     assert f"its variables are in the group /{group}: that is read" in caplog.text
 
 
+@pytest.mark.parametrize("outside", ["all", "time"])
+def test_coordinates_outside_of_the_group_are_its_own(tmp_path: Path, outside: str) -> None:
+    dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
+    names = ["time", "lat", "lon"] if outside == "all" else ["time"]
+    dataset[names].coords.to_dataset().to_netcdf(tmp_path / "a.nc")
+    dataset.drop_vars(names).to_netcdf(tmp_path / "a.nc", group="science", mode="a")
+    found = open_fields(tmp_path / "a.nc")
+    np.testing.assert_array_equal(found["x"].values, dataset["x"].values)
+    for axis in ("time", "lat", "lon"):
+        np.testing.assert_array_equal(found[axis].values, dataset[axis].values)
+
+
 def test_several_groups_are_named(tmp_path: Path) -> None:
     dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
     for mode, group in (("w", "day"), ("a", "night")):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import DIMS, domain_of, error_of, positions_of, state_variables
+from driftfield.conventions import domain_of, error_of, positions_of, state_variables
 from driftfield.data.codec import FieldCodec, locate, with_levels
 from driftfield.data.context import neighbours
 from driftfield.data.dataset import bound_parts, make_batch
@@ -143,11 +143,6 @@ def _seen(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values and errors in network units, and the domain: (level, lat, lon)."""
     array = observations[name]
-    if odd := [str(dim) for dim in array.dims if dim not in DIMS]:
-        raise DataError(
-            f"{name!r} has the dimension(s) {odd} in the observations: expected (time, [depth,] lat, lon). Select one element "
-            "of each."
-        )
     levels = codec.grid.levels[name]
     found = tuple(map(float, array["depth"].values)) if "depth" in array.dims else (None,)
     if len(found) != len(levels) or not all(_same_level(a, b) for a, b in zip(found, levels, strict=True)):

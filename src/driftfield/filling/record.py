@@ -231,10 +231,10 @@ def _select(
 
 
 def _record(dataset: xr.Dataset, name: str, dated: bool, label: str) -> Record:
-    field = dataset[name].transpose(*(d for d in DIMS if d in dataset[name].dims)).astype(np.float32)
     odd = [str(d) for d in dataset[name].dims if d not in DIMS]
     if odd:
         raise DataError(f"{name!r} in {label} has the dimension(s) {odd}: select one element of each first.")
+    field = dataset[name].transpose(*(d for d in DIMS if d in dataset[name].dims)).astype(np.float32)
     domain = _domain(dataset, name, field, label)
     outside = int((field.notnull() & ~domain).sum())
     if outside:

@@ -183,6 +183,9 @@ def _coordinates(
     """The coordinate variables of the axes, and positions."""
     found = {}
     for kind, dim in axes.items():
+        if kind == "member" and dim not in positions.variables:  # members need no numbers
+            found[dim] = xr.DataArray(np.arange(dataset.sizes[dim]), dims=[dim])
+            continue
         if dim not in positions.variables:
             raise DataError(f"The {kind} axis {dim!r} of {source} has no coordinate values. Add a variable {dim!r}.")
         found[dim] = positions[dim]

@@ -26,7 +26,7 @@ from driftfield.gridded.joining import joined_files
 from driftfield.gridded.lazy import lazily
 from driftfield.gridded.one_unit import in_one_unit
 from driftfield.gridded.sentinels import find_constants, without_constants
-from driftfield.gridded.stores import group_of, options_for, with_true_zeros, without_forecasts
+from driftfield.gridded.stores import group_of, options_for, with_outer_coordinates, with_true_zeros, without_forecasts
 from driftfield.gridded.units import canonical_units
 from driftfield.gridded.valid_range import inside_valid_range
 
@@ -154,6 +154,8 @@ def open_raw(path: Path) -> xr.Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)
             opened = xr.open_dataset(path, chunks=None, cache=False, **options)
+        if options.pop("group", None):
+            opened = with_outer_coordinates(opened, path, chunks=None, cache=False, **options)
         if path.is_dir():
             opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
     except UserError:

@@ -5,7 +5,14 @@ fill_value 0        what zarr puts there if nobody says anything: zeros are valu
 groups              a file whose variables are all in one group is that group, with a line; of several nobody knows which is meant
 """
 
-__all__ = ["group_of", "options_for", "refuse_pickles", "with_true_zeros", "without_forecasts"]
+__all__ = [
+    "group_of",
+    "options_for",
+    "refuse_pickles",
+    "with_outer_coordinates",
+    "with_true_zeros",
+    "without_forecasts",
+]
 
 import json
 import logging
@@ -40,13 +47,15 @@ def options_for(path: Path) -> dict[str, Any]:
 def group_of(path: Path) -> dict[str, Any]:
     """Options that open the one group with fields of a NetCDF-4 file that has none outside of groups; none for any other.
 
+    Coordinates outside of groups are those of the group, too (`with_outer_coordinates`).
+
     Raises:
         FileFormatError: several groups hold fields.
     """
     if path.is_dir() or not _is_hdf(path):
         return {}
     with netCDF4.Dataset(path) as file:
-        if file.variables or not file.groups:
+        if not file.groups or any(v.ndim >= 2 for v in file.variables.values()):
             return {}
         groups = [group.path for group in _walk(file) if any(v.ndim >= 2 for v in group.variables.values())]
     if len(groups) > 1:
@@ -57,6 +66,21 @@ def group_of(path: Path) -> dict[str, Any]:
     if groups:
         log.info("%s: its variables are in the group %s: that is read", path, groups[0])
     return {"group": groups[0]} if groups else {}
+
+
+def with_outer_coordinates(dataset: xr.Dataset, path: Path, **options: Any) -> xr.Dataset:
+    """A group with the coordinates that its file keeps outside of groups.
+
+    Arguments:
+        dataset: The group.
+        path: The file.
+        options: Of `xarray.open_dataset`, without the group.
+    """
+    outer = xr.open_dataset(path, **options)
+    inherited = [
+        n for n, a in outer.variables.items() if n not in dataset.variables and set(a.dims) <= set(dataset.dims)
+    ]
+    return dataset.assign_coords({n: outer[n] for n in inherited})
 
 
 def _walk(group: Any) -> Iterator[Any]:
