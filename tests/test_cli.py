@@ -5,20 +5,18 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import Command, hearing_errors
 
 import driftfield
 from driftfield.cli import main
 from driftfield.data.sources import write_dataset
 from driftfield.testing import tiny_ocean, tiny_recipe
-
-Command = Callable[..., tuple[int, str]]
 
 PEER, MODEL = tiny_recipe(method="Climatology"), tiny_recipe()
 
@@ -26,19 +24,7 @@ PEER, MODEL = tiny_recipe(method="Climatology"), tiny_recipe()
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs `driftfield ARGUMENTS` in this process: exit code and what it says on stderr."""
-
-    def run(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(bool(end.code))
-        else:
-            code = 0
-        return code, capsys.readouterr().err.strip()
-
-    return run
+    return hearing_errors(capsys)
 
 
 @pytest.fixture
@@ -255,7 +241,11 @@ def test_every_key_of_the_recipes_in_the_user_guide_exists(tmp_path: Path) -> No
     content: dict[str, object] = {}
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/user-guide.md").read_text("utf-8"), re.S)
     for block in blocks:
-        content |= yaml.safe_load(block)
+        if "downscaler" in (part := yaml.safe_load(block)):
+            (tmp_path / "recipe.yaml").write_text(block)
+            build(*read_recipe(tmp_path / "recipe.yaml").learner)
+            continue
+        content |= part
         (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"data": {"archive": "a", "targets": ["a"]}} | content))
         if "reconstructor" in content:
             recipe = read_recipe(tmp_path / "recipe.yaml")

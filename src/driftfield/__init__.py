@@ -9,7 +9,9 @@
     map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
-    sample, forecast, score, save, simulate_*
+    coarsen     fine fields, a factor or a grid       -> their means over coarse cells
+    downscale   run, coarse fields                    -> fine fields with members
+    sample, forecast, score, plot, save, simulate_*
 
 Everything is imported when it is first asked for.
 """
@@ -23,12 +25,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from driftfield.face import (
         assimilate,
+        coarsen,
+        downscale,
         fill,
         forecast,
         load,
         map,
         observe,
         open,
+        plot,
         reconstruct,
         sample,
         save,
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "assimilate",
+    "coarsen",
+    "downscale",
     "fill",
     "score",
     "forecast",
@@ -48,6 +55,7 @@ __all__ = [
     "map",
     "observe",
     "open",
+    "plot",
     "reconstruct",
     "sample",
     "save",

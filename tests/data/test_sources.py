@@ -442,8 +442,8 @@ def test_members_need_no_numbers(tmp_path: Path, size: int) -> None:
     dataset = tiny_ocean(times=4)[["sst"]].expand_dims(number=size).copy()
     dataset.to_netcdf(tmp_path / "a.nc")
     found = open_fields(tmp_path / "a.nc")["sst"]
-    assert found.sizes["member"] == size
-    if size == 1:
+    assert found.sizes.get("member", 1) == size
+    if size == 1:  # a member alone is no ensemble
         assert open_archive(tmp_path / "a.nc", ["sst"]).dataset["sst"].dims == ("time", "lat", "lon")
 
 

@@ -20,8 +20,8 @@ import yaml
 from driftfield.checkpoint import read_run
 from driftfield.compare.recipe import ComparedMethod
 from driftfield.data.prepare import prepare
-from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError
+from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.interfaces import Archive
 from driftfield.recipe import Recipe, as_recipe, expanded
 from driftfield.reconstruction.fitting import content_of, fit_recipe
@@ -173,7 +173,7 @@ def _check_same_recipe(folder: Path, content: Mapping[str, Any]) -> None:
         return
     made = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     own = {"seed": 0, "trainer": None, **content}
-    keys = ["seed", "data", "reconstructor", "trainer"]
+    keys = ["seed", "data", "reconstructor", "downscaler", "trainer"]
     keys += ["description"] if str(content.get("description", "")).startswith(_MARK) else []
     if other := [key for key in keys if {"seed": 0, "trainer": None, **made}.get(key) != own.get(key)]:
         raise ConfigurationError(

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, error_of, state_variables
-from driftfield.data.observed_batch import add_domain
+from driftfield.data.domain_files import add_domain
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.domains import check_observed, with_domain

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftfield.conventions import require
+from driftfield.data.pairing import make_pair
 from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
@@ -35,6 +36,8 @@ def prepare(
     reject_flags: Sequence[str] = (),
     vector_pairs: Sequence[Sequence[str]] = (),
     bounds: Mapping[str, Mapping[str, float]] | None = None,
+    coarse: Mapping[str, Any] | None = None,
+    statics: Mapping[str, Any] | None = None,
 ) -> TrainingData:
     """Opens the archive and divides it; what is neither for training nor for validation is NaN in what comes back.
 
@@ -52,6 +55,8 @@ def prepare(
         reject_flags: Meanings of flags that reject beside the usual ones.
         vector_pairs: [eastward, northward] components of vectors.
         bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
+        coarse: {factor} or {archive, names, halo, paired}: the coarse fields that a downscaler starts from (`pairing.make_pair`).
+        statics: {file, variables, coarse}: static fields of a downscaler.
 
     Raises:
         ConfigurationError: a variable is both target and covariate, a vector pair names another, or a window size makes no sense.
@@ -78,6 +83,13 @@ def prepare(
         acceptance=Acceptance.of(quality_level, reject_flags),
     )
     require(opened.dataset, [*targets, *covariates], str(archive))
+    if statics is not None and coarse is None:
+        raise ConfigurationError(
+            "data.statics belong to a pair of grids: expected data.coarse beside them. Add it, or leave them out."
+        )
+    pair = None
+    if coarse is not None:
+        opened, pair = make_pair(opened, coarse, statics)
     splits = divide(opened, targets, split=split, windows=windows)
     validates = lookup("split", (split or {"class": "TimeSplit"})["class"]).validates
     for name in ("train", "validation"):
@@ -103,6 +115,7 @@ def prepare(
         vector_pairs=tuple((u, v) for u, v in vector_pairs),
         bounds=_bounds(targets, bounds or {}),
         validation_archive=checked,
+        pair=pair,
     )
 
 
@@ -143,7 +156,7 @@ def _known(archive: GriddedArchive, splits: Splits) -> tuple[GriddedArchive, Gri
 
 def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     """(lower, upper) per target; infinite where there is none."""
-    found = {}
+    limits = {}
     for name, ends in bounds.items():
         if name not in targets:
             raise ConfigurationError(f"data.bounds names {name!r}, which is no target: {suggest(str(name), targets)}")
@@ -156,8 +169,8 @@ def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -
             raise ConfigurationError(
                 f"data.bounds.{name} is {dict(ends)}: expected numbers, the lower below the upper."
             )
-        found[name] = (float(low), float(high))
-    return found
+        limits[name] = (float(low), float(high))
+    return limits
 
 
 def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[str, Any]) -> list[Window]:

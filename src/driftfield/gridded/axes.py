@@ -67,7 +67,8 @@ def canonical(
             time=("time", np.atleast_1d(positions[stamp].values), positions[stamp].attrs)
         )
     dataset = _renamed(dataset.set_coords(extra), axes, source)
-    spare = [d for d in dataset.dims if d not in _KINDS and dataset.sizes[d] == 1]
+    ensemble = any(str(name).endswith("_member") for name in dataset.data_vars)  # of our own, perhaps of one member
+    spare = [d for d in dataset.dims if dataset.sizes[d] == 1 and (d not in _KINDS or (d == "member" and not ensemble))]
     dataset = dataset.squeeze(spare, drop=True)
     if decode and "time" in dataset.dims:
         dataset = dataset.assign_coords(time=decoded_time(dataset["time"], bounds, source))

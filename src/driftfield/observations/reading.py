@@ -20,8 +20,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import description_of
-from driftfield.data.sources import expand_paths
 from driftfield.errors import DataError, FileFormatError, UserError, suggest
+from driftfield.gridded.gridded_files import expand_paths
 from driftfield.gridded.stores import options_for
 from driftfield.gridded.units import convert, depth_of_pressure
 from driftfield.observations.columns import PARQUETS, TEXTS, header_of, read_rows, read_text, refuse_bufr, separator_of
