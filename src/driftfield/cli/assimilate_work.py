@@ -8,8 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+<<<<<<< HEAD
 from driftfield.cli.shared import open_observations, read_period, use_sampler, whole
 from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
+=======
+from driftfield.cli.shared import check_counts, read_period, use_sampler
+from driftfield.errors import ConfigurationError, DataError, ExistsError
+>>>>>>> main
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,6 +54,7 @@ class Sources:
         Arguments:
             names: Variables that a coarse file may be of.
         """
+        from driftfield.data.observation_files import open_observations
         from driftfield.observations.coarse import table_of_boxes
         from driftfield.observations.reading import read_observations
         from driftfield.observations.table import ObservationTable
@@ -63,12 +69,21 @@ class Sources:
         if not gridded and self.coarse is None:
             self._refuse_options_of_grids()
         if gridded and self.points is None and self.coarse is None:
+<<<<<<< HEAD
             return self._opened(self.obs), None
         tables = [self.points] if gridded else [self.obs]
         guides = [read_observations([path], self.variables or None) for path in tables if path is not None]
         if self.coarse is not None:
             guides.append(table_of_boxes(self._opened(self.coarse), names))
         shown = self._opened(self.obs) if gridded else None
+=======
+            return open_observations(self.obs), None  # type: ignore[arg-type]
+        tables = [self.points] if gridded else [self.obs]
+        guides = [read_observations([path], self.variables or None) for path in tables if path is not None]
+        if self.coarse is not None:
+            guides.append(table_of_boxes(open_observations(self.coarse), names))
+        shown = open_observations(self.obs) if gridded else None  # type: ignore[arg-type]
+>>>>>>> main
         return ObservationTable.join(guides), shown
 
     def _opened(self, path: "Path | None") -> "xr.Dataset":
@@ -222,9 +237,8 @@ class Ensemble:
     batch_size: int
 
     def __post_init__(self) -> None:
-        counts = ((self.members, "--members", 1), (self.batch_size, "--batch-size", 1), (self.seed, "--seed", 0))
-        for value, option, least in counts:
-            whole(value, option, least=least)
+        check_counts({"--members": self.members, "--batch-size": self.batch_size})
+        check_counts({"--seed": self.seed}, least=0)
 
 
 @dataclass(frozen=True)

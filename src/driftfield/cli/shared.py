@@ -9,10 +9,14 @@ __all__ = [
     "SamplerName",
     "app",
     "check_counts",
+    "check_draws",
     "check_output",
     "check_run",
+<<<<<<< HEAD
     "open_observations",
     "read_acceptance",
+=======
+>>>>>>> main
     "read_errors",
     "read_number",
     "read_pairs",
@@ -96,6 +100,7 @@ def options(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+<<<<<<< HEAD
 def open_observations(path: Path, domain: Path | None, **options: Any) -> Any:
     """As of `data.observation_files`, imported only now."""
     from driftfield.data.observation_files import open_observations as opened
@@ -110,6 +115,8 @@ def read_acceptance(quality_level: int | None, reject_flags: str | None) -> Any:
     return Acceptance.of(quality_level, reject_flags)
 
 
+=======
+>>>>>>> main
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
     """Refuses an output that could not be written in the end; early, before hours of work."""
     import os
@@ -124,6 +131,20 @@ def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".n
         raise ConfigurationError(
             f"Cannot write {out}: {parent} is no folder that you may write to. Choose another one."
         )
+
+
+def check_draws(out: Path, *, overwrite: bool, seed: int, **counts: float | None) -> None:
+    """Refuses an output that could not be written, and numbers of members, steps and the like that are none; early.
+
+    Arguments:
+        out: OUT.nc or OUT.zarr.
+        overwrite: Whether it may be there already.
+        seed: Of the members, 0 or more.
+        counts: By the names of their options, 1 or more each; None for those that were not given.
+    """
+    check_output(out, overwrite=overwrite)
+    check_counts({f"--{name.replace('_', '-')}": count for name, count in counts.items()})
+    check_counts({"--seed": seed}, least=0)
 
 
 def check_run(out: Path, *, resume: bool, overwrite: bool) -> None:
