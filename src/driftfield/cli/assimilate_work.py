@@ -8,13 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from driftfield.cli.shared import open_observations, read_period, use_sampler, whole
-from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
-=======
 from driftfield.cli.shared import check_counts, read_period, use_sampler
-from driftfield.errors import ConfigurationError, DataError, ExistsError
->>>>>>> main
+from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +49,6 @@ class Sources:
         Arguments:
             names: Variables that a coarse file may be of.
         """
-        from driftfield.data.observation_files import open_observations
         from driftfield.observations.coarse import table_of_boxes
         from driftfield.observations.reading import read_observations
         from driftfield.observations.table import ObservationTable
@@ -69,27 +63,19 @@ class Sources:
         if not gridded and self.coarse is None:
             self._refuse_options_of_grids()
         if gridded and self.points is None and self.coarse is None:
-<<<<<<< HEAD
             return self._opened(self.obs), None
         tables = [self.points] if gridded else [self.obs]
         guides = [read_observations([path], self.variables or None) for path in tables if path is not None]
         if self.coarse is not None:
             guides.append(table_of_boxes(self._opened(self.coarse), names))
         shown = self._opened(self.obs) if gridded else None
-=======
-            return open_observations(self.obs), None  # type: ignore[arg-type]
-        tables = [self.points] if gridded else [self.obs]
-        guides = [read_observations([path], self.variables or None) for path in tables if path is not None]
-        if self.coarse is not None:
-            guides.append(table_of_boxes(open_observations(self.coarse), names))
-        shown = open_observations(self.obs) if gridded else None  # type: ignore[arg-type]
->>>>>>> main
         return ObservationTable.join(guides), shown
 
     def _opened(self, path: "Path | None") -> "xr.Dataset":
+        from driftfield.data.observation_files import open_observations
+
         assert path is not None
-        fields: xr.Dataset = open_observations(path, None, acceptance=self.acceptance, drop_outside=self.drop_outside)
-        return fields
+        return open_observations(path, acceptance=self.acceptance, drop_outside=self.drop_outside)
 
     def _refuse_options_of_grids(self) -> None:
         from driftfield.gridded.acceptance import USUAL

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-<<<<<<< HEAD
 from driftfield.cli.shared import (
     DropOutside,
     Overwrite,
@@ -20,16 +19,11 @@ from driftfield.cli.shared import (
     RejectFlags,
     SamplerName,
     app,
-    check_counts,
-    check_output,
-    open_observations,
+    check_draws,
     read_acceptance,
     read_region,
     read_sampler,
 )
-=======
-from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
->>>>>>> main
 from driftfield.errors import ConfigurationError, visible
 
 BATCH_SIZE = 16

@@ -12,11 +12,7 @@ __all__ = [
     "check_draws",
     "check_output",
     "check_run",
-<<<<<<< HEAD
-    "open_observations",
     "read_acceptance",
-=======
->>>>>>> main
     "read_errors",
     "read_number",
     "read_pairs",
@@ -100,14 +96,6 @@ def options(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-<<<<<<< HEAD
-def open_observations(path: Path, domain: Path | None, **options: Any) -> Any:
-    """As of `data.observation_files`, imported only now."""
-    from driftfield.data.observation_files import open_observations as opened
-
-    return opened(path, domain, **options)
-
-
 def read_acceptance(quality_level: int | None, reject_flags: str | None) -> Any:
     """Of --quality-level and --reject-flags: a `gridded.acceptance.Acceptance`."""
     from driftfield.gridded.acceptance import Acceptance
@@ -115,8 +103,6 @@ def read_acceptance(quality_level: int | None, reject_flags: str | None) -> Any:
     return Acceptance.of(quality_level, reject_flags)
 
 
-=======
->>>>>>> main
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
     """Refuses an output that could not be written in the end; early, before hours of work."""
     import os
