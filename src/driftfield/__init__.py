@@ -9,6 +9,7 @@
     map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
+    suggest     a file with members                   -> where to observe next
     sample, forecast, score, save, simulate_*
 
 Everything is imported when it is first asked for.
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         simulate_lorenz63,
         simulate_lorenz96,
         simulate_ocean,
+        suggest,
     )
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "simulate_lorenz63",
     "simulate_lorenz96",
     "simulate_ocean",
+    "suggest",
 ]
 
 
