@@ -71,7 +71,7 @@ class Unwatched(DivergenceGuard):
 def methods(problem: PosteriorProblem, learned: dict[str, Covariance]) -> dict[str, Make]:
     """Name -> denoiser, in the order of the table."""
     made: dict[str, Make] = {}
-    for n in (1, 3, 5, 10):
+    for n in (1, 3, 5, 10, 20):
         made[f"MMPS, conjugate gradients, {n}"] = lambda d, o, n=n: MMPSDenoiser(d, o, solver=ConjugateGradients(n))
     made["MMPS, GMRES, 5"] = lambda d, o: MMPSDenoiser(d, o, solver=GMRES(5))
     for name, covariance in learned.items():

@@ -73,7 +73,9 @@ def main() -> int:
         here, truth = seen.isel(time=[date]), archive.dataset["thetao"].isel(time=[date])
         first = method.reconstruct(here, members=MEMBERS, seed=date)
         surface = here["thetao"].isel(time=0).transpose("depth", "lat", "lon").values[0]
-        free = (np.isnan(surface) & np.isfinite(first["thetao"].isel(time=0).transpose("depth", "lat", "lon").values[0])).ravel()
+        free = (
+            np.isnan(surface) & np.isfinite(first["thetao"].isel(time=0).transpose("depth", "lat", "lon").values[0])
+        ).ravel()
         noise = rng.standard_normal(here["thetao"].shape)
         chosen = {name: columns_of(name, first, free, rng) for name in names[1:]}
         scored = free.copy()
@@ -83,7 +85,9 @@ def main() -> int:
             answers[name] = method.reconstruct(added(here, truth, columns, noise), members=MEMBERS, seed=date)
         for number, name in enumerate(names):
             table[number, date] = scores(answers[name], truth.isel(time=0), scored.reshape(surface.shape))
-        said = ", ".join(f"{name} {np.sqrt(table[n, date, 0]):.3f}/{table[n, date, 1]:.3f}" for n, name in enumerate(names))
+        said = ", ".join(
+            f"{name} {np.sqrt(table[n, date, 0]):.3f}/{table[n, date, 1]:.3f}" for n, name in enumerate(names)
+        )
         print(f"date {date + 1}: RMSE/CRPS {said}", flush=True)
     draws = np.random.default_rng(0).integers(0, DATES, (2000, DATES))
     best = True

@@ -12,8 +12,10 @@ from driftfield.registry import ROOMS, members, names
 
 TOYS = {
     "augmentation": "@register('augmentation')\nclass Toy: ...",
+    "callback": "@register('callback')\nclass Toy: ...",
     "dynamics": "@register('dynamics')\nclass Toy: ...",
     "emulator": "@register('emulator')\nclass Toy: ...",
+    "function": "@register('function', 'Toy')\nclass Toy: ...",
     "guidance": "@register('guidance', 'Toy')\nclass Toy: ...",
     "network": "@register('network')\nclass Toy: ...",
     "noise_levels": "@register('noise_levels')\nclass Toy: ...",

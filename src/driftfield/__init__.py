@@ -10,7 +10,7 @@
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
     suggest     a file with members                   -> where to observe next
-    sample, forecast, score, save, simulate_*
+    sample, forecast, score, plot, save, simulate_*
 
 Everything is imported when it is first asked for.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         map,
         observe,
         open,
+        plot,
         reconstruct,
         sample,
         save,
@@ -50,6 +51,7 @@ __all__ = [
     "map",
     "observe",
     "open",
+    "plot",
     "reconstruct",
     "sample",
     "save",

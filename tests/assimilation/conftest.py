@@ -2,15 +2,19 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 
 from driftfield.data.codec import FieldCodec
+from driftfield.data.sources import GriddedArchive
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.fields import FieldBatch
+from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.learner import Learner
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -67,3 +71,81 @@ def exact() -> DiffusionReconstructor:
     prior = torch.exp(-distance / (2 * 1.5**2)) + 1e-4 * torch.eye(96, dtype=torch.float64)
     run.learner = Learner(codec, ExactModel(prior))
     return run
+
+
+def wind(times: int = 20) -> xr.Dataset:
+    """Two components around 6 and 4 m/s, whose sd is about 1."""
+    rng = np.random.default_rng(7)
+    dims = {"time": times, "lat": 5, "lon": 6}
+    noise = {name: rng.standard_normal(tuple(dims.values())) for name in ("u", "v")}
+    return xr.Dataset(
+        {
+            name: (tuple(dims), (level + noise[name]).astype(np.float32), {"units": "m s-1"})
+            for name, level in (("u", 6.0), ("v", 4.0))
+        },
+        coords={
+            "time": np.datetime64("2001-03-01", "ns") + np.arange(times) * np.timedelta64(1, "D"),
+            "lat": ("lat", 40.0 + np.arange(5), {"units": "degrees_north"}),
+            "lon": ("lon", -10.0 + np.arange(6), {"units": "degrees_east"}),
+        },
+    )
+
+
+def wind_data() -> TrainingData:
+    """What a run of wind is fitted to."""
+    fields = wind()
+    domains = {name: fields[name].notnull().any("time") for name in ("u", "v")}
+    archive = GriddedArchive(fields, domains, periodic=False)
+    return TrainingData(archive, np.arange(14), np.arange(14, 18), targets=("u", "v"))
+
+
+@pytest.fixture(scope="module")
+def winds() -> DiffusionReconstructor:
+    """A run with a smooth Gaussian prior of two components, correlated by .5 in every cell."""
+    run = DiffusionReconstructor(
+        NETWORK,
+        {"observe": {"u": "none", "v": "none"}},
+        {"class": "ZScore"},
+        sampler={"class": "DPMSolverPP2M", "evaluations": 40},
+    )
+    data = wind_data()
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, (), {"class": "ZScore"})
+    places = torch.stack(torch.meshgrid(torch.arange(5.0), torch.arange(6.0), indexing="ij")).flatten(1).double()
+    distance = (places[:, :, None] - places[:, None, :]).square().sum(0)
+    smooth = torch.exp(-distance / (2 * 1.5**2)) + 1e-4 * torch.eye(30, dtype=torch.float64)
+    both = torch.tensor([[1.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    run.learner = Learner(codec, ExactModel(torch.kron(both, smooth)))
+    return run
+
+
+@pytest.fixture(scope="session")
+def untrained_winds() -> DiffusionReconstructor:
+    """A network with random weights for two components."""
+    data = wind_data()
+    made = DiffusionReconstructor(
+        NETWORK, {"observe": {"u": "none", "v": "none"}}, sampler={"class": "DPMSolverPP2M", "evaluations": 4}
+    )
+    torch.manual_seed(0)
+    codec = FieldCodec.fit(data.archive, data.train, data.targets, (), made.normalizer)
+    made.learner = Learner(codec, made.build_model(codec).eval())
+    with torch.no_grad():
+        for weight in made.model.parameters():
+            weight.add_(0.05 * torch.randn(weight.shape))
+    return made
+
+
+@pytest.fixture
+def winds_beside() -> xr.Dataset:
+    """A coarser product of u: three cells of two by two degrees, one of them not seen."""
+    values = np.array([[[7.0, 6.0], [8.0, np.nan]]])
+    return xr.Dataset(
+        {
+            "u": (("time", "lat", "lon"), values, {"units": "m s-1"}),
+            "u_error": (("time", "lat", "lon"), np.full((1, 2, 2), 0.3), {"units": "m s-1"}),
+        },
+        coords={
+            "time": [np.datetime64("2001-03-05", "ns")],
+            "lat": ("lat", [40.5, 42.5], {"units": "degrees_north"}),
+            "lon": ("lon", [-9.5, -7.5], {"units": "degrees_east"}),
+        },
+    )

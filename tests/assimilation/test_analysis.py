@@ -192,6 +192,7 @@ def test_members_are_the_same_at_any_batch_size(run: DiffusionReconstructor, met
         "mmps": {"iterations": 2},
         "prior_covariance": {"samples": 6, "rank": 3},
         "repaint": {"resamplings": 2, "evaluations": 5},
+        "particles": {"particles": 8, "levels": 4},
     }
     made = Assimilation(run, method, options.get(method))
     whole = made.analyse(cells(), members=3, seed=2, batch_size=3)

@@ -162,6 +162,50 @@ def test_footprints_and_means_over_depth_have_a_door(command: Command) -> None:
         assert float(np.abs(found[one] - found["points"]).max()) > 1e-3
 
 
+def test_coarser_products_and_functions_have_a_door(
+    command: Command, untrained_winds: DiffusionReconstructor, winds_beside: xr.Dataset
+) -> None:
+    """Alone, beside a table, and as what guides beside a gridded condition; each moves the answer."""
+    untrained_winds.save(Path("winds"))
+    winds_beside.to_netcdf("coarse.nc")
+    ObservationTable.of(
+        longitude=[-8.0, -7.0], latitude=42.0, time="2001-03-05", variable=["wspd", "u"], value=[11.0, 6.0], error=0.2
+    ).to_frame().to_csv("speeds.csv", index=False)
+    options = ("--members", "2", "--method", "dps")
+    fields, told = {}, {}
+    for out, arguments in {
+        "coarse": ("--coarse", "coarse.nc"),
+        "speeds": ("speeds.csv", "--function", "wspd=speed:u,v"),
+        "both": ("speeds.csv", "--coarse", "coarse.nc", "--function", "wspd=speed:u,v"),
+    }.items():
+        code, told[out], error = command("winds", *arguments, "--out", f"{out}_found.nc", *options)
+        assert code == 0, error
+        fields[out] = open_fields(Path(f"{out}_found.nc"))
+    assert [fields[out].attrs["observations_used"] for out in fields] == [3, 2, 5]
+    assert fields["both"].attrs["functions"] == "wspd=speed(u, v)"
+    assert fields["both"].attrs["coarse"] == "coarse.nc"
+    assert "observations" not in fields["coarse"].attrs
+    assert float(np.abs(fields["both"]["u"] - fields["speeds"]["u"]).max()) > 1e-3
+    # without the function its rows are no variable of the run, and counted
+    code, said, error = command("winds", "speeds.csv", "--out", "plain.nc", *options)
+    assert code == 0, error
+    assert "1 dropped (1 not a variable of this state)" in said
+    code, _, error = command("winds", "--out", "never.nc", *options)
+    assert (code, "Nothing guides" in error) == (2, True)
+    code, _, error = command("winds", "coarse.nc", "--out", "never.nc", *options)
+    assert (code, "--coarse" in error) == (2, True)
+
+
+def test_particles_have_a_door(command: Command, caplog: pytest.LogCaptureFixture) -> None:
+    options = ("--members", "2", "--method", "particles", "--set", "method.particles=8", "--set", "method.levels=4")
+    code, _, error = command("run", "points.csv", "--out", "a.nc", *options)
+    assert code == 0, error
+    assert "--set method.particles=64" in caplog.text
+    found = open_fields(Path("a.nc"))
+    assert found.attrs["method"] == "assimilation_particles"
+    assert json.loads(found.attrs["guidance_options"])["levels"] == 4
+
+
 def test_only_what_may_be_withheld_is(command: Command) -> None:
     rows = read_observations(["points.csv"]).to_frame().assign(units="degC")
     surface = rows.assign(variable="so", value=35.0, units="1e-3")
@@ -195,6 +239,10 @@ REFUSED = {
     "set and try": ("points.csv --try method.zeta=1,2 --set method.zeta=1 --method dps", "Leave one out"),
     "footprint": ("points.csv --footprint-km far", "Cannot read --footprint-km"),
     "cells": ("points.csv --method repaint", "lie between cells"),
+    "function": ("points.csv --function wspd=speed:u,v", "'wspd' is a function of 'u'"),
+    "function of what": ("points.csv --function speed", "Cannot read --function"),
+    "which function": ("points.csv --function wspd=velocity:u,v", "Unknown function 'velocity'"),
+    "coarse table": ("--coarse points.csv", "is a table"),
 }
 
 

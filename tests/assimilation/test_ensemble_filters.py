@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 
 from driftfield.assimilation.kalman import (
     ETKF,
@@ -16,8 +17,10 @@ from driftfield.assimilation.kalman import (
     gaspari_cohn,
     walk,
 )
+from driftfield.assimilation.kalman.ensemble_filter import EnsembleFilter
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.interfaces import Dynamics
+from driftfield.observations.derived import Derived
 from driftfield.worlds.lorenz import Lorenz96
 
 
@@ -242,3 +245,22 @@ def test_localisation_rescues_a_small_ensemble(method) -> None:
     ((found, _),) = lorenz_rmse(method(1.05, Localisation(6.0, period=40)), 10, cycles=250)
     assert found < 0.4
     assert lost > 2 * found
+
+
+@pytest.mark.parametrize("made", [StochasticEnKF(), ETKF()])
+def test_a_nonlinear_observation_enters_by_the_departures_of_the_ensemble(made: EnsembleFilter) -> None:
+    """The speed of a wind: gain = Cov(x, h(x)) / (Var h(x) + r²), whatever h is."""
+    rng = np.random.default_rng(3)
+    ensemble = np.array([6.0, 4.0]) + rng.standard_normal((4000, 2)) @ np.array([[1.0, 0.0], [0.5, 0.8]])
+    speed = Derived.named("speed", ["u", "v"]).function
+
+    def seen(x: np.ndarray) -> np.ndarray:
+        return speed(torch.from_numpy(x[..., None, :])).numpy()
+
+    observing, y = Observing(seen, np.array([0.4])), np.array([9.0])
+    predicted = seen(ensemble)
+    found = made.update(ensemble[None], predicted, y, observing, rng)[0]
+    both = np.cov(np.column_stack([ensemble, predicted]).T)
+    gain = both[:2, 2] / (both[2, 2] + 0.4**2)
+    np.testing.assert_allclose(found.mean(0), ensemble.mean(0) + gain * (9.0 - predicted.mean()), atol=0.02)
+    np.testing.assert_allclose(np.cov(found.T), both[:2, :2] - np.outer(gain, both[:2, 2]), atol=0.05)

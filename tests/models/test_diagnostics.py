@@ -21,6 +21,7 @@ from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.watch import Watch
 from driftfield.reconstruction.draws import Draws
+from driftfield.reconstruction.output import Estimate
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -103,7 +104,7 @@ class Flat:
 
     def first_guess(self, observations: xr.Dataset, **_: Any) -> Any:
         shape = observations["thetao"].shape
-        return {"thetao": (np.full(shape, 12.0), np.full(shape, 0.5), None)}
+        return {"thetao": Estimate(np.full(shape, 12.0), np.full(shape, 0.5))}
 
 
 def test_a_first_guess_is_added_to_every_estimate(method: Any, observations: xr.Dataset, truth: xr.Dataset) -> None:
@@ -175,7 +176,7 @@ def test_the_command_writes_figures_and_numbers(run: Path, files: Path, tmp_path
     command = ["diagnose", str(run), str(files / "obs.nc"), "--truth", str(files / "truth.nc"), "--out", str(out)]
     answer = CliRunner().invoke(app, [*command, "--members", "3", "--time", "1"], catch_exceptions=False)
     assert answer.exit_code == 0
-    assert sorted(path.name for path in out.iterdir()) == sorted([*FIGURES, "diagnostics.json"])
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FIGURES, "denoising.gif", "diagnostics.json"])
     for name in FIGURES:
         assert (out / name).read_bytes()[:4] == b"\x89PNG"
     numbers = json.loads((out / "diagnostics.json").read_text())

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.assimilation.date_by_date import DateByDate
-from driftfield.assimilation.drawing import Drawing, Drawn, Place
+from driftfield.assimilation.drawing import Drawing, Drawn
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.assimilation.provenance import provenance
 from driftfield.assimilation.whole_course import WholeCourse
@@ -30,10 +30,13 @@ from driftfield.gridded.encodings import as_dates, time_days
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import nothing_seen
 from driftfield.observations.checks import Account, check
+from driftfield.observations.derived import Derived, DerivedPlace, Place
+from driftfield.observations.grid import ObservedPlaces, StateGrid
 from driftfield.observations.gridded import table_of_cells
 from driftfield.observations.measured import in_run_units
 from driftfield.observations.observe import state_grid
 from driftfield.observations.stated import as_stated
+from driftfield.observations.stencils import Stencil
 from driftfield.observations.table import ObservationTable
 from driftfield.observations.withholding import Withholding
 from driftfield.reconstruction.draws import Draws
@@ -73,9 +76,12 @@ class Assimilation:
             the run knows months it is the month itself. A prior of trajectories has no use for it: it sees between its dates.
         place: Makes the weights of H, such as `functools.partial(as_stated, radius_km=50)` for footprints
             (`observations.stated`).
+        functions: What observations may be of beside the variables of the run, such as
+            `{"speed": Derived.named("speed", ["u", "v"])}` (`observations.derived`).
 
     Raises:
-        ConfigurationError: a run of another kind, an unknown method or option, or numbers that make no sense.
+        ConfigurationError: a run of another kind, an unknown method or option, functions of variables that the run has not, or
+            numbers that make no sense.
     """
 
     def __init__(
@@ -88,7 +94,8 @@ class Assimilation:
         default_error: Mapping[str, float] | float | None = None,
         correlation_km: float | None = None,
         window_days: float = 0.0,
-        place: Place = as_stated,
+        place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated,
+        functions: Mapping[str, Derived] | None = None,
     ) -> None:
         defaults = _own_guidance(reconstructor)
         self.method = method or defaults["method"]
@@ -105,16 +112,19 @@ class Assimilation:
             raise ConfigurationError(f"Found window_days={window_days:g}: expected a number of days, 0 or more.")
         errors = ObservationErrors(inflation, default_error, correlation_km)
         self.inflation, self.window_days, self.codec = inflation, window_days, reconstructor.codec
+        self.derived = DerivedPlace(functions or {}, place)
+        self.derived.check(self.codec.targets)
+        sight: Place = self.derived if functions else place
         self.drawing: Drawing
         if isinstance(reconstructor, DiffusionReconstructor):
-            self.drawing = DateByDate(reconstructor, guidance, errors, place, window_days)
+            self.drawing = DateByDate(reconstructor, guidance, errors, sight, window_days)
         elif window_days:
             raise ConfigurationError(
                 f"Found window_days={window_days:g} for a prior of trajectories, which sees an observation where it lies between "
                 "its dates. Leave it out."
             )
         else:
-            self.drawing = WholeCourse(reconstructor, guidance, errors, place)
+            self.drawing = WholeCourse(reconstructor, guidance, errors, sight)
 
     def analyse(
         self,
@@ -148,7 +158,11 @@ class Assimilation:
         draws = Draws(members, seed, batch_size=batch_size)
         if condition is not None and isinstance(self.drawing, WholeCourse):
             raise ConfigurationError("A prior of trajectories is shown nothing: guide it by all observations at once.")
-        gridded, placed, measures = isinstance(observations, xr.Dataset), None, self.codec.measures
+        gridded, placed, measures = (
+            isinstance(observations, xr.Dataset),
+            None,
+            self.derived.measures(self.codec.measures),
+        )
         if isinstance(observations, xr.Dataset):
             if condition is not None:
                 raise ConfigurationError("Gridded observations are their own condition: pass a table, or no condition.")
@@ -157,7 +171,7 @@ class Assimilation:
         elif condition is not None:
             placed = self._placer.place(measures.brought(condition))
             condition = placed.dataset
-        observations = in_run_units(observations, measures)
+        observations = in_run_units(observations, measures, self.derived.differences)
         grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *self.drawing.cells(condition))
         units = measures.units() | ({} if condition is None else _units(condition, self.codec.targets))
         drawing = self.drawing
@@ -186,7 +200,7 @@ class Assimilation:
         """What the network is shown of a gridded file, and the cells that guide."""
         stamps = (time_days(as_dates(observations["time"])) * 86400e6).astype("datetime64[us]")
         targets = {name: observations[name] for name in self.codec.targets if name in observations}
-        table = table_of_cells(observations, tuple(targets), stamps)
+        table = table_of_cells(observations, (*targets, *self.derived.derived), stamps)
         lacking = set(self.codec.targets) - set(targets)
         empty = nothing_seen(self.codec, observations["time"].values)
         if lacking and empty["lat"].size != observations["lat"].size:

@@ -7,6 +7,7 @@ __all__ = ["DateByDate"]
 
 import copy
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from driftfield.assimilation.drawing import Drawing, Drawn, Place, frozen
+from driftfield.assimilation.drawing import Drawing, Drawn, frozen
 from driftfield.assimilation.observation_errors import ObservationErrors
+from driftfield.assimilation.particle_members import particle_members
 from driftfield.assimilation.rows import DatedRows, row_days
 from driftfield.diffusion.model import to_residual
 from driftfield.fields import FieldBatch
@@ -25,10 +27,11 @@ from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import learnt_to_see_nothing
+from driftfield.observations.derived import Place
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
-from driftfield.reconstruction.draws import DatedWindow, Draws, Guide
-from driftfield.sampling.guidance.methods import GuidanceMethod
+from driftfield.reconstruction.draws import DatedWindow, Drawer, Draws, Guide, NetworkEstimate
+from driftfield.sampling.guidance.methods import CloudMethod, GuidanceMethod
 from driftfield.sampling.starting import conditional_mean
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,13 @@ class DateByDate(Drawing):
         self.run.calibration = None
         self.run.sampler = self.sampler
 
+    @property
+    def evaluations(self) -> tuple[int, int]:
+        """See `Drawing`; of a particle, where particles are drawn."""
+        if isinstance(self.guidance, CloudMethod):
+            return self.guidance.looks, self.guidance.looks - 1
+        return super().evaluations
+
     def dates(self, dated: np.ndarray) -> np.ndarray:
         if self.codec.step_days < 1.0 and not self.codec.grid.monthly:
             step = np.timedelta64(round(self.codec.step_days * 86400), "s")
@@ -81,8 +91,8 @@ class DateByDate(Drawing):
         near = seen.away(dates) <= self.window_days
         with frozen(self.run.model):
             for index, date in enumerate(dates.values):
-                guide = self._guide(seen.select(near[:, index]), date, where, draws)
-                parts.append(self.run.complete(condition, replace(draws, times=[index], guide=guide)))
+                dated_draws = self._guided(replace(draws, times=[index]), seen.select(near[:, index]), date, where)
+                parts.append(self.run.complete(condition, dated_draws))
 
         def predicted(table: ObservationTable) -> tuple[ObservationTable, np.ndarray]:
             return self._predicted(dated(table), parts, dates)
@@ -103,10 +113,27 @@ class DateByDate(Drawing):
         members = np.concatenate([mine.predicted(part) for mine, part in shown], axis=1)
         return ObservationTable.join([mine.table for mine, _ in shown]), members
 
-    def _guide(self, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], draws: Draws) -> Guide | None:
-        """What the sampler is told on one date; None if nothing was seen."""
+    def _guided(self, draws: Draws, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray]) -> Draws:
+        """What is drawn on one date; members of the prior if nothing was seen."""
         if not len(seen):
-            return None
+            return draws
+        if isinstance(self.guidance, CloudMethod):
+            return replace(draws, drawer=self._drawer(self.guidance, seen, date, where, draws))
+        return replace(draws, guide=self._guide(seen, date, where, draws))
+
+    def _drawer(
+        self, method: CloudMethod, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], draws: Draws
+    ) -> Drawer:
+        """Particles of one date."""
+
+        def drawer(prior: Callable[[int], Denoiser], batch: FieldBatch, window: DatedWindow) -> NetworkEstimate:
+            observed, names = self._observed(seen, batch, date, *where), self.codec.channel_names()
+            return particle_members(method, observed, draws, names, prior, batch, window)
+
+        return drawer
+
+    def _guide(self, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], draws: Draws) -> Guide:
+        """What the sampler is told on one date."""
         rows, columns = where
         observed: Observed | None = None
         members: Tensor | None = None

@@ -3,7 +3,7 @@
 rows of a table, dates  --Drawing-->  members of all dates, and what these say of any other rows
 """
 
-__all__ = ["BATCH_SIZE", "Drawing", "Drawn", "Place", "frozen"]
+__all__ = ["BATCH_SIZE", "Drawing", "Drawn", "frozen"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -16,8 +16,7 @@ from torch import nn
 
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.data.codec import FieldCodec
-from driftfield.observations.grid import ObservedPlaces, StateGrid
-from driftfield.observations.stencils import Stencil
+from driftfield.observations.derived import Place
 from driftfield.observations.table import ObservationTable
 from driftfield.reconstruction.draws import Draws
 from driftfield.sampling.base import Sampler
@@ -25,9 +24,6 @@ from driftfield.sampling.guidance.methods import GuidanceMethod
 
 BATCH_SIZE = 16
 """Members at a time, unless another number is asked for."""
-
-Place = Callable[[StateGrid, ObservedPlaces], Stencil]
-"""Makes the weights of H, see `observations.checks.check`."""
 
 
 @dataclass(frozen=True)

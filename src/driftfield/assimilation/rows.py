@@ -8,7 +8,6 @@ A run that knows months has one date for a month: there a row lies at the date o
 
 __all__ = ["DatedRows", "row_days"]
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +15,11 @@ import torch
 import xarray as xr
 
 from driftfield.gridded.encodings import time_days
-from driftfield.linalg.operators import SparseOperator
-from driftfield.observations.grid import ObservedPlaces, StateGrid
+from driftfield.linalg.operators import Operator
+from driftfield.observations.derived import Place
+from driftfield.observations.grid import StateGrid
 from driftfield.observations.readers.places import days_like, nearest_date
 from driftfield.observations.stated import as_stated
-from driftfield.observations.stencils import Stencil
 from driftfield.observations.table import ObservationTable
 
 
@@ -39,14 +38,14 @@ class DatedRows:
     table: ObservationTable
     days: np.ndarray
     grid: StateGrid
-    place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated
+    place: Place = as_stated
     step_days: float = 1.0
 
     def __len__(self) -> int:
         return len(self.table)
 
     @property
-    def operator(self) -> SparseOperator:
+    def operator(self) -> Operator:
         """H of the rows, on the state of whatever date they count for."""
         return self.place(self.grid, self.table.places()).operator()
 

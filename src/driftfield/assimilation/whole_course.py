@@ -14,16 +14,17 @@ import numpy as np
 import torch
 import xarray as xr
 
-from driftfield.assimilation.drawing import BATCH_SIZE, Drawing, Drawn, Place, frozen
+from driftfield.assimilation.drawing import BATCH_SIZE, Drawing, Drawn, frozen
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.errors import DataError
 from driftfield.gridded.encodings import time_days
-from driftfield.linalg.operators import Observed, SparseOperator
+from driftfield.linalg.operators import Observed, Operator
 from driftfield.observations.checks import check
+from driftfield.observations.derived import Place
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
 from driftfield.reconstruction.draws import DatedWindow, Draws
-from driftfield.sampling.guidance.methods import GuidanceMethod
+from driftfield.sampling.guidance.methods import GuidanceMethod, walking_method
 from driftfield.trajectories.courses import Course, course
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
@@ -41,6 +42,7 @@ class WholeCourse(Drawing):
     def __init__(
         self, run: TrajectoryReconstructor, guidance: GuidanceMethod, errors: ObservationErrors, place: Place
     ) -> None:
+        guidance = walking_method(guidance, "a prior of trajectories")
         super().__init__(run.codec, guidance, run.sampler, errors, place)
         self.run = copy.copy(run)
         self.run.guidance = guidance
@@ -61,7 +63,7 @@ class WholeCourse(Drawing):
         whole = course(condition["time"], codec.step_days, states=self.run.states, monthly=monthly)
         scale, offset = network_scale(codec, whole.dates, rows, columns)
 
-        def seen(table: ObservationTable) -> tuple[ObservationTable, SparseOperator]:
+        def seen(table: ObservationTable) -> tuple[ObservationTable, Operator]:
             return self._seen(table, whole, (rows, columns), gridded=gridded)
 
         used, operator = seen(guides)
@@ -89,7 +91,7 @@ class WholeCourse(Drawing):
 
     def _seen(
         self, table: ObservationTable, whole: Course, where: tuple[np.ndarray, np.ndarray], *, gridded: bool
-    ) -> tuple[ObservationTable, SparseOperator]:
+    ) -> tuple[ObservationTable, Operator]:
         """The rows that belong to the course, and their H."""
         dates, monthly = whole.dates, self.codec.grid.monthly
         if gridded:

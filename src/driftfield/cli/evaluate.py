@@ -22,10 +22,10 @@ def evaluate(
 ) -> None:
     """Score reconstructions on the hidden cells of the domain; write scores.json, figures and report.html."""
     from driftfield.conventions import state_variables
-    from driftfield.data.sources import open_fields
     from driftfield.evaluate.comparison import scores_table
     from driftfield.evaluate.evaluation import evaluate as score
     from driftfield.evaluate.report import write_report_folder
+    from driftfield.gridded.gridded_files import open_fields
     from driftfield.gridded.measures import Measures
     from driftfield.gridded.region import select_region
 

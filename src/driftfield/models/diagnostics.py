@@ -28,6 +28,7 @@ from driftfield.errors import ConfigurationError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
 from driftfield.evaluate.alignment import align
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.film import Film, FilmPanel, write_film
 from driftfield.fields import FieldBatch
 from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
@@ -82,20 +83,20 @@ def diagnose(
     """
     refuse_existing(out, overwrite=overwrite)
     checked = check_diagnosable(reconstructor)
-    one = _one_time(observations, time)
+    shown = _one_time(observations, time)
     if members < 2:
         raise ConfigurationError(f"Found members={members}: a spread needs 2 or more. Ask for more members.")
     targets = fitted_model(checked)[1].targets
     require(truth, targets, "the truth")
     if variable is not None and variable not in targets:
         raise ConfigurationError(f"This run does not reconstruct {variable!r}: {suggest(variable, targets)}")
-    known = align(truth[list(targets)], {"observations": one}, one).truth.assign_coords(time=one["time"]).load()
-    one, known = (checked.learner.placer.place(part).dataset for part in (one, known))
-    watch = Watch(checked, one, known, variable=variable, depth=depth)
-    result = checked.complete(one, Draws(members, seed, batch_size=members, watcher=watch))
-    evaluation = evaluate(known, {checked.method: result}, one)
-    sample = figures.Sample(align(known, {checked.method: result}, one), evaluation, watch.shown, watch.level)
-    schedule, training = schedule_curves(checked), training_curves(checked, run, _units(one, targets))
+    known = align(truth[list(targets)], {"observations": shown}, shown).truth.assign_coords(time=shown["time"]).load()
+    shown, known = (checked.learner.placer.place(part).dataset for part in (shown, known))
+    watch = Watch(checked, shown, known, variable=variable, depth=depth)
+    result = checked.complete(shown, Draws(members, seed, batch_size=members, watcher=watch))
+    evaluation = evaluate(known, {checked.method: result}, shown)
+    sample = figures.Sample(align(known, {checked.method: result}, shown), evaluation, watch.shown, watch.level)
+    schedule, training = schedule_curves(checked), training_curves(checked, run, _units(shown, targets))
     drawn = _figures(schedule, training, watch, sample, name=run.name if run else "the run")
     numbers = {
         "run": run.name if run else "",
@@ -112,8 +113,22 @@ def diagnose(
         temporary.mkdir()
         for name, figure in drawn.items():
             figure.savefig(temporary / f"{name}.png", dpi=110, facecolor="white")
+        write_film(_process(sample, watch), temporary / "denoising.gif")
         write_text(temporary / "diagnostics.json", json.dumps(numbers, indent=2, allow_nan=False) + "\n")
         return sorted(path.name for path in temporary.iterdir())
+
+
+def _process(sample: figures.Sample, watch: Watch) -> Film:
+    """The reverse process as a film: the clean estimate of one member at every evaluation, beside the truth."""
+    plane, process = sample.plane, watch.denoising()
+    still = [np.broadcast_to(shown, process.estimates.shape) for shown in (plane.truth, plane.observed)]
+    panels = [
+        FilmPanel("truth", still[0]),
+        FilmPanel("observed", still[1]),
+        FilmPanel("clean estimate of one member", process.estimates),
+    ]
+    stamps = [f"{sample.stamp}, noise level {level:.3g}" for level in process.noise_level]
+    return Film(plane, panels, stamps, sample.name, sample.units)
 
 
 def _figures(

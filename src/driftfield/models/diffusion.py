@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +17,6 @@ from torch.utils.data import Dataset
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import TwinDataset
-from driftfield.data.observed_batch import has_exact
 from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
@@ -24,10 +24,10 @@ from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering
-from driftfield.models.training_samples import Teaching
+from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
-from driftfield.reconstruction.settings import PRECISIONS
+from driftfield.reconstruction.settings import PRECISIONS, has_exact
 from driftfield.registry import build, lookup, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
@@ -229,8 +229,13 @@ class DiffusionReconstructor(NetworkReconstructor):
         return self.complete(observations, Draws(members, seed, times, batch_size))
 
     def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:
-        """Members, whose mean and spread are those of the field."""
-        return NetworkEstimate(self.draw(batch, window, draws))
+        """Members, whose mean and spread are those of the field, unless a drawer knows better."""
+        if draws.drawer is None:
+            return NetworkEstimate(self.draw(batch, window, draws))
+        assert isinstance(self.model, DiffusionModel)
+        prior = partial(self.model.denoiser, batch, wrap=window.wraps(self.codec))
+        with torch.inference_mode(False), torch.no_grad():
+            return draws.drawer(lambda members: prior(members=members), batch, window)
 
     def draw(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> Tensor:
         """(member, channel, lat, lon) in network units; member m depends on (draws.seed, m, window) and on nothing else."""

@@ -8,7 +8,7 @@ read = kept + not a variable of this state + missing value + flag 4 + no positio
 __all__ = ["Account", "check"]
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,12 +16,13 @@ import xarray as xr
 
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.units import PhysicalQuantity, quantity_of
-from driftfield.linalg.operators import SparseOperator
-from driftfield.observations.grid import ObservedPlaces, StateGrid
+from driftfield.linalg.operators import Operator
+from driftfield.observations.derived import Place
+from driftfield.observations.grid import StateGrid
 from driftfield.observations.readers.quality import Ledger
 from driftfield.observations.readers.table import Counts
 from driftfield.observations.stated import as_stated
-from driftfield.observations.stencils import Stencil
+from driftfield.observations.stencils import UNKNOWN
 from driftfield.observations.table import ObservationTable
 
 log = logging.getLogger(__name__)
@@ -62,11 +63,11 @@ def check(
     times: xr.DataArray | None = None,
     *,
     monthly: bool = False,
-    place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated,
+    place: Place = as_stated,
     default_error: Mapping[str, float] | float | None = None,
     flags: tuple[int, ...] | None = GOOD_FLAGS,
     units: Mapping[str, str] | None = None,
-) -> tuple[ObservationTable, SparseOperator, Account]:
+) -> tuple[ObservationTable, Operator, Account]:
     """Drops what cannot be used, and says so; builds H for the rest.
 
     Arguments:
@@ -74,8 +75,8 @@ def check(
         grid: The state.
         times: Dates of the state, whose calendar counts; None if time does not matter.
         monthly: The dates stand for whole months: an observation belongs to the date of its month.
-        place: Makes the weights: by default points, and means over depth of rows with a bottom (`stated.as_stated`); or any
-            other, such as `functools.partial(as_stated, radius_km=50)`.
+        place: Makes the weights: by default points, and means of rows with a bottom or a box (`stated.as_stated`); or any
+            other, such as `functools.partial(as_stated, radius_km=50)`, or `derived.DerivedPlace` with functions of variables.
         default_error: Standard deviation of the errors that are not stated, one for all or per variable.
         flags: Accepted flags; None accepts all.
         units: Units of the state's variables; those of the table must be the same where both are known.
@@ -96,7 +97,8 @@ def check(
         reasons[ledger.kept & wrong] = reason
         ledger.drop(reason, wrong)
 
-    drop("not a variable of this state", ~np.isin(table.variable.astype(str), grid.variables))
+    sight = place(grid, table.places(times, monthly=monthly))
+    drop(UNKNOWN, sight.problem == UNKNOWN)
     drop("missing value", np.isnan(table.value))
     for flag in sorted(set(np.unique(table.flag).tolist()) - set(flags)) if flags is not None else ():
         drop(f"flag {flag}", table.flag == flag)
@@ -110,12 +112,11 @@ def check(
     duplicates, contradicting = _duplicates(table, ledger.kept)
     drop("duplicate", duplicates)
     drop("second value of a platform at one place and time", contradicting)
-    stencil = place(grid, table.places(times, monthly=monthly))
-    for reason in sorted(set(stencil.problem) - {""}):
-        drop(reason, stencil.problem == reason)
+    for reason in sorted(set(sight.problem) - {"", UNKNOWN}):
+        drop(reason, sight.problem == reason)
     account = _account(table, ledger.kept, reasons)
     log.info("observations: %s", account)
-    return table.select(ledger.kept), stencil.operator(ledger.kept), account
+    return table.select(ledger.kept), sight.operator(ledger.kept), account
 
 
 def _check_units(table: ObservationTable, units: Mapping[str, str]) -> None:
@@ -167,11 +168,12 @@ def _duplicates(table: ObservationTable, kept: np.ndarray) -> tuple[np.ndarray, 
     # what a file rounds is still the same place: 10 m, a centimetre of depth, a second
     frame["longitude"] = (frame["longitude"] % 360.0).round(4) % 360.0
     frame["latitude"] = frame["latitude"].round(4)
-    frame["depth"], frame["bottom"] = frame["depth"].round(2), frame["bottom"].round(2)
+    for name in ("depth", "bottom", "cell_width", "cell_height"):
+        frame[name] = frame[name].round(2 if name in ("depth", "bottom") else 4)
     frame["time"] = table.time.astype("datetime64[s]")
     # the better stated error stays
     frame = frame[kept].sort_values("error", kind="stable")
-    where = ["variable", "longitude", "latitude", "depth", "bottom", "time"]
+    where = ["variable", "longitude", "latitude", "depth", "bottom", "cell_width", "cell_height", "time"]
     repeated, contradicting = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
     repeated[frame.index[frame.duplicated([*where, "value"])]] = True
     contradicting[frame.index[frame.duplicated([*where, "platform"])]] = True

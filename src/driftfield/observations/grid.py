@@ -106,6 +106,7 @@ class ObservedPlaces:
         depth: Metres, positive downwards; NaN is allowed for surface fields.
         days: Days since 1970 in the calendar of the grid; NaN where time does not matter.
         bottom: Metres, where a mean from `depth` down to here was observed; NaN, or None for all, at a point.
+        width, height: Degrees of longitude and latitude, where a mean over a box around the place was observed; the same.
     """
 
     variable: np.ndarray
@@ -114,6 +115,8 @@ class ObservedPlaces:
     depth: np.ndarray
     days: np.ndarray
     bottom: np.ndarray | None = None
+    width: np.ndarray | None = None
+    height: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -134,9 +137,9 @@ class ObservedPlaces:
 
     def select(self, rows: np.ndarray) -> "ObservedPlaces":
         """Some of them, by a boolean mask or indices."""
-        bottom = None if self.bottom is None else self.bottom[rows]
         where = self.lat[rows], self.lon[rows], self.depth[rows], self.days[rows]
-        return ObservedPlaces(self.variable[rows], *where, bottom)
+        extents = (None if part is None else part[rows] for part in (self.bottom, self.width, self.height))
+        return ObservedPlaces(self.variable[rows], *where, *extents)
 
 
 def along_axis(

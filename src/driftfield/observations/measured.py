@@ -3,6 +3,7 @@
 __all__ = ["in_run_units"]
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -16,12 +17,13 @@ from driftfield.observations.table import ObservationTable
 log = logging.getLogger(__name__)
 
 
-def in_run_units(table: ObservationTable, measures: Measures) -> ObservationTable:
+def in_run_units(table: ObservationTable, measures: Measures, differences: Collection[str] = ()) -> ObservationTable:
     """The table with values and errors in the units of the run; where one side has none, values are held against the run's.
 
     Arguments:
         table: The observations.
         measures: Of the run; variables that it does not know are left alone.
+        differences: Variables that are differences, whose units convert without an offset.
 
     Raises:
         DataError: units that do not convert, or values that are in other units, to all appearances.
@@ -33,7 +35,7 @@ def in_run_units(table: ObservationTable, measures: Measures) -> ObservationTabl
         if not (found and wanted):
             measures.check_scale(name, xr.DataArray(value[mine], attrs={"units": found}), "the table of observations")
         elif not same_units(found, wanted):
-            for column, difference in ((value, False), (error, True)):
+            for column, difference in ((value, name in differences), (error, True)):
                 one = xr.DataArray(np.asarray(column[mine], dtype=float), name=name, attrs={"units": found})
                 try:
                     column[mine] = convert(one, wanted, difference=difference).values

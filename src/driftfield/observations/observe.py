@@ -20,11 +20,11 @@ from driftfield.fields import Channel
 from driftfield.gridded.encodings import as_dates, time_days
 from driftfield.interfaces import ErrorCovariance
 from driftfield.linalg.composition import in_network_units
-from driftfield.linalg.operators import Observed, SparseOperator
+from driftfield.linalg.operators import Observed, Operator, SparseOperator
 from driftfield.observations.checks import Account, check
-from driftfield.observations.grid import ObservedPlaces, StateGrid
+from driftfield.observations.derived import Place
+from driftfield.observations.grid import StateGrid
 from driftfield.observations.stated import as_stated
-from driftfield.observations.stencils import Stencil
 from driftfield.observations.table import ObservationTable
 
 Index = slice | np.ndarray
@@ -113,7 +113,7 @@ def observe(
     rows: Index = slice(None),
     columns: Index = slice(None),
     guess: tuple[np.ndarray, np.ndarray] | None = None,
-    place: Callable[[StateGrid, ObservedPlaces], Stencil] = as_stated,
+    place: Place = as_stated,
     default_error: Mapping[str, float] | float | None = None,
     units: Mapping[str, str] | None = None,
     dtype: torch.dtype = torch.float32,
@@ -145,7 +145,7 @@ def observe(
 
 
 def folded(
-    physical: Observed, operator: SparseOperator, scale: Tensor, offset: Tensor, *, dtype: torch.dtype = torch.float32
+    physical: Observed, operator: Operator, scale: Tensor, offset: Tensor, *, dtype: torch.dtype = torch.float32
 ) -> Observed:
     """An observation of a physical field as one of the network's: `in_network_units` with the scale inside the weights.
 
@@ -157,7 +157,8 @@ def folded(
     """
     network = in_network_units(physical, scale, offset)
     # one sparse matrix in place of a product with the scale and then a matrix
-    return Observed(operator.scaled(by_cell=scale.numpy()), network.y.to(dtype), network.covariance)
+    made = operator.scaled(by_cell=scale.numpy()) if isinstance(operator, SparseOperator) else network.operator
+    return Observed(made, network.y.to(dtype), network.covariance)
 
 
 def _ascending(lon: np.ndarray) -> np.ndarray:

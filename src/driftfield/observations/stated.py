@@ -1,5 +1,6 @@
 """H of a table whose rows are not all of one kind.
 
+a row with a width      -> the mean over a box of latitude and longitude               (`stencils.boxes`)
 a row with a bottom     -> the mean over depth, from its depth down to there           (`stencils.vertical_means`)
 of a wide variable      -> the mean over a disc around its place                       (`stencils.footprints`)
 any other               -> the value at its place                                      (`stencils.points`)
@@ -8,12 +9,15 @@ any other               -> the value at its place                               
 __all__ = ["as_stated"]
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.observations.grid import ObservedPlaces, StateGrid
-from driftfield.observations.stencils import SURFACE, Stencil, footprints, points, vertical_means
+from driftfield.observations.stencils import SURFACE, Stencil, boxes, footprints, points, vertical_means
+
+BOTH = "a mean over a box and over depth at once"
 
 
 def as_stated(
@@ -29,28 +33,37 @@ def as_stated(
 
     Arguments:
         grid: The state.
-        places: Of the observations; those with a bottom are means over depth.
+        places: Of the observations; those with a bottom are means over depth, those with a width and a height over a box.
         radius_km: Radius of the footprint, of all variables or of some; the others are points. A mean over depth is one at a
-            point.
+            point, and a box is no disc.
         gaussian: As for `footprints`.
         least, surface: As for `points`.
 
     Raises:
         ConfigurationError: a radius that is not above 0, or one of a variable that the grid has not.
     """
-    wide = _radii(grid, places, radius_km)
-    deep = np.zeros(len(places), dtype=bool) if places.bottom is None else np.isfinite(places.bottom)
+    deep, boxed = (
+        np.zeros(len(places), dtype=bool) if part is None else np.isfinite(part)
+        for part in (places.bottom, places.width)
+    )
+    wide = np.where(deep | boxed, np.nan, _radii(grid, places, radius_km))
     parts: list[tuple[np.ndarray, Stencil]] = []
+    if boxed.any():
+        mine = np.flatnonzero(boxed)
+        made = boxes(grid, places.select(mine), least=least, surface=surface)
+        both = deep[mine] & (made.problem == "")
+        parts.append((mine, replace(made, problem=np.where(both, BOTH, made.problem).astype(object))))
+    deep = deep & ~boxed
     if deep.any():
         assert places.bottom is not None
         mine = np.flatnonzero(deep)
         made = vertical_means(grid, places.select(mine), places.bottom[mine], least=least, surface=surface)
         parts.append((mine, made))
-    for radius in np.unique(wide[~deep & np.isfinite(wide)]):
-        mine = np.flatnonzero(~deep & (wide == radius))
+    for radius in np.unique(wide[np.isfinite(wide)]):
+        mine = np.flatnonzero(wide == radius)
         made = footprints(grid, places.select(mine), float(radius), gaussian=gaussian, least=least, surface=surface)
         parts.append((mine, made))
-    if (simple := ~deep & np.isnan(wide)).any() or not parts:
+    if (simple := ~deep & ~boxed & np.isnan(wide)).any() or not parts:
         mine = np.flatnonzero(simple)
         parts.append((mine, points(grid, places.select(mine), least=least, surface=surface)))
     return _side_by_side(parts, len(places), grid.shape)

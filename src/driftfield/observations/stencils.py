@@ -7,7 +7,7 @@ Corners on land are dropped and the others share their weight, level by level. A
 where less than `least` of the weight is sea; where it asks for a level that is below the sea floor; beyond the grid.
 """
 
-__all__ = ["Stencil", "cells", "coarse_means", "footprints", "points", "vertical_means"]
+__all__ = ["UNKNOWN", "Stencil", "boxes", "cells", "coarse_means", "footprints", "points", "vertical_means"]
 
 from dataclasses import dataclass
 
@@ -19,7 +19,11 @@ from driftfield.errors import ConfigurationError
 from driftfield.geometry import Geometry
 from driftfield.gridded.encodings import unit_sphere
 from driftfield.linalg.operators import SparseOperator
+from driftfield.observations.boxes import COVER, weights_in_boxes
 from driftfield.observations.grid import ObservedPlaces, StateGrid, along_axis, around_axis
+
+UNKNOWN = "not a variable of this state"
+"""Why a row of another variable cannot be made of a state."""
 
 SURFACE = 10.0
 """Metres: a surface field is seen by what lies above this depth."""
@@ -161,6 +165,25 @@ def coarse_means(grid: StateGrid, factor: int | tuple[int, int], *, least: float
     return Stencil(block[used], np.flatnonzero(used), area[used] / sea[block[used]], problem, grid.shape)
 
 
+def boxes(grid: StateGrid, places: ObservedPlaces, *, least: float = 0.5, surface: float = SURFACE) -> Stencil:
+    """Means over boxes of latitude and longitude, weighted by the area of each cell inside; depth and time as for `points`.
+
+    Arguments:
+        grid: The state.
+        places: Of the observations, with a width and a height.
+        least: Least share of the box that is sea.
+        surface: As for `points`.
+    """
+    assert places.width is not None
+    assert places.height is not None
+    weights, cover = weights_in_boxes(grid, places.lat, places.lon, places.width, places.height)
+    entries = weights.tocoo()
+    problem = np.where(cover >= COVER, "", "outside the grid").astype(object)
+    kept = (problem == "")[entries.row]
+    inside = _Part(entries.row[kept], entries.col[kept], entries.data[kept], problem)
+    return _join(grid, inside, _levels_and_dates(grid, places, surface), least)
+
+
 def cells(grid: StateGrid, chosen: np.ndarray) -> Stencil:
     """Single cells, as gridded observations are; those outside the domain are marked as "on land".
 
@@ -282,7 +305,7 @@ def _layers_and_dates(
 
 def _unknown(grid: StateGrid, places: ObservedPlaces) -> np.ndarray:
     known = np.isin(places.variable.astype(str), grid.variables)
-    return np.where(known, "", "not a variable of this state").astype(object)
+    return np.where(known, "", UNKNOWN).astype(object)
 
 
 def _between_levels(depth: np.ndarray, levels: np.ndarray, surface: float) -> tuple[np.ndarray, ...]:

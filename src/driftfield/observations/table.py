@@ -3,8 +3,9 @@
     longitude latitude depth time | variable value error | flag platform | bottom
        -9.71     44.02  105.4  2019-05-02T07:11  thetao  12.83  .02  1  6900388
 
-A row with a bottom is a mean over depth, from `depth` down to it. Metres, positive downwards; error is a standard deviation in
-the units of the value, which are the program's (`gridded.units`) wherever the quantity is known. Nothing is judged here: NaN,
+A row with a bottom is a mean over depth, from `depth` down to it; one with a cell_width and a cell_height is a mean over a box of
+so many degrees around its place, as a value of a coarser product is. Metres, positive downwards; error is a standard deviation
+in the units of the value, which are the program's (`gridded.units`) wherever the quantity is known. Nothing is judged here: NaN,
 impossible values and places stay until `checks.check` drops and counts them.
 """
 
@@ -39,6 +40,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "flag": ("quality", "qc", "quality_flag", "qc_flag"),
     "platform": ("platform_number", "station", "id", "source"),
     "bottom": ("bottom_depth", "depth_bottom", "lower_depth"),
+    "cell_width": (),
+    "cell_height": (),
 }
 """Our names of the columns, and under which others they are recognised; upper and lower case do not matter."""
 
@@ -49,6 +52,8 @@ _DEFAULTS: dict[str, float | int | str] = {
     "flag": 0,
     "platform": "",
     "bottom": np.nan,
+    "cell_width": np.nan,
+    "cell_height": np.nan,
 }
 
 
@@ -66,10 +71,12 @@ class ObservationTable:
         flag: Argo's scale: 1 good, 2 probably good, 3 probably bad, 4 bad, 9 missing; 0 not checked.
         platform: Float, satellite pass, station: what the rows of one instrument share.
         bottom: Metres: the value is the mean from `depth` down to here; NaN where it was measured at `depth`.
+        cell_width, cell_height: Degrees of longitude and latitude: the value is the mean over a box around the place; NaN where
+            it is no such mean.
         attrs: `units`, `standard_name` and `long_name` per variable.
 
     Raises:
-        DataError: columns of different length.
+        DataError: columns of different length, or a box that has one side only.
     """
 
     longitude: np.ndarray
@@ -82,12 +89,18 @@ class ObservationTable:
     flag: np.ndarray
     platform: np.ndarray
     bottom: np.ndarray
+    cell_width: np.ndarray
+    cell_height: np.ndarray
     attrs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if len(set(lengths.values())) > 1:
             raise DataError(f"The columns of the table differ in length: found {lengths}, expected one row per value.")
+        if (np.isnan(self.cell_width) != np.isnan(self.cell_height)).any():
+            raise DataError(
+                "A row has a cell_width or a cell_height alone: expected both for a mean over a box. Add the other."
+            )
 
     def __len__(self) -> int:
         return len(self.value)
@@ -98,7 +111,7 @@ class ObservationTable:
 
         Arguments:
             attrs: Per variable; `units` is what the values have.
-            columns: By the names of `COLUMNS`; depth, error, flag, platform and bottom may be missing.
+            columns: By the names of `COLUMNS`; depth, error, flag, platform, bottom, cell_width and cell_height may be missing.
 
         Raises:
             DataError: a column that is missing or unknown, that does not hold what it should, or units that do not convert.
@@ -214,7 +227,8 @@ class ObservationTable:
             days[dated] = np.where(of >= 0, time_days(times)[of], np.inf)
         elif times is not None:
             days[dated] = days_like(self.time[dated], times)
-        return ObservedPlaces(self.variable, self.latitude, self.longitude, self.depth, days, self.bottom)
+        extents = self.bottom, self.cell_width, self.cell_height
+        return ObservedPlaces(self.variable, self.latitude, self.longitude, self.depth, days, *extents)
 
     def to_frame(self) -> pd.DataFrame:
         """As a data frame, one row per value."""
@@ -226,6 +240,8 @@ class ObservationTable:
         plain = {
             "depth": {"standard_name": "depth", "units": "m", "positive": "down"},
             "bottom": {"long_name": "lower end of a mean over depth", "units": "m", "positive": "down"},
+            "cell_width": {"long_name": "width of a mean over a box", "units": "degrees_east"},
+            "cell_height": {"long_name": "height of a mean over a box", "units": "degrees_north"},
             "time": {"standard_name": "time"},
         }
         described = plain | {"latitude": dict(LATITUDE), "longitude": dict(LONGITUDE)}

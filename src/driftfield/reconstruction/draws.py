@@ -5,7 +5,7 @@
 Member m is a function of (run, observations, seed, m, date): everything else in `Draws` says how it is made, and not what it is.
 """
 
-__all__ = ["DatedWindow", "Draws", "Estimator", "Guide", "Keeper", "NetworkEstimate", "TakesDraws"]
+__all__ = ["DatedWindow", "Drawer", "Draws", "Estimator", "Guide", "Keeper", "NetworkEstimate", "TakesDraws"]
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +26,11 @@ from driftfield.sampling.base import Watcher
 Guide = Callable[[Denoiser, FieldBatch, Tensor], tuple[Denoiser, Tensor]]
 """(denoiser of some members, their batch of one sample, the noise that starts them) -> the denoiser that knows more
 observations, and the clean field where the walk starts; see `assimilation.analysis`."""
+
+
+Drawer = Callable[[Callable[[int], Denoiser], FieldBatch, "DatedWindow"], "NetworkEstimate"]
+"""(the denoiser of so many fields, the batch of one sample, its window) -> members, mean and spread, where members do not walk by
+themselves; see `assimilation.particle_members`."""
 
 
 class Keeper(Protocol):
@@ -52,6 +57,7 @@ class Draws:
         watcher: Is shown every clean estimate of a walk.
         keeper: Is asked before each batch of members, and told what it is.
         guide: Adds observations that are no condition of the network.
+        drawer: Does so another way than by a walk of each member.
 
     Raises:
         ConfigurationError: fewer than one member.
@@ -64,6 +70,7 @@ class Draws:
     watcher: Watcher | None = None
     keeper: Keeper | None = None
     guide: Guide | None = None
+    drawer: Drawer | None = None
 
     def __post_init__(self) -> None:
         if self.members < 1:

@@ -31,13 +31,13 @@ from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import cover, diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.training_samples import Teaching, remaining
+from driftfield.models.teaching import Teaching, remaining
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
-from driftfield.reconstruction.output import assemble, domains_like
+from driftfield.reconstruction.output import Estimate, assemble, domains_like
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler
-from driftfield.sampling.guidance.methods import guidance_method
+from driftfield.sampling.guidance.methods import guidance_method, walking_method
 from driftfield.sampling.starting import conditional_mean, marginal
 from driftfield.trajectories.courses import cells, course
 from driftfield.trajectories.state_windows import StateWindows, runs
@@ -99,7 +99,8 @@ class TrajectoryReconstructor(Trained):
                 f"Found guidance={guidance!r}: expected a mapping with a method, such as {{method: sda}}."
             )
         options = {key: value for key, value in self.guidance_spec.items() if key != "method"}
-        self.guidance = guidance_method(self.guidance_spec["method"], options)
+        method = guidance_method(self.guidance_spec["method"], options)
+        self.guidance = walking_method(method, "a prior of trajectories")
         self.validation_samples = validation_samples
 
     def arguments(self) -> JSONObject:
@@ -174,7 +175,7 @@ class TrajectoryReconstructor(Trained):
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """As `reconstruct`, see `reconstruction.draws.TakesDraws`."""
-        draws.refuse(self, "times", "watcher", "keeper", "guide")
+        draws.refuse(self, "times", "watcher", "keeper", "guide", "drawer")
         codec = self.codec
         placed = self.learner.placed(observations)
         observations = placed.dataset
@@ -219,7 +220,7 @@ class TrajectoryReconstructor(Trained):
             part = fields[:, :, first : first + levels]
             decoded = [codec.decode(name, part[:, t], stamps[[t]], rows, columns) for t in range(len(stamps))]
             stacked = np.stack(decoded, axis=1)
-            estimates[name] = (None, None, stacked if "depth" in template[name].dims else stacked[:, :, 0])
+            estimates[name] = Estimate(members=stacked if "depth" in template[name].dims else stacked[:, :, 0])
             first += levels
         return assemble(
             template,

@@ -1,13 +1,21 @@
 """Guidance methods by the name that recipes and `--method` take, each in the file of its denoiser.
 
-The particle method is none of these: its particles carry weights and are no members (`sampling.guidance.particles`, for
-notebooks and small problems).
+GuidanceMethod    a denoiser of the posterior: every member walks by itself
+CloudMethod       weighted particles that walk together: members are chosen among them at the end
 """
 
-__all__ = ["ByNumbers", "DrawPrior", "GuidanceMethod", "guidance_method", "number_option"]
+__all__ = [
+    "ByNumbers",
+    "CloudMethod",
+    "DrawPrior",
+    "GuidanceMethod",
+    "guidance_method",
+    "number_option",
+    "walking_method",
+]
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
@@ -18,7 +26,8 @@ from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
 from driftfield.plain import JSONObject
 from driftfield.registry import members
-from driftfield.sampling.base import Sampler
+from driftfield.sampling.base import Noise, Sampler
+from driftfield.sampling.guidance.cloud import ParticleCloud
 
 DrawPrior = Callable[[int], Tensor]
 """So many fields (sample, channel, lat, lon) of what the denoiser knows without the observations, always the same ones."""
@@ -64,6 +73,57 @@ class ByNumbers(GuidanceMethod):
     def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
         numbers = {name: number_option(name, value) for name, value in self.options().items()}
         return type(self).denoiser(denoiser, observed, **numbers)
+
+
+class CloudMethod(GuidanceMethod):
+    """A method whose particles walk together and carry weights; it makes no denoiser."""
+
+    products = 1
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Particles of a cloud."""
+
+    @property
+    @abstractmethod
+    def looks(self) -> int:
+        """Evaluations of the network for one particle; all but the last with a product with its Jacobian."""
+
+    @abstractmethod
+    def cloud(self, denoiser: Denoiser, observed: Observed, noise: Noise, shape: Sequence[int]) -> ParticleCloud:
+        """Weighted draws of the posterior.
+
+        Arguments:
+            denoiser: Of the prior, for `size` fields.
+            observed: y, H and R of the date.
+            noise: Random draws by number, `size` fields each.
+            shape: (channel, *space) of a field.
+        """
+
+    def guide(self, denoiser: Denoiser, observed: Observed, eps: Tensor, prior: DrawPrior) -> Denoiser:
+        """Refuses: whoever needs a denoiser asks for a `walking_method`."""
+        raise ConfigurationError(
+            f"{type(self).__name__} has no denoiser of the posterior. Take another method, such as mmps."
+        )
+
+
+def walking_method(method: GuidanceMethod, whose: str) -> GuidanceMethod:
+    """The method, where every member walks by itself.
+
+    Arguments:
+        method: Any.
+        whose: Who needs that, for the message.
+
+    Raises:
+        ConfigurationError: its particles walk together.
+    """
+    if isinstance(method, CloudMethod):
+        raise ConfigurationError(
+            f"The method {type(method).__name__.lower()} draws the fields of one date at once, and {whose} walks through many "
+            "dates: expected a method whose members walk by themselves, such as sda or mmps. Take another one."
+        )
+    return method
 
 
 def guidance_method(name: str, options: Mapping[str, Any] | None = None) -> GuidanceMethod:

@@ -15,7 +15,7 @@ they are drawn again (systematically). The number that is needed grows exponenti
 reference of small problems.
 """
 
-__all__ = ["ParticleCloud", "TwistedParticles"]
+__all__ = ["Particles", "TwistedParticles"]
 
 import math
 from collections.abc import Sequence
@@ -26,38 +26,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from driftfield.errors import ConfigurationError, DivergenceError
+from driftfield.errors import ConfigurationError, DivergenceError, whole_number
 from driftfield.interfaces import Denoiser, Observation
-from driftfield.registry import build
-from driftfield.sampling.base import FIRST_ORDER_GRID
+from driftfield.linalg.operators import Observed
+from driftfield.registry import build, register
+from driftfield.sampling.base import FIRST_ORDER_GRID, Noise
+from driftfield.sampling.guidance.cloud import ParticleCloud
 from driftfield.sampling.guidance.look import Look
+from driftfield.sampling.guidance.methods import CloudMethod, number_option
 
 _PROBES = 8
-
-
-@dataclass(frozen=True)
-class ParticleCloud:
-    """Weighted draws of the posterior.
-
-    Arguments:
-        fields: (particle, channel, *space).
-        weights: (particle,), summing to 1.
-        log_evidence: Estimate of ln p(y).
-        least_effective: Smallest effective number of particles on the way.
-    """
-
-    fields: Float[Tensor, "particle channel *space"]
-    weights: Float[Tensor, " particle"]
-    log_evidence: float
-    least_effective: float
-
-    def mean(self) -> Float[Tensor, "channel *space"]:
-        """Of the posterior."""
-        return torch.einsum("p,p...->...", self.weights.to(self.fields), self.fields)
-
-    def sd(self) -> Float[Tensor, "channel *space"]:
-        """Of the posterior, cell by cell."""
-        return torch.einsum("p,p...->...", self.weights.to(self.fields), (self.fields - self.mean()) ** 2).sqrt()
 
 
 class TwistedParticles:
@@ -101,22 +79,25 @@ class TwistedParticles:
         """Network evaluations of one particle: the denoiser 1, its derivative 2."""
         return 3 * len(self.levels) - 2
 
-    def draw(self, shape: Sequence[int], seed: int = 0) -> ParticleCloud:
+    def draw(self, shape: Sequence[int], seed: int = 0, *, noise: Noise | None = None) -> ParticleCloud:
         """One cloud.
 
         Arguments:
             shape: (channel, *space) of a field.
             seed: Of every random number.
+            noise: Random draws by number, (particle, channel, *space), in place of those of the seed.
 
         Raises:
             DivergenceError: no particle is left that explains the observations.
         """
         generator = torch.Generator().manual_seed(seed)
 
-        def normal() -> Tensor:
+        def normal(number: int) -> Tensor:
+            if noise is not None:
+                return noise(number).double()
             return torch.randn(self.particles, *shape, generator=generator, dtype=torch.float64)
 
-        z = self.levels[0] * normal()
+        z = self.levels[0] * normal(0)
         look = self._look(z, self.levels[0])
         probes = torch.randn(_PROBES, *shape, generator=generator, dtype=torch.float64)
         shift = self._shift(look, probes, self.levels[0])
@@ -133,7 +114,7 @@ class TwistedParticles:
             if chosen is not None:
                 mean, towards, twist = mean[chosen], towards[chosen], twist[chosen]
             sd = math.sqrt(lower**2 * (1 - retained) + (1 - retained) ** 2 * self._variance(s))
-            eps = normal()
+            eps = normal(step + 1)
             z = mean + towards + sd * eps
             # ln p - ln q of two Gaussians that differ in their mean
             ratio = -(towards * (towards / (2 * sd**2) + eps / sd)).flatten(1).sum(1)
@@ -202,3 +183,58 @@ def _normalised(log_w: Tensor) -> tuple[Tensor, float, float]:
         return log_w, 0.0, 0.0
     log_w = log_w - total
     return log_w, float(total) - math.log(len(log_w)), float(torch.exp(-torch.logsumexp(2 * log_w, 0)))
+
+
+class _Double:
+    """A denoiser that computes in float32, for particles whose weights need more."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.schedule, self.denoiser = denoiser.schedule, denoiser
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return self.denoiser(x_t.float(), t.float()).double()
+
+
+@register("guidance", "particles")
+@dataclass(frozen=True)
+class Particles(CloudMethod):
+    """`particles` on the command line: exact as particles and levels grow, for few observations and small grids.
+
+    Arguments:
+        particles: How many walk together; the members are chosen among them by weight.
+        levels: Noise levels of the walk.
+        sd: Standard deviation of a cell of the prior in network units.
+        effective: Share of effective particles below which they are drawn again.
+    """
+
+    particles: int = 1024
+    levels: int = 64
+    sd: float = 1.0
+    effective: float = 0.5
+
+    def __post_init__(self) -> None:
+        whole_number("method.particles", self.particles, 2)
+        whole_number("method.levels", self.levels, 2)
+        if not 0 < number_option("sd", self.sd) < math.inf:
+            raise ConfigurationError(f"Found method.sd={self.sd!r}: expected a number above 0.")
+        if not 0 <= number_option("effective", self.effective) <= 1:
+            raise ConfigurationError(f"Found method.effective={self.effective!r}: expected a share from 0 to 1.")
+
+    @property
+    def size(self) -> int:
+        return self.particles
+
+    @property
+    def looks(self) -> int:
+        return self.levels
+
+    def cloud(self, denoiser: Denoiser, observed: Observed, noise: Noise, shape: Sequence[int]) -> ParticleCloud:
+        walk = TwistedParticles(
+            _Double(denoiser),
+            observed,
+            particles=self.particles,
+            levels=self.levels,
+            sd=self.sd,
+            effective=self.effective,
+        )
+        return walk.draw(shape, noise=noise)

@@ -15,8 +15,8 @@ def single_cells(observed: Observed, eps: Tensor) -> tuple[Tensor, Tensor, Tenso
     operator, batch = observed.operator, len(eps)
     if not isinstance(operator, SparseOperator) or operator.weights.numel() != operator.size:
         raise ConfigurationError(
-            "Replacement knows observations of single cells, and some of these lie between cells. Use another method, such as "
-            "mmps, or put them on the grid with `driftfield gather`."
+            "Replacement knows observations of single cells, and some of these lie between cells, are means, or functions of "
+            "several variables. Use another method, such as mmps, or put points on the grid with `driftfield gather`."
         )
     # as many weights as observations, sorted by observation: one each
     weights, cells = operator.weights, operator.columns

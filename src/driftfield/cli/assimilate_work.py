@@ -1,0 +1,330 @@
+"""What `driftfield assimilate` does: its sources, its method, its analyses, and the constants that it chooses for a run."""
+
+__all__ = ["Asked", "Ensemble", "Sources", "WithheldShare", "AssimilateWork"]
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from driftfield.cli.shared import open_observations, read_period, use_sampler, whole
+from driftfield.errors import ConfigurationError, DataError, ExistsError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from driftfield.assimilation.analysis import Analysis, Assimilation
+    from driftfield.evaluate.observation_space import ObservationScores
+    from driftfield.observations.derived import Derived
+    from driftfield.observations.table import ObservationTable
+    from driftfield.observations.withholding import Withholding
+
+    Analyse = Callable[[float | None, Mapping[str, Any]], Analysis]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files.
+
+    Arguments:
+        obs: A table, files for the readers, or a gridded file; None if there is a coarse one.
+        points: A table that guides beside a gridded file.
+        coarse: A gridded file of larger cells.
+        variables: Our name -> name in the files.
+    """
+
+    obs: Path | None
+    points: Path | None
+    coarse: Path | None
+    variables: Mapping[str, str]
+
+    def read(self, names: tuple[str, ...]) -> "tuple[ObservationTable | xr.Dataset, xr.Dataset | None]":
+        """What guides, and the gridded observations beside it that the network is shown.
+
+        Arguments:
+            names: Variables that a coarse file may be of.
+        """
+        from driftfield.observations.coarse import table_of_boxes
+        from driftfield.observations.reading import read_observations
+        from driftfield.observations.table import ObservationTable
+
+        if self.obs is None and self.coarse is None:
+            raise ConfigurationError("Nothing guides: expected OBS, or a coarser product with --coarse. Name one.")
+        gridded = self.obs is not None and _is_gridded(self.obs)
+        if self.points is not None and not gridded:
+            raise DataError(
+                f"{self.obs} has no grid: with --points it is what the network is shown. Name the table alone."
+            )
+        if gridded and self.points is None and self.coarse is None:
+            return open_observations(self.obs, None), None  # type: ignore[arg-type]
+        tables = [self.points] if gridded else [self.obs]
+        guides = [read_observations([path], self.variables or None) for path in tables if path is not None]
+        if self.coarse is not None:
+            guides.append(table_of_boxes(open_observations(self.coarse, None), names))
+        shown = open_observations(self.obs, None) if gridded else None  # type: ignore[arg-type]
+        return ObservationTable.join(guides), shown
+
+    def told(self) -> dict[str, str]:
+        """Attributes of the output."""
+        named = {"observations": self.obs, "points": self.points, "coarse": self.coarse}
+        return {key: path.name for key, path in named.items() if path is not None}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How observations are to enter.
+
+    Arguments:
+        method: Name of the guidance method; that of the run if None.
+        options, choices: Its constants, and values of some to choose from.
+        inflation, errors, correlated_km, window_days: See `Assimilation`.
+        footprint: Radius in km, of all variables or of some; None for points.
+        functions: See `Assimilation`.
+    """
+
+    method: str | None
+    options: Mapping[str, Any]
+    choices: Mapping[str, list[Any]]
+    inflation: float | None
+    errors: float | dict[str, float] | None
+    correlated_km: float | None
+    window_days: float
+    footprint: float | dict[str, float] | None
+    functions: "Mapping[str, Derived]"
+
+    def __post_init__(self) -> None:
+        if both := sorted(set(self.options) & set(self.choices)):
+            raise ConfigurationError(f"Found --set and --try of {both[0]!r}: expected one of them. Leave one out.")
+
+    def assimilation(
+        self, reconstructor: Any, inflation: float | None, constants: Mapping[str, Any] | None = None
+    ) -> "Assimilation":
+        """With some constants more."""
+        from driftfield.assimilation.analysis import Assimilation
+        from driftfield.observations.stated import as_stated
+
+        return Assimilation(
+            reconstructor,
+            self.method,
+            {**self.options, **(constants or {})},
+            inflation=inflation,
+            default_error=self.errors,
+            correlation_km=self.correlated_km,
+            window_days=self.window_days,
+            place=as_stated if self.footprint is None else partial(as_stated, radius_km=self.footprint),
+            functions=self.functions,
+        )
+
+    def checked(self, reconstructor: Any) -> "Asked":
+        """The same with the method's name; what makes no sense is refused before files are read."""
+        method = self.assimilation(reconstructor, self.inflation).method
+        for name, values in self.choices.items():
+            for value in values:
+                self.assimilation(reconstructor, self.inflation, {name: value})
+        return replace(self, method=method)
+
+    def told(self) -> dict[str, Any]:
+        """Attributes of the output."""
+
+        def text(given: float | dict[str, float] | None) -> str:
+            if isinstance(given, dict):
+                return " ".join(f"{name}={value:g}" for name, value in given.items())
+            return "" if given is None else f"{given:g}"
+
+        functions = [
+            f"{name}={type(derived.function).__name__.lower()}({', '.join(derived.arguments)})"
+            for name, derived in self.functions.items()
+        ]
+        attrs = {
+            "footprint_km": text(self.footprint),
+            "error_of_what_states_none": text(self.errors),
+            "errors_correlated_km": text(self.correlated_km),
+            "functions": "; ".join(functions),
+        }
+        return {name: value for name, value in attrs.items() if value}
+
+
+@dataclass(frozen=True)
+class WithheldShare:
+    """What is kept back and scored: see `observations.withholding.withhold`; nothing if no share is given."""
+
+    fraction: float | None
+    by: str
+    of: list[str] | None
+    buffer_km: float
+    seed: int
+
+    def chooser(self) -> "Callable[[ObservationTable], Withholding] | None":
+        """Chooses the rows."""
+        from driftfield.observations.withholding import withhold
+
+        if self.fraction is not None:
+            return partial(
+                withhold,
+                fraction=self.fraction,
+                by=self.by,  # type: ignore[arg-type]
+                variables=self.of,
+                buffer_km=self.buffer_km,
+                seed=self.seed,
+            )
+        if self.of or self.buffer_km:
+            raise ConfigurationError("--of and --buffer-km say what --withhold keeps back: add it, or leave them out.")
+        return None
+
+    def check_calibrate(self, run: Path, asked: Asked, members: int, *, overwrite: bool) -> None:
+        """Refuses a calibration that has nothing to look at, or that a run has already."""
+        from driftfield.checkpoint import read_run
+        from driftfield.runs import find_run
+
+        if str(run).startswith("shipped:"):
+            raise ConfigurationError(
+                f"{run} belongs to the package: expected a run folder. Copy {find_run(run)} and name it."
+            )
+        if self.fraction is None or members < 2:
+            raise ConfigurationError(
+                "--calibrate needs something to look at: pass --withhold, such as 0.2, and 2 members or more."
+            )
+        if asked.inflation is not None:
+            raise ConfigurationError("--calibrate finds what --inflate-error would say: leave one of them out.")
+        if asked.method in read_run(run).extra.get("assimilation", {}) and not overwrite:
+            raise ExistsError(
+                f"{run} knows the inflation for {asked.method} already. Pass --overwrite to find it again."
+            )
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """How many members, their seed, and how many at a time."""
+
+    members: int
+    seed: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        counts = ((self.members, "--members", 1), (self.batch_size, "--batch-size", 1), (self.seed, "--seed", 0))
+        for value, option, least in counts:
+            whole(value, option, least=least)
+
+
+@dataclass(frozen=True)
+class AssimilateWork:
+    """All that was typed."""
+
+    run: Path
+    sampler: str | None
+    sources: Sources
+    asked: Asked
+    withheld: WithheldShare
+    ensemble: Ensemble
+    time: str | None
+
+    def write(self, out: Path, *, calibrate: bool, overwrite: bool) -> None:
+        """Analyses, writes and tells."""
+        from driftfield.data.sources import write_dataset
+        from driftfield.runs import find_run, load_reconstructor
+
+        folder = find_run(self.run)
+        reconstructor: Any = load_reconstructor(folder)
+        use_sampler(reconstructor, self.sampler)
+        asked = self.asked.checked(reconstructor)
+        if calibrate:
+            self.withheld.check_calibrate(self.run, asked, self.ensemble.members, overwrite=overwrite)
+        elif asked.choices:
+            raise ConfigurationError("--try says what --calibrate chooses from: add it, or leave it out.")
+        analyse = self._analysing(reconstructor, asked)
+        analysis = calibrated(folder, asked, analyse) if calibrate else analyse(asked.inflation, {})
+        attrs = {"run": self.run.name, **self.sources.told(), **asked.told()}
+        write_dataset(analysis.fields.assign_attrs(attrs), out, overwrite=overwrite)
+        print(account_of(analysis))
+        print(f"wrote {out}: {', '.join(sorted(map(str, analysis.fields.data_vars)))}")
+
+    def _analysing(self, reconstructor: Any, asked: Asked) -> "Analyse":
+        """Analyses with a factor on the errors and some constants, of files that are read once."""
+        kept = self.withheld.chooser()
+        period = slice(*read_period(self.time)) if self.time else None
+        observations, condition = self.sources.read((*reconstructor.codec.targets, *asked.functions))
+
+        def analyse(inflation: float | None, constants: Mapping[str, Any]) -> "Analysis":
+            return asked.assimilation(reconstructor, inflation, constants).analyse(
+                observations,
+                condition=condition,
+                times=period,
+                members=self.ensemble.members,
+                seed=self.ensemble.seed,
+                batch_size=self.ensemble.batch_size,
+                withhold=kept,
+            )
+
+        return analyse
+
+
+def calibrated(folder: Path, asked: Asked, analyse: "Analyse") -> "Analysis":
+    """The best analysis; what was chosen is written into the run."""
+    from driftfield.assimilation.constants import choose_constants
+    from driftfield.assimilation.inflation import choose_inflation
+    from driftfield.checkpoint import amend_run, read_run
+
+    constants, record = {}, {}
+    if asked.choices:
+        best = choose_constants(lambda some: analyse(1.0, some), asked.choices)
+        constants, record = dict(best.options), {"constants_tried": best.to_json()}
+        for tried, crps in best.tried:
+            values = " ".join(f"{name}={value}" for name, value in tried.items())
+            print(f"{values:>24}  CRPS {crps:.4g}{'  <-' if tried == best.options else ''}")
+    chosen = choose_inflation(lambda factor: analyse(factor, constants))
+    known = read_run(folder).extra.get("assimilation", {})
+    before = known.get(asked.method, {}).get("options", {})
+    record |= chosen.to_json() | {"options": {**before, **asked.options, **constants}}
+    amend_run(folder, {"assimilation": known | {asked.method: record}})
+    print(f"{'errors x':>10}{'spread-skill':>14}")
+    for factor in chosen.to_json()["tried"]:
+        mark = "  <-" if factor["inflation"] == chosen.inflation else ""
+        print(f"{factor['inflation']:>10g}{factor['spread_skill']:>14.3f}{mark}")
+    if chosen.remark:
+        print(chosen.remark)
+    print(f"wrote {', '.join(['the inflation', *constants])} into {folder / 'run.json'}")
+    fields = chosen.analysis.fields.assign_attrs(chosen_on_withheld=", ".join(["the inflation", *constants]))
+    return replace(chosen.analysis, fields=fields)
+
+
+def _is_gridded(path: Path) -> bool:
+    import xarray as xr
+
+    if path.suffix == ".zarr":
+        return True
+    if path.suffix not in (".nc", ".nc4", ".cdf"):
+        return False
+    try:
+        with xr.open_dataset(path, decode_times=False) as dataset:
+            dims = [{str(dim).lower() for dim in array.dims} for array in dataset.data_vars.values()]
+    except (OSError, ValueError):
+        return False  # the readers say what is wrong with it
+    return any(names & {"lat", "latitude", "y"} and names & {"lon", "longitude", "x"} for names in dims)
+
+
+def account_of(analysis: "Analysis") -> str:
+    """What became of the observations, and the scores of those that were withheld, as lines."""
+    fields = analysis.fields
+    lines = [
+        str(analysis.account),
+        f"{analysis.guided_by} observations guide {fields.sizes['time']} date(s), "
+        f"{fields.attrs['observations_far_from_dates']} are far from them; errors x {fields.attrs['error_inflation']:g}",
+    ]
+    if analysis.withheld:
+        held = [fields.attrs[f"observations_{part}"] for part in ("withheld", "in_margin")]
+        lines += [f"{held[0]} are withheld, {held[1]} lie in the margin around them", _table(analysis.withheld)]
+        if chosen := fields.attrs.get("chosen_on_withheld"):
+            lines.append(
+                f"{chosen} chosen on these very observations: for scores on others, withhold with another --seed"
+            )
+    return "\n".join(lines)
+
+
+def _table(scores: "Mapping[str, ObservationScores]") -> str:
+    names = ("bias", "rmse", "crps", "spread", "spread_skill", "coverage_90")
+    lines = [f"{'withheld':12}{'count':>8}" + "".join(f"{name:>14}" for name in names)]
+    for variable, score in scores.items():
+        numbers = "".join(f"{getattr(score, name):>14.4g}" for name in names)
+        lines.append(f"{variable:12}{score.count:>8}{numbers}")
+    return "\n".join(lines)
