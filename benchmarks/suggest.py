@@ -14,8 +14,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.assimilation.suggesting import Asked, suggest
-from driftfield.data.twin import observe
 from driftfield.data.sources import open_archive, write_dataset
+from driftfield.data.twin import observe
 from driftfield.runs import load_reconstructor, shipped_run
 from driftfield.worlds.ocean import simulate_ocean
 

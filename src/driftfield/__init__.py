@@ -10,6 +10,8 @@
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
     suggest     a file with members                   -> where to observe next
+    coarsen     fine fields, a factor or a grid       -> their means over coarse cells
+    downscale   run, coarse fields                    -> fine fields with members
     sample, forecast, score, plot, save, simulate_*
 
 Everything is imported when it is first asked for.
@@ -24,6 +26,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from driftfield.face import (
         assimilate,
+        coarsen,
+        downscale,
         fill,
         forecast,
         load,
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "assimilate",
+    "coarsen",
+    "downscale",
     "fill",
     "score",
     "forecast",

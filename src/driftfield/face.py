@@ -6,6 +6,8 @@ memory, or as the name of a file. Names, axes and units of files and data sets a
 
 __all__ = [
     "assimilate",
+    "coarsen",
+    "downscale",
     "fill",
     "score",
     "forecast",
@@ -190,6 +192,60 @@ def assimilate(
     return Assimilation(load(run), method, constants or None).analyse(observations, members=members, seed=seed).fields
 
 
+def coarsen(
+    fields: Fields, *, factor: float | tuple[float, float] | None = None, like: Fields | None = None, least: float = 0.5
+) -> xr.Dataset:
+    """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid.
+
+    Example:
+        >>> coarse = df.coarsen("fine.nc", factor=4)  # doctest: +SKIP
+
+    Arguments:
+        fields: On any grid.
+        factor: Cells per block, in each direction or in rows and columns; need be no whole number.
+        like: Gives the coarse grid; one of the two.
+        least: Least known share of a coarse cell; below it the cell is missing.
+
+    Raises:
+        ConfigurationError: both or none of `factor` and `like`.
+        DataError: grids that do not overlap.
+    """
+    from driftfield.data.coarsening import coarsened, regridding_by_factor, regridding_onto
+
+    if (factor is None) == (like is None):
+        raise ConfigurationError("Found both or none of factor and like: expected one of them, such as factor=4.")
+    fine = _fields(fields)
+    target = None if like is None else _fields(like)
+    regridding = regridding_onto(fine, target) if target is not None else regridding_by_factor(fine, factor or 1)
+    return coarsened(fine, regridding, like=target, least=least)
+
+
+def downscale(run: Any, coarse: Fields, *, members: int | None = None, seed: int = 0) -> xr.Dataset:
+    """Makes fine fields from coarse ones with a downscaler that `driftfield train` has fitted.
+
+    Example:
+        >>> fine = df.downscale("runs/bars", "coarse.nc", members=10)  # doctest: +SKIP
+
+    Arguments:
+        run: The folder of its run, or a downscaler in memory.
+        coarse: Coarse fields on the coarse grid of the run, or on more of it.
+        members: Size of the ensemble; 10 by default, 1 of a method that gives one field.
+        seed: Of the members.
+
+    Returns:
+        `<variable>` (the mean), `<variable>_sd` and `<variable>_member` for every variable of the run, on its fine grid.
+    """
+    from driftfield.reconstruction.settings import check_ability
+    from driftfield.runs import load_downscaler
+
+    method = load_downscaler(find_run(run)) if isinstance(run, str | Path) else run
+    if members is not None and members > 1:
+        check_ability(method, "spreads", asked="members")
+    count = members if members is not None else 10 if method.abilities.spreads else 1
+    fields: xr.Dataset = method.reconstruct(_fields(coarse), members=count, seed=seed)
+    return fields
+
+
 def fill(
     source: Fields | xr.DataArray,
     variable: str | None = None,
@@ -368,9 +424,13 @@ def forecast(
 
 
 def score(
-    truth: Fields, fields: Fields | Mapping[str, Fields], observations: Fields, *, area_weighted: bool = False
+    truth: Fields,
+    fields: Fields | Mapping[str, Fields],
+    observations: Fields | None = None,
+    *,
+    area_weighted: bool = False,
 ) -> Any:
-    """Scores reconstructions on the cells that were held out.
+    """Scores reconstructions on the cells that were held out, or downscaled fields on all.
 
     Example:
         >>> df.score(truth, fields, seen).scores["diffusion"]["thetao"]["crps"]  # doctest: +SKIP
@@ -378,17 +438,20 @@ def score(
     Arguments:
         truth: Complete fields.
         fields: A reconstruction, or several by their names.
-        observations: With `held_out`, as `observe` made it.
+        observations: With `held_out`, as `observe` made it; without them every cell of the truth counts.
         area_weighted: Weight cells by their area.
 
     Returns:
         `driftfield.evaluate.evaluation.Evaluation`: scores by method, variable and level.
     """
+    from driftfield.evaluate.alignment import everything_held_out
     from driftfield.evaluate.evaluation import evaluate
 
     outputs = fields if isinstance(fields, Mapping) and not isinstance(fields, xr.Dataset) else {"fields": fields}
     opened = {name: _fields(found) for name, found in outputs.items()}
-    return evaluate(_fields(truth), opened, _fields(observations), area_weighted=area_weighted)
+    complete = _fields(truth)
+    seen = everything_held_out(complete, opened) if observations is None else _fields(observations)
+    return evaluate(complete, opened, seen, area_weighted=area_weighted)
 
 
 def simulate_lorenz63(*, steps: int = 20_000, every: int = 5, seed: int = 0) -> xr.Dataset:

@@ -221,6 +221,7 @@ class TrainingData:
         vector_pairs: (eastward, northward) components of vectors, which turn together.
         bounds: (lower, upper) of targets that have bounds, physical units, infinite where there is none.
         validation_archive: The same truth, NaN but in the cells that validate; given where cells, not times, divide the parts.
+        pair: Coarse fields of the same times (`data.pairing.Pair`), where the recipe names any.
     """
 
     archive: Archive
@@ -234,6 +235,7 @@ class TrainingData:
     vector_pairs: tuple[tuple[str, str], ...] = ()
     bounds: "dict[str, tuple[float, float]]" = field(default_factory=dict)
     validation_archive: Archive | None = None
+    pair: "Any" = None
 
     @property
     def to_validate(self) -> Archive:

@@ -3,8 +3,9 @@
     driftfield_format: 1
     seed: 0
     data:           {archive, targets, covariates, split, windows, levels, region, time, domain,
-                    vector_pairs, bounds}
-    reconstructor:  {class: ..., arguments of its constructor}    or   emulator: {...}   for what steps in time
+                    vector_pairs, bounds, coarse, statics}
+    reconstructor:  {class: ..., arguments of its constructor}    or   emulator: {...}     for what steps in time
+                                                                  or   downscaler: {...}   from coarse to fine fields
     trainer:        {class: LightningTrainer, arguments}          only where weights are trained
 
 `$NAME` and `${NAME}` in paths are environment variables. `--set data.archive=x.nc` replaces one value. An unknown key is an
@@ -40,7 +41,17 @@ from driftfield.errors import ConfigurationError, FileFormatError, suggest
 from driftfield.plain import Spec
 
 _KEYS = {
-    "": ("driftfield_format", "description", "seed", "data", "reconstructor", "emulator", "trainer", "reconstruction"),
+    "": (
+        "driftfield_format",
+        "description",
+        "seed",
+        "data",
+        "reconstructor",
+        "emulator",
+        "downscaler",
+        "trainer",
+        "reconstruction",
+    ),
     "data": (
         "archive",
         "targets",
@@ -53,6 +64,8 @@ _KEYS = {
         "domain",
         "vector_pairs",
         "bounds",
+        "coarse",
+        "statics",
     ),
     "reconstruction": ("smooth",),
     "data.windows": ("size", "stride", "max_nodata_fraction"),
@@ -77,6 +90,8 @@ class DataSection(TypedDict, total=False):
     domain: str
     vector_pairs: Sequence[Sequence[str]]
     bounds: Mapping[str, Mapping[str, float]]
+    coarse: Mapping[str, Any]
+    statics: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,7 @@ class Recipe:
         trainer: Class and arguments, empty where nothing is trained.
         content: The whole recipe as it was resolved, for the run folder.
         emulator: Class and arguments, empty where a reconstructor is fitted.
+        downscaler: Class and arguments, empty where something else is fitted.
     """
 
     seed: int
@@ -98,6 +114,17 @@ class Recipe:
     trainer: Spec
     content: Mapping[str, Any] = field(repr=False, default_factory=dict)
     emulator: Spec = field(default_factory=dict)
+    downscaler: Spec = field(default_factory=dict)
+
+    @property
+    def learner(self) -> tuple[str, Spec]:
+        """What is fitted: its family, and class and arguments."""
+        kinds: dict[str, Spec] = {
+            "emulator": self.emulator,
+            "downscaler": self.downscaler,
+            "reconstructor": self.reconstructor,
+        }
+        return next(((kind, spec) for kind, spec in kinds.items() if spec), ("reconstructor", {}))
 
     @property
     def hash(self) -> str:
@@ -184,6 +211,7 @@ def as_recipe(content: dict[str, Any], source: Path) -> Recipe:
         trainer=dict(content.get("trainer") or {}),
         content=content,
         emulator=expanded(content.get("emulator") or {}, "emulator"),
+        downscaler=expanded(content.get("downscaler") or {}, "downscaler"),
     )
 
 
@@ -221,15 +249,18 @@ def _check(content: Mapping[str, Any], path: Path) -> None:
             if key not in allowed:
                 where = f"under '{section}'" if section else "at the top"
                 raise ConfigurationError(f"Unknown key {key!r} {where} of {path}: {suggest(str(key), allowed)}")
-    if content.get("reconstructor") is not None and content.get("emulator") is not None:
-        raise ConfigurationError(f"{path} has a 'reconstructor' and an 'emulator': a recipe trains one. Leave one out.")
-    learner = "reconstructor" if content.get("emulator") is None else "emulator"
+    learners = [key for key in ("reconstructor", "emulator", "downscaler") if content.get(key) is not None]
+    if len(learners) > 1:
+        raise ConfigurationError(
+            f"{path} has a {learners[0]!r} and a {learners[1]!r}: a recipe trains one. Leave one out."
+        )
+    learner = learners[0] if learners else "reconstructor"
     for section, needed in (("", "data"), ("", learner), ("data", "archive"), ("data", "targets")):
         if (content[section] if section else content).get(needed) is None:
             raise ConfigurationError(f"{path} lacks {needed!r}{f' under {section!r}' if section else ''}. Add it.")
     _check_kinds(content["data"], path)
     _check_smoothing(content, path)
-    for section in ("reconstructor", "emulator", "trainer"):
+    for section in ("reconstructor", "emulator", "downscaler", "trainer"):
         if not isinstance(content.get(section) or {}, Mapping):
             raise ConfigurationError(f"{section!r} in {path} must be a mapping with the key 'class'.")
     if type(content.get("seed", 0)) is not int or content.get("seed", 0) < 0:
@@ -243,10 +274,9 @@ def _check_smoothing(content: Mapping[str, Any], path: Path) -> None:
         raise ConfigurationError(
             f"reconstruction.smooth is {smooth!r} in {path}: expected a number of cells, 0 or more."
         )
-    if stated and content.get("emulator") is not None:
-        raise ConfigurationError(
-            f"{path} has 'reconstruction' and an 'emulator', which completes nothing. Leave it out."
-        )
+    for key, why in (("emulator", "completes nothing"), ("downscaler", "smooths nothing")):
+        if stated and content.get(key) is not None:
+            raise ConfigurationError(f"{path} has 'reconstruction' and the {key!r}, which {why}. Leave it out.")
 
 
 def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
@@ -276,7 +306,7 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         paths = value if isinstance(value, list) and key == "archive" else [value]
         if not all(isinstance(item, str) for item in paths):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a path.")
-    for key in ("split", "region", "bounds"):
+    for key in ("split", "region", "bounds", "coarse", "statics"):
         if not isinstance(data.get(key) or {}, Mapping):
             raise ConfigurationError(f"data.{key} is {data[key]!r} in {path}: expected a mapping.")
     for axis, limits in (data.get("region") or {}).items():

@@ -1,6 +1,6 @@
 """A run by its folder, whatever method it is of."""
 
-__all__ = ["find_run", "load_reconstructor", "shipped_run", "shipped_runs"]
+__all__ = ["find_run", "load_downscaler", "load_reconstructor", "shipped_run", "shipped_runs"]
 
 from importlib.resources import files
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from driftfield.checkpoint import load_as, read_run
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor
+from driftfield.peers.downscaling.base import Downscaler
 from driftfield.registry import lookup, names
 
 
@@ -23,7 +24,28 @@ def load_reconstructor(folder: Path) -> Reconstructor:
         raise ConfigurationError(
             f"{folder} is a run of {name}, an emulator: it steps states and completes no fields. Use `driftfield forecast`."
         )
+    if name in names("downscaler"):
+        raise ConfigurationError(
+            f"{folder} is a run of {name}, which starts from coarse fields and fills no gaps. Use `driftfield downscale`."
+        )
     run_class: type[Reconstructor] = lookup("reconstructor", name)
+    return load_as(run_class, folder)
+
+
+def load_downscaler(folder: Path) -> Downscaler:
+    """Loads a run of any registered downscaler.
+
+    Raises:
+        FileFormatError: the folder is no run.
+        ConfigurationError: it is a run of something else.
+    """
+    name = read_run(Path(folder)).class_name
+    if name not in names("downscaler"):
+        raise ConfigurationError(
+            f"{folder} is a run of {name}, which does not start from coarse fields: expected one of {names('downscaler')}. Use "
+            "`driftfield reconstruct`, or fit a downscaler."
+        )
+    run_class: type[Downscaler] = lookup("downscaler", name)
     return load_as(run_class, folder)
 
 

@@ -14,14 +14,18 @@ from driftfield.cli.shared import Overwrite, Region, app, check_output, read_reg
 def evaluate(
     truth: Annotated[Path, typer.Argument(help="The complete fields.")],
     outputs: Annotated[list[Path], typer.Argument(help="Reconstructions to score.")],
-    observations: Annotated[Path, typer.Option("--observations", help="The observation file they were made from.")],
     out: Annotated[Path, typer.Option("--out", help="Report folder to write.")],
+    observations: Annotated[
+        Path | None,
+        typer.Option("--observations", help="The observation file they were made from; without it every cell counts."),
+    ] = None,
     area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
     region: Region = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score reconstructions on the hidden cells of the domain; write scores.json, figures and report.html."""
+    """Score reconstructions on the hidden cells of the domain, or downscaled fields on all; write scores.json and report.html."""
     from driftfield.conventions import state_variables
+    from driftfield.evaluate.alignment import everything_held_out
     from driftfield.evaluate.comparison import scores_table
     from driftfield.evaluate.evaluation import evaluate as score
     from driftfield.evaluate.report import write_report_folder
@@ -30,16 +34,21 @@ def evaluate(
     from driftfield.gridded.region import select_region
 
     check_output(out, overwrite=overwrite, suffixes=())
-    fields, seen = open_fields(truth), open_fields(observations)
+    fields = open_fields(truth)
     methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
+    seen = everything_held_out(fields, methods) if observations is None else open_fields(observations)
     if box := read_region(region):
         fields, seen = select_region(fields, box), select_region(seen, box)
         methods = {path: select_region(output, box) for path, output in methods.items()}
     measures = Measures.fit(fields, state_variables(fields))
     methods = {path: measures.brought(output, path) for path, output in methods.items()}
-    seen = measures.brought(seen, str(observations))
+    seen = measures.brought(seen, str(observations or truth))
     evaluation = score(fields, methods, seen, area_weighted=area_weighted)
-    provenance = {"truth": str(truth), "observations": str(observations), "outputs": [str(path) for path in outputs]}
+    provenance = {
+        "truth": str(truth),
+        "observations": str(observations or "none: every cell counts"),
+        "outputs": [str(path) for path in outputs],
+    }
     write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
     print(scores_table(evaluation))
     print(f"wrote {out / 'report.html'}, {out / 'scores.json'} and {out / 'figures'}")

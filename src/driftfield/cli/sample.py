@@ -7,10 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, use_sampler
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_draws, use_sampler
 from driftfield.errors import ConfigurationError, DataError
 
 FIRST_DATE = "2000-01-01"
+
+Date = Annotated[
+    str | None,
+    typer.Option(help="Date of the fields, 2000-01-01 by default; with --around which of its dates, all by default."),
+]
 
 
 @app.command()
@@ -24,12 +29,7 @@ def sample(
     out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
     members: Annotated[int, typer.Option(help="How many fields.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
-    date: Annotated[
-        str | None,
-        typer.Option(
-            help="Date of the fields, 2000-01-01 by default; with --around which of its dates, all by default."
-        ),
-    ] = None,
+    date: Date = None,
     around: Annotated[
         Path | None, typer.Option(help="Complete fields, such as a reconstruction: members around this first guess.")
     ] = None,
@@ -54,9 +54,7 @@ def sample(
     from driftfield.trajectories.prior_courses import draw_courses
     from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
-    check_output(out, overwrite=overwrite)
-    check_counts({"--members": members, "--batch-size": batch_size})
-    check_counts({"--seed": seed}, least=0)
+    check_draws(out, overwrite=overwrite, seed=seed, members=members, batch_size=batch_size)
     if (around is None) != (start_level is None):
         raise ConfigurationError(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."
@@ -73,7 +71,7 @@ def sample(
     if around is not None and start_level is not None:
         fields = _first_guess(around, date)
         drawn = draw_around(
-            reconstructor, fields, level=start_level, members=members, seed=seed, batch_size=batch_size
+            reconstructor, fields, start_level=start_level, members=members, seed=seed, batch_size=batch_size
         ).assign_attrs(around=around.name)
     elif courses:
         drawn = draw_courses(

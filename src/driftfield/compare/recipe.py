@@ -5,7 +5,9 @@ seed, members                                   of observations and fits; size o
 data:      as in a training recipe              what the methods learn from
 truth:     {archive, times: [first, last]}      what they are scored on; the test part of `data.split` if not given
 learn_from: SETTING                             learn from what this setting shows instead of from the truth
-settings:  {name: {observe | reference_mask | held_out | transplant | split, error, times, segment_km, north_first, published}}
+settings:  {name: {observe | reference_mask | held_out | transplant | split | coarse, error, times, every, segment_km,
+    north_first,
+                   published}}
 methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` where weights are trained, `data` to change it
             label: {recipe: FILE, set: {...}}   fitted as a training recipe says, beside this file; `set` replaces values of it,
                                                 such as {trainer.initial: FOLDER}
@@ -29,8 +31,8 @@ from driftfield.registry import build
 
 _TEXT = ("driftfield_format", "title", "description", "notes")
 _TOP = (*_TEXT, "seed", "members", "data", "truth", "learn_from", "settings", "methods", "model")
-_HIDES = ("observe", "reference_mask", "held_out", "transplant", "split")
-_SETTING = (*_HIDES, "error", "times", "segment_km", "north_first", "published")
+_HIDES = ("observe", "reference_mask", "held_out", "transplant", "split", "coarse")
+_SETTING = (*_HIDES, "error", "times", "every", "segment_km", "north_first", "published")
 COMPARED = ("rmse", "crps", "spread_skill", "coverage_90")
 """The registered scores that a comparison shows."""
 
@@ -45,10 +47,12 @@ class Setting:
     Arguments:
         name: In the table.
         hides: One of `observe` (variable -> pattern), `reference_mask` ("random:0.5"), `held_out` (a file), `transplant`
-            (arguments of `driftfield.data.transplant.transplant_clouds`), `split` ("test" or "validation": all of that part), and
-            its value.
+            (arguments of `driftfield.data.transplant.transplant_clouds`), `split` ("test" or "validation": all of that part), or
+            `coarse` (every fine cell: shown are the coarse fields of `data.coarse`; `true`, or the truth of this setting
+            {archive, coarse}); and its value.
         error: Standard deviation of the observation error, for all or by variable.
         times: First and last date, or None for those of the truth.
+        every: Of these only each so many-th.
         segment_km: Length of the segments for the resolved wavelength, or None where it is not asked for.
         north_first: The reference masks were drawn on rows from north to south.
         published: Figures of others on these very cells: {label: {score: value}}.
@@ -58,6 +62,7 @@ class Setting:
     hides: tuple[str, Any]
     error: float | dict[str, float] = 0.0
     times: tuple[Any, Any] | None = None
+    every: int = 1
     segment_km: float | None = None
     north_first: bool = False
     published: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -143,6 +148,7 @@ def read_comparison(path: Path, overrides: Sequence[str] = (), *, runs: Path = P
     name = path.stem
     # checks the data section as a training recipe does
     shared = as_recipe(_training(content, content["data"], {"class": "-"}, {}), path)
+    _check_coarse(content, path)
     settings = tuple(_setting(str(label), spec, path) for label, spec in content["settings"].items())
     learn_from = content.get("learn_from")
     if learn_from is not None and learn_from not in content["settings"]:
@@ -214,6 +220,7 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
         hides=(how[0], value),
         error=_standard_deviations(spec.get("error", 0.0), name, path),
         times=_period(spec.get("times"), f"settings.{name}.times", path),
+        every=_whole(spec.get("every", 1), f"settings.{name}.every", path),
         segment_km=segment,
         north_first=bool(spec.get("north_first", False)),
         published={str(label): dict(figures) for label, figures in published.items()},
@@ -232,6 +239,9 @@ def _hiding(how: str, value: Any, name: str, path: Path) -> Any:
         kind, _, share = str(value).partition(":")
         if kind not in ("random", "clouds") or not re.fullmatch(r"0?\.\d+", share):
             raise ConfigurationError(f"{where}: expected random:SHARE or clouds:SHARE, below 1.")
+    elif how == "coarse":
+        if value is not True:
+            _check_keys(value, ("archive", "coarse"), f"under settings.{name}.coarse", path)
     elif how == "split" and value not in ("test", "validation"):
         raise ConfigurationError(f"{where}: expected test or validation.")
     elif how == "transplant":
@@ -285,7 +295,7 @@ def _method(
     if archive is not None:
         overridden = {**recipe.content, "data": {**recipe.content["data"], "archive": archive}}
         recipe = as_recipe(overridden, source)
-    built = build("reconstructor", recipe.reconstructor)
+    built = build(*recipe.learner)
     if built.abilities.needs_training != bool(recipe.trainer):
         need = "needs a 'trainer'" if not recipe.trainer else "is fitted at once: leave out 'trainer'"
         raise ConfigurationError(f"The method {label!r} in {path}: {type(built).__name__} {need}.")
@@ -297,8 +307,25 @@ def _training(
 ) -> dict[str, Any]:
     """A training recipe as a file of its own would hold it."""
     made: dict[str, Any] = {key: content[key] for key in ("driftfield_format", "seed") if key in content}
-    made |= {"data": data, "reconstructor": dict(reconstructor)}
+    made |= {"data": data, "downscaler" if (data or {}).get("coarse") else "reconstructor": dict(reconstructor)}
     return made | ({"trainer": dict(trainer)} if trainer else {})
+
+
+def _check_coarse(content: Mapping[str, Any], path: Path) -> None:
+    """Either every setting shows coarse fields, or none does."""
+    coarse = bool(content["data"].get("coarse"))
+    for name, spec in content["settings"].items():
+        if isinstance(spec, Mapping) and ("coarse" in spec) != coarse:
+            raise ConfigurationError(
+                f"settings.{name} in {path} {'hides cells' if coarse else 'shows coarse fields'}, and data.coarse is "
+                f"{'there' if coarse else 'not'}: expected 'coarse: true' in every setting and data.coarse, or neither."
+            )
+        if isinstance(spec, Mapping) and "every" in spec and not coarse:
+            raise ConfigurationError(f"settings.{name}.every in {path} is for coarse fields. Leave it out.")
+    if coarse and content.get("learn_from"):
+        raise ConfigurationError(
+            f"{path} has data.coarse and learn_from: downscalers learn from the archive. Leave it out."
+        )
 
 
 def _check_same_task(recipe: Recipe, content: Mapping[str, Any], source: Path) -> None:

@@ -25,7 +25,7 @@ import xarray as xr
 from driftfield import __version__
 from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
 from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
-from driftfield.compare.settings import content_hash, open_truth, setting_observations
+from driftfield.compare.settings import coarse_setting, content_hash, open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
@@ -37,7 +37,7 @@ from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
 from driftfield.gridded.gridded_files import write_dataset
 from driftfield.interfaces import Reconstructor
-from driftfield.runs import load_reconstructor
+from driftfield.runs import load_downscaler, load_reconstructor
 
 log = logging.getLogger(__name__)
 
@@ -135,16 +135,16 @@ def run_comparison(
     chosen = _chosen(comparison, only)
     count = comparison.members if members is None else members
     archive = open_truth(comparison)
-    observations = {s.name: setting_observations(comparison, s, archive) for s in comparison.settings}
-    facts = {name: _facts(seen, archive, comparison.targets) for name, seen in observations.items()}
+    tasks = {s.name: _task(comparison, s, archive) for s in comparison.settings}
+    facts = {name: _facts(task.scored, task.archive, comparison.targets) for name, task in tasks.items()}
     learnt = None
     if comparison.learn_from is not None:
         cells = facts[comparison.learn_from].observations
-        write_visible(observations[comparison.learn_from], runs / f"{comparison.name}_visible.nc", cells)
+        write_visible(tasks[comparison.learn_from].scored, runs / f"{comparison.name}_visible.nc", cells)
         learnt = Learning(cells, (str(comparison.data["archive"]), comparison.truth[0]))
     units = {name: str(archive.dataset[name].attrs.get("units", "1")) for name in comparison.targets}
     results = Results(comparison, count, facts, units, rows={}, notes=[])
-    bench = _Bench(comparison, archive, observations, results, runs / "compare" / comparison.name, afresh, keep)
+    bench = _Bench(comparison, archive, tasks, results, runs / "compare" / comparison.name, afresh, keep)
     contents = Contents()
     for method in chosen:
         try:
@@ -157,6 +157,28 @@ def run_comparison(
     return results
 
 
+@dataclass(frozen=True)
+class _Task:
+    """One setting, opened.
+
+    Arguments:
+        shown: What the methods see.
+        scored: The observation file that says which cells are held out; the same, unless coarse fields are shown.
+        archive: The truth.
+    """
+
+    shown: xr.Dataset
+    scored: xr.Dataset
+    archive: GriddedArchive
+
+
+def _task(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> _Task:
+    if setting.hides[0] == "coarse":
+        return _Task(*coarse_setting(comparison, setting, archive))
+    seen = setting_observations(comparison, setting, archive)
+    return _Task(seen, seen, archive)
+
+
 class _Bench:
     """Where methods are set before the same observations, one after the other."""
 
@@ -164,13 +186,13 @@ class _Bench:
         self,
         comparison: Comparison,
         archive: GriddedArchive,
-        observations: dict[str, xr.Dataset],
+        tasks: dict[str, _Task],
         results: Results,
         place: Path,
         afresh: bool,
         keep: bool,
     ) -> None:
-        self.comparison, self.archive, self.observations = comparison, archive, observations
+        self.comparison, self.archive, self.tasks = comparison, archive, tasks
         self.results, self.place, self.afresh, self.keep = results, place, afresh, keep
         self.truth = fingerprint(archive)
 
@@ -178,6 +200,7 @@ class _Bench:
         """Adds the rows of one method: one, or two where its run has a calibration."""
         run = run_hash(folder)
         loaded: Reconstructor | None = None
+        load = load_downscaler if self.comparison.data.get("coarse") else load_reconstructor
         variants = (method.label, f"{method.label}, {RAW}") if is_calibrated(folder) else (method.label,)
         for label in variants:
             self.results.rows[label] = {}
@@ -188,7 +211,7 @@ class _Bench:
                 self._take(setting, cached)
                 continue
             try:
-                loaded = load_reconstructor(folder) if loaded is None else loaded
+                loaded = load(folder) if loaded is None else loaded
                 self._take(setting, self._compute(setting, method, loaded, variants, key, run))
             except UserError as error:
                 self.results.notes.append(f"{method.label}, {setting.name}: {_one_line(error)}")
@@ -208,6 +231,8 @@ class _Bench:
             self.comparison.seed,
             setting.segment_km,
         ]
+        if setting.hides[0] == "coarse":
+            parts.append(content_hash(self.tasks[setting.name].shown))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def _file(self, setting: Setting, label: str, key: str) -> Path:
@@ -231,11 +256,10 @@ class _Bench:
         key: str,
         run: str,
     ) -> dict[str, Entry]:
-        seen = self.observations[setting.name]
+        seen = self.tasks[setting.name].shown
+        members = self.results.members if reconstructor.abilities.spreads or setting.hides[0] != "coarse" else 1
         began = time.perf_counter()
-        outputs = reconstruct_variants(
-            reconstructor, seen, self.results.members, self.comparison.seed, len(variants) > 1
-        )
+        outputs = reconstruct_variants(reconstructor, seen, members, self.comparison.seed, len(variants) > 1)
         seconds = round(time.perf_counter() - began, 2)
         log.info("%s, %s: %.1f s", method.label, setting.name, seconds)
         entries = {}
@@ -258,13 +282,14 @@ class _Bench:
     def _score(
         self, setting: Setting, label: str, output: xr.Dataset
     ) -> tuple[VariableScores, dict[str, float | None]]:
-        seen, targets = self.observations[setting.name], self.comparison.targets
-        truth = self.archive.dataset[targets].sel(time=seen["time"])
+        task, targets = self.tasks[setting.name], self.comparison.targets
+        seen, archive = task.scored, task.archive
+        truth = archive.dataset[targets].sel(time=seen["time"])
         unnamed = output.drop_attrs(deep=False)
         found = evaluate(truth, {label: unnamed}, seen, variables=targets).scores[label]
         resolved: dict[str, float | None] = {}
         for name in targets if setting.segment_km is not None else ():
-            inside = level_slice(self.archive.domain(name).expand_dims("time"), 0).isel(time=0, drop=True)
+            inside = level_slice(archive.domain(name).expand_dims("time"), 0).isel(time=0, drop=True)
             true, mean = level_slice(truth[name], 0), level_slice(output[name], 0)
             inside = inside & true.notnull().all("time")
             signal = level_slice(truth[name] - self._usual(name, seen["time"]), 0)

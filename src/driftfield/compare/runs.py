@@ -173,7 +173,7 @@ def _check_same_recipe(folder: Path, content: Mapping[str, Any]) -> None:
         return
     made = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     own = {"seed": 0, "trainer": None, **content}
-    keys = ["seed", "data", "reconstructor", "trainer"]
+    keys = ["seed", "data", "reconstructor", "downscaler", "trainer"]
     keys += ["description"] if str(content.get("description", "")).startswith(_MARK) else []
     if other := [key for key in keys if {"seed": 0, "trainer": None, **made}.get(key) != own.get(key)]:
         raise ConfigurationError(

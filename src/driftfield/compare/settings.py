@@ -7,7 +7,7 @@ the clouds of another day, or are a whole part of the split. Where a split divid
 are scored: the others were learnt from.
 """
 
-__all__ = ["content_hash", "open_truth", "setting_observations"]
+__all__ = ["coarse_setting", "content_hash", "open_truth", "setting_observations"]
 
 import hashlib
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ import xarray as xr
 from driftfield.compare.recipe import Comparison, Setting
 from driftfield.conventions import held_out_of
 from driftfield.data.masks import reference_mask
+from driftfield.data.pairing import make_pair
 from driftfield.data.prepare import divide
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits
@@ -73,6 +74,39 @@ def setting_observations(comparison: Comparison, setting: Setting, archive: Grid
             f"The setting {setting.name!r} does not say how {missing} are seen. Add them to 'observe'."
         )
     return seen.assign_attrs(comparison=comparison.name, setting=setting.name)
+
+
+def coarse_setting(
+    comparison: Comparison, setting: Setting, archive: GriddedArchive
+) -> tuple[xr.Dataset, xr.Dataset, GriddedArchive]:
+    """What a setting of a downscaling comparison shows, what it scores, and its truth.
+
+    Returns:
+        The coarse fields; the fine truth as an observation file of which every cell is held out; the truth itself.
+
+    Raises:
+        DataError: its archives are no pair, or hold none of its times.
+    """
+    data, spec = comparison.data, setting.hides[1]
+    own: dict[str, Any] = spec if isinstance(spec, dict) else {}
+    if "archive" in own:
+        options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
+        archive = open_archive(own["archive"], data["targets"], **options)
+    archive, pair = make_pair(archive, {**data["coarse"], **(own.get("coarse") or {})})
+    period = setting.times or (None if "archive" in own else comparison.truth[1])
+    if period is None and "archive" not in own and comparison.truth[0] == str(data["archive"]):
+        times = _divided(comparison, archive)[0].test.times
+    else:
+        times = _times(archive, period, setting.name)
+    times = times[:: setting.every]
+    parts = []
+    for number, name in enumerate(comparison.targets):
+        fields = archive.dataset[name].isel(time=times)
+        everything = np.ones(fields.shape, dtype=bool)
+        part = _hide(fields, everything, archive.domain(name), setting, comparison.seed)
+        parts.append(part.rename({key: f"{name}_{key}" for key in ("domain", "held_out")} if number else {}))
+    attrs = {"comparison": comparison.name, "setting": setting.name}
+    return pair.coarse.isel(time=times), xr.merge(parts).assign_attrs(attrs), archive
 
 
 def content_hash(dataset: xr.Dataset) -> str:

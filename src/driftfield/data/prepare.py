@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from driftfield.conventions import require
+from driftfield.data.pairing import make_pair
 from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
@@ -32,6 +33,8 @@ def prepare(
     domain: str | None = None,
     vector_pairs: Sequence[Sequence[str]] = (),
     bounds: Mapping[str, Mapping[str, float]] | None = None,
+    coarse: Mapping[str, Any] | None = None,
+    statics: Mapping[str, Any] | None = None,
 ) -> TrainingData:
     """Opens the archive and divides it; what is neither for training nor for validation is NaN in what comes back.
 
@@ -47,6 +50,8 @@ def prepare(
         domain: File with the domain.
         vector_pairs: [eastward, northward] components of vectors.
         bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
+        coarse: {factor} or {archive, names, halo, paired}: the coarse fields that a downscaler starts from (`pairing.make_pair`).
+        statics: {file, variables, coarse}: static fields of a downscaler.
 
     Raises:
         ConfigurationError: a variable is both target and covariate, a vector pair names another, or a window size makes no sense.
@@ -65,6 +70,13 @@ def prepare(
             )
     opened = open_archive(archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time)
     require(opened.dataset, [*targets, *covariates], str(archive))
+    if statics is not None and coarse is None:
+        raise ConfigurationError(
+            "data.statics belong to a pair of grids: expected data.coarse beside them. Add it, or leave them out."
+        )
+    pair = None
+    if coarse is not None:
+        opened, pair = make_pair(opened, coarse, statics)
     splits = divide(opened, targets, split=split, windows=windows)
     validates = lookup("split", (split or {"class": "TimeSplit"})["class"]).validates
     for name in ("train", "validation"):
@@ -90,6 +102,7 @@ def prepare(
         vector_pairs=tuple((u, v) for u, v in vector_pairs),
         bounds=_bounds(targets, bounds or {}),
         validation_archive=checked,
+        pair=pair,
     )
 
 

@@ -7,7 +7,7 @@ labels are compared with a tolerance (1e-3 degrees, 1e-2 m, one second) and then
 an error, never a silent intersection of cells.
 """
 
-__all__ = ["Aligned", "align", "time_keys"]
+__all__ = ["Aligned", "align", "everything_held_out", "time_keys"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from datetime import timedelta
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import positions_of
+from driftfield.conventions import positions_of, state_variables
 from driftfield.errors import DataError
 
 TOLERANCE = {"lat": 1e-3, "lon": 1e-3, "depth": 1e-2}
@@ -79,6 +79,23 @@ def align(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr
         times=times,
         notes=notes,
     )
+
+
+def everything_held_out(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """An observation data set that has seen nothing: every known cell of the truth counts.
+
+    Arguments:
+        truth: Complete fields.
+        outputs: Reconstructions; their variables are looked for in the truth.
+    """
+    names = dict.fromkeys(name for output in outputs.values() for name in state_variables(output) if name in truth)
+    seen = truth[list(names)].map(lambda field: field.where(False))
+    for name in names:
+        known = truth[name].notnull()
+        seen[f"{name}_held_out"] = known
+        seen[f"{name}_domain"] = known.any("time") if "time" in known.dims else known
+        seen[name].attrs = dict(truth[name].attrs)
+    return seen
 
 
 def time_keys(time: xr.DataArray) -> list[str]:

@@ -1,5 +1,6 @@
 """Units that the program's own table does not know, through a library (pint, with the spellings of CF by cf-xarray).
 
+    kg m-2 s-1 -> mm day-1 (water)
     mg m-3 -> ug l-1      1e-3 mol m-3 -> mmol m-3      W m-2 -> mW m-2            value * scale + offset
 
 What is no plain unit (logarithms, numbers in the text beyond a factor, unheard-of words) is not converted. The text comes from
@@ -14,6 +15,8 @@ from functools import lru_cache
 _NUMBER = r"(10\s*(?:\^|\*\*)\s*[-+]?\d{1,2}|[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,2})?)"
 _FACTOR = re.compile(rf"{_NUMBER}(?:\s*\*\s*|\s+|$)(?!\s*\d)")
 _PLAIN = re.compile(r"[\w\s*/^.+\-()%°µμ]{1,60}")
+_WATER = re.compile(r"\bkg\s*(?:m\s*(?:\*\*|\^)?\s*-2|/\s*m\s*(?:\*\*|\^)?\s*2)(?!\d)")
+"""A kilogram of water on a square metre is a millimetre: how models state rain, and how gauges do."""
 # powers of powers, and powers of two digits or more
 _LARGE = re.compile(r"(\^|\*\*)\s*\(?[-+\s]*\d{2,}|(\^|\*\*)\s*[-+]?\d+\s*(\^|\*\*)|\d{6,}")
 
@@ -26,6 +29,10 @@ def linear_conversion(found: str, to: str) -> tuple[float, float] | None:
         found: The units of the values.
         to: The units wanted.
     """
+    if _WATER.search(found) and _WATER.search(to) is None:
+        return linear_conversion(_WATER.sub("mm", found, count=1), to)
+    if _WATER.search(to) and _WATER.search(found) is None:
+        return linear_conversion(found, _WATER.sub("mm", to, count=1))
     source, target = _split(found), _split(to)
     if source is None or target is None:
         return None

@@ -9,6 +9,7 @@ On nested grids the projection adds the difference block by block, and the facto
 
 __all__ = ["Regridding"]
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -16,10 +17,11 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
 
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.linalg.cell_grid import CellGrid
-from driftfield.linalg.interpolation import interpolation_matrix
+from driftfield.linalg.interpolation import axis_matrix, interpolation_matrix
 from driftfield.linalg.operators import SparseOperator
 from driftfield.linalg.overlap import overlap_areas
 
@@ -35,11 +37,14 @@ class Regridding:
     Arguments:
         fine, coarse: The grids.
         areas: (coarse cell, fine cell): areas of the intersections.
+        edges: Of blocks: where they begin and end, in rows and in columns of the fine grid. Interpolation then goes along rows
+            and columns, whatever their positions on the sphere.
     """
 
     fine: CellGrid
     coarse: CellGrid
     areas: sparse.csr_matrix
+    edges: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def overlap(cls, fine: CellGrid, coarse: CellGrid) -> "Regridding":
@@ -65,7 +70,18 @@ class Regridding:
             edges.append(wanted * np.arange(int(size / wanted + 1e-9) + 1))
         shares = [_index_overlap(cells, size) for cells, size in zip(edges, fine.shape, strict=True)]
         areas = sparse.csr_matrix(sparse.kron(*shares)).multiply(fine.area.ravel()[None])
-        return cls(fine, _merged(fine, edges), sparse.csr_matrix(areas))
+        return cls(fine, _merged(fine, edges), sparse.csr_matrix(areas), (edges[0], edges[1]))
+
+    def within(self, domain: np.ndarray) -> "Regridding":
+        """The same map of a variable that exists in some of the fine cells only: means over those.
+
+        Arguments:
+            domain: Boolean (row, column).
+        """
+        if domain.all():
+            return self
+        inside = sparse.diags(domain.ravel().astype(float))
+        return Regridding(self.fine, self.coarse, sparse.csr_matrix(self.areas @ inside), self.edges)
 
     @cached_property
     def cover(self) -> np.ndarray:
@@ -110,6 +126,20 @@ class Regridding:
         """A coarse field at the centres of the fine cells; beyond the outermost centres it goes on as it is there."""
         return self._product(self._interpolation(kind), y, self.fine.shape)
 
+    def fill_coarse(self, y: np.ndarray) -> np.ndarray:
+        """Coarse fields with the value of the nearest known cell where they are NaN; a field without any stays NaN."""
+        filled = np.array(y, dtype=np.float64)
+        flat = filled.reshape(-1, filled.shape[-2] * filled.shape[-1])
+        places = self.coarse.centres.reshape(-1, 3)
+        gaps = ~np.isfinite(flat)
+        for pattern in np.unique(gaps, axis=0):
+            if pattern.any() and not pattern.all():
+                rows = np.flatnonzero((gaps == pattern).all(axis=1))
+                known = np.flatnonzero(~pattern)
+                nearest = known[cKDTree(places[known]).query(places[pattern])[1]]
+                flat[np.ix_(rows, np.flatnonzero(pattern))] = flat[rows][:, nearest]
+        return filled
+
     def project(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The field nearest to x, in the area-weighted square, whose coarse means are y; NaN in y asks for nothing."""
         difference = np.where(self._covered, np.nan_to_num(y - self._product(self.matrix, x, self.coarse.shape)), 0.0)
@@ -148,6 +178,28 @@ class Regridding:
         rows = self.matrix[self._covered.ravel()].tocoo()
         return SparseOperator(rows.row, rows.col, rows.data, size=rows.shape[0], shape=self.fine.shape)
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain numbers, for a run."""
+        arrays = {
+            f"{name}.{axis}": getattr(getattr(self, name), axis)
+            for name in ("fine", "coarse")
+            for axis in ("lat", "lon")
+        }
+        areas = self.areas.tocsr()
+        arrays |= {"areas.data": areas.data, "areas.indices": areas.indices, "areas.indptr": areas.indptr}
+        if self.edges is not None:
+            arrays |= {"edges.rows": self.edges[0], "edges.columns": self.edges[1]}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Regridding":
+        """The inverse of `to_arrays`."""
+        fine, coarse = (CellGrid(arrays[f"{name}.lat"], arrays[f"{name}.lon"]) for name in ("fine", "coarse"))
+        parts = tuple(arrays[f"areas.{part}"] for part in ("data", "indices", "indptr"))
+        areas = sparse.csr_matrix(parts, shape=(int(np.prod(coarse.shape)), int(np.prod(fine.shape))))
+        edges = (arrays["edges.rows"], arrays["edges.columns"]) if "edges.rows" in arrays else None
+        return cls(fine, coarse, areas, edges)
+
     # -- inside --------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -181,8 +233,23 @@ class Regridding:
         solved = factored.solve(flat.T)  # type: ignore[attr-defined]
         return np.asarray((back @ solved).T).reshape(*difference.shape[:-2], *self.fine.shape)
 
+    @cached_property
+    def _matrices(self) -> dict[str, sparse.csr_matrix]:
+        """Interpolations by kind, each made once."""
+        return {}
+
     def _interpolation(self, kind: Kind) -> sparse.csr_matrix:
-        return interpolation_matrix(self.coarse, self.fine, kind)
+        if kind not in self._matrices:
+            self._matrices[kind] = self._new_interpolation(kind)
+        return self._matrices[kind]
+
+    def _new_interpolation(self, kind: Kind) -> sparse.csr_matrix:
+        if self.edges is None or self.fine.rectilinear:
+            return interpolation_matrix(self.coarse, self.fine, kind)
+        middles = [0.5 * (edges[1:] + edges[:-1]) for edges in self.edges]
+        cells = [np.arange(size) + 0.5 for size in self.fine.shape]
+        rows, columns = (axis_matrix(m, c, kind) for m, c in zip(middles, cells, strict=True))
+        return sparse.csr_matrix(sparse.kron(rows, columns))
 
     def _product(self, matrix: sparse.csr_matrix, x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         flat = np.asarray(x, dtype=np.float64).reshape(-1, x.shape[-2] * x.shape[-1])

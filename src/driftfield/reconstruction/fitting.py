@@ -44,9 +44,8 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         ConfigurationError: a trainer that is missing, or one for a method that is fitted at once.
         DataError: the archive does not hold what the recipe asks for.
     """
-    reconstructor = (
-        build("emulator", recipe.emulator) if recipe.emulator else build("reconstructor", recipe.reconstructor)
-    )
+    kind, spec = recipe.learner
+    reconstructor = build(kind, spec)
     trainer = build("trainer", recipe.trainer) if recipe.trainer else None
     trained = reconstructor.abilities.needs_training
     if trained and trainer is None:
@@ -55,6 +54,10 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         found = "a 'trainer'" if trainer is not None else "--resume"
         raise ConfigurationError(
             f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
+        )
+    if recipe.data.get("coarse") is not None and kind != "downscaler":
+        raise ConfigurationError(
+            f"{source} has data.coarse and a {kind!r}, which would ignore it: expected a 'downscaler'. Name one, or leave it out."
         )
     data = prepare(**recipe.data)
     if data.covariates and isinstance(reconstructor.abilities.covariates, Cannot):
@@ -118,7 +121,7 @@ def _runs_named(part: Any) -> Iterator[str]:
 def _made_of(recipe: Recipe) -> dict[str, str]:
     """The parts in which a resumed training may not differ, as hashes; files may have moved, a trainer may go on longer."""
     data = {key: value for key, value in recipe.data.items() if key not in ("archive", "domain")}
-    parts = {"seed": recipe.seed, "data": data, "reconstructor": recipe.reconstructor or recipe.emulator}
+    parts = {"seed": recipe.seed, "data": data, "reconstructor": recipe.learner[1]}
     return {
         name: hashlib.sha256(json.dumps(part, sort_keys=True, default=str).encode()).hexdigest()[:16]
         for name, part in parts.items()

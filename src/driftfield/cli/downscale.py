@@ -1,0 +1,64 @@
+"""`driftfield downscale`."""
+
+__all__ = ["downscale"]
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from driftfield.cli.shared import Overwrite, app, check_output, read_period, whole
+from driftfield.errors import visible
+
+MEMBERS = 10
+"""Unless another number is asked for."""
+
+
+@app.command()
+def downscale(
+    run: Annotated[Path, typer.Argument(help="Run folder of a downscaler that `driftfield train` wrote.")],
+    coarse: Annotated[Path, typer.Argument(help="Coarse fields on the coarse grid of the run, or on more of it.")],
+    out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
+    members: Annotated[
+        int | None, typer.Option(help="Size of the ensemble; 10 by default, 1 of a method that gives one field.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
+    time: Annotated[str | None, typer.Option(help="FIRST:LAST date, both included.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make fine fields from coarse ones: an ensemble, its mean and its standard deviation, date by date."""
+    from driftfield import __version__
+    from driftfield.checkpoint import hash_run
+    from driftfield.data.sources import select_time
+    from driftfield.gridded.gridded_files import open_fields
+    from driftfield.reconstruction.draws import Draws
+    from driftfield.reconstruction.settings import check_ability
+    from driftfield.reconstruction.writer import Work, write_reconstruction
+    from driftfield.runs import find_run, load_downscaler
+
+    check_output(out, overwrite=overwrite or resume)
+    whole(1 if members is None else members, "--members", least=1)
+    whole(seed, "--seed", least=0)
+    folder = find_run(run)
+    method = load_downscaler(folder)
+    if members is not None and members > 1:
+        check_ability(method, "spreads", asked="--members")
+    count = members or (MEMBERS if method.abilities.spreads else 1)
+    fields = open_fields(coarse)
+    fields = fields if time is None else select_time(fields, read_period(time))
+    method.check(fields, str(coarse))
+    attrs = {"run": run.name, "coarse": coarse.name}
+
+    def finish(part: Any) -> Any:
+        return part.assign_attrs(attrs)
+
+    depends_on = {"run": hash_run(folder), "version of driftfield": __version__}
+    work = Work(method, fields, Draws(count, seed), finish, depends_on)
+    if sys.stderr.isatty():
+        with typer.progressbar(length=work.dates * count, label="downscale", file=sys.stderr) as bar:
+            write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
+    else:
+        write_reconstruction(work, out, resume=resume, overwrite=overwrite)
+    print(visible(f"wrote {out}: {work.dates} dates of {count} member(s), {method.method}"))

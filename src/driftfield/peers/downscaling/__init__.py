@@ -1,0 +1,1 @@
+"""Peers that make fine fields from coarse ones: one file each, found by the registry under `downscaler`."""
