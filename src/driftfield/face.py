@@ -332,6 +332,28 @@ def map(
     return map_points(points, wanted, variables=variables, method=method, stated=stated, members=members, seed=seed)[0]
 
 
+def suggest(fields: Fields, *, error: float, number: int = 20, **asked: Any) -> xr.Dataset:
+    """Where to observe next: the places whose observation would lower the expected variance most, one after another.
+
+    Example:
+        >>> places = df.suggest("reconstruction.nc", error=0.05, region={"lat": (35, 40)}, time="2015-06")  # doctest: +SKIP
+
+    Arguments:
+        fields: With members: a reconstruction, a forecast.
+        error: Standard deviation of an observation, units of the variable.
+        number: Places to suggest.
+        asked: variable, target, region, places, depths, time, of_mean, localisation_km: see
+            `driftfield.assimilation.suggesting.Asked`.
+
+    Returns:
+        `lat`, `lon`, `variance_left` by place in their order, `variance_before`, and the map `reduction`.
+    """
+    from driftfield.assimilation.suggesting import Asked
+    from driftfield.assimilation.suggesting import suggest as best
+
+    return best(_fields(fields), Asked(error, number, **asked))
+
+
 def sample(run: Run, *, members: int = 16, seed: int = 0, date: str = "2000-01-01") -> xr.Dataset:
     """Draws fields, or courses in time, without any observation: what a model has learnt to be possible.
 

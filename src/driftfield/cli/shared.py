@@ -87,7 +87,9 @@ def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".n
     from driftfield.files import refuse_existing
 
     if suffixes and out.suffix not in suffixes:
-        raise ConfigurationError(f"Cannot write {out}: expected a name that ends in .nc or .zarr. Rename the output.")
+        raise ConfigurationError(
+            f"Cannot write {out}: expected a name that ends in {' or '.join(suffixes)}. Rename the output."
+        )
     refuse_existing(out, overwrite=overwrite)
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
