@@ -221,7 +221,7 @@ def _print_scores(out: Path, whole: Any, shown: Any, share: float) -> None:
     from driftfield.data.sources import open_fields
     from driftfield.evaluate.evaluation import evaluate
 
-    written = open_fields(out)
+    written = open_fields(out).drop_attrs(deep=False)  # scored under one name, whatever the method calls itself
     names = [name for name in state_variables(shown) if name in written]
     label = out.stem
     scores = evaluate(whole, {label: written}, shown, variables=names).scores[label]
