@@ -22,6 +22,7 @@ __all__ = [
     "simulate_lorenz63",
     "simulate_lorenz96",
     "simulate_ocean",
+    "suggest",
 ]
 
 from collections.abc import Mapping, Sequence
@@ -347,6 +348,28 @@ def map(
     wanted = MapGrid(box, step, every, depths, time) if grid is None else grid
     stated = Stated.checked(length_km, days, noise)
     return map_points(points, wanted, variables=variables, method=method, stated=stated, members=members, seed=seed)[0]
+
+
+def suggest(fields: Fields, *, error: float, number: int = 20, **asked: Any) -> xr.Dataset:
+    """Where to observe next: the places whose observation would lower the expected variance most, one after another.
+
+    Example:
+        >>> places = df.suggest("reconstruction.nc", error=0.05, region={"lat": (35, 40)}, time="2015-06")  # doctest: +SKIP
+
+    Arguments:
+        fields: With members: a reconstruction, a forecast.
+        error: Standard deviation of an observation, units of the variable.
+        number: Places to suggest.
+        asked: variable, target, region, places, depths, time, of_mean, localisation_km: see
+            `driftfield.assimilation.suggesting.Asked`.
+
+    Returns:
+        `lat`, `lon`, `variance_left` by place in their order, `variance_before`, and the map `reduction`.
+    """
+    from driftfield.assimilation.suggesting import Asked
+    from driftfield.assimilation.suggesting import suggest as best
+
+    return best(_fields(fields), Asked(error, number, **asked))
 
 
 def sample(run: Run, *, members: int = 16, seed: int = 0, date: str = "2000-01-01") -> xr.Dataset:

@@ -10,10 +10,13 @@ import typer
 
 from driftfield.cli.shared import (
     Overwrite,
+    QualityLevel,
     Region,
+    RejectFlags,
     app,
     check_counts,
     check_output,
+    read_acceptance,
     read_errors,
     read_number,
     read_pairs,
@@ -47,6 +50,8 @@ def mask(
         Path | None,
         typer.Option(help="RECIPE whose archive FIELDS is: score the test part of its split alone, cells or dates."),
     ] = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Hide most of a field: write what an observing system would have seen of it."""
@@ -57,7 +62,13 @@ def mask(
     check_output(obs, overwrite=overwrite)
     check_counts({"--seed": seed}, least=0)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
-    archive = open_archive(fields, list(patterns), time=read_period(time) if time else None, region=read_region(region))
+    archive = open_archive(
+        fields,
+        list(patterns),
+        time=read_period(time) if time else None,
+        region=read_region(region),
+        acceptance=read_acceptance(quality_level, reject_flags),
+    )
     seen = observe_fields(archive.dataset, patterns, error=_read_errors(error or []), seed=seed, domain=archive.domains)
     if split is not None:
         seen = _only_tested(seen, split, fields)
@@ -72,6 +83,7 @@ def _only_tested(seen: "xr.Dataset", recipe: Path, fields: Path) -> "xr.Dataset"
     """Observations that are scored in the test part of a recipe's split and nowhere else; dates without any are left out."""
     from driftfield.data.prepare import divide
     from driftfield.data.sources import open_archive
+    from driftfield.gridded.acceptance import Acceptance
     from driftfield.recipe import read_recipe
 
     data = read_recipe(recipe).data
@@ -87,6 +99,7 @@ def _only_tested(seen: "xr.Dataset", recipe: Path, fields: Path) -> "xr.Dataset"
         region=data.get("region"),
         domain=data.get("domain"),
         time=data.get("time"),
+        acceptance=Acceptance.of(data.get("quality_level"), data.get("reject_flags")),
     )
     splits = divide(archive, data["targets"], split=data.get("split"), windows=data.get("windows"))
     tested = splits.held_out("test", archive.dataset[data["targets"][0]])

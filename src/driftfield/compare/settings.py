@@ -28,6 +28,7 @@ from driftfield.data.transplant import transplant_clouds
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.alignment import time_keys
+from driftfield.gridded.acceptance import Acceptance
 from driftfield.gridded.gridded_files import open_fields
 
 
@@ -35,7 +36,9 @@ def open_truth(comparison: Comparison) -> GriddedArchive:
     """The archive that the methods are scored on, all of its times."""
     data = comparison.data
     options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
-    return open_archive(comparison.truth[0], [*data["targets"], *data.get("covariates", ())], **options)
+    acceptance = Acceptance.of(data.get("quality_level"), data.get("reject_flags"))
+    names = [*data["targets"], *data.get("covariates", ())]
+    return open_archive(comparison.truth[0], names, acceptance=acceptance, **options)
 
 
 def setting_observations(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> xr.Dataset:
