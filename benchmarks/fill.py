@@ -87,8 +87,7 @@ def run(case: str, seed: int, data: Path) -> dict[str, Any]:
     times = np.flatnonzero(hidden.reshape(len(hidden), -1).any(axis=1))
     everything = Withheld(visible, hidden, times, truth, np.zeros(truth.size))
     for method in methods_for(visible, Knowledge()):
-        fitted = method.build()
-        fitted.fit(visible.training(validation=method.validation), seed=0)
+        fitted = method.fitted_to(visible, seed=0)
         peers[method.label] = scored(*_errors(predict(fitted, everything, seed=0), truth))
     return {
         "case": case,
