@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from driftfield.cli.evaluation_parts import Parts, write_parts
 from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
 
 
@@ -18,6 +19,27 @@ def evaluate(
     observations: Annotated[
         Path | None,
         typer.Option("--observations", help="The observation file they were made from; without it every cell counts."),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Scores by hour, month, season, year (commas): REPORT/groups.csv.")
+    ] = None,
+    land: Annotated[
+        str | None, typer.Option("--land", help="FILE or FILE:VARIABLE with land: groups land and sea.")
+    ] = None,
+    in_box: Annotated[
+        list[str] | None, typer.Option("--in-box", help="NAME=SOUTH:NORTH:WEST:EAST, a group of its own (repeat).")
+    ] = None,
+    sites: Annotated[
+        Path | None, typer.Option("--sites", help="CSV of stations: name, lat, lon; a group each.")
+    ] = None,
+    cells: Annotated[bool, typer.Option("--cells", help="Scores of every cell: REPORT/cells.nc.")] = False,
+    rain: Annotated[
+        str | None, typer.Option("--rain", help="Variable of rain: wet days, extremes, spells: REPORT/structure.json.")
+    ] = None,
+    wet: Annotated[float, typer.Option("--wet", help="From which value on it is wet, units of the variable.")] = 1.0,
+    coarse: Annotated[
+        Path | None,
+        typer.Option("--coarse", help="What was downscaled: power beyond its cells: REPORT/structure.json."),
     ] = None,
     area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
     region: Region = None,
@@ -34,6 +56,7 @@ def evaluate(
     from driftfield.gridded.region import select_region
 
     check_output(out, overwrite=overwrite, suffixes=())
+    parts = Parts(by, land, tuple(in_box or ()), sites, cells, rain, wet, coarse)
     fields = open_fields(truth)
     methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
     seen = everything_held_out(fields, methods) if observations is None else open_fields(observations)
@@ -51,4 +74,6 @@ def evaluate(
     }
     write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
     print(scores_table(evaluation))
-    print(f"wrote {out / 'report.html'}, {out / 'scores.json'} and {out / 'figures'}")
+    further = write_parts(parts, fields, methods, seen, out)
+    also = "".join(f", {path}" for path in further)
+    print(f"wrote {out / 'report.html'}, {out / 'scores.json'}, {out / 'figures'}{also}")
