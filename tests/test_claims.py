@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import succeed
 
 from driftfield.checkpoint import read_run
-from driftfield.cli import main
 from driftfield.data.masks import parse_pattern
 from driftfield.data.sources import write_dataset
 from driftfield.testing import tiny_ocean, tiny_recipe
@@ -24,14 +23,6 @@ def section(page: str, title: str) -> str:
     """The text under a heading."""
     text = (DOCS / page).read_text(encoding="utf-8")
     return re.split(r"^##+ ", text.split(f"## {title}\n", 1)[1], maxsplit=1, flags=re.M)[0]
-
-
-def command(*arguments: object) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["driftfield", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-    assert not end.value.code
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ema": {"class": "PowerEMA", "widths": [0.1], "snapshots": 2},
     }
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    command("train", place / "recipe.yaml", "--out", place / "run")
+    succeed("train", place / "recipe.yaml", "--out", place / "run")
     observe = ["--observe", "thetao=profiles:0.7", "--observe", "sst=clouds:0.5", "--error", "0.1"]
-    command("mask", place / "truth.nc", place / "obs.nc", *observe, "--time", "2001-03:2001-04")
-    command("reconstruct", place / "run", place / "obs.nc", "--out", place / "fields.nc", "--members", 2)
+    succeed("mask", place / "truth.nc", place / "obs.nc", *observe, "--time", "2001-03:2001-04")
+    succeed("reconstruct", place / "run", place / "obs.nc", "--out", place / "fields.nc", "--members", 2)
     return place
 
 

@@ -5,20 +5,18 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import Command, hearing_errors
 
 import driftfield
 from driftfield.cli import main
 from driftfield.data.sources import write_dataset
 from driftfield.testing import tiny_ocean, tiny_recipe
-
-Command = Callable[..., tuple[int, str]]
 
 PEER, MODEL = tiny_recipe(method="Climatology"), tiny_recipe()
 
@@ -26,19 +24,7 @@ PEER, MODEL = tiny_recipe(method="Climatology"), tiny_recipe()
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs `driftfield ARGUMENTS` in this process: exit code and what it says on stderr."""
-
-    def run(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(bool(end.code))
-        else:
-            code = 0
-        return code, capsys.readouterr().err.strip()
-
-    return run
+    return hearing_errors(capsys)
 
 
 @pytest.fixture

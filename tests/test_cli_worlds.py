@@ -1,7 +1,5 @@
 """The commands of learnt worlds as a user types them: a world is simulated, learnt, sampled and forecast."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
-
-from driftfield.cli import main
-
-Command = Callable[..., tuple[int, str]]
+from commands import Command, hearing_errors
 
 NETWORK = {"class": "CircleUNet", "widths": [4, 8], "depths": [1, 1], "embedding": 8}
 TRAINER = {
@@ -31,17 +26,7 @@ SAMPLER = {"class": "DPMSolverPP2M", "evaluations": 3}
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     """Runs `driftfield ARGUMENTS` in this process and a folder of its own: exit code and what it says on stderr."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            return (end.code if isinstance(end.code, int) else 1), capsys.readouterr().err.strip()
-        return 0, capsys.readouterr().err.strip()
-
-    return run
+    return hearing_errors(capsys)
 
 
 def recipe(name: str, **learner: Any) -> None:

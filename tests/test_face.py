@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -58,6 +59,23 @@ def test_reconstruct_is_what_the_run_answers(truth: xr.Dataset, tmp_path: Path) 
                                expected["thetao"])  # fmt: skip
     scores = df.score(truth, {"climatology": fields}, seen).scores["climatology"]["thetao"]
     assert 0 < scores["crps"] < scores["mae"]  # type: ignore[operator]
+
+
+def test_plot_draws_the_date_and_the_level_that_are_named(truth: xr.Dataset, tmp_path: Path) -> None:
+    df.save(truth, tmp_path / "truth.nc")
+    deep = float(truth["depth"][2])
+    figure = df.plot(tmp_path / "truth.nc", "thetao", parts=["mean"], time="2041-03", depth=deep + 1.0)
+    level = truth["thetao"].isel(time=0).sel(depth=deep).values
+    drawn = figure.axes[0].collections[-1].get_array()
+    np.testing.assert_allclose(np.ma.compressed(drawn), level[np.isfinite(level)], rtol=1e-6)
+    assert f"at {deep:g} m" in figure.axes[0].get_title()
+    for options, message in (
+        ({"time": "1999"}, "No date in the file begins with '1999'"),
+        ({"lat": 10.0 + float(truth["lat"].max()) * 2}, "expected .* which the file holds"),
+        ({"parts": ["sections"]}, "No part 'sections'"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            df.plot(truth, "thetao", **options)  # type: ignore[arg-type]
 
 
 def test_what_is_no_data_set_is_refused() -> None:

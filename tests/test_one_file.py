@@ -13,6 +13,7 @@ from driftfield.registry import ROOMS, members, names
 TOYS = {
     "augmentation": "@register('augmentation')\nclass Toy: ...",
     "downscaler": "@register('downscaler')\nclass Toy: ...",
+    "callback": "@register('callback')\nclass Toy: ...",
     "dynamics": "@register('dynamics')\nclass Toy: ...",
     "emulator": "@register('emulator')\nclass Toy: ...",
     "function": "@register('function', 'Toy')\nclass Toy: ...",

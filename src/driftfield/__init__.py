@@ -11,7 +11,7 @@
     assimilate  trained prior, observations           -> fields that agree with both
     coarsen     fine fields, a factor or a grid       -> their means over coarse cells
     downscale   run, coarse fields                    -> fine fields with members
-    sample, forecast, score, save, simulate_*
+    sample, forecast, score, plot, save, simulate_*
 
 Everything is imported when it is first asked for.
 """
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         map,
         observe,
         open,
+        plot,
         reconstruct,
         sample,
         save,
@@ -54,6 +55,7 @@ __all__ = [
     "map",
     "observe",
     "open",
+    "plot",
     "reconstruct",
     "sample",
     "save",

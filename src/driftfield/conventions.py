@@ -30,6 +30,7 @@ __all__ = [
     "description_of",
     "MASKS",
     "domain_of",
+    "ever_finite",
     "error_of",
     "geometry_of",
     "held_out_of",
@@ -99,6 +100,12 @@ def require(dataset: xr.Dataset, variables: "Sequence[str]", what: str = "the da
     for name in variables:
         if name not in dataset:
             raise DataError(f"No variable {name!r} in {what}: {suggest(name, state_variables(dataset))}")
+
+
+def ever_finite(field: xr.DataArray) -> xr.DataArray:
+    """The domain that a field itself tells: cells that are finite at any time."""
+    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, field, dask="allowed")
+    return finite.any("time")
 
 
 def domain_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import xarray as xr
 
-from driftfield.data.sources import GriddedArchive, open_archive, write_dataset
+from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.twin import observe
 from driftfield.evaluate.comparison import scores_table, skill_ratio
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.report import write_report_folder
 from driftfield.files import refuse_existing
+from driftfield.gridded.gridded_files import write_dataset
 from driftfield.runs import load_reconstructor, shipped_run
 from driftfield.worlds.ocean import simulate_ocean
 

@@ -15,6 +15,7 @@ __all__ = [
     "map",
     "observe",
     "open",
+    "plot",
     "reconstruct",
     "sample",
     "save",
@@ -25,19 +26,23 @@ __all__ = [
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from driftfield.data.sources import open_fields, write_dataset
+from driftfield.conventions import require, state_variables
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.gridded.axes import canonical
+from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.gridded.units import canonical_units
 from driftfield.interfaces import Reconstructor
 from driftfield.runs import find_run, load_reconstructor
 from driftfield.worlds.ocean import simulate_ocean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Fields = xr.Dataset | str | Path
 Run = Reconstructor | str | Path
@@ -58,6 +63,49 @@ def open(path: str | Path | Sequence[str | Path], variables: Sequence[str] | Non
         FileFormatError: a file that cannot be read.
     """
     return open_fields(path, variables=variables)
+
+
+def plot(
+    fields: Fields,
+    variable: str | None = None,
+    *,
+    parts: Sequence[str] | None = None,
+    time: str | None = None,
+    depth: float | None = None,
+    lat: float | None = None,
+    lon: float | None = None,
+    members: int = 4,
+) -> "Figure":
+    """Draws a reconstruction, samples, a forecast, observations or complete fields.
+
+    Example:
+        >>> df.plot(fields, "thetao", depth=100).savefig("thetao.png")  # doctest: +SKIP
+
+    Arguments:
+        fields: A data set, or the name of a file.
+        variable: Which one; the first by default.
+        parts: Some of "mean", "spread", "members", "section" and "profile"; all that the fields have by default.
+        time: Beginning of a date; the first one by default.
+        depth: Metres, the nearest level; the first one by default.
+        lat, lon: Of section and profile; where the spread is widest by default.
+        members: Panels of members, at most.
+
+    Returns:
+        A figure of matplotlib.
+
+    Raises:
+        ConfigurationError: a part, a date or a place that the fields do not have.
+        DataError: no such variable, or one that is missing everywhere at this date.
+    """
+    from driftfield.evaluate.field_plots import PARTS, FieldPlot, draw_fields
+
+    dataset = _fields(fields)
+    name = variable or state_variables(dataset)[0]
+    require(dataset, [name], "the fields")
+    look = FieldPlot.at(
+        dataset, PARTS if parts is None else parts, time=time, depth=depth, lat=lat, lon=lon, members=members
+    )
+    return draw_fields(dataset, name, look)
 
 
 def save(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
@@ -104,7 +152,7 @@ def reconstruct(
     Returns:
         `<variable>` (the mean), `<variable>_sd` and `<variable>_member` for every variable of the run.
     """
-    from driftfield.data.observed_batch import add_domain
+    from driftfield.data.domain_files import add_domain
 
     seen = _fields(observations)
     if domain is not None:

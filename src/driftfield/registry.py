@@ -5,7 +5,8 @@ Only registered classes can be named, never an import path, and an argument that
 error that suggests the nearest one.
 
 A member of a family is one file in the family's room. Nobody lists it: the first question for a kind imports every module of
-its rooms (`ROOMS`), and each module registers what it holds.
+its rooms (`ROOMS`), and each module registers what it holds. So do modules of other packages that are installed and have an entry
+point in the group `driftfield`: whoever installs a package trusts it, whoever writes a recipe imports nothing.
 """
 
 __all__ = ["ROOMS", "build", "discover", "lookup", "members", "names", "register"]
@@ -14,6 +15,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from driftfield.errors import ConfigurationError, UserError, suggest
@@ -22,6 +24,7 @@ T = TypeVar("T")
 
 ROOMS: dict[str, tuple[str, ...]] = {
     "augmentation": ("data",),
+    "callback": ("training.callbacks",),
     "downscaler": ("peers.downscaling",),
     "dynamics": ("worlds",),
     "ema": ("training",),
@@ -52,6 +55,8 @@ SUCCESSORS = {("reconstructor", "ProbabilisticPCA"): "SpaceTimeOptimalInterpolat
 
 _KINDS: dict[str, dict[str, Any]] = {}
 _DISCOVERED: set[str] = set()
+PLUGINS = "driftfield"
+"""The group of entry points that name modules with members of others."""
 
 
 def register(kind: str, name: str | None = None) -> Callable[[T], T]:
@@ -89,7 +94,25 @@ def members(kind: str) -> dict[str, Any]:
         if room not in _DISCOVERED:
             discover(f"driftfield.{room}")
             _DISCOVERED.add(room)
+    if PLUGINS not in _DISCOVERED:
+        _DISCOVERED.add(PLUGINS)
+        _load_plugins()
     return dict(_KINDS.get(kind, {}))
+
+
+def _load_plugins() -> None:
+    """Imports what installed packages add.
+
+    Raises:
+        ConfigurationError: one that cannot be imported.
+    """
+    for point in entry_points(group=PLUGINS):
+        try:
+            point.load()
+        except Exception as error:  # whatever a module of somebody else does wrong
+            raise ConfigurationError(
+                f"The entry point {point.name!r} ({point.value}) cannot be loaded: {error}. Mend or uninstall its package."
+            ) from error
 
 
 def names(kind: str) -> list[str]:

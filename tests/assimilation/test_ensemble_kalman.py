@@ -78,7 +78,8 @@ def fitted(**options: Any) -> EnsembleKalman:
 def test_it_is_the_plain_functions(name: str, lag: int) -> None:
     options, plain = FILTERS[name]
     method, file = fitted(filter=name, lag=lag, **options), seen_file()
-    mean, sd, members = method.estimate(file, members=6, seed=4)["x"]
+    estimate = method.estimate(file, members=6, seed=4)["x"]
+    mean, sd, members = estimate.mean, estimate.sd, estimate.members
     y = file["x"].values[1:, 0, SEEN].astype(float)
     last = len(y) - 1
     lags = range(min(lag, last) + 1)
@@ -162,7 +163,7 @@ def test_an_emulator_steps_and_its_run_comes_along(tmp_path: Path) -> None:
     method.fit(training_data())
     file = seen_file(4)
     file = file.assign_coords(time=file["time"].values[0] + np.arange(4) * np.timedelta64(1, "D"))
-    mean = method.estimate(file, members=6, seed=2)["x"][0]
+    mean = method.estimate(file, members=6, seed=2)["x"].mean
     start, y = file["time"].values[0], file["x"].values[1:, 0, SEEN].astype(float)
     dynamics = EmulatorDynamics(method._emulator, start, seed=2)  # type: ignore[arg-type]
     plain = assimilate(

@@ -3,15 +3,14 @@
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
 import xarray as xr
+from commands import Command, hearing_all
 
-from driftfield.cli import main
 from driftfield.data.sources import write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
@@ -22,23 +21,13 @@ from driftfield.runs import shipped_runs
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 ROOT = Path(__file__).parents[2]
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     """Runs `driftfield ARGUMENTS` in a folder of its own: exit code, and what it says."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return (end.value.code if isinstance(end.value.code, int) else 0), said.out + said.err
-
-    return run
+    return hearing_all(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,17 @@
 """A recipe states the smoothing, the command does it, and its option says otherwise."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import xarray as xr
 import yaml
+from commands import succeed
 
-from driftfield.cli import main
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError
 from driftfield.recipe import as_recipe
 from driftfield.reconstruction.postprocess import smoothed
 from driftfield.testing import tiny_ocean
-
-
-def command(*arguments: object) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["driftfield", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-    assert not end.value.code
 
 
 def recipe(archive: Path, **more: object) -> dict[str, object]:
@@ -37,15 +28,15 @@ def test_the_command_does_what_the_run_states(tmp_path: Path) -> None:
     made = {}
     for name, more in (("plain", {}), ("smooth", {"reconstruction": {"smooth": 1.5}})):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(recipe(tmp_path / "truth.nc", **more)), encoding="utf-8")
-        command("train", tmp_path / f"{name}.yaml", "--out", tmp_path / name)
+        succeed("train", tmp_path / f"{name}.yaml", "--out", tmp_path / name)
     mask = ["mask", tmp_path / "truth.nc", tmp_path / "obs.nc", "--observe", "thetao=clouds:0.5"]
-    command(*mask, "--time", "2001-03:2001-03")
+    succeed(*mask, "--time", "2001-03:2001-03")
     for name, run, more in (
         ("raw", "plain", ()), ("asked", "plain", ("--smooth", 1.5)), ("stated", "smooth", ()),
         ("left out", "smooth", ("--smooth", 0)), ("other", "smooth", ("--smooth", 0.7)),
     ):  # fmt: skip
         out = tmp_path / f"{name}.nc"
-        command("reconstruct", tmp_path / run, tmp_path / "obs.nc", "--out", out, "--members", 1, *more)
+        succeed("reconstruct", tmp_path / run, tmp_path / "obs.nc", "--out", out, "--members", 1, *more)
         made[name] = open_fields(out).load()
     expected = smoothed(made["raw"], 1.5, False)["thetao"]
     for name in ("asked", "stated"):

@@ -11,7 +11,8 @@ import xarray as xr
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.gaps import gap_share, warn_of_gaps
-from driftfield.data.masks import KnownRecord, Own, parse_pattern
+from driftfield.data.masks import KnownRecord, parse_pattern
+from driftfield.data.masks.borrowed import Own
 from driftfield.data.patches import Window
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.transplant import transplant_clouds

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from driftfield.data.masks import Blocks, Borrowed, Profiles, Tracks, parse_pattern, reference_mask
+from driftfield.data.masks import Blocks, Profiles, Tracks, parse_pattern, reference_mask
+from driftfield.data.masks.borrowed import Borrowed
 from driftfield.errors import ConfigurationError, DataError
 
 SHARED = ("random", "blocks", "clouds", "tracks", "swaths", "profiles")

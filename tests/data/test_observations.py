@@ -7,7 +7,8 @@ import xarray as xr
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
-from driftfield.data.observed_batch import add_domain, observation_batch
+from driftfield.data.domain_files import add_domain
+from driftfield.data.observed_batch import observation_batch
 from driftfield.data.patches import Window
 from driftfield.data.twin import observe
 from driftfield.errors import DataError

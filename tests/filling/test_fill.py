@@ -19,6 +19,7 @@ from driftfield.filling.picture import draw
 from driftfield.filling.quantity import recognise
 from driftfield.filling.record import read_record
 from driftfield.filling.validation import Distances, blend, score
+from driftfield.reconstruction.output import Estimate
 
 
 def smooth(shape: tuple[int, ...], seed: int, width: float = 4.0) -> np.ndarray:
@@ -162,7 +163,8 @@ def test_chlorophyll_stays_positive_and_a_share_a_share() -> None:
 
 def test_moments_of_a_logarithm_are_those_of_its_distribution() -> None:
     quantity = recognise(xr.DataArray(10 ** smooth((1, 20, 20), 1), dims=("time", "lat", "lon"), name="chl"))
-    mean, sd, _ = quantity.back((np.array([-0.3]), np.array([0.25]), None))
+    stated = quantity.back(Estimate(np.array([-0.3]), np.array([0.25])))
+    mean, sd = stated.mean, stated.sd
     drawn = 10 ** (-0.3 + 0.25 * np.random.default_rng(0).standard_normal(400_000))
     assert mean is not None
     assert sd is not None

@@ -21,6 +21,7 @@ from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.watch import Watch
 from driftfield.reconstruction.draws import Draws
+from driftfield.reconstruction.output import Estimate
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -103,7 +104,7 @@ class Flat:
 
     def first_guess(self, observations: xr.Dataset, **_: Any) -> Any:
         shape = observations["thetao"].shape
-        return {"thetao": (np.full(shape, 12.0), np.full(shape, 0.5), None)}
+        return {"thetao": Estimate(np.full(shape, 12.0), np.full(shape, 0.5))}
 
 
 def test_a_first_guess_is_added_to_every_estimate(method: Any, observations: xr.Dataset, truth: xr.Dataset) -> None:

@@ -54,7 +54,7 @@ def test_a_fold_has_not_seen_its_own_times(tmp_path: Path) -> None:
         {"run": str(fitted("Climatology", tmp_path / "b", changed)), "folds": 3}, tiny_training_data(changed)
     )
     for training, same in ((time, True), (int(guess.folds[1][0][0]), False), (None, False)):
-        one, two = (g.estimate(seen, training=training)["thetao"][0] for g in (guess, other))
+        one, two = (g.estimate(seen, training=training)["thetao"].mean for g in (guess, other))
         assert one is not None
         assert two is not None
         assert np.array_equal(one, two, equal_nan=True) == same
@@ -129,7 +129,7 @@ def test_a_peer_whose_memory_is_its_own_has_folds_too(tmp_path: Path) -> None:
     """Persistence remembers what its archive saw last, which is no number of times that could be exchanged."""
     guess = FirstGuess.open({"run": str(fitted("Persistence", tmp_path)), "folds": 2}, tiny_training_data())
     seen = observe(tiny_ocean(), SYSTEM["observe"], error=0.05, seed=3).isel(time=slice(0, 3))  # type: ignore[arg-type]
-    assert np.isfinite(guess.estimate(seen, training=1, only=1)["thetao"][1]).all()
+    assert np.isfinite(guess.estimate(seen, training=1, only=1)["thetao"].sd).all()
 
 
 @pytest.mark.parametrize("peer", ["LinearInterpolation", "OptimalInterpolation"])
@@ -223,7 +223,7 @@ def test_a_memory_ends_before_the_observations(tmp_path: Path) -> None:
         other["thetao"][changed] += 0.3 * np.random.default_rng(1).standard_normal(other["thetao"][changed].shape)
         guess, data = FirstGuess.load(tmp_path, {}), tiny_training_data(other)
         guess.data, guess.folds = data, [(data.train, guess.peer)]
-        found = guess.estimate(seen, training=6, only=0)["thetao"][0]
+        found = guess.estimate(seen, training=6, only=0)["thetao"].mean
         assert found is not None
         return found
 
@@ -241,8 +241,10 @@ def test_one_time_of_an_estimate_is_that_of_all(tmp_path: Path) -> None:
     peer.fit(tiny_training_data(fields), seed=0)
     seen = observe(fields[["thetao"]].isel(time=slice(4, 8)), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
     every, one = peer.estimate(seen, members=1, seed=0)["thetao"], peer.estimate_at(seen, 2)["thetao"]
-    for k in (0, 1):
-        np.testing.assert_allclose(one[k][0], every[k][2], rtol=1e-5, atol=1e-6)
+    for part, of_all in ((one.mean, every.mean), (one.sd, every.sd)):
+        assert part is not None
+        assert of_all is not None
+        np.testing.assert_allclose(part[0], of_all[2], rtol=1e-5, atol=1e-6)
 
 
 def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) -> None:
@@ -260,7 +262,7 @@ def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) 
     changed["thetao"][3] += 3.0
 
     def mean(peer: Any) -> np.ndarray:
-        found: np.ndarray = peer.estimate_at(seen, 0)["thetao"][0]
+        found: np.ndarray = peer.estimate_at(seen, 0)["thetao"].mean
         return found
 
     np.testing.assert_allclose(mean(peer.refitted(data, every)), mean(peer), rtol=1e-5)
@@ -269,7 +271,7 @@ def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) 
     ]
     assert [times.tolist() for times, _ in guesses[0].folds] == [[time] for time in every]
     one, two, other = (
-        g.estimate(seen, training=t)["thetao"][0] for g, t in ((guesses[0], 3), (guesses[1], 3), (guesses[1], 4))
+        g.estimate(seen, training=t)["thetao"].mean for g, t in ((guesses[0], 3), (guesses[1], 3), (guesses[1], 4))
     )
     assert one is not None
     assert other is not None

@@ -92,15 +92,15 @@ def test_what_is_stated_of_a_logarithm_gives_way_to_the_members() -> None:
     mean, sd = torch.full((2, 8, 12), 0.5), torch.full((2, 8, 12), 0.4)
     members = mean + sd * torch.randn(4000, 2, 8, 12, generator=torch.Generator().manual_seed(0))
     found = run._decoded(NetworkEstimate(members, mean, sd), date, *place)["thetao"]
-    assert found[0] is None
-    assert found[1] is None
+    assert found.mean is None
+    assert found.sd is None
     # of one member nothing can be taken: what is stated is the middle of what is possible
     alone = run._decoded(NetworkEstimate(members[:1], mean, sd), date, *place)["thetao"]
-    assert alone[1] is None
-    assert alone[0] is not None
-    assert found[2] is not None
-    np.testing.assert_allclose(np.median(found[2], axis=0), alone[0], rtol=0.1, atol=1e-3)
-    assert (found[2].mean(0) > alone[0]).mean() > 0.99
+    assert alone.sd is None
+    assert alone.mean is not None
+    assert found.members is not None
+    np.testing.assert_allclose(np.median(found.members, axis=0), alone.mean, rtol=0.1, atol=1e-3)
+    assert (found.members.mean(0) > alone.mean).mean() > 0.99
 
 
 def test_a_first_guess_of_a_positive_variable_is_mapped_by_the_slope() -> None:
@@ -114,7 +114,7 @@ def test_a_first_guess_of_a_positive_variable_is_mapped_by_the_slope() -> None:
     estimate = guess.estimate(seen)
     encoded, scale = guess.encode(estimate, codec, times)
     inside = codec.domains["thetao"][None]
-    mean, sd, _ = estimate["thetao"]
+    mean, sd = estimate["thetao"].mean, estimate["thetao"].sd
     assert mean is not None
     assert sd is not None
     place = np.arange(8), np.arange(12)

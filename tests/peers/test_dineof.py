@@ -284,7 +284,8 @@ def test_alboran_under_transplanted_clouds(data_folder: Path) -> None:
     seen = hide(sst, held_out).to_dataset(name="SST")
     peer = DINEOF()
     peer.fit(TrainingData(GriddedArchive(seen, {"SST": domain}, False), np.arange(10), np.arange(0), ("SST",)))
-    mean, sd, _ = peer.estimate(seen.assign(domain=domain), members=0, seed=0)["SST"]
+    estimate = peer.estimate(seen.assign(domain=domain), members=0, seed=0)["SST"]
+    mean, sd = estimate.mean, estimate.sd
     assert mean is not None
     assert sd is not None
     error = (mean - sst.values)[held_out.values]
@@ -304,7 +305,8 @@ def test_ersst_under_clouds(data_folder: Path) -> None:
     domain = archive.domain("sst")
     truth = archive.dataset["sst"].isel(time=np.arange(116, 128))
     seen = np.stack([reference_mask("clouds", 0.75, t, domain.values[::-1])[::-1] for t in range(116, 128)])
-    mean, sd, _ = peer.estimate(truth.where(seen).to_dataset().assign(domain=domain), members=0, seed=0)["sst"]
+    estimate = peer.estimate(truth.where(seen).to_dataset().assign(domain=domain), members=0, seed=0)["sst"]
+    mean, sd = estimate.mean, estimate.sd
     assert mean is not None
     assert sd is not None
     hidden = domain.values & ~seen

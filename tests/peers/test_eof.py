@@ -181,7 +181,8 @@ def test_it_is_as_good_as_the_reference_on_real_data(data_folder: Path) -> None:
     for kind, fraction, rmse in (("random", 0.75, 0.149), ("random", 0.95, 0.252), ("clouds", 0.75, 0.53)):
         seen = np.stack([reference_mask(kind, fraction, t, domain, north_first=True) for t in range(116, 128)])
         given = xr.Dataset({"sst": truth.where(seen), "domain": archive.domain("sst")})
-        mean, sd, _ = peer.estimate(given, members=0, seed=0)["sst"]
+        estimate = peer.estimate(given, members=0, seed=0)["sst"]
+        mean, sd = estimate.mean, estimate.sd
         assert mean is not None
         assert sd is not None
         hidden = domain & ~seen

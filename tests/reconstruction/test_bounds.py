@@ -20,6 +20,7 @@ from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
 from driftfield.reconstruction.bounds import bounded, clipped
+from driftfield.reconstruction.output import Estimate
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -114,13 +115,16 @@ def test_stated_moments_are_those_of_the_clamped_error() -> None:
     rng = np.random.default_rng(0)
     mean, sd = np.array([0.5, 0.1, -0.4, np.nan, 0.2]), np.array([0.1, 0.3, 0.2, np.nan, 0.0])
     members = mean + sd * rng.standard_normal((100_000, 5))
-    m, s, x = bounded((mean, sd, members), 0.0, 1.0)
+    clamped = bounded(Estimate(mean, sd, members), 0.0, 1.0)
+    m, s, x = clamped.mean, clamped.sd, clamped.members
     assert m is not None
     assert s is not None
     assert x is not None
     np.testing.assert_allclose(m, x.mean(axis=0), atol=3e-3)
     np.testing.assert_allclose(s, x.std(axis=0), atol=3e-3)
-    assert bounded((mean, None, None), 0.0, 1.0)[0][2] == 0  # type: ignore[index]
+    alone = bounded(Estimate(mean), 0.0, 1.0).mean
+    assert alone is not None
+    assert alone[2] == 0
 
 
 def test_a_calibration_cannot_push_beyond() -> None:

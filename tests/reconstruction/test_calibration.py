@@ -1,8 +1,6 @@
 """A spread that is k times too small is found to be so, an honest one is left alone, and nothing else is touched."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,8 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import Command, hearing_all
 
-from driftfield.cli import main
 from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
@@ -25,7 +23,7 @@ from driftfield.peers.linear import LinearInterpolation
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells, LevelMap
 from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.reconstruction.calibration_fit import conformal_quantile, fit_calibration, fit_level
-from driftfield.reconstruction.output import assemble
+from driftfield.reconstruction.output import Estimate, assemble
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
@@ -198,7 +196,7 @@ def result(members: int = 6) -> xr.Dataset:
     seen = observe(fields[["thetao"]], {"thetao": "random:0.5"}, domain={"thetao": domain})
     drawn = np.random.default_rng(0).standard_normal((members, *fields["thetao"].shape)).astype("f4")
     drawn[:, 1, 0, 5, 5] = 2.5
-    return assemble(seen, {"thetao": (None, None, drawn)}, method="x", seed=0, members=members)
+    return assemble(seen, {"thetao": Estimate(members=drawn)}, method="x", seed=0, members=members)
 
 
 def level(depth: float | None, **changed: Any) -> LevelMap:
@@ -374,26 +372,11 @@ def test_a_network_is_calibrated_with_its_own_patterns(data: TrainingData, tmp_p
 
 # -- the command -------------------------------------------------------------------------------------------------------
 
-Command = Callable[..., tuple[int, str]]
-
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        else:
-            code = 0
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
+    return hearing_all(capsys)
 
 
 def test_calibrate_reconstruct_and_evaluate(command: Command, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from driftfield.conventions import state_variables
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.reconstruction.output import assemble, check_quantiles, with_quantiles
+from driftfield.reconstruction.output import Estimate, assemble, check_quantiles, with_quantiles
 from driftfield.reconstruction.postprocess import smoothed
 from driftfield.registry import build
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -37,7 +37,7 @@ def observations() -> xr.Dataset:
 def test_mean_and_sd_are_those_of_the_members() -> None:
     members = np.random.default_rng(0).standard_normal((5, 2, 3, 4)).astype(np.float32)
     output = assemble(
-        observations(), {"sst": (None, None, members)}, method="diffusion", seed=4, members=5, attrs={"run": "a"}
+        observations(), {"sst": Estimate(members=members)}, method="diffusion", seed=4, members=5, attrs={"run": "a"}
     )
     inside = observations()["domain"].values
     np.testing.assert_allclose(output["sst"].values[:, inside], members.mean(axis=0)[:, inside], rtol=1e-5)
@@ -55,13 +55,13 @@ def test_mean_and_sd_are_those_of_the_members() -> None:
 
 
 def test_one_member_has_no_spread() -> None:
-    output = assemble(observations(), {"sst": (None, None, np.zeros((1, 2, 3, 4)))}, method="x", seed=0, members=1)
+    output = assemble(observations(), {"sst": Estimate(members=np.zeros((1, 2, 3, 4)))}, method="x", seed=0, members=1)
     assert "sst_sd" not in output
 
 
 def test_a_domain_is_needed_and_may_come_from_the_run() -> None:
     bare = observations().drop_vars("domain")
-    fields = {"sst": (np.zeros((2, 3, 4)), None, None)}
+    fields = {"sst": Estimate(np.zeros((2, 3, 4)))}
     with pytest.raises(DataError, match="NaN alone never means land"):
         assemble(bare, fields, method="x", seed=0, members=1)
     output = assemble(bare, fields, method="x", seed=0, members=1, domains={"sst": observations()["domain"]})
@@ -72,20 +72,20 @@ def test_refuses_what_is_not_finite_or_of_another_shape() -> None:
     broken = np.zeros((2, 3, 4))
     broken[0, 1, 1] = np.nan
     with pytest.raises(DataError, match="not finite"):
-        assemble(observations(), {"sst": (broken, None, None)}, method="x", seed=0, members=1)
+        assemble(observations(), {"sst": Estimate(broken)}, method="x", seed=0, members=1)
     with pytest.raises(DataError, match=r"has shape \(2, 3, 5\), expected \(2, 3, 4\)"):
-        assemble(observations(), {"sst": (np.zeros((2, 3, 5)), None, None)}, method="x", seed=0, members=1)
+        assemble(observations(), {"sst": Estimate(np.zeros((2, 3, 5)))}, method="x", seed=0, members=1)
 
 
 def test_it_can_be_written(tmp_path: object) -> None:
-    output = assemble(observations(), {"sst": (None, None, np.ones((3, 2, 3, 4)))}, method="x", seed=0, members=3)
+    output = assemble(observations(), {"sst": Estimate(members=np.ones((3, 2, 3, 4)))}, method="x", seed=0, members=3)
     output.to_netcdf(f"{tmp_path}/out.nc")
     with xr.open_dataset(f"{tmp_path}/out.nc") as again:
         np.testing.assert_array_equal(again["sst_member"].values, output["sst_member"].values)
 
 
 def ensemble(members: np.ndarray) -> xr.Dataset:
-    return assemble(observations(), {"sst": (None, None, members)}, method="x", seed=0, members=len(members))
+    return assemble(observations(), {"sst": Estimate(members=members)}, method="x", seed=0, members=len(members))
 
 
 def test_quantiles_of_the_members_stand_beside_them() -> None:

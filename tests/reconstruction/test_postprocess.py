@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from driftfield.errors import ConfigurationError
-from driftfield.reconstruction.output import assemble
+from driftfield.reconstruction.output import Estimate, assemble
 from driftfield.reconstruction.postprocess import smoothed
 
 DOMAIN = np.ones((2, 12, 16), dtype=bool)
@@ -28,7 +28,7 @@ def result(members: np.ndarray, *, surface: bool = False) -> xr.Dataset:
         coords={name: values for name, values in coords.items() if name in dims},
     )
     drawn = members[:, :, 0] if surface else members
-    return assemble(observations, {"thetao": (None, None, drawn)}, method="diffusion", seed=0, members=len(members))
+    return assemble(observations, {"thetao": Estimate(members=drawn)}, method="diffusion", seed=0, members=len(members))
 
 
 def noisy(size: int = 6) -> np.ndarray:

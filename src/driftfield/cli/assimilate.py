@@ -3,7 +3,7 @@
 __all__ = ["assimilate"]
 
 from driftfield.cli import assimilate_options as typed
-from driftfield.cli.assimilate_work import Asked, Ensemble, Sources, Withheld, Work
+from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
 from driftfield.cli.shared import Overwrite, SamplerName, app, check_output, read_pairs
 
 
@@ -43,6 +43,6 @@ def assimilate(
     options, choices = typed.read_options(set_ or []), typed.read_choices(try_ or [])
     functions = typed.read_functions(function or [])
     asked = Asked(method, options, choices, inflate_error, errors, correlated_km, window_days, footprint, functions)
-    withheld = Withheld(withhold, by, of, buffer_km, seed)
-    work = Work(run, sampler, sources, asked, withheld, Ensemble(members, seed, batch_size), time)
+    withheld = WithheldShare(withhold, by, of, buffer_km, seed)
+    work = AssimilateWork(run, sampler, sources, asked, withheld, Ensemble(members, seed, batch_size), time)
     work.write(out, calibrate=calibrate, overwrite=overwrite)

@@ -1,6 +1,6 @@
 """What `driftfield assimilate` does: its sources, its method, its analyses, and the constants that it chooses for a run."""
 
-__all__ = ["Asked", "Ensemble", "Sources", "Withheld", "Work"]
+__all__ = ["Asked", "Ensemble", "Sources", "WithheldShare", "AssimilateWork"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -146,7 +146,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Withheld:
+class WithheldShare:
     """What is kept back and scored: see `observations.withholding.withhold`; nothing if no share is given."""
 
     fraction: float | None
@@ -208,14 +208,14 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
-class Work:
+class AssimilateWork:
     """All that was typed."""
 
     run: Path
     sampler: str | None
     sources: Sources
     asked: Asked
-    withheld: Withheld
+    withheld: WithheldShare
     ensemble: Ensemble
     time: str | None
 

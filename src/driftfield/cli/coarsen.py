@@ -27,7 +27,7 @@ def coarsen(
 ) -> None:
     """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid."""
     from driftfield.data.coarsening import coarsened, regridding_by_factor, regridding_onto
-    from driftfield.data.sources import open_fields, write_dataset
+    from driftfield.gridded.gridded_files import open_fields, write_dataset
 
     check_output(out, overwrite=overwrite)
     if (factor is None) == (like is None):

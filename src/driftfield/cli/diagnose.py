@@ -34,7 +34,7 @@ def diagnose(
     overwrite: Overwrite = False,
 ) -> None:
     """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
-    from driftfield.data.sources import open_fields
+    from driftfield.gridded.gridded_files import open_fields
     from driftfield.models.diagnostics import check_diagnosable
     from driftfield.models.diagnostics import diagnose as look
     from driftfield.runs import find_run, load_reconstructor

@@ -31,7 +31,8 @@ def downscale(
     """Make fine fields from coarse ones: an ensemble, its mean and its standard deviation, date by date."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
-    from driftfield.data.sources import open_fields, select_time
+    from driftfield.data.sources import select_time
+    from driftfield.gridded.gridded_files import open_fields
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import check_ability
     from driftfield.reconstruction.writer import Work, write_reconstruction

@@ -47,11 +47,11 @@ def evaluate(
 ) -> None:
     """Score reconstructions on the hidden cells of the domain, or downscaled fields on all; write scores.json and report.html."""
     from driftfield.conventions import state_variables
-    from driftfield.data.sources import open_fields
     from driftfield.evaluate.alignment import everything_held_out
     from driftfield.evaluate.comparison import scores_table
     from driftfield.evaluate.evaluation import evaluate as score
     from driftfield.evaluate.report import write_report_folder
+    from driftfield.gridded.gridded_files import open_fields
     from driftfield.gridded.measures import Measures
     from driftfield.gridded.region import select_region
 

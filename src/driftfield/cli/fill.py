@@ -47,12 +47,12 @@ def fill(
     check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
         raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
-    from driftfield.data.sources import write_dataset
     from driftfield.files import replacing, write_text
     from driftfield.filling.account import commands, recipe, table
     from driftfield.filling.calls import fill_source
     from driftfield.filling.methods import Knowledge
     from driftfield.filling.picture import draw
+    from driftfield.gridded.gridded_files import write_dataset
 
     filled = fill_source(
         file,

@@ -29,7 +29,7 @@ def forecast(
     overwrite: Overwrite = False,
 ) -> None:
     """Go on from a state: an ensemble of the states of the next time steps, its mean and its standard deviation."""
-    from driftfield.data.sources import open_fields, write_dataset
+    from driftfield.gridded.gridded_files import open_fields, write_dataset
     from driftfield.runs import find_run
     from driftfield.trajectories.emulator import load_emulator
     from driftfield.trajectories.forecasting import forecast as run_forecast

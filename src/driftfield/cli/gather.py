@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    app,
-    check_output,
-    read_errors,
-    read_pairs,
-    read_period,
-)
+from driftfield.cli.shared import Overwrite, app, check_output, read_errors, read_pairs, read_period
 from driftfield.errors import ConfigurationError, DataError, suggest
 
 if TYPE_CHECKING:
@@ -56,7 +49,7 @@ def gather(
     overwrite: Overwrite = False,
 ) -> None:
     """Collect profiles and tracks into an observation file that `reconstruct` takes; say what was dropped, and why."""
-    from driftfield.data.sources import write_dataset
+    from driftfield.gridded.gridded_files import write_dataset
     from driftfield.observations.readers import Quality, counts, read_points
 
     _check(out, like, table, overwrite=overwrite)

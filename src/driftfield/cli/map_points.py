@@ -55,11 +55,11 @@ def map_command(
     check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
         raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
-    from driftfield.data.sources import write_dataset
     from driftfield.files import write_text
     from driftfield.filling.point_choice import table_of
     from driftfield.filling.points import map_points
     from driftfield.gaussian.point_likelihood import Stated
+    from driftfield.gridded.gridded_files import write_dataset
     from driftfield.observations.reading import read_observations
 
     stated = Stated.checked(length_km, days, noise)

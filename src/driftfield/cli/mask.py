@@ -42,8 +42,9 @@ def mask(
     overwrite: Overwrite = False,
 ) -> None:
     """Hide most of a field: write what an observing system would have seen of it."""
-    from driftfield.data.sources import open_archive, write_dataset
+    from driftfield.data.sources import open_archive
     from driftfield.data.twin import observe as observe_fields
+    from driftfield.gridded.gridded_files import write_dataset
 
     check_output(obs, overwrite=overwrite)
     check_counts({"--seed": seed}, least=0)

@@ -19,7 +19,7 @@ def members(
     overwrite: Overwrite = False,
 ) -> None:
     """Write one file per member, as CDO's ensemble operators take them (it reads no variable of five dimensions)."""
-    from driftfield.data.sources import open_fields
+    from driftfield.gridded.gridded_files import open_fields
     from driftfield.reconstruction.member_files import write_members
 
     check_output(out, overwrite=overwrite, suffixes=())

@@ -140,7 +140,7 @@ class _Finish:
 
     def __call__(self, part: Any) -> Any:
         from driftfield.conventions import FORMAT
-        from driftfield.data.sources import is_periodic
+        from driftfield.gridded.region import is_periodic
         from driftfield.reconstruction.output import with_quantiles
         from driftfield.reconstruction.postprocess import smoothed
 
@@ -165,7 +165,7 @@ def _levels(quantiles: str, members: int) -> tuple[float, ...]:
 def _say_of_gaps(out: Path, observations: Any) -> None:
     """A line where nothing was filled, or where no observation could be used."""
     from driftfield.conventions import state_variables
-    from driftfield.data.sources import open_fields
+    from driftfield.gridded.gridded_files import open_fields
 
     written, log = open_fields(out), logging.getLogger(__name__)
     for name in (n for n in state_variables(observations) if n in written):
@@ -186,6 +186,6 @@ def _say_of_gaps(out: Path, observations: Any) -> None:
 
 
 def _variables(out: Path) -> list[str]:
-    from driftfield.data.sources import open_fields
+    from driftfield.gridded.gridded_files import open_fields
 
     return sorted(map(str, open_fields(out).data_vars))

@@ -47,7 +47,7 @@ def sample(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw fields from a model without any observation: what it has learnt to be possible, anywhere or around a first guess."""
-    from driftfield.data.sources import write_dataset
+    from driftfield.gridded.gridded_files import write_dataset
     from driftfield.models.around import draw_around
     from driftfield.models.unconditional import draw_unconditionally
     from driftfield.runs import find_run, load_reconstructor
@@ -89,8 +89,8 @@ def sample(
 
 def _first_guess(path: Path, date: str | None) -> Any:
     """The fields of all dates of a file, or of those that begin with `date`."""
-    from driftfield.data.sources import open_fields
     from driftfield.gridded.encodings import date_text
+    from driftfield.gridded.gridded_files import open_fields
 
     fields = open_fields(path)
     if "time" not in fields.dims:

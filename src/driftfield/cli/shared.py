@@ -175,18 +175,18 @@ Region = Annotated[
 
 def read_region(text: str | None) -> dict[str, list[float]]:
     """`lat=30:35,lon=-100:-95` as {lat: [30, 35], lon: [-100, -95]}; nothing for nothing."""
-    found: dict[str, list[float]] = {}
+    ends_of: dict[str, list[float]] = {}
     for axis, ends in read_pairs(text.split(",") if text else [], "--region", "lat=SOUTH:NORTH,lon=WEST:EAST").items():
         try:
-            found[axis] = [float(end) for end in ends.split(":")]
+            ends_of[axis] = [float(end) for end in ends.split(":")]
         except ValueError:
-            found[axis] = []
-        if axis not in ("lat", "lon") or len(found[axis]) != 2 or not all(abs(end) < 1000 for end in found[axis]):
+            ends_of[axis] = []
+        if axis not in ("lat", "lon") or len(ends_of[axis]) != 2 or not all(abs(end) < 1000 for end in ends_of[axis]):
             raise ConfigurationError(
                 f"Cannot read --region {text!r}: expected lat=SOUTH:NORTH,lon=WEST:EAST in degrees, one of them or both, "
                 "such as lat=30:35,lon=-100:-95."
             )
-    return found
+    return ends_of
 
 
 def read_period(text: str) -> list[str | None]:

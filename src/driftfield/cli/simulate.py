@@ -20,7 +20,7 @@ def simulate_ocean_command(
     overwrite: Overwrite = False,
 ) -> None:
     """A regional ocean: temperature, sea surface temperature and height, with a front, eddies, a coast and a sea floor."""
-    from driftfield.data.sources import write_dataset
+    from driftfield.gridded.gridded_files import write_dataset
     from driftfield.worlds.ocean import simulate_ocean
 
     check_output(out, overwrite=overwrite)

@@ -50,7 +50,7 @@ def _lorenz63(out: Out, steps: Steps = 20_000, every: Every = 5, seed: Seed = 0,
 
 
 def _write(world: "LorenzWorld", out: Path, steps: int, every: int, seed: int, overwrite: bool) -> None:
-    from driftfield.data.sources import write_dataset
+    from driftfield.gridded.gridded_files import write_dataset
     from driftfield.worlds.lorenz import simulate_lorenz
 
     check_output(out, overwrite=overwrite)

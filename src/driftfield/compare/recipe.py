@@ -33,7 +33,11 @@ _TEXT = ("driftfield_format", "title", "description", "notes")
 _TOP = (*_TEXT, "seed", "members", "data", "truth", "learn_from", "settings", "methods", "model")
 _HIDES = ("observe", "reference_mask", "held_out", "transplant", "split", "coarse")
 _SETTING = (*_HIDES, "error", "times", "every", "segment_km", "north_first", "published")
-_SCORES = ("rmse", "mae", "crps", "spread_skill", "coverage_90", "resolved_km")
+COMPARED = ("rmse", "crps", "spread_skill", "coverage_90")
+"""The registered scores that a comparison shows."""
+
+RESOLVED = "resolved_km"
+"""Beside them, where a setting asks for it: the shortest wavelength that a method resolves."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,7 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
     value = _hiding(how[0], expanded(spec[how[0]], f"settings.{name}.{how[0]}"), name, path)
     published = spec.get("published") or {}
     for label, figures in published.items():
-        _check_keys(figures, _SCORES, f"{where}.published.{label}", path)
+        _check_keys(figures, (*COMPARED, RESOLVED), f"{where}.published.{label}", path)
     segment = spec.get("segment_km")
     if segment is not None and not (isinstance(segment, int | float) and segment > 0):
         raise ConfigurationError(f"settings.{name}.segment_km in {path} is {segment!r}: expected kilometres.")

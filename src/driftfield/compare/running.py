@@ -27,7 +27,7 @@ from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
 from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import coarse_setting, content_hash, open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
-from driftfield.data.sources import GriddedArchive, write_dataset
+from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.cells import level_slice
@@ -35,6 +35,7 @@ from driftfield.evaluate.evaluation import VariableScores, evaluate
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
 from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
+from driftfield.gridded.gridded_files import write_dataset
 from driftfield.interfaces import Reconstructor
 from driftfield.runs import load_downscaler, load_reconstructor
 

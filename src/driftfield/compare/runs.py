@@ -20,8 +20,8 @@ import yaml
 from driftfield.checkpoint import read_run
 from driftfield.compare.recipe import ComparedMethod
 from driftfield.data.prepare import prepare
-from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError
+from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.interfaces import Archive
 from driftfield.recipe import Recipe, as_recipe, expanded
 from driftfield.reconstruction.fitting import content_of, fit_recipe

@@ -22,12 +22,13 @@ from driftfield.conventions import held_out_of
 from driftfield.data.masks import reference_mask
 from driftfield.data.pairing import make_pair
 from driftfield.data.prepare import divide
-from driftfield.data.sources import GriddedArchive, open_archive, open_fields
+from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits
 from driftfield.data.transplant import transplant_clouds
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.alignment import time_keys
+from driftfield.gridded.gridded_files import open_fields
 
 
 def open_truth(comparison: Comparison) -> GriddedArchive:

@@ -16,19 +16,14 @@ from importlib import metadata
 from pathlib import Path
 
 from driftfield import __version__
+from driftfield.compare.recipe import COMPARED, RESOLVED
 from driftfield.compare.running import RAW, Results
 from driftfield.conventions import FORMAT
 from driftfield.evaluate.comparison import best_methods
+from driftfield.evaluate.scores.score import all_scores
 from driftfield.files import refuse_existing, write_text
 from driftfield.plain import JSONObject
 
-_LABELS = {
-    "rmse": "RMSE",
-    "crps": "CRPS",
-    "spread_skill": "spread-skill",
-    "coverage_90": "90 % coverage",
-    "resolved_km": "resolved km",
-}
 _MOST_COLUMNS = 10
 _LIBRARIES = ("numpy", "scipy", "xarray", "torch")
 
@@ -119,7 +114,11 @@ def _facts(results: Results) -> str:
 def _tables(results: Results, variable: str) -> list[str]:
     rows = _rows(results, variable)
     settings = [setting.name for setting in results.comparison.settings]
-    scores = [score for score in _LABELS if any(score in found for row in rows.values() for found in row.values())]
+    scores = [
+        score
+        for score in (*COMPARED, RESOLVED)
+        if any(score in found for row in rows.values() for found in row.values())
+    ]
     columns = [(name, score) for name in settings for score in scores if _asked(results, name, score)]
     units = results.units[variable]
     if len(columns) <= _MOST_COLUMNS:
@@ -142,15 +141,15 @@ def _rows(results: Results, variable: str) -> dict[str, dict[str, ScoreRow]]:
     for label, entries in results.rows.items():
         rows[label] = {}
         for name, entry in entries.items():
-            row_scores = {score: entry.number(variable, score) for score in _LABELS if score in entry.scores[variable]}
+            row_scores = {score: entry.number(variable, score) for score in COMPARED if score in entry.scores[variable]}
             if variable in entry.resolved_km:
-                row_scores["resolved_km"] = entry.resolved_km[variable]
+                row_scores[RESOLVED] = entry.resolved_km[variable]
             rows[label][name] = row_scores
     return rows
 
 
 def _asked(results: Results, name: str, score: str) -> bool:
-    return score != "resolved_km" or results.comparison.setting(name).segment_km is not None
+    return score != RESOLVED or results.comparison.setting(name).segment_km is not None
 
 
 def _table(rows: dict[str, dict[str, ScoreRow]], columns: list[Column], heads: list[str]) -> str:
@@ -172,14 +171,14 @@ def _table(rows: dict[str, dict[str, ScoreRow]], columns: list[Column], heads: l
 def _has(row: dict[str, ScoreRow], column: Column) -> bool:
     name, score = column
     found = row.get(name, {})
-    return score in found and (score == "resolved_km" or found[score] is not None)
+    return score in found and (score == RESOLVED or found[score] is not None)
 
 
 def _best(rows: dict[str, dict[str, ScoreRow]], column: Column) -> list[str]:
     """Who has the best value; the shortest wavelength, and for the other scores what is nearest to the ideal."""
     name, score = column
     here = {label: row[name] for label, row in rows.items() if name in row}
-    if score == "resolved_km":
+    if score == RESOLVED:
         known = {label: value for label, numbers in here.items() if (value := numbers.get(score)) is not None}
         return [label for label, value in known.items() if value == min(known.values())]
     return best_methods(here, score)
@@ -207,11 +206,11 @@ def _ratio(results: Results, variable: str) -> str:
 
 
 def _head(score: str, units: str) -> str:
-    return f"{_LABELS[score]} [{units}]" if score in ("rmse", "crps") else _LABELS[score]
+    return "resolved km" if score == RESOLVED else all_scores()[score].short_heading(units)
 
 
 def _number(score: str, value: float | None) -> str:
-    if score == "resolved_km":
+    if score == RESOLVED:
         return "none" if value is None else f"{value:.0f}"
     if value is None:
         return "–"

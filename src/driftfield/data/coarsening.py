@@ -117,12 +117,12 @@ def _coordinates(fields: xr.Dataset, regridding: Regridding) -> dict[str, xr.Dat
     if coarse.rectilinear:
         axes = {"lat": 0.5 * (coarse.lat[1:] + coarse.lat[:-1]), "lon": 0.5 * (coarse.lon[1:] + coarse.lon[:-1])}
         return {name: xr.DataArray(values, dims=name, attrs=fields[name].attrs) for name, values in axes.items()}
-    found = {}
+    coordinates = {}
     for axis, size in zip(("lat", "lon"), coarse.shape, strict=True):
         values = fields[axis].values.astype(np.float64)
         block = len(values) / size
         middle = (np.arange(size) + 0.5) * np.floor(block * 1e6 + 0.5) / 1e6 - 0.5
-        found[axis] = xr.DataArray(
+        coordinates[axis] = xr.DataArray(
             np.interp(middle, np.arange(len(values)), values), dims=axis, attrs=fields[axis].attrs
         )
     centres = coarse.centres
@@ -131,8 +131,8 @@ def _coordinates(fields: xr.Dataset, regridding: Regridding) -> dict[str, xr.Dat
         "longitude": np.rad2deg(np.arctan2(centres[..., 1], centres[..., 0])),
     }
     for name, values in places.items():
-        found[name] = xr.DataArray(values, dims=("lat", "lon"), attrs=fields[name].attrs)
-    return found
+        coordinates[name] = xr.DataArray(values, dims=("lat", "lon"), attrs=fields[name].attrs)
+    return coordinates
 
 
 def _say_cover(regridding: Regridding) -> None:

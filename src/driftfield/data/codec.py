@@ -381,7 +381,7 @@ def _whole_pairs(
     archive: Archive, pairs: Sequence[tuple[str, str]], targets: Sequence[str], covariates: Sequence[str]
 ) -> list[tuple[str, str]]:
     """The vectors among targets and covariates, whose components can turn with each other."""
-    found: list[tuple[str, str]] = []
+    whole: list[tuple[str, str]] = []
     for pair in pairs:
         for kind, names in (("targets", targets), ("covariates", covariates)):
             inside = [name for name in pair if name in names]
@@ -392,14 +392,14 @@ def _whole_pairs(
                     "Name both there, or drop the pair."
                 )
             if inside:
-                found.append(pair)
-    names = [name for pair in found for name in pair]
+                whole.append(pair)
+    names = [name for pair in whole for name in pair]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ConfigurationError(f"{twice!r} is part of two vector pairs: expected one. Drop the other.")
-    for u, v in found:
+    for u, v in whole:
         if archive.levels(u) != archive.levels(v):
             raise ConfigurationError(f"The vector pair {[u, v]} lies on different levels: expected the same of both.")
-    return found
+    return whole
 
 
 def with_levels(array: xr.DataArray) -> np.ndarray:

@@ -20,13 +20,13 @@ def check_offsets(offsets: Sequence[int]) -> tuple[int, ...]:
     Raises:
         ConfigurationError: not whole numbers, zero, or one of them twice.
     """
-    given = list(offsets) if isinstance(offsets, Sequence) and not isinstance(offsets, str) else None
-    if given is None or any(type(one) is not int or one == 0 for one in given) or len(set(given)) < len(given):
+    steps = list(offsets) if isinstance(offsets, Sequence) and not isinstance(offsets, str) else None
+    if steps is None or any(type(one) is not int or one == 0 for one in steps) or len(set(steps)) < len(steps):
         raise ConfigurationError(
             f"Found context={offsets!r}: expected a list of different time offsets in steps of the archive, without 0, "
             "such as [-1, 1]."
         )
-    return tuple(sorted(given))
+    return tuple(sorted(steps))
 
 
 def time_step(days: np.ndarray) -> float:
@@ -46,9 +46,9 @@ def neighbours(days: np.ndarray, index: int, offsets: Sequence[int], step: float
     Returns:
         Per offset the index of the date nearest to days[index] + offset step, None where none is within half a step.
     """
-    found: list[int | None] = []
+    indices: list[int | None] = []
     for offset in offsets:
         distance = np.abs(days - (days[index] + offset * step))
         nearest = int(distance.argmin())
-        found.append(nearest if distance[nearest] < 0.5 * step and nearest != index else None)
-    return found
+        indices.append(nearest if distance[nearest] < 0.5 * step and nearest != index else None)
+    return indices

@@ -112,12 +112,12 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             now = self._neighbour(time, offset)
             other = None if mixed is None else self._neighbour(mixed[0], offset)
             pair = None if mixed is None or other is None else (other, mixed[1])
-            given = bool(offset) or name in self.codec.covariates
+            covariate = bool(offset) or name in self.codec.covariates
             if now is None or (mixed is not None and pair is None):
                 look = self._nothing(name, window)
             else:
-                look = self._look(name, now, window, rng, pair, given)
-            for part, place in (_COVARIATE_PARTS if given else _TARGET_PARTS).items():
+                look = self._look(name, now, window, rng, pair, covariate)
+            for part, place in (_COVARIATE_PARTS if covariate else _TARGET_PARTS).items():
                 parts.setdefault(place, []).append(look[part])
         if not self.observing.shown:
             parts.pop("visible", None)
@@ -137,7 +137,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         window: Window,
         rng: np.random.Generator,
         mixed: tuple[int, float] | None,
-        given: bool,
+        covariate: bool,
     ) -> dict[str, np.ndarray]:
         """One variable at one time through the observing system: the parts of a FieldBatch, (level, lat, lon).
 
@@ -145,7 +145,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             name, time, window: Which field.
             rng: Of mask and noise.
             mixed: Another time and the angle to mix it in.
-            given: Whether it is a covariate or context, not a target.
+            covariate: Whether it is a covariate or context, not a target.
         """
         rows, columns = window.rows, window.columns(self.codec.grid.lon.size)
         wrap = self.codec.grid.periodic and window.width == self.codec.grid.lon.size
@@ -157,18 +157,18 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         known = domain & np.isfinite(x)
         record = KnownRecord(lambda other: self._known(name, other, window), time, len(self.stamps))
         seen = self.observing.draw(name, domain, rng, periodic=wrap, record=record) & known
-        present = not (given and self.training and rng.random() < self.observing.covariate_dropout)
+        present = not (covariate and self.training and rng.random() < self.observing.covariate_dropout)
         seen = seen & present
         errors: list[tuple[float, np.ndarray | float]]
         errors = [(self.observing.error_of(name, rng), rng.standard_normal(x.shape))]
-        if given and self.training:
+        if covariate and self.training:
             offset, speckle, factor = self.observing.degradation(name) if name in self.codec.covariates else (0.0,) * 3
             errors += [(offset, rng.standard_normal()), (speckle, rng.standard_normal(x.shape))]
             if factor:  # of the value itself, so that it is decoded
                 physical = self.codec.decode(name, x[None], self.stamps[[time]], rows, columns)[0]
                 errors.append((factor, rng.standard_normal() * physical))
         y, error = self.codec.disturbed(name, x, errors, self.stamps[[time]], rows, columns)
-        shown = None if given else self.observing.draw_visible(name, domain, rng, periodic=wrap, record=record)
+        shown = None if covariate else self.observing.draw_visible(name, domain, rng, periodic=wrap, record=record)
         return {
             "target": np.where(known, x, 0),
             "observations": np.where(seen, y, 0),

@@ -25,9 +25,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import cell_area
+from driftfield.conventions import cell_area, ever_finite
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.data.sources import ever_finite
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
 from driftfield.plain import JSONObject
@@ -62,14 +61,7 @@ class Normalizer(ABC):
             raise ConfigurationError(f"std_floor is {std_floor}: expected a part from 0 to 1, such as 0.001.")
         self.std_floor = float(std_floor)
 
-    def fit(
-        self,
-        array: xr.DataArray,
-        domain: xr.DataArray,
-        time_indices: Times,
-        *,
-        vector: bool = False,
-    ) -> Self:
+    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
         """Learns offset and scale; returns itself.
 
         Arguments:
@@ -288,14 +280,7 @@ class LogTransform(Normalizer):
         super().__init__(inner.std_floor)
         self.floor, self.of = float(floor), inner
 
-    def fit(
-        self,
-        array: xr.DataArray,
-        domain: xr.DataArray,
-        time_indices: Times,
-        *,
-        vector: bool = False,
-    ) -> Self:
+    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
         """Learns offset and scale of the logarithm; returns itself.
 
         Raises:

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, error_of, state_variables
-from driftfield.data.observed_batch import add_domain
+from driftfield.data.domain_files import add_domain
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.domains import check_observed, with_domain
 from driftfield.gridded.gridded_files import open_fields

@@ -4,15 +4,13 @@ NaN says "not seen", `domain` says where the field exists, `<variable>_error` ho
 the domain are never looked at.
 """
 
-__all__ = ["add_domain", "has_exact", "observation_batch"]
-
-from collections.abc import Sequence
+__all__ = ["observation_batch"]
 
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, error_of, positions_of, state_variables
-from driftfield.data.codec import FieldCodec, locate, with_levels
+from driftfield.conventions import domain_of, error_of
+from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import neighbours
 from driftfield.data.dataset import bound_parts, make_batch
 from driftfield.errors import DataError
@@ -74,80 +72,16 @@ def observation_batch(
     return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess)
 
 
-def has_exact(observations: xr.Dataset, variables: Sequence[str]) -> bool:
-    """Whether any of the variables was observed somewhere without an error, or states none at all."""
-    for name in variables:
-        seen, error = observations[name].notnull(), error_of(observations, name)
-        stated = error is not None and bool((seen & error.notnull()).any())
-        # an error that is missing in part is the largest one, see `complete_errors`
-        if bool((seen & (error == 0) if stated else seen).any()):
-            return True
-    return False
-
-
-def add_domain(observations: xr.Dataset, given: xr.Dataset, *, source: str = "the file") -> xr.Dataset:
-    """Takes `domain` and `<variable>_domain` from another data set, for the variables whose domain the observations lack.
-
-    Arguments:
-        observations: Canonical observation data set.
-        given: Canonical data set with masks on the same cells, or on more of them; longitude in either convention.
-        source: What messages call it.
-
-    Raises:
-        DataError: it holds no domain, or none on these cells and levels.
-    """
-    names = [str(name) for name in given.data_vars if str(name) == "domain" or str(name).endswith("_domain")]
-    if not names:
-        raise DataError(
-            f"{source} holds no 'domain' variable: found {sorted(map(str, given))}. Name a file that has one."
-        )
-    found = {}
-    for name in state_variables(observations):
-        mask = given.get(f"{name}_domain", given.get("domain"))
-        if domain_of(observations, name) is not None or mask is None:
-            continue
-        field = observations[name]
-        if "depth" in mask.dims and "depth" not in field.dims:
-            mask = mask.isel(depth=0, drop=True)
-        if "depth" in field.dims and "depth" not in mask.dims:
-            raise DataError(
-                f"{mask.name!r} in {source} has no depth and does not know the sea floor, but {name!r} has depth. "
-                "Give it (depth, lat, lon), or leave it out: the run knows its own domain."
-            )
-        dims = [str(dim) for dim in ("depth", "lat", "lon") if dim in mask.dims]
-        mask = _on_cells(mask, field, source)
-        periods = {"depth": ("depth", 0.0), "lat": ("latitude", 0.0), "lon": ("longitude", 360.0)}
-        places = {
-            dim: locate(field[dim].values, mask[dim].values, *periods[dim], grid=f"the domain in {source}")
-            for dim in dims
-        }
-        mask = (mask.any("time") if "time" in mask.dims else mask).isel(places).transpose(*dims)
-        found[f"{name}_domain"] = xr.DataArray(
-            np.nan_to_num(mask.values).astype(bool), dims=dims, coords={dim: field[dim] for dim in dims}
-        )
-    return observations.assign(found)
-
-
-def _on_cells(mask: xr.DataArray, field: xr.DataArray, source: str) -> xr.DataArray:
-    """The part of a mask on a grid with positions that lies where the field does; any other mask as it is."""
-    theirs, own = positions_of(mask), positions_of(field)
-    if theirs is None or own is None:
-        return mask
-    rows, columns = theirs.cells(own, grid=f"the grid of the domain in {source}")
-    part = mask.isel(lat=rows, lon=columns)
-    return part.assign_coords({axis: field[axis] for axis in ("lat", "lon")})
-
-
 def _seen(
     codec: FieldCodec, observations: xr.Dataset, name: str, time: int, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values and errors in network units, and the domain: (level, lat, lon)."""
     array = observations[name]
     levels = codec.grid.levels[name]
-    found = tuple(map(float, array["depth"].values)) if "depth" in array.dims else (None,)
-    if len(found) != len(levels) or not all(_same_level(a, b) for a, b in zip(found, levels, strict=True)):
+    depths = tuple(map(float, array["depth"].values)) if "depth" in array.dims else (None,)
+    if len(depths) != len(levels) or not all(_same_level(a, b) for a, b in zip(depths, levels, strict=True)):
         raise DataError(
-            f"{name!r} is observed on the levels {list(found)} m; this run knows {list(levels)} m. "
+            f"{name!r} is observed on the levels {list(depths)} m; this run knows {list(levels)} m. "
             "Interpolate the observations to those levels."
         )
     values = with_levels(array.isel(time=[time]))
@@ -181,7 +115,7 @@ def _at(array: xr.DataArray, time: int) -> xr.DataArray:
     return array.isel(time=[time]) if "time" in array.dims else array.expand_dims("time")
 
 
-def _same_level(found: float | None, known: float | None) -> bool:
-    if found is None or known is None:
-        return found is known
-    return abs(found - known) <= 0.01 * max(abs(known), 1.0)
+def _same_level(stated: float | None, known: float | None) -> bool:
+    if stated is None or known is None:
+        return stated is known
+    return abs(stated - known) <= 0.01 * max(abs(known), 1.0)

@@ -48,10 +48,10 @@ class ObservingSystem:
     shown: dict[str, list[Pattern]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for key, given in (("observe", self.observe), ("visible", self.visible)):
-            if not isinstance(given, Mapping):
+        for key, patterns in (("observe", self.observe), ("visible", self.visible)):
+            if not isinstance(patterns, Mapping):
                 raise ConfigurationError(
-                    f"Found {key}={given!r}: expected patterns by variable: {{thetao: profiles:0.9}}."
+                    f"Found {key}={patterns!r}: expected patterns by variable: {{thetao: profiles:0.9}}."
                 )
         self.patterns, self.shown = _parsed(self.observe), _parsed(self.visible)
         if not 0.0 <= self.covariate_dropout <= 1.0:
@@ -79,13 +79,13 @@ class ObservingSystem:
 
     def check_degradation(self, covariates: Sequence[str]) -> None:
         """Raises `ConfigurationError` for a degradation of what is no covariate: nothing else is degraded."""
-        for kind, given in self._degradations().items():
-            for name in given if isinstance(given, Mapping) else ():
+        for kind, stated in self._degradations().items():
+            for name in stated if isinstance(stated, Mapping) else ():
                 if name not in covariates:
                     raise ConfigurationError(
                         f"{kind} names {name!r}, which is no covariate: {suggest(name, covariates)}"
                     )
-            if not covariates and (any(given.values()) if isinstance(given, Mapping) else given):
+            if not covariates and (any(stated.values()) if isinstance(stated, Mapping) else stated):
                 raise ConfigurationError(f"Found {kind} without any covariate to degrade. Leave it out.")
 
     def check(self, variables: Sequence[str]) -> None:

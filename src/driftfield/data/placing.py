@@ -80,13 +80,13 @@ class GridPlacer:
         return self._last
 
     def _place(self, observations: xr.Dataset) -> Placed:
-        found = self._by_positions(observations) or self._by_axes(observations)
-        kept = {axis: np.flatnonzero(places >= 0) for axis, places in found.items()}
-        rows, columns = (found[axis][kept[axis]] for axis in ("lat", "lon"))
+        cells = self._by_positions(observations) or self._by_axes(observations)
+        inside = {axis: np.flatnonzero(places >= 0) for axis, places in cells.items()}
+        rows, columns = (cells[axis][inside[axis]] for axis in ("lat", "lon"))
         self._say(observations, rows, columns)
         if all(_same(observations[axis].values, known) for axis, known in (("lat", self.lat), ("lon", self.lon))):
             return Placed(observations, observations, rows, columns)
-        given = observations.isel(kept)
+        given = observations.isel(inside)
         return Placed(self._spread(given, rows, columns), given, rows, columns)
 
     def _by_positions(self, observations: xr.Dataset) -> dict[str, np.ndarray]:
@@ -98,43 +98,45 @@ class GridPlacer:
         return {"lat": rows, "lon": columns}
 
     def _by_axes(self, observations: xr.Dataset) -> dict[str, np.ndarray]:
-        found = {}
+        cells = {}
         for (axis, word, period), known in zip(_AXES, (self.lat, self.lon), strict=True):
             if axis not in observations.coords:
                 raise DataError(f"The observations have no {word}: expected the coordinate {axis!r}. Add it.")
             circle = 0.0 if self.positions is not None else period  # columns of a grid with positions are no degrees
-            found[axis] = _cells(observations[axis].values, known, word, circle)
-        return found
+            cells[axis] = _cells(observations[axis].values, known, word, circle)
+        return cells
 
-    def _spread(self, given: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> xr.Dataset:
+    def _spread(self, observations: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> xr.Dataset:
         """From the cells of a file to all of the run."""
         source = {axis: np.zeros(known.size, int) for axis, known in (("lat", self.lat), ("lon", self.lon))}
         inside = np.zeros((self.lat.size, self.lon.size), bool)
         source["lat"][rows], source["lon"][columns] = np.arange(rows.size), np.arange(columns.size)
         inside[np.ix_(rows, columns)] = True
         held = xr.DataArray(inside, dims=("lat", "lon"))
-        gridded = [str(name) for name, array in given.data_vars.items() if {"lat", "lon"} <= set(array.dims)]
-        bare = given[gridded].drop_vars([name for name, c in given.coords.items() if {"lat", "lon"} & set(c.dims)])
+        gridded = [str(name) for name, array in observations.data_vars.items() if {"lat", "lon"} <= set(array.dims)]
+        bare = observations[gridded].drop_vars(
+            [name for name, c in observations.coords.items() if {"lat", "lon"} & set(c.dims)]
+        )
         laid = bare.isel(source)
-        placed = xr.Dataset(attrs=given.attrs)
+        placed = xr.Dataset(attrs=observations.attrs)
         for name, array in laid.items():
             filled = array & held if array.dtype == bool else array.where(held)
             placed[name] = filled.transpose(*array.dims).assign_attrs(array.attrs)
-        for name in state_variables(given):
-            stated, own = domain_of(bare, name), self.domains.get(name)
-            if stated is None or own is None:
+        for name in state_variables(observations):
+            stated, exists = domain_of(bare, name), self.domains.get(name)
+            if stated is None or exists is None:
                 continue
             stated = stated.transpose(..., "lat", "lon")
-            beyond = xr.DataArray(own if stated.ndim == own.ndim else own[0], dims=stated.dims)
+            beyond = xr.DataArray(exists if stated.ndim == exists.ndim else exists[0], dims=stated.dims)
             # other levels are refused later, by whoever knows what they are levels of
-            if stated.ndim < own.ndim or stated.sizes[stated.dims[0]] == len(own):
+            if stated.ndim < exists.ndim or stated.sizes[stated.dims[0]] == len(exists):
                 spread = stated.drop_vars(list(stated.coords)).isel(source)
                 placed[f"{name}_domain"] = xr.where(held, spread, beyond).transpose(*stated.dims)
-        axes = {axis: (axis, known, given[axis].attrs) for axis, known in (("lat", self.lat), ("lon", self.lon))}
+        axes = {axis: (axis, known, observations[axis].attrs) for axis, known in (("lat", self.lat), ("lon", self.lon))}
         if self.positions is None:
             return placed.assign_coords(axes)
         where = {"latitude": self.positions.latitude, "longitude": self.positions.longitude}
-        attrs = {name: given[name].attrs if name in given.coords else {} for name in where}
+        attrs = {name: observations[name].attrs if name in observations.coords else {} for name in where}
         return placed.assign_coords(axes | {n: (("lat", "lon"), v, attrs[n]) for n, v in where.items()})
 
     def _say(self, observations: xr.Dataset, rows: np.ndarray, columns: np.ndarray) -> None:

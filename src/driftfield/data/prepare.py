@@ -143,7 +143,7 @@ def _known(archive: GriddedArchive, splits: Splits) -> tuple[GriddedArchive, Gri
 
 def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     """(lower, upper) per target; infinite where there is none."""
-    found = {}
+    limits = {}
     for name, ends in bounds.items():
         if name not in targets:
             raise ConfigurationError(f"data.bounds names {name!r}, which is no target: {suggest(str(name), targets)}")
@@ -156,8 +156,8 @@ def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -
             raise ConfigurationError(
                 f"data.bounds.{name} is {dict(ends)}: expected numbers, the lower below the upper."
             )
-        found[name] = (float(low), float(high))
-    return found
+        limits[name] = (float(low), float(high))
+    return limits
 
 
 def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[str, Any]) -> list[Window]:

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, positions_of, require, state_variables
+from driftfield.conventions import domain_of, ever_finite, positions_of, require, state_variables
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.domains import check_domain, with_domain
 from driftfield.gridded.gridded_files import expand_paths, open_fields, write_dataset
@@ -71,9 +71,9 @@ class GriddedArchive:
         mask = xr.DataArray(stays, dims="time")
         inside = None if cells is None else xr.DataArray(cells, dims=("lat", "lon"))
         order = {str(name): field.dims for name, field in self.dataset.items()}
-        kept = self.dataset.where(mask if inside is None else mask & inside)
-        kept = kept.assign({name: kept[name].transpose(*dims) for name, dims in order.items()})
-        return replace(self, dataset=kept, cells=inside)
+        dataset = self.dataset.where(mask if inside is None else mask & inside)
+        dataset = dataset.assign({name: dataset[name].transpose(*dims) for name, dims in order.items()})
+        return replace(self, dataset=dataset, cells=inside)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -142,11 +142,11 @@ def open_archive(
         dataset = dataset.load()
     dataset, _ = count_removed(dataset, names, str(path))
     fields = dataset[names].astype(np.float32)
-    given = with_domain(open_fields(domain), str(domain)) if domain is not None else None
-    if given is None:
+    masked = with_domain(open_fields(domain), str(domain)) if domain is not None else None
+    if masked is None:
         still = [name for name in names if domain_of(dataset, name) is None]
         fields = fields.assign({name: _without_still_land(fields[name], str(path)) for name in still})
-    domains = {name: _find_domain(dataset, fields[name], given, str(domain)) for name in names}
+    domains = {name: _find_domain(dataset, fields[name], masked, str(domain)) for name in names}
     for name in names:
         check_plausible(fields[name], inside=domains[name], source=str(path))
     empty = [name for name, exists in domains.items() if not bool(exists.any())]
@@ -156,12 +156,6 @@ def open_archive(
         log.info("%s: left out %s, NaN everywhere", path, empty)
         domains = {name: exists for name, exists in domains.items() if name not in empty}
     return GriddedArchive(dataset=fields[list(domains)], domains=domains, periodic=is_periodic(dataset["lon"]))
-
-
-def ever_finite(field: xr.DataArray) -> xr.DataArray:
-    """The domain that a field itself tells: cells that are finite at any time."""
-    finite: xr.DataArray = xr.apply_ufunc(np.isfinite, field, dask="allowed")
-    return finite.any("time")
 
 
 def _checked_variables(dataset: xr.Dataset, variables: Sequence[str] | None, path: str) -> list[str]:
@@ -213,19 +207,19 @@ def select_time(dataset: xr.Dataset, time: Sequence[Any]) -> xr.Dataset:
     return chosen
 
 
-def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | None, path: str) -> xr.DataArray:
+def _find_domain(dataset: xr.Dataset, field: xr.DataArray, masks: xr.Dataset | None, path: str) -> xr.DataArray:
     """Boolean ([depth,] lat, lon): the file's own, else the named file's, else finite at any time."""
     name = str(field.name)
     domain = domain_of(dataset, name)
-    if domain is None and given is not None:
-        domain = _domain_from(given, field, path)
+    if domain is None and masks is not None:
+        domain = _domain_from(masks, field, path)
     stated = domain is not None
     if domain is None:
         domain = ever_finite(field)
     elif "depth" in field.dims and "depth" not in domain.dims:
         domain = domain & ever_finite(field)  # a surface mask knows the coast but not the sea floor
     if stated:
-        check_domain(field, domain, path if given is not None else "the file")
+        check_domain(field, domain, path if masks is not None else "the file")
     return (
         domain.transpose(*(d for d in ("depth", "lat", "lon") if d in domain.dims)).compute().rename(f"{name}_domain")
     )
@@ -233,10 +227,10 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, given: xr.Dataset | N
 
 def _without_still_land(field: xr.DataArray, path: str) -> xr.DataArray:
     """NaN in the cells that hold one and the same constant at all times (`gridded.sentinels`), and a line that says so."""
-    found = still_cells(field)
-    if found is None:
+    still = still_cells(field)
+    if still is None:
         return field
-    constant, where = found
+    constant, where = still
     log.info(
         "%s: %r is %.6g at all times in %d of %d cells, and nowhere else: taken for land (missing). Name a domain "
         "(data.domain, or the variable 'domain' of the file) if these are values",
@@ -249,15 +243,15 @@ def _without_still_land(field: xr.DataArray, path: str) -> xr.DataArray:
     return field.where(~where).assign_attrs(field.attrs)
 
 
-def _domain_from(given: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataArray:
+def _domain_from(masks: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataArray:
     """The domain of `field` on its own grid, read from another file."""
     name = str(field.name)
     here = field.isel(time=0, drop=True)
-    mask = domain_of(given if name in given else given.assign({name: here}), name)
-    if mask is None and name not in given:
-        raise DataError(f"No variable 'domain', 'mask' or {name!r} in {path}: found {sorted(map(str, given))}.")
+    mask = domain_of(masks if name in masks else masks.assign({name: here}), name)
+    if mask is None and name not in masks:
+        raise DataError(f"No variable 'domain', 'mask' or {name!r} in {path}: found {sorted(map(str, masks))}.")
     if mask is None:
-        mask = ever_finite(given[name]) if "time" in given[name].dims else given[name].notnull()
+        mask = ever_finite(masks[name]) if "time" in masks[name].dims else masks[name].notnull()
     mask = mask.any("time") if "time" in mask.dims else mask
     mask = mask.isel(depth=0, drop=True) if "depth" in mask.dims and "depth" not in field.dims else mask
     axes = [d for d in ("depth", "lat", "lon") if d in mask.dims]

@@ -20,9 +20,9 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from driftfield.conventions import geometry_of
-from driftfield.data.sources import is_periodic
 from driftfield.gaussian.seasonal_regression import YEAR, SeasonalBasis, SeasonalRegression
 from driftfield.gridded.encodings import time_days
+from driftfield.gridded.region import is_periodic
 
 _FOLDS = 5
 _MOST_ROWS = 60_000

@@ -53,9 +53,9 @@ def transplant_clouds(
     exists = seen.any(axis=0) if domain is None else domain.transpose("lat", "lon").values.astype(bool)
     # np.roll by -lag: position t holds what was seen at t + lag
     held_out = seen & ~np.roll(seen, -lag, axis=0) & exists
-    for t, (own, day) in enumerate(zip(held_out, seen, strict=True)):
-        if own.sum() > most * day.sum():
-            own &= ~reference_mask("clouds", cloud, t, exists)
+    for t, (hidden, day) in enumerate(zip(held_out, seen, strict=True)):
+        if hidden.sum() > most * day.sum():
+            hidden &= ~reference_mask("clouds", cloud, t, exists)
     return xr.DataArray(held_out, dims=fields.dims, coords=fields.coords, name="held_out")
 
 

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import FORMAT, domain_of, require
+from driftfield.conventions import FORMAT, domain_of, ever_finite, require
 from driftfield.data.masks import KnownRecord, Pattern, parse_pattern
 from driftfield.data.masks.pattern import Together
-from driftfield.data.sources import ever_finite, is_periodic
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.encodings import as_dates, date_text
+from driftfield.gridded.region import is_periodic
 
 
 @dataclass(frozen=True)

@@ -225,14 +225,14 @@ def headline(figure: Figure, title: str) -> None:
 
 def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend for all panels, each label once."""
-    found: dict[str, Artist] = {}
+    entries: dict[str, Artist] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    inches = 0.8 + 0.085 * max(map(len, found), default=1)  # of one column, so that none is cut off
-    columns = max(1, min(5, len(found), int(figure.get_figwidth() / inches)))
-    rows = -(-len(found) // columns)
+            entries.setdefault(label, handle)
+    inches = 0.8 + 0.085 * max(map(len, entries), default=1)  # of one column, so that none is cut off
+    columns = max(1, min(5, len(entries), int(figure.get_figwidth() / inches)))
+    rows = -(-len(entries) // columns)
     figure.set_figheight(figure.get_figheight() + 0.22 * (rows - 1))
     figure.legend(
-        handles=list(found.values()), labels=list(found), loc="outside lower center", ncols=columns, frameon=False
+        handles=list(entries.values()), labels=list(entries), loc="outside lower center", ncols=columns, frameon=False
     )

@@ -225,7 +225,7 @@ def _score_whole_domain(
 
 def _add_intervals(cells: ScoredCells, dates: np.ndarray, method: str, name: str, result: Evaluation) -> None:
     """Where RMSE and CRPS of one method may lie, had other dates been scored."""
-    kind, found = cells.kind, {}
+    kind, intervals = cells.kind, {}
     labels = np.unique(dates)
     order = np.argsort(dates, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(dates[order])) + 1)
@@ -236,9 +236,9 @@ def _add_intervals(cells: ScoredCells, dates: np.ndarray, method: str, name: str
         means = means**2 if score == "rmse" else means
         interval = block_bootstrap(means * weights, weights, root=score == "rmse") if np.isfinite(means).all() else None
         if interval is not None:
-            found[score] = interval
-    if found:
-        result.intervals.setdefault(method, {})[name] = found
+            intervals[score] = interval
+    if intervals:
+        result.intervals.setdefault(method, {})[name] = intervals
 
 
 def _note_intervals(name: str, dates: int, result: Evaluation) -> None:

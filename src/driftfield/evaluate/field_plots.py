@@ -13,7 +13,7 @@ __all__ = ["PARTS", "FieldPlot", "draw_fields"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import cmocean
 import numpy as np
@@ -38,6 +38,7 @@ from driftfield.evaluate.drawing import (
     panel_size,
     place,
 )
+from driftfield.gridded.encodings import date_text
 
 PARTS = ("mean", "spread", "members", "section", "profile")
 Panels = Sequence[tuple[str, np.ndarray, bool]]
@@ -63,6 +64,32 @@ class FieldPlot:
     row: int | None = None
     column: int | None = None
     members: int = 4
+
+    @classmethod
+    def at(
+        cls,
+        fields: xr.Dataset,
+        parts: Sequence[str] = PARTS,
+        *,
+        time: str | None = None,
+        depth: float | None = None,
+        lat: float | None = None,
+        lon: float | None = None,
+        members: int = 4,
+    ) -> Self:
+        """By the beginning of a date, metres and degrees in place of indices; the nearest that the file holds.
+
+        Raises:
+            ConfigurationError: a date, a depth or a place that the file does not have.
+        """
+        return cls(
+            parts,
+            _date(fields, time),
+            0 if depth is None else _nearest(fields, "depth", depth),
+            None if lat is None else _nearest(fields, "lat", lat),
+            None if lon is None else _nearest(fields, "lon", lon),
+            members,
+        )
 
 
 def draw_fields(dataset: xr.Dataset, name: str, look: FieldPlot = FieldPlot()) -> Figure:
@@ -121,9 +148,9 @@ class _PlottedField:
         if "depth" in shown.dims:
             levels = self.field.notnull().sum("depth")
             shown = shown.mean("depth").where(levels == levels.max())
-        found = shown.fillna(-1).transpose("lat", "lon").values
-        row = int(found.max(axis=1).argmax()) if self.look.row is None else self.look.row
-        return row, int(found[row].argmax()) if self.look.column is None else self.look.column
+        values = shown.fillna(-1).transpose("lat", "lon").values
+        row = int(values.max(axis=1).argmax()) if self.look.row is None else self.look.row
+        return row, int(values[row].argmax()) if self.look.column is None else self.look.column
 
     def rows(self) -> list[tuple[MapPanel, Panels]]:
         """A row of panels each; those of the file that were asked for."""
@@ -160,12 +187,12 @@ class _PlottedField:
             return array.isel(where, missing_dims="ignore").transpose(..., along).values
 
         inside = np.isfinite(cut(self.field))
-        found = {"places": self.field[along].values[inside], "mean": cut(self.field)[inside]}
+        line = {"places": self.field[along].values[inside], "mean": cut(self.field)[inside]}
         if self.sd is not None and "spread" in self.look.parts:
-            found["sd"] = cut(self.sd)[inside]
+            line["sd"] = cut(self.sd)[inside]
         if self.members is not None and "members" in self.look.parts:
-            found["members"] = cut(self.members)[: self.look.members, inside]
-        return found
+            line["members"] = cut(self.members)[: self.look.members, inside]
+        return line
 
     def _cutter(self, where: Mapping[str, int], down: str) -> Any:
         return lambda array: array.isel(where, missing_dims="ignore").transpose(down, "lon").values
@@ -244,3 +271,31 @@ def _draw_lines(part: SubFigure, view: _PlottedField) -> None:
     ax.legend(frameon=False)
     if deep:
         depth_axis(ax, places)
+
+
+def _date(fields: xr.Dataset, text: str | None) -> int:
+    """The first date that begins so."""
+    if text is None:
+        return 0
+    dates = [date_text(date) for date in fields["time"].values] if "time" in fields.dims else []
+    matching = [index for index, date in enumerate(dates) if date.startswith(text)]
+    if not matching:
+        holds = f"{dates[0]} ... {dates[-1]}" if dates else "no dates"
+        raise ConfigurationError(f"No date in the file begins with {text!r}: it holds {holds}.")
+    return matching[0]
+
+
+def _nearest(fields: xr.Dataset, axis: str, value: float) -> int:
+    """The place on an axis that is nearest, if the axis reaches there."""
+    if axis not in fields.dims:
+        raise ConfigurationError(f"The file has no {axis}: leave out --{axis}.")
+    values = np.asarray(fields[axis].values, dtype=float)
+    away = np.abs(values - value)
+    if axis == "lon":
+        away = np.abs((values - value + 180.0) % 360.0 - 180.0)
+    step = float(np.abs(np.diff(values)).max()) if values.size > 1 else float("inf")
+    if away.min() > step:
+        raise ConfigurationError(
+            f"Found --{axis} {value:g}: expected {values.min():g} to {values.max():g}, which the file holds."
+        )
+    return int(away.argmin())

@@ -89,7 +89,11 @@ def _figures(aligned: Aligned, evaluation: Evaluation, name: str) -> Iterator[tu
         if panels:
             title = f"{text} at hidden columns, {view.stamp}"
             yield "profiles", plots.draw_profiles(panels, name=text, units=units, title=title)
-        scores = {method: found[name]["levels"] for method, found in evaluation.scores.items() if name in found}
+        scores = {
+            method: by_variable[name]["levels"]
+            for method, by_variable in evaluation.scores.items()
+            if name in by_variable
+        }
         columns = {
             "rmse": f"RMSE of the mean [{units}]",
             "crps": f"CRPS [{units}]",
@@ -97,10 +101,10 @@ def _figures(aligned: Aligned, evaluation: Evaluation, name: str) -> Iterator[tu
         }
         title = f"{text}: scores of held-out cells by depth"
         yield "levels", plots.draw_levels(scores, columns=columns, title=title)  # type: ignore[arg-type]
-    ranks = {method: found[name] for method, found in evaluation.ranks.items() if name in found}
+    ranks = {method: by_variable[name] for method, by_variable in evaluation.ranks.items() if name in by_variable}
     if ranks:
         yield "ranks", plots.draw_ranks(ranks, title=f"{text}: rank of the truth among the members")
-    bins = {method: found[name] for method, found in evaluation.reliability.items() if name in found}
+    bins = {method: by_variable[name] for method, by_variable in evaluation.reliability.items() if name in by_variable}
     if bins:
         title = f"{text}: error in bins of spread"
         yield "reliability", plots.draw_reliability(bins, units=units, title=title)
@@ -161,18 +165,18 @@ class _View:
 
     def ensembles(self, index: int, count: int = 4) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Mean and some members of every method that has more than one, at a level."""
-        found = {}
+        drawn = {}
         for method, output in self.outputs.items():
             members = output.get(f"{self.name}_member")
             if members is None or members.sizes["member"] < 2:
                 continue
             some = self._at(members.isel(member=slice(count)), self.time)
             mean = self.answers[method][0]
-            found[method] = tuple(
+            drawn[method] = tuple(
                 part.isel(depth=index, missing_dims="ignore").transpose(..., "lat", "lon").values
                 for part in (mean, some)
             )
-        return found  # type: ignore[return-value]
+        return drawn  # type: ignore[return-value]
 
     def levels(self) -> list[int]:
         """First, middle and last level that hold scored cells."""

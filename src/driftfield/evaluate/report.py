@@ -93,11 +93,11 @@ def _diagnostics(evaluation: Evaluation) -> dict[str, object]:
     """Rank histograms, reliability and spectra as plain lists: what the figures show, for other programs."""
     return {
         "rank_histogram": {
-            m: {v: list(map(float, r)) for v, r in found.items()} for m, found in evaluation.ranks.items()
+            m: {v: list(map(float, r)) for v, r in by_variable.items()} for m, by_variable in evaluation.ranks.items()
         },
         "reliability": {
-            m: {v: {str(c): table[c].values.tolist() for c in table} for v, table in found.items()}
-            for m, found in evaluation.reliability.items()
+            m: {v: {str(c): table[c].values.tolist() for c in table} for v, table in by_variable.items()}
+            for m, by_variable in evaluation.reliability.items()
         },
         "spectra": {
             v: {
@@ -117,7 +117,7 @@ def _diagnostics(evaluation: Evaluation) -> dict[str, object]:
 
 def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict[str, object]:
     """What the template shows of one variable."""
-    rows = {method: found[name] for method, found in evaluation.scores.items() if name in found}
+    rows = {method: by_variable[name] for method, by_variable in evaluation.scores.items() if name in by_variable}
     units = evaluation.units[name]
     labels = {score: all_scores()[score].heading(units) for score in all_scores()}
     if any("interval_coverage" in row for row in rows.values()):
@@ -141,14 +141,14 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
         else {},
         "depths": levels,
         "bins": {
-            method: [_number(ratio if np.isfinite(ratio) else None) for ratio in map(float, found[name]["ratio"])]
-            for method, found in evaluation.reliability.items()
-            if name in found
+            method: [_number(ratio if np.isfinite(ratio) else None) for ratio in map(float, by_variable[name]["ratio"])]
+            for method, by_variable in evaluation.reliability.items()
+            if name in by_variable
         },
         "ranks": {
-            method: [float(r) * len(found[name]) for r in found[name]]
-            for method, found in evaluation.ranks.items()
-            if name in found
+            method: [float(r) * len(by_variable[name]) for r in by_variable[name]]
+            for method, by_variable in evaluation.ranks.items()
+            if name in by_variable
         },
         "figures": [
             {"caption": caption(path), "alt": path.stem.replace("--", ", "), "data": _embedded(path)}

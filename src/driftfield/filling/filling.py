@@ -177,7 +177,7 @@ def _estimate(
     mean = np.where(kept, record.field.values, mean)
     sd = np.where(kept, 0.0, sd)
     drawn = np.where(kept, 0.0, drawn) + mean.astype(np.float32)
-    return mean, sd, drawn if members else None
+    return Estimate(mean, sd, drawn if members else None)
 
 
 def _analysed(parts: list[tuple[Scores, float]]) -> bool:
@@ -246,13 +246,15 @@ def _errors(record: Record) -> np.ndarray:
 
 def _assembled(record: Record, estimate: Estimate, label: str, members: int, seed: int) -> xr.Dataset:
     """In units of the file, observed cells exactly as they were."""
-    mean, sd, drawn = record.quantity.back(estimate)
-    assert mean is not None and sd is not None  # noqa: PT018 - every method here states both
-    exact = (estimate[1] == 0) & record.seen
-    mean = np.where(exact, record.original.values, mean)
-    drawn = None if drawn is None else np.where(exact, record.original.values, drawn)
+    stated = record.quantity.back(estimate)
+    assert stated.mean is not None and stated.sd is not None  # noqa: PT018 - every method here states both
+    exact = (estimate.sd == 0) & record.seen
+    mean = np.where(exact, record.original.values, stated.mean)
+    drawn = None if stated.members is None else np.where(exact, record.original.values, stated.members)
     observations = record.original.to_dataset().assign(domain=record.domain)
-    result = assemble(observations, {record.name: (mean, sd, drawn)}, method=label, seed=seed, members=members)
+    result = assemble(
+        observations, {record.name: Estimate(mean, stated.sd, drawn)}, method=label, seed=seed, members=members
+    )
     return result if record.dated else result.isel(time=0, drop=True)
 
 

@@ -22,6 +22,7 @@ from driftfield.filling.point_values import PointValues, folds_of
 from driftfield.filling.quantity import Quantity
 from driftfield.gaussian.point_likelihood import Stated
 from driftfield.gaussian.space_time_covariance import Places
+from driftfield.reconstruction.output import Estimate
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +98,10 @@ class Choice:
 
     def _back(self, mean: np.ndarray, sd: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """In the units of the values."""
-        centre, spread, members = self.quantity.back((mean, sd, drawn))
-        assert centre is not None
-        assert spread is not None
-        return centre, spread, drawn if members is None else members
+        stated = self.quantity.back(Estimate(mean, sd, drawn))
+        assert stated.mean is not None
+        assert stated.sd is not None
+        return stated.mean, stated.sd, drawn if stated.members is None else stated.members
 
 
 def choose(

@@ -126,4 +126,4 @@ def _estimate(choice: Choice, cells: MapCells, members: int, seed: int, progress
         output[2:, t, inside] = drawn
     progress("mapping dates", len(days), len(days))
     output = output.reshape(2 + members, *cells.shape)
-    return output[0], output[1], output[2:] if members else None
+    return Estimate(output[0], output[1], output[2:] if members else None)

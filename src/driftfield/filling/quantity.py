@@ -49,7 +49,7 @@ class Quantity:
 
     def back(self, estimate: Estimate) -> Estimate:
         """Mean, standard deviation and members in units of the file."""
-        mean, sd, members = estimate
+        mean, sd, members = estimate.mean, estimate.sd, estimate.members
         if self.logarithm:
             assert mean is not None  # every method of this room states one
             spread = np.zeros_like(mean) if sd is None else sd
@@ -57,7 +57,7 @@ class Quantity:
             spread = np.minimum(spread, 0.5)
             centre = np.exp(_K * mean + 0.5 * (_K * spread) ** 2)
             sd = None if sd is None else centre * np.sqrt(np.expm1((_K * spread) ** 2))
-            return centre, sd, None if members is None else 10.0**members
+            return Estimate(centre, sd, None if members is None else 10.0**members)
         if np.isfinite(self.lower) or np.isfinite(self.upper):
             return bounded(estimate, self.lower, self.upper)
         return estimate

@@ -19,12 +19,13 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
-from driftfield.data.observed_batch import add_domain
-from driftfield.data.sources import GriddedArchive, is_periodic, open_fields, select_time
+from driftfield.data.domain_files import add_domain
+from driftfield.data.sources import GriddedArchive, select_time
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.filling.quantity import Quantity, recognise
 from driftfield.gridded.axes import canonical
-from driftfield.gridded.region import select_region
+from driftfield.gridded.gridded_files import open_fields
+from driftfield.gridded.region import is_periodic, select_region
 from driftfield.gridded.units import canonical_units, check_plausible
 from driftfield.interfaces import TrainingData
 from driftfield.plain import JSONObject

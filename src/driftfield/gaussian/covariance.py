@@ -252,11 +252,11 @@ class HybridCovariance:
         """Variance of the past fields: (row, cell)."""
         return np.einsum("mrx,mrx->rx", self.samples, self.samples) / len(self.samples)
 
-    def without(self, kept: np.ndarray) -> "HybridCovariance":
+    def without(self, chosen: np.ndarray) -> "HybridCovariance":
         """The same with only some of the samples (boolean); without any, the homogeneous part stands alone."""
-        weight = self.weight if kept.any() else 0.0
+        weight = self.weight if chosen.any() else 0.0
         return HybridCovariance(
-            self.grid, self.loadings, self.modes, self.nugget, self.samples[kept], self.locality, weight
+            self.grid, self.loadings, self.modes, self.nugget, self.samples[chosen], self.locality, weight
         )
 
     def variance(self, rows: np.ndarray, cells: np.ndarray) -> np.ndarray:

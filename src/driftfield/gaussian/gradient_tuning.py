@@ -339,9 +339,9 @@ def _refined(
 
     x = np.array([*(np.log(np.clip(fixed[name], *_BOUNDS[name])) for name in names), 0.0])
     bounds = [tuple(np.log(_BOUNDS[name])) for name in names] + [(-3.0, 3.0)]
-    found = minimize(score, x, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
-    chosen = {name: float(np.exp(value)) for name, value in zip(names, found.x[:-1], strict=True)}
-    return replace(start, **chosen), float(found.fun)
+    best = minimize(score, x, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
+    chosen = {name: float(np.exp(value)) for name, value in zip(names, best.x[:-1], strict=True)}
+    return replace(start, **chosen), float(best.fun)
 
 
 def _shapes(constants: SpaceTimeConstants) -> tuple[float, ...]:

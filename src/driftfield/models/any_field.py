@@ -26,12 +26,12 @@ from scipy import fft
 
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
-from driftfield.data.sources import is_periodic
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.field_kriging import FieldKriging
 from driftfield.gaussian.variogram import FittedMatern, fit_matern
 from driftfield.gridded.encodings import date_text
+from driftfield.gridded.region import is_periodic
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
 from driftfield.networks.any_field import AnyFieldNetwork
@@ -195,7 +195,8 @@ class AnyFieldReconstructor:
             ]
             mean, sd, drawn = (np.stack(part) for part in zip(*level_parts, strict=True))
             shape = (-1, *field.shape[-2:])
-            parts.append((mean.reshape(shape), sd.reshape(shape), drawn.swapaxes(0, 1).reshape(members, *shape)))
+            drawn = drawn.swapaxes(0, 1).reshape(members, *shape)
+            parts.append(Estimate(mean.reshape(shape), sd.reshape(shape), drawn))
         if unseen:
             log.warning(
                 "%s: nothing was seen in %d of %d horizontal fields: the mean and the spread of the others stand there",

@@ -72,8 +72,8 @@ def draw_around(
         )
         for time in range(fields.sizes["time"])
     ]
-    told = {"observations": "none", "start_level": level, "network_evaluations": reconstructor.sampler.evaluations}
-    told["sampler"] = type(reconstructor.sampler).__name__
+    attrs = {"observations": "none", "start_level": level, "network_evaluations": reconstructor.sampler.evaluations}
+    attrs["sampler"] = type(reconstructor.sampler).__name__
     joined = xr.concat(
         parts,
         "time",
@@ -83,7 +83,7 @@ def draw_around(
         join="override",
         combine_attrs="override",
     )
-    return joined.assign_attrs(told)
+    return joined.assign_attrs(attrs)
 
 
 class _FromLevel(Sampler):

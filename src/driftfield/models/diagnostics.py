@@ -82,20 +82,20 @@ def diagnose(
     """
     refuse_existing(out, overwrite=overwrite)
     checked = check_diagnosable(reconstructor)
-    one = _one_time(observations, time)
+    shown = _one_time(observations, time)
     if members < 2:
         raise ConfigurationError(f"Found members={members}: a spread needs 2 or more. Ask for more members.")
     targets = fitted_model(checked)[1].targets
     require(truth, targets, "the truth")
     if variable is not None and variable not in targets:
         raise ConfigurationError(f"This run does not reconstruct {variable!r}: {suggest(variable, targets)}")
-    known = align(truth[list(targets)], {"observations": one}, one).truth.assign_coords(time=one["time"]).load()
-    one, known = (checked.learner.placer.place(part).dataset for part in (one, known))
-    watch = Watch(checked, one, known, variable=variable, depth=depth)
-    result = checked.complete(one, Draws(members, seed, batch_size=members, watcher=watch))
-    evaluation = evaluate(known, {checked.method: result}, one)
-    sample = figures.Sample(align(known, {checked.method: result}, one), evaluation, watch.shown, watch.level)
-    schedule, training = schedule_curves(checked), training_curves(checked, run, _units(one, targets))
+    known = align(truth[list(targets)], {"observations": shown}, shown).truth.assign_coords(time=shown["time"]).load()
+    shown, known = (checked.learner.placer.place(part).dataset for part in (shown, known))
+    watch = Watch(checked, shown, known, variable=variable, depth=depth)
+    result = checked.complete(shown, Draws(members, seed, batch_size=members, watcher=watch))
+    evaluation = evaluate(known, {checked.method: result}, shown)
+    sample = figures.Sample(align(known, {checked.method: result}, shown), evaluation, watch.shown, watch.level)
+    schedule, training = schedule_curves(checked), training_curves(checked, run, _units(shown, targets))
     drawn = _figures(schedule, training, watch, sample, name=run.name if run else "the run")
     numbers = {
         "run": run.name if run else "",

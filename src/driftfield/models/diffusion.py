@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import TwinDataset
-from driftfield.data.observed_batch import has_exact
 from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
@@ -25,10 +24,10 @@ from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor
 from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering
-from driftfield.models.training_samples import Teaching
+from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
-from driftfield.reconstruction.settings import PRECISIONS
+from driftfield.reconstruction.settings import PRECISIONS, has_exact
 from driftfield.registry import build, lookup, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser

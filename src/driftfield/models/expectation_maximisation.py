@@ -31,7 +31,7 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Abilities, Reconstructor, TrainingData
 from driftfield.models.learner import Taught
-from driftfield.models.training_samples import Teaching
+from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.draws import Draws
@@ -261,7 +261,7 @@ def _filled(
 ) -> list[xr.Dataset]:
     """One data set per member."""
     drawn = model.reconstruct(seen, members=members, seed=seed)
-    found = []
+    parts = []
     for m in range(members):
         fields = seen[[*data.targets, *data.covariates]]
         for name in data.targets:
@@ -271,5 +271,5 @@ def _filled(
             field = field.transpose(*seen[name].dims).astype(np.float32)
             filled = field if errors[name] > 0 else seen[name].where(seen[name].notnull(), field)
             fields = fields.assign({name: filled.where(seen[f"{name}_domain"])})
-        found.append(fields.reset_coords(drop=True).load())
-    return found
+        parts.append(fields.reset_coords(drop=True).load())
+    return parts

@@ -202,8 +202,9 @@ class FirstGuess:
         guesses, scales = [], []
         first = 0
         for name in codec.targets:
-            mean, sd, members = estimate[name]
+            mean, sd = estimate[name].mean, estimate[name].sd
             if mean is None:
+                members = estimate[name].members
                 assert members is not None
                 mean = members.mean(axis=0)
             mean = mean if mean.ndim == 4 else mean[:, None]
@@ -225,7 +226,7 @@ class FirstGuess:
 
     def states_error(self, estimate: Mapping[str, Estimate]) -> bool:
         """Whether the peer gives a standard deviation."""
-        return all(sd is not None and bool(np.isfinite(sd).any()) for _, sd, _ in estimate.values())
+        return all(e.sd is not None and bool(np.isfinite(e.sd).any()) for e in estimate.values())
 
 
 def check_keys(spec: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import TrainingData
-from driftfield.models.training_samples import Preview, SamplesFrom, Teaching, Trainer
+from driftfield.models.teaching import Preview, SamplesFrom, Teaching, Trainer
 from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.bounds import calibrated

@@ -34,7 +34,8 @@ from driftfield.models.barely_trained import crps_of_mean_field, said_of_trainin
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.preview import shown_channels, write_preview
-from driftfield.models.training_samples import Teaching, TrainingSamples
+from driftfield.models.teaching import Teaching
+from driftfield.models.training_samples import TrainingSamples
 from driftfield.models.validation_scores import validation_scores
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
@@ -270,17 +271,17 @@ class NetworkReconstructor(Trained):
         stamps = observations["time"].values
         chosen = list(range(len(stamps)) if draws.times is None else draws.times)
         guesses = {} if self.guess is None else self.guess.encoded(observations, chosen, codec)
-        found: list[dict[str, Estimate]] = []
+        dates: list[dict[str, Estimate]] = []
         for time in chosen:
             guess = guesses.get(time)
             # moved here: guidance asks for derivatives, which tensors made in inference mode have not
             batch = observation_batch(codec, observations, time, guess=guess).to(self.device)
             with torch.inference_mode():
                 estimate = self.estimate(batch, DatedWindow(date_text(stamps[time]), rows, columns), draws)
-            found.append(self._decoded(estimate, stamps[[time]], rows, columns))
+            dates.append(self._decoded(estimate, stamps[[time]], rows, columns))
         result = assemble(
             observations if draws.times is None else observations.isel(time=chosen),
-            {n: joined([one[n] for one in found], "depth" in observations[n].dims) for n in codec.targets},
+            {n: joined([one[n] for one in dates], "depth" in observations[n].dims) for n in codec.targets},
             method=self.method,
             seed=draws.seed,
             members=draws.members,
@@ -303,7 +304,7 @@ class NetworkReconstructor(Trained):
             affine = codec.normalizers[name].affine
             # what is stated of a logarithm decodes to no mean and no spread: the members have them
             stated = affine or len(members) == 1
-            decoded[name] = (
+            decoded[name] = Estimate(
                 None if mean is None or not stated else codec.decode(name, mean[None, part], date, rows, columns)[0],
                 None if sd is None or not affine else sd[part] * codec.normalizers[name].std,
                 codec.decode(name, members[:, part], date, rows, columns),

@@ -21,8 +21,8 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import description_of
-from driftfield.data.sources import expand_paths
 from driftfield.errors import DataError, FileFormatError, UserError, suggest
+from driftfield.gridded.gridded_files import expand_paths
 from driftfield.gridded.units import convert, depth_of_pressure
 from driftfield.observations.columns import CSV_ENCODING, read_rows, refuse_bufr, separator_of
 from driftfield.observations.readers import Quality, read_points

@@ -404,11 +404,19 @@ def at_time(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, 
     """One time of an estimate; members have theirs on the second axis."""
     if time is None:
         return estimate
+    return {name: e.by_part(lambda array, axis: np.take(array, [time], axis=axis)) for name, e in estimate.items()}
 
-    def cut(array: np.ndarray | None, axis: int) -> np.ndarray | None:
-        return None if array is None else np.take(array, [time], axis=axis)
 
-    return {name: (cut(mean, 0), cut(sd, 0), cut(drawn, 1)) for name, (mean, sd, drawn) in estimate.items()}
+def independent_members(
+    mean: np.ndarray, sd: np.ndarray, times: xr.DataArray, name: str, members: int, seed: int
+) -> np.ndarray:
+    """Members (member, time, [depth,] lat, lon) whose cells depart from the mean one without the other."""
+    drawn = np.empty((members, *mean.shape), dtype=np.float32)
+    for t, stamp in enumerate(time_stamps(times)):
+        for m in range(members):
+            noise = member_generator(seed, m, stamp, name).standard_normal(mean.shape[1:], dtype=np.float32)
+            drawn[m, t] = mean[t] + sd[t] * noise
+    return drawn
 
 
 def canonical(field: xr.DataArray) -> xr.DataArray:

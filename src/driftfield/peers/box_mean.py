@@ -15,16 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Peer,
-    Remembered,
-    canonical,
-    fitting_times,
-    member_generator,
-    part,
-    time_stamps,
-)
+from driftfield.peers.base import Background, Peer, Remembered, canonical, fitting_times, independent_members, part
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
@@ -68,12 +59,7 @@ class BoxMean(Peer):
         )
         full = np.broadcast_to(mean, values.shape).astype(np.float32)
         sd = np.broadcast_to(np.sqrt(variance), values.shape).astype(np.float32)
-        drawn = np.empty((members, *values.shape), dtype=np.float32)
-        for t, stamp in enumerate(time_stamps(field["time"])):
-            for m in range(members):
-                noise = member_generator(seed, m, stamp, name).standard_normal(values.shape[1:], dtype=np.float32)
-                drawn[m, t] = full[t] + sd[t] * noise
-        return full, sd, drawn
+        return Estimate(full, sd, independent_members(full, sd, field["time"], name, members, seed))
 
     def _remember(self) -> Remembered:
         return {f"moments.{name}": moments for name, moments in self.moments.items()}, {}

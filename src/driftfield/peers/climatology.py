@@ -14,16 +14,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Peer,
-    Remembered,
-    fitting_times,
-    member_generator,
-    part,
-    time_blocks,
-    time_stamps,
-)
+from driftfield.peers.base import Background, Peer, Remembered, fitting_times, independent_members, part, time_blocks
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
@@ -62,12 +53,7 @@ class Climatology(Peer):
     def _estimate(self, field: xr.DataArray, name: str, members: int, seed: int) -> Estimate:
         mean = self.background.mean(name, field["time"])
         sd = np.broadcast_to(self.sd[name], mean.shape)
-        drawn = np.empty((members, *mean.shape), dtype=np.float32)
-        for t, stamp in enumerate(time_stamps(field["time"])):
-            for m in range(members):
-                noise = member_generator(seed, m, stamp, name).standard_normal(mean.shape[1:], dtype=np.float32)
-                drawn[m, t] = mean[t] + sd[t] * noise
-        return mean, sd, drawn
+        return Estimate(mean, sd, independent_members(mean, sd, field["time"], name, members, seed))
 
     def _remember(self) -> Remembered:
         return {f"sd.{name}": sd for name, sd in self.sd.items()}, {}

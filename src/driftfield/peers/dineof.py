@@ -234,7 +234,7 @@ class DINEOF(Peer):
                         rng = member_generator(seed, m, stamp, name)
                         own[2 + m, t, beyond] = spread * rng.standard_normal(int(beyond.sum()))
             season = self.background.mean(name, times)
-            output[name] = (own[0] + season, own[1], own[2:] + season)
+            output[name] = Estimate(own[0] + season, own[1], own[2:] + season)
         return output
 
     # What is kept

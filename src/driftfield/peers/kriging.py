@@ -238,7 +238,7 @@ class Kriging(StandardisedPeer):
             kept = np.isfinite(field.values) & exact & domain
             mean = np.where(kept, field.values, mean)
             sd = np.where(kept, 0.0, sd)
-            output[name] = (mean, sd, np.where(kept, field.values, drawn))
+            output[name] = Estimate(mean, sd, np.where(kept, field.values, drawn))
         return output
 
     def estimate_at(self, observations: xr.Dataset, name: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -70,7 +70,7 @@ class LevelInterpolation(Peer):
             domain = np.broadcast_to(observed_domain(self.background, observations, name), anomaly.shape[1:])
             for t in range(len(anomaly)):
                 mean[t] += self.fill(np.where(domain, anomaly[t], np.nan), domain)
-            output[name] = (mean, None, mean[None].astype(np.float32))
+            output[name] = Estimate(mean, None, mean[None].astype(np.float32))
         return output
 
     def fill(self, anomaly: np.ndarray, domain: np.ndarray) -> np.ndarray:

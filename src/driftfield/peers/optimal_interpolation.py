@@ -28,15 +28,7 @@ from driftfield.gaussian.structure import Constants, Structure
 from driftfield.gaussian.tuning import SpreadPower, search
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Remembered,
-    at_time,
-    fitting_times,
-    member_generator,
-    part,
-    time_stamps,
-)
+from driftfield.peers.base import Background, Remembered, at_time, fitting_times, member_generator, part, time_stamps
 from driftfield.peers.departures import Departures
 from driftfield.peers.state import StatePeer, observed_part
 from driftfield.reconstruction.output import Estimate
@@ -130,14 +122,14 @@ class OptimalInterpolation(StatePeer):
         observations = self.background.on_own_grid(observations)
         self.background.check(observations)
         estimate = self._solve(observations, members=0, seed=0, leave_out_days=leave_out_days)
-        return {name: (mean, sd) for name, (mean, sd, _) in estimate.items() if mean is not None and sd is not None}
+        return {name: (e.mean, e.sd) for name, e in estimate.items() if e.mean is not None and e.sd is not None}
 
     def first_guess(
         self, observations: xr.Dataset, *, only: int | None = None, leave_out_days: float | None = None
     ) -> Mapping[str, Estimate]:
         """Mean and standard deviation, see `Peer.first_guess`."""
         stated = self.mean_and_sd(observations, leave_out_days=leave_out_days)
-        return at_time({name: (mean, sd, None) for name, (mean, sd) in stated.items()}, only)
+        return at_time({name: Estimate(mean, sd) for name, (mean, sd) in stated.items()}, only)
 
     def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
         """Mean, standard deviation and conditioned draws."""

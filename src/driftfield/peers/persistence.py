@@ -31,12 +31,11 @@ from driftfield.peers.base import (
     Remembered,
     canonical,
     fitting_times,
-    member_generator,
+    independent_members,
     observed_domain,
     part,
     stated_errors,
     time_blocks,
-    time_stamps,
 )
 from driftfield.peers.climatology import anomaly_sd
 from driftfield.peers.gaps import draw_gaps, tuning_split, usual_patterns
@@ -246,12 +245,7 @@ class Persistence(Peer):
         run = CellFilter(self.sd[name], *self.constants[name]).run
         for t, departure, variance in run(time_days(field["time"]), anomaly, noise, self.memory[name]):
             mean[t], sd[t] = season[t] + departure, np.sqrt(variance)
-        drawn = np.empty((members, *mean.shape), dtype=np.float32)
-        for t, stamp in enumerate(time_stamps(field["time"])):
-            for m in range(members):
-                generator = member_generator(seed, m, stamp, name)
-                drawn[m, t] = mean[t] + sd[t] * generator.standard_normal(mean.shape[1:], dtype=np.float32)
-        return mean, sd, drawn
+        return Estimate(mean, sd, independent_members(mean, sd, field["time"], name, members, seed))
 
     def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}

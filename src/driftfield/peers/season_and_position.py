@@ -27,10 +27,9 @@ from driftfield.peers.base import (
     Remembered,
     canonical,
     fitting_times,
-    member_generator,
+    independent_members,
     part,
     time_blocks,
-    time_stamps,
 )
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.output import Estimate
@@ -107,16 +106,12 @@ class SeasonAndPosition(Peer):
         lat, lon, depth = self._cells(name)
         noise = self.sd[name][self._levels(name)] ** 2
         shape = self.background.domains[name].shape
-        output = np.empty((2 + members, field.sizes["time"], *shape), dtype=np.float32)
-        days = time_days(field["time"])
-        for t, stamp in enumerate(time_stamps(field["time"])):
-            columns, _ = regression.basis.columns(lat, lon, depth, np.full(lat.size, days[t]))
-            output[0, t] = regression.at(columns).reshape(shape)
-            output[1, t] = np.sqrt(regression.variance(columns) + noise).reshape(shape)
-            for m in range(members):
-                eps = member_generator(seed, m, stamp, name).standard_normal(shape, dtype=np.float32)
-                output[2 + m, t] = output[0, t] + output[1, t] * eps
-        return output[0], output[1], output[2:]
+        mean, sd = np.empty((2, field.sizes["time"], *shape), dtype=np.float32)
+        for t, day in enumerate(time_days(field["time"])):
+            columns, _ = regression.basis.columns(lat, lon, depth, np.full(lat.size, day))
+            mean[t] = regression.at(columns).reshape(shape)
+            sd[t] = np.sqrt(regression.variance(columns) + noise).reshape(shape)
+        return Estimate(mean, sd, independent_members(mean, sd, field["time"], name, members, seed))
 
     def _cells(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Latitude, longitude without a jump, and depth of every cell of a variable, flat."""

@@ -213,7 +213,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             flat[2:, inside] = (mean + (drawn - mean) * factor) * sd
         times = field["time"].isel(time=list(wanted))
         season = self.background.mean(name, times) + self._daily(name, times)
-        return output[0] + season, output[1], output[2:] + season
+        return Estimate(output[0] + season, output[1], output[2:] + season)
 
     def _observed(
         self, observations: xr.Dataset, name: str, inside: np.ndarray, sd: np.ndarray

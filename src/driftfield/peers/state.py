@@ -136,7 +136,7 @@ class StatePeer(Peer):
             own = result[:, :, start : start + count].reshape(*result.shape[:2], *shape)
             start += count
             season = self.background.mean(name, times)
-            output[name] = (own[0] + season, own[1], own[2:] + season if len(own) > 2 else None)
+            output[name] = Estimate(own[0] + season, own[1], own[2:] + season if len(own) > 2 else None)
         return output
 
     # What constants are chosen on

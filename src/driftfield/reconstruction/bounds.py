@@ -25,7 +25,7 @@ Bounds = Mapping[str, tuple[float, float]]
 
 def bounded(estimate: Estimate, lower: float, upper: float) -> Estimate:
     """One variable of an estimate between its bounds, the moments those of a normal distribution that is clamped."""
-    mean, sd, members = estimate
+    mean, sd, members = estimate.mean, estimate.sd, estimate.members
     if members is not None:
         members = np.clip(members, lower, upper)
     if mean is not None and sd is not None:
@@ -39,7 +39,7 @@ def bounded(estimate: Estimate, lower: float, upper: float) -> Estimate:
         sd = torch.where(known, s, second).numpy()
     elif mean is not None:
         mean = np.clip(mean, lower, upper)
-    return mean, sd, members
+    return Estimate(mean, sd, members)
 
 
 def calibrated(result: xr.Dataset, calibration: Calibration | None, bounds: Bounds) -> xr.Dataset:

@@ -161,7 +161,7 @@ class Calibration:
 
     def _maps(self, name: str, field: xr.DataArray) -> list[LevelMap]:
         """The maps of the levels of a field, in its order."""
-        found = []
+        maps = []
         for depth in field["depth"].values if "depth" in field.dims else [None]:
             near = [one for one in self.levels[name] if _same_level(one.depth, depth)]
             if not near:
@@ -170,8 +170,8 @@ class Calibration:
                     f"{name!r} at {depth} m was not calibrated: expected the levels {known} m. "
                     "Reconstruct on the levels of the run, or with --raw."
                 )
-            found.append(near[0])
-        return found
+            maps.append(near[0])
+        return maps
 
     def _add_interval(self, output: xr.Dataset, mean: xr.DataArray, sd: xr.DataArray, maps: list[LevelMap]) -> None:
         """`<variable>_lower` and `<variable>_upper`, from mean and spread as the method gave them."""
@@ -229,10 +229,10 @@ def _by_level(maps: Sequence[LevelMap], like: xr.DataArray, functions: Sequence[
     return np.stack(parts, axis=axis)
 
 
-def _same_level(known: float | None, found: float | None) -> bool:
-    if known is None or found is None:
-        return known is found
-    return abs(float(found) - known) <= 0.01 * max(abs(known), 1.0)
+def _same_level(known: float | None, stated: float | None) -> bool:
+    if known is None or stated is None:
+        return known is stated
+    return abs(float(stated) - known) <= 0.01 * max(abs(known), 1.0)
 
 
 def _like(field: xr.DataArray, values: np.ndarray) -> xr.DataArray:

@@ -160,7 +160,7 @@ def _hidden(
 ) -> list[tuple[str, float | None, CalibrationCells]]:
     """Some of the hidden cells of one date, per variable and level."""
     archive = data.to_validate
-    inside, found = _validated(data, observations), []
+    inside, hidden = _validated(data, observations), []
     for name in data.targets:
         held_out, domain = held_out_of(observations, name), domain_of(observations, name)
         if f"{name}_sd" not in result:
@@ -178,8 +178,8 @@ def _hidden(
             where = np.flatnonzero(mask)
             if where.size > CELLS:
                 where = np.sort(np.random.default_rng((seed, time, index)).choice(where, CELLS, replace=False))
-            found.append((name, depth, _picked(truth, result, name, index, where, time)))
-    return found
+            hidden.append((name, depth, _picked(truth, result, name, index, where, time)))
+    return hidden
 
 
 def _picked(
@@ -235,12 +235,12 @@ def _scores(parts: Sequence[CalibrationCells]) -> JSONObject:
     cells = CalibrationCells.join(parts)
     truth, mean, sd = (xr.DataArray(a, dims="cell") for a in (cells.truth, cells.mean, cells.sd))
     if cells.members is None:
-        given: tuple[xr.DataArray, ...] = (mean, sd, truth)
+        fields: tuple[xr.DataArray, ...] = (mean, sd, truth)
         names = ("crps_gaussian", "spread_skill_gaussian", "coverage_gaussian", "spread_skill_bins_gaussian")
     else:
-        given = (xr.DataArray(cells.members, dims=("member", "cell")), truth)
+        fields = (xr.DataArray(cells.members, dims=("member", "cell")), truth)
         names = ("crps_fair", "spread_skill", "coverage", "spread_skill_bins")
-    crps, ratio, covered, bins = (getattr(ensembles, name)(*given) for name in names)
+    crps, ratio, covered, bins = (getattr(ensembles, name)(*fields) for name in names)
     numbers = {
         "rmse": float(np.sqrt(((mean - truth) ** 2).mean())),
         "bias": float((mean - truth).mean()),

@@ -66,13 +66,15 @@ def fit_calibration(
         maps = []
         for depth, cells in depths.items():
             enough = len(cells) >= FEW_CELLS and np.unique(cells.time).size >= FEW_TIMES
-            found = LevelMap(depth, 0.0, common, 1.0, 0.0, 0.0, 0.0, 0)
+            level_map = LevelMap(depth, 0.0, common, 1.0, 0.0, 0.0, 0.0, 0)
             if enough:
-                found = fit_level(depth, cells, toward=common, bias=bias)
+                level_map = fit_level(depth, cells, toward=common, bias=bias)
             if coverage is not None:
                 source = cells if enough else whole
-                found = replace(found, quantile=_interval_quantile(source, coverage, by_time=by_time, name=name))
-            maps.append(found)
+                level_map = replace(
+                    level_map, quantile=_interval_quantile(source, coverage, by_time=by_time, name=name)
+                )
+            maps.append(level_map)
         levels[name] = tuple(maps)
     facts = dict(about or {}) | ({} if coverage is None else {"conformal_by": "time" if by_time else "cell"})
     return Calibration(levels, coverage, facts)
@@ -97,13 +99,13 @@ def fit_level(
     """
     low, middle, high = (float(q) for q in np.quantile(cells.sd, [0.02, 0.5, 0.98]))
     shift = _shrunken_bias(cells.truth - cells.mean, cells.time) if bias else 0.0
-    found = LevelMap(depth, shift, 1.0, 1.0, low, middle, high, len(cells))
-    rest = replace(cells, truth=cells.truth - found.shift(cells.sd))
-    power = _choose_power(rest, found, powers) if low > 0 else 1.0
+    level_map = LevelMap(depth, shift, 1.0, 1.0, low, middle, high, len(cells))
+    rest = replace(cells, truth=cells.truth - level_map.shift(cells.sd))
+    power = _choose_power(rest, level_map, powers) if low > 0 else 1.0
     plain, doubt = _log_inflation(rest, np.ones(len(cells)))
     bent, _ = _log_inflation(rest, bend(cells.sd, power, low, middle, high))
     log = np.log(toward) + _shrunken(plain - np.log(toward), doubt) + bent - plain
-    return replace(found, power=power, inflation=float(np.clip(np.exp(log), 1 / MOST, MOST)))
+    return replace(level_map, power=power, inflation=float(np.clip(np.exp(log), 1 / MOST, MOST)))
 
 
 def conformal_quantile(scores: np.ndarray, coverage: float, groups: np.ndarray | None = None) -> float:

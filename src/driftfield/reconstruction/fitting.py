@@ -102,12 +102,12 @@ def content_of(recipe: Recipe, archive: Archive) -> dict[str, str]:
         recipe: The recipe.
         archive: Opened as the recipe says.
     """
-    found = {ARCHIVE: fingerprint(archive)}
+    content = {ARCHIVE: fingerprint(archive)}
     for name in sorted(set(_runs_named(recipe.content))):
         folder = Path(str(expanded(name, "run")))
         if (folder / "run.json").is_file():
-            found[f"content of {name}"] = hash_run(folder)
-    return found
+            content[f"content of {name}"] = hash_run(folder)
+    return content
 
 
 def _runs_named(part: Any) -> Iterator[str]:

@@ -16,7 +16,8 @@ __all__ = ["Estimate", "assemble", "check_quantiles", "domains_like", "joined", 
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,8 +31,26 @@ from driftfield.errors import ConfigurationError, DataError
 
 log = logging.getLogger(__name__)
 
-Estimate = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
-"""Mean, standard deviation and members (first axis) of one variable; at least the mean or the members are given."""
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a method says of one variable; at least the mean or the members are there.
+
+    Arguments:
+        mean: (time, [depth,] lat, lon); that of the members where it is None.
+        sd: Its standard deviation; that of the members where it is None and there are two or more.
+        members: (member, time, [depth,] lat, lon).
+    """
+
+    mean: np.ndarray | None = None
+    sd: np.ndarray | None = None
+    members: np.ndarray | None = None
+
+    def by_part(self, change: Callable[[np.ndarray, int], np.ndarray]) -> "Estimate":
+        """The same with every array changed; `change` takes it and the number of its time axis."""
+        mean, sd = (None if part is None else change(part, 0) for part in (self.mean, self.sd))
+        return Estimate(mean, sd, None if self.members is None else change(self.members, 1))
+
 
 _KEPT = ("standard_name", "long_name", "units", "cell_measures", "grid_mapping")
 
@@ -50,8 +69,8 @@ def assemble(
 
     Arguments:
         observations: What was reconstructed: gives coordinates, attributes and, where it says so, the domain.
-        fields: Per variable (mean, sd, members), each ([member,] time, [depth,] lat, lon) in units of the observations.
-            Where the mean or the sd is None it is that of the members (ddof = 1); no sd is written for fewer than two.
+        fields: The estimate of each variable, in units of the observations. Where its mean or its sd is None it is that of the
+            members (ddof = 1); no sd is written for fewer than two.
         method: Short name of the method.
         seed: Of all random draws.
         members: Size of the ensemble that was asked for.
@@ -62,7 +81,8 @@ def assemble(
         DataError: an estimate that has not the shape of the observed variable, or is not finite inside the domain.
     """
     output = xr.Dataset(attrs=_provenance(method, seed, members) | dict(attrs or {}))
-    for name, (mean, sd, drawn) in fields.items():
+    for name, estimate in fields.items():
+        mean, sd, drawn = estimate.mean, estimate.sd, estimate.members
         template = observations[name].transpose(*(d for d in DIMS if d in observations[name].dims))
         if mean is None:
             if drawn is None:
@@ -158,12 +178,19 @@ def joined(estimates: Sequence[Estimate], depth: bool) -> Estimate:
         estimates: Per date ([member,] level, lat, lon).
         depth: Whether the variable has a depth axis.
     """
-    parts: list[np.ndarray | None] = []
-    for part, axis in zip(zip(*estimates, strict=True), (0, 0, 1), strict=True):
-        given = [one for one in part if one is not None]
-        stacked = np.stack(given, axis=axis) if given else None
-        parts.append(stacked if stacked is None or depth else stacked[..., 0, :, :])
-    return parts[0], parts[1], parts[2]
+
+    def stacked(parts: Iterable[np.ndarray | None], axis: int = 0) -> np.ndarray | None:
+        stated = [part for part in parts if part is not None]
+        if not stated:
+            return None
+        whole = np.stack(stated, axis=axis)
+        return whole if depth else whole[..., 0, :, :]
+
+    return Estimate(
+        stacked(estimate.mean for estimate in estimates),
+        stacked(estimate.sd for estimate in estimates),
+        stacked((estimate.members for estimate in estimates), axis=1),
+    )
 
 
 def check_quantiles(probabilities: Sequence[float], members: int) -> tuple[float, ...]:
@@ -172,22 +199,22 @@ def check_quantiles(probabilities: Sequence[float], members: int) -> tuple[float
     Raises:
         ConfigurationError: not between 0 and 1, twice the same, or fewer than two members.
     """
-    found = _rising(probabilities, members)
-    for p in found:
+    rising = _rising(probabilities, members)
+    for p in rising:
         if (needed := math.ceil(round(1 / min(p, 1 - p), 9)) - 1) > members:
             log.warning("The quantile %g needs %d members: of %d it is the outermost", p, needed, members)
-    return found
+    return rising
 
 
 def _rising(probabilities: Sequence[float], members: int) -> tuple[float, ...]:
-    found = tuple(sorted(float(p) for p in probabilities))
-    if not found or not all(0 < p < 1 for p in found) or len(set(found)) < len(found):
+    levels = tuple(sorted(float(p) for p in probabilities))
+    if not levels or not all(0 < p < 1 for p in levels) or len(set(levels)) < len(levels):
         raise ConfigurationError(
             f"Found the quantiles {list(probabilities)}: expected different numbers between 0 and 1, such as 0.05,0.5,0.95."
         )
     if members < 2:
         raise ConfigurationError(f"Found quantiles of {members} member(s): expected 2 or more. Ask for more members.")
-    return found
+    return levels
 
 
 def with_quantiles(result: xr.Dataset, probabilities: Sequence[float]) -> xr.Dataset:
@@ -236,9 +263,9 @@ def domains_like(
         template: Observations; their dimensions are those of the answer.
         rows, columns: Their cells on the grid of the run.
     """
-    found = {}
+    domains = {}
     for name in codec.targets:
         dims = [dim for dim in ("depth", "lat", "lon") if dim in template[name].dims]
         mask = codec.domains[name][:, rows][:, :, columns]
-        found[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
-    return found
+        domains[name] = xr.DataArray(mask if "depth" in dims else mask[0], dims=dims)
+    return domains

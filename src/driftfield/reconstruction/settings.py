@@ -4,16 +4,27 @@ Settings --check_ability--> DiffusionReconstructor.sampler, .precision, .replace
                         --> ConfigurationError: LinearInterpolation draws no samples: leave out --sampler.
 """
 
-__all__ = ["DEVICES", "PRECISIONS", "Applied", "Settings", "check_ability", "imposing", "place_on", "with_settings"]
+__all__ = [
+    "DEVICES",
+    "PRECISIONS",
+    "Applied",
+    "Settings",
+    "check_ability",
+    "has_exact",
+    "imposing",
+    "place_on",
+    "with_settings",
+]
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import xarray as xr
 
-from driftfield.data.observed_batch import has_exact
+from driftfield.conventions import error_of
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Abilities, Cannot, Sampler
 
@@ -128,3 +139,14 @@ def place_on(method: Any, device: str) -> str:
         return "cpu"
     method.to(there)
     return there
+
+
+def has_exact(observations: xr.Dataset, variables: Sequence[str]) -> bool:
+    """Whether any of the variables was observed somewhere without an error, or states none at all."""
+    for name in variables:
+        seen, error = observations[name].notnull(), error_of(observations, name)
+        stated = error is not None and bool((seen & error.notnull()).any())
+        # an error that is missing in part is the largest one, see `complete_errors`
+        if bool((seen & (error == 0) if stated else seen).any()):
+            return True
+    return False

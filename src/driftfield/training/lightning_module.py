@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import lightning as L
 import torch
@@ -19,6 +19,8 @@ from driftfield.checkpoint import write_run
 from driftfield.errors import DivergenceError
 from driftfield.fields import FieldBatch
 from driftfield.plain import Spec
+from driftfield.training.callbacks import TrainingCallback
+from driftfield.training.compiled import Compiled
 from driftfield.training.ema import make_average
 from driftfield.training.learning_rate import LearningRate
 from driftfield.training.logs import TrainingLog
@@ -47,6 +49,11 @@ class Options(Protocol):
     @property
     def monitor(self) -> str:
         """What the best weights have least of."""
+        ...
+
+    @property
+    def called(self) -> Sequence[TrainingCallback]:
+        """What else is done on the way."""
         ...
 
 
@@ -82,9 +89,10 @@ class TrainingModule(L.LightningModule):
         self.plan = LearningRate(**options.learning_rate)
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=self.plan.peak, weight_decay=options.weight_decay)
         self.state = TrainingState()
-        self.built: Any = torch.compile(cast(Any, self.model.loss)) if options.compile else self.model.loss
+        self.built: Any = Compiled(self.model.loss) if options.compile else self.model.loss
         self.began, self.began_step = time.monotonic(), 0
         self.logs: list[TrainingLog] = []
+        self.enough = False
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer
@@ -119,6 +127,9 @@ class TrainingModule(L.LightningModule):
         for snapshot in self.ema.due(self.state.step, self.options.steps):
             write_snapshot(self.folder / "snapshots", snapshot)
         due = self.state.step % self.options.validate_every == 0 or self.state.step == self.options.steps
+        for callback in self.options.called:
+            self.enough |= bool(callback.after_step(self.state.step, loss))
+        due = due or self.enough  # or what was learnt since the last validation would be lost
         figures = self.validate() if due else {}
         if due or self.state.step % LOG_EVERY == 0:
             figures = {"loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"], **figures}
@@ -138,6 +149,7 @@ class TrainingModule(L.LightningModule):
             figures = self.diagnose() if self.diagnose is not None else {}
             figures |= self.model.watch() if isinstance(self.model, Watched) else {}
             self._draw_preview()
+            self._tell(math.fsum(losses) / max(len(losses), 1), figures)
             self.model.train()
         loss = math.fsum(losses) / max(len(losses), 1)
         state.losses.append(loss)
@@ -153,6 +165,12 @@ class TrainingModule(L.LightningModule):
         write_state(self.folder / "checkpoints" / "last", state, self.model, self.ema, self.optimizer)
         return {key: value for key, value in record.items() if key != "step"}
 
+    def _tell(self, loss: float, figures: Mapping[str, float]) -> None:
+        """Callbacks, with the averaged weights in place."""
+        for callback in self.options.called:
+            known = {"validation_loss": loss, **figures}
+            self.enough |= bool(callback.after_validation(self.state.step, known, self.model, self.folder))
+
     def _draw_preview(self) -> None:
         """A picture at every few validations, and at the last one."""
         step, every = self.state.step, self.options.previews
@@ -164,7 +182,10 @@ class TrainingModule(L.LightningModule):
                 training_log.picture(step, path)
 
     def finished(self) -> bool:
-        """Whether early stopping asks to end."""
+        """Whether a callback or early stopping asks to end."""
+        if self.enough:
+            log.info("a callback ends the training after step %d of %d", self.state.step, self.options.steps)
+            return True
         patience, scores = self.options.early_stopping, self.state.scores(self.options.monitor)
         return patience is not None and len(scores) > patience and min(scores[-patience:]) > min(scores[:-patience])
 

@@ -27,6 +27,7 @@ from driftfield.fields import FieldBatch
 from driftfield.networks.weights import copy_weights
 from driftfield.plain import JSONObject, Spec
 from driftfield.registry import build, register
+from driftfield.training.callbacks import TrainingCallback, make_callbacks
 from driftfield.training.ema import make_average
 from driftfield.training.logs import check_logs, open_logs
 from driftfield.training.state import read_state
@@ -80,6 +81,8 @@ class LightningTrainer:
         initial: A run whose weights are the start (pre-training); those of another shape stay as they are.
         previews: Validations from one picture of a fixed validation sample to the next, 1 for one at each; 0 draws none.
         preview_depth: Metres: pictures show the level that is nearest to it; None shows the first one.
+        callbacks: What else is done on the way (`training.callbacks`): names, or class and arguments, such as
+            {class: TimeLimit, hours: 10}; in Python also objects.
     """
 
     steps: int = 2000
@@ -100,6 +103,7 @@ class LightningTrainer:
     monitor: Literal["validation_loss", "validation_crps", "validation_rmse", "validation_mae"] = "validation_loss"
     previews: int = 0
     preview_depth: float | None = None
+    callbacks: Sequence[str | Spec | TrainingCallback] = ()
 
     made_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     """What a resumed training must have in common with its beginning; the caller says so."""
@@ -132,6 +136,7 @@ class LightningTrainer:
         if self.monitor not in MONITORS:
             raise ConfigurationError(f"Unknown monitor {self.monitor!r}: {suggest(str(self.monitor), MONITORS)}")
         # a wrong key is found before hours of work, not after
+        self.called = make_callbacks(self.callbacks)
         build("learning_rate", {"class": "LearningRate", **self.learning_rate})
         make_average(nn.Module(), self.ema)
 
@@ -202,13 +207,13 @@ class LightningTrainer:
         return module.state.history
 
     def _check_same(self, before: Mapping[str, str], folder: Path) -> None:
-        for part, found in self.made_of.items():
-            if part in before and before[part] != found and part.startswith("content of "):
+        for part, now in self.made_of.items():
+            if part in before and before[part] != now and part.startswith("content of "):
                 raise ConfigurationError(
                     f"{folder} was begun with another {part}: what lies under this name has changed since ({before[part]} then, "
-                    f"{found} now). Put back what it was begun with, or start again with --overwrite and without --resume."
+                    f"{now} now). Put back what it was begun with, or start again with --overwrite and without --resume."
                 )
-            if part in before and before[part] != found:
+            if part in before and before[part] != now:
                 raise ConfigurationError(
                     f"{folder} was begun with another {part!r} in its recipe. Resume with the recipe that it was begun with, "
                     "or start again with --overwrite and without --resume."
@@ -250,7 +255,10 @@ class LightningTrainer:
             if module.state.step == 0:  # what an older training left would be resumed in place of this one
                 for part in ("checkpoints", "snapshots", "previews"):
                     shutil.rmtree(folder / part, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
             module.logs = open_logs(self.loggers, folder, module.state.step)
+            for callback in self.called:
+                callback.begin(module.state.step)
             try:
                 trainer.fit(module, loader)
             finally:

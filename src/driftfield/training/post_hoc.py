@@ -47,20 +47,20 @@ def choose_width(run: Path, out: Path, width: float, step: int | None = None) ->
     """
     run, out = Path(run), Path(out)
     exponent(width)
-    found = read_run(run)
+    trained = read_run(run)
     places = list_snapshots(run / "snapshots")
-    kept = [(one.step, one.width, place) for place in places for one in [read_snapshot(place)]]
-    last = max((at for at, _, _ in kept), default=0) if step is None else step
-    used = [one for one in kept if one[0] <= last]
+    snapshots = [(snapshot.step, snapshot.width, place) for place in places for snapshot in [read_snapshot(place)]]
+    last = max((at for at, _, _ in snapshots), default=0) if step is None else step
+    used = [snapshot for snapshot in snapshots if snapshot[0] <= last]
     if not used:
         raise ConfigurationError(
             f"{run} keeps no snapshots of its weights{'' if step is None else f' up to step {step}'}. Train it with "
             "'ema: {class: PowerEMA, widths: [0.05, 0.1], snapshots: 16}'."
         )
-    profiles = [(at, one) for at, one, _ in used]
+    profiles = [(at, snapshot) for at, snapshot, _ in used]
     coefficients = profile_coefficients(profiles, width, last)
     weights = blend(zip(coefficients, (read_snapshot(place).weights for _, _, place in used), strict=True))
-    arrays = dict(found.arrays)
+    arrays = dict(trained.arrays)
     for name, value in weights.items():
         stored = arrays.get(f"weights.{name}")
         if stored is None or stored.shape != tuple(value.shape):
@@ -70,11 +70,11 @@ def choose_width(run: Path, out: Path, width: float, step: int | None = None) ->
         arrays[f"weights.{name}"] = value.numpy().astype(stored.dtype)
     chosen = Chosen(last, len(used), profile_error(profiles, coefficients, width, last))
     # fitted to the spread of the other weights
-    extra = {key: value for key, value in found.extra.items() if key != "calibration"}
+    extra = {key: value for key, value in trained.extra.items() if key != "calibration"}
     extra["ema"] = {"width": width, "step": chosen.step, "snapshots": chosen.snapshots}
     if (run / "first_guess").is_dir():
         shutil.copytree(run / "first_guess", out / "first_guess", dirs_exist_ok=True)
-    write_run(out, found.class_name, found.arguments, arrays, extra)
+    write_run(out, trained.class_name, trained.arguments, arrays, extra)
     if (run / "recipe.yaml").is_file():
         write_text(out / "recipe.yaml", (run / "recipe.yaml").read_text(encoding="utf-8"))
     return chosen

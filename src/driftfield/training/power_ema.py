@@ -86,12 +86,12 @@ def combine(snapshots: Sequence[Snapshot], width: float, step: int | None = None
     Raises:
         ConfigurationError: no snapshots up to that step.
     """
-    last = max((one.step for one in snapshots), default=0) if step is None else step
-    used = [one for one in snapshots if one.step <= last]
+    last = max((snapshot.step for snapshot in snapshots), default=0) if step is None else step
+    used = [snapshot for snapshot in snapshots if snapshot.step <= last]
     if not used:
         raise ConfigurationError(f"Found no snapshot of the weights up to step {last}. Keep some while training.")
-    coefficients = profile_coefficients([(one.step, one.width) for one in used], width, last)
-    found = blend(zip(coefficients, (one.weights for one in used), strict=True))
+    coefficients = profile_coefficients([(snapshot.step, snapshot.width) for snapshot in used], width, last)
+    found = blend(zip(coefficients, (snapshot.weights for snapshot in used), strict=True))
     return {name: value.to(used[0].weights[name].dtype) for name, value in found.items()}
 
 
@@ -105,10 +105,10 @@ def blend(parts: Iterable[tuple[float, Mapping[str, Tensor]]]) -> dict[str, Tens
     return total
 
 
-def profile_coefficients(kept: Sequence[tuple[int, float]], width: float, step: int) -> np.ndarray:
+def profile_coefficients(snapshots: Sequence[tuple[int, float]], width: float, step: int) -> np.ndarray:
     """Least-squares coefficients of the profiles (step, width) that were kept, for the one that is wanted; they sum to one."""
-    g = np.array([exponent(one) for _, one in kept])
-    t = np.array([float(one) for one, _ in kept])
+    g = np.array([exponent(one) for _, one in snapshots])
+    t = np.array([float(one) for one, _ in snapshots])
     wanted = _inner(t, g, np.array([float(step)]), np.array([exponent(width)]))[:, 0]
     gram = _inner(t, g, t, g)
     # profiles of neighbouring snapshots are nearly parallel: the smallest singular values carry nothing but rounding
@@ -116,10 +116,10 @@ def profile_coefficients(kept: Sequence[tuple[int, float]], width: float, step: 
     return found / found.sum()
 
 
-def profile_error(kept: Sequence[tuple[int, float]], coefficients: np.ndarray, width: float, step: int) -> float:
+def profile_error(snapshots: Sequence[tuple[int, float]], coefficients: np.ndarray, width: float, step: int) -> float:
     """How far the combination is from the profile that was wanted: norm of the difference, as a share of the profile's."""
-    t = np.array([float(one) for one, _ in kept] + [float(step)])
-    g = np.array([exponent(one) for _, one in kept] + [exponent(width)])
+    t = np.array([float(one) for one, _ in snapshots] + [float(step)])
+    g = np.array([exponent(one) for _, one in snapshots] + [exponent(width)])
     signed = np.append(coefficients, -1.0)
     gram = _inner(t, g, t, g)
     return float(np.sqrt(max(signed @ gram @ signed, 0.0) / gram[-1, -1]))

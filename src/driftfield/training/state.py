@@ -47,10 +47,10 @@ class TrainingState:
         Returns:
             Infinite where this validation had no such score; the losses where none ever had.
         """
-        found = [record.get(monitor) for record in self.history]
-        if all(score is None for score in found):
+        scores = [record.get(monitor) for record in self.history]
+        if all(score is None for score in scores):
             return list(self.losses)
-        return [math.inf if score is None else score for score in found]
+        return [math.inf if score is None else score for score in scores]
 
 
 def write_state(
@@ -79,10 +79,10 @@ def read_state(folder: Path, model: nn.Module, ema: WeightAverage, optimizer: to
         raise FileFormatError(
             f"{folder} holds a {run.class_name}, no state of a training. Start again without --resume."
         )
-    found = {name: torch.from_numpy(array.copy()) for name, array in run.arrays.items()}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in run.arrays.items()}
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            weights = found.get(f"weights.{name}")
+            weights = tensors.get(f"weights.{name}")
             if weights is None or weights.shape != parameter.shape:
                 raise ConfigurationError(
                     f"{folder} belongs to another network: it has no {name} of shape {tuple(parameter.shape)}. "
@@ -91,7 +91,7 @@ def read_state(folder: Path, model: nn.Module, ema: WeightAverage, optimizer: to
             parameter.copy_(weights)
             moments = {
                 key.split(".", 2)[1]: value
-                for key, value in found.items()
+                for key, value in tensors.items()
                 if key.startswith("optimizer.") and key.split(".", 2)[2] == name
             }
             if moments:
@@ -99,10 +99,10 @@ def read_state(folder: Path, model: nn.Module, ema: WeightAverage, optimizer: to
                     key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
                 }
         for name, average in ema.tensors().items():
-            if f"ema.{name}" not in found:
+            if f"ema.{name}" not in tensors:
                 raise ConfigurationError(
                     f"{folder} was begun with another network or another kind of average: it has no 'ema.{name}'. "
                     "Resume with the recipe that it was started with."
                 )
-            average.copy_(found[f"ema.{name}"])
+            average.copy_(tensors[f"ema.{name}"])
     return TrainingState(**state)

@@ -27,7 +27,7 @@ from driftfield.fields import FieldBatch
 from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.training_samples import Teaching, remaining
+from driftfield.models.teaching import Teaching, remaining
 from driftfield.networks.codecs import IncrementCodec
 from driftfield.plain import JSONObject
 from driftfield.registry import build, lookup

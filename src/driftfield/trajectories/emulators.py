@@ -17,7 +17,7 @@ from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_res
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import cover, diffusion_model, one_sd
-from driftfield.models.training_samples import Teaching
+from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler

@@ -18,7 +18,7 @@ from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import date_text, time_days
 from driftfield.gridded.units import check_plausible
-from driftfield.reconstruction.output import assemble
+from driftfield.reconstruction.output import Estimate, assemble
 from driftfield.trajectories.emulator import Emulator
 
 
@@ -63,7 +63,7 @@ def forecast(
     for name, part in zip(codec.targets, np.split(walked, np.cumsum(levels)[:-1], axis=2), strict=True):
         fields = codec.decode(name, part, valid, rows, columns)
         deep = "depth" in template[name].dims
-        estimates[name] = (None, None, fields if deep else fields[:, :, 0])
+        estimates[name] = Estimate(members=fields if deep else fields[:, :, 0])
         mask = codec.domains[name]
         dims = ("depth", "lat", "lon") if deep else ("lat", "lon")
         domains[name] = xr.DataArray(mask if deep else mask[0], dims=dims)

@@ -31,10 +31,10 @@ from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
 from driftfield.models.diffusion import cover, diffusion_model, one_sd
 from driftfield.models.learner import Learner, Trained
-from driftfield.models.training_samples import Teaching, remaining
+from driftfield.models.teaching import Teaching, remaining
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
-from driftfield.reconstruction.output import assemble, domains_like
+from driftfield.reconstruction.output import Estimate, assemble, domains_like
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.methods import guidance_method, walking_method
@@ -220,7 +220,7 @@ class TrajectoryReconstructor(Trained):
             part = fields[:, :, first : first + levels]
             decoded = [codec.decode(name, part[:, t], stamps[[t]], rows, columns) for t in range(len(stamps))]
             stacked = np.stack(decoded, axis=1)
-            estimates[name] = (None, None, stacked if "depth" in template[name].dims else stacked[:, :, 0])
+            estimates[name] = Estimate(members=stacked if "depth" in template[name].dims else stacked[:, :, 0])
             first += levels
         return assemble(
             template,

@@ -1,6 +1,5 @@
 """`driftfield gather`: from files of profiles to an observation file that a run reconstructs from."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,32 +7,17 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import Command, hearing_all
 
-from driftfield.cli import main
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.testing import tiny_ocean
-
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     """Runs `driftfield ARGUMENTS` in a folder with a tiny ocean: exit code, and what it says."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *arguments])
-        capsys.readouterr()
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(bool(end.code))
-        else:
-            code = 0
-        said = capsys.readouterr()
-        return code, said.out + said.err
-
-    return run
+    return hearing_all(capsys)
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ class EnsembleKalman(Peer):
         drawn = np.concatenate(found)[:, np.argsort(order)]
         mean, sd = drawn.mean(0), drawn.std(0, ddof=1)
         return {
-            name: (own[0], own[1], own[2:])
+            name: Estimate(own[0], own[1], own[2:])
             for name, own in self._fields(np.concatenate([mean[None], sd[None], drawn[:members]])).items()
         }
 

@@ -13,16 +13,14 @@ r"""What was seen: patterns of gaps.
 The number is the hidden share of the *domain* cells ("clouds:0.8" hides 80 %), met to one cell in a horizontal field; a
 range ("profiles:0.9-0.99") draws it anew for every mask. On several levels the footprint of blocks, clouds, tracks and
 swaths is the same at every level, and the share is met to one column. All are drawn as pieces of something larger, so
-that a cell at the border is seen as often as one in the middle (to 3 %).
+that a cell at the border is seen as often as one in the middle (to 3 %). Every module here is found by `registry.members`.
 """
 
 __all__ = [
     "Blocks",
-    "Borrowed",
     "Clouds",
     "Everything",
     "Nothing",
-    "Own",
     "Pattern",
     "Profiles",
     "RandomCells",
@@ -34,7 +32,6 @@ __all__ = [
     "reference_mask",
 ]
 
-from driftfield.data.masks.borrowed import Borrowed, Own
 from driftfield.data.masks.parsing import parse_pattern
 from driftfield.data.masks.pattern import Everything, KnownRecord, Nothing, Pattern, RandomCells, Together, TopLevel
 from driftfield.data.masks.profiles import Profiles

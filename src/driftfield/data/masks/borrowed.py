@@ -9,8 +9,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from driftfield.data.masks.pattern import KnownRecord, Pattern
-from driftfield.data.sources import open_fields
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.gridded_files import open_fields
 from driftfield.registry import register
 
 

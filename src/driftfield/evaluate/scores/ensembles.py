@@ -161,10 +161,13 @@ def _covered(error: xr.DataArray, sd: xr.DataArray, level: float, counted: Count
 
 
 for _name, _score in {
-    "crps": Score("fair CRPS", 0.0, mae, crps_fair, crps_gaussian, in_units=True, headline=True, by_level=True),
+    "crps": Score(
+        "fair CRPS", 0.0, mae, crps_fair, crps_gaussian, in_units=True, headline=True, by_level=True, short="CRPS"
+    ),
     "spread_skill": Score(
         "spread / skill",
         1.0,
+        short="spread-skill",
         ensemble=spread_skill,
         gaussian=spread_skill_gaussian,
         ratio=True,

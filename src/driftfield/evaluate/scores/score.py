@@ -23,7 +23,8 @@ class Score:
     """Registered as "score" under its name in tables and score files; every report shows it.
 
     Arguments:
-        label: In tables.
+        label: In reports.
+        short: In the narrow columns of a comparison; the label if it is empty.
         ideal: The value of a perfect answer.
         deterministic: (mean, truth, weights=...) -> number; also the score of a single field where an ensemble has another.
         ensemble: (members, truth, weights=...) -> number.
@@ -43,6 +44,7 @@ class Score:
     ratio: bool = False
     headline: bool = False
     by_level: bool = False
+    short: str = ""
 
     def distance(self, value: float) -> float:
         """How far a value is from the ideal; an ideal of infinity makes more the better."""
@@ -54,7 +56,14 @@ class Score:
 
     def heading(self, units: str) -> str:
         """The label, with units where it has any."""
-        return f"{self.label} [{units}]" if self.in_units else self.label
+        return self._with_units(self.label, units)
+
+    def short_heading(self, units: str) -> str:
+        """The same for a narrow column."""
+        return self._with_units(self.short or self.label, units)
+
+    def _with_units(self, name: str, units: str) -> str:
+        return f"{name} [{units}]" if self.in_units else name
 
 
 def all_scores() -> dict[str, Score]:

@@ -71,18 +71,7 @@ def is_row_table(dataset: xr.Dataset) -> bool:
 def read_profile_file(
     dataset: xr.Dataset, variables: Mapping[str, str], quality: Quality, *, source: str = "the file"
 ) -> Reading:
-    """Reads an Argo profile file.
-
-    Arguments:
-        dataset: As opened, times not decoded.
-        variables: Our name -> name in the file, such as {"thetao": "TEMP"}.
-        quality: What is asked of a value.
-        source: What messages call the file.
-
-    Raises:
-        DataError: a variable that the file does not have.
-        FileFormatError: a date that cannot be decoded.
-    """
+    """Reads an Argo profile file, see `PointReader.read`."""
     shape = (dataset.sizes["N_PROF"], dataset.sizes["N_LEVELS"])
     columns = {n: _per_level(dataset[n], shape) for n in _PROFILE if n in dataset}
     for name in {"PRES", *variables.values()}:
@@ -181,51 +170,61 @@ def reading_of_rows(
     units = {low.get(n, n): unit for n, unit in units.items()}
     frame = frame.rename(columns=low)
     frame = frame.loc[:, ~frame.columns.duplicated()]
-    text = {n: _text(frame[n]) for n in ("data_mode", "platform_number", "direction") if n in frame}
-    empty = pd.Series("", index=frame.index)
-    mode = text.get("data_mode", empty)
+    mode = _texts(frame).get("data_mode", pd.Series("", index=frame.index))
     adjusted = (mode.isin(["A", "D"]) & quality.adjusted).to_numpy()
-    lat, lon = frame["latitude"].to_numpy(float), frame["longitude"].to_numpy(float)
-    depth, depth_flags = _depth(frame, adjusted, lat, units, source)
+    depth, depth_flags = _depth(frame, adjusted, frame["latitude"].to_numpy(float), units, source)
+    measured = {}
+    for name, in_file in variables.items():
+        values = _chosen(frame, in_file.lower(), adjusted, attrs[name])
+        _judge_rows(values.ledger, frame, mode, quality)
+        has_flags = f"{in_file.lower()}_qc" in frame or f"{in_file.lower()}_adjusted_qc" in frame
+        if not has_flags:
+            log.info("%s: %s carries no flags", source, in_file)
+        values.ledger.drop("no adjusted value", adjusted & ~np.isfinite(values.values) & (values.quality < 0))
+        values.ledger.drop_flags("", values.quality if has_flags else None, quality.flags)
+        values.ledger.drop("no adjusted value", ~np.isfinite(values.values))
+        if depth_flags is not None:
+            values.ledger.drop("no depth", ~np.isfinite(depth) & (depth_flags < 0))
+        values.ledger.drop_flags("pressure ", depth_flags, quality.flags)
+        values.ledger.drop("no depth", ~np.isfinite(depth))
+        values.quality = np.clip(values.quality, 0, None)
+        measured[name] = values
+    return Reading(_row_table(frame, depth, mode), measured)
+
+
+def _texts(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    return {n: _text(frame[n]) for n in ("data_mode", "platform_number", "direction") if n in frame}
+
+
+def _row_table(frame: pd.DataFrame, depth: np.ndarray, mode: pd.Series) -> pd.DataFrame:
+    """Where and when each row was measured, by whom, and of which cast it is."""
+    text = _texts(frame)
     identity = _identity(frame, text)
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         {
             "time": frame["time"],
-            "lat": lat,
-            "lon": lon,
+            "lat": frame["latitude"].to_numpy(float),
+            "lon": frame["longitude"].to_numpy(float),
             "depth": depth,
-            "platform": text.get("platform_number", empty),
+            "platform": text.get("platform_number", pd.Series("", index=frame.index)),
             "cycle": _cycle(frame) if "cycle_number" in frame else -1,
             "mode": mode,
             "cast": frame["cast"] if "cast" in frame else (identity + "/" + mode).factorize()[0],
             "copy_of": identity if "platform_number" in text and "cycle_number" in frame else "",
         }
     )
-    measured = {}
-    for name, in_file in variables.items():
-        one = _chosen(frame, in_file.lower(), adjusted, attrs[name])
-        for letter in sorted(set(mode.unique()) - set(quality.modes) - {""}):
-            one.ledger.drop(f"mode {letter} not asked for", (mode == letter).to_numpy())
-        one.ledger.drop(
-            "no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360))
-        )
-        places = quality.flags if quality.flags is None or not quality.interpolated else (*quality.flags, 8)
-        one.ledger.drop_flags("position ", flags_of(frame, "position_qc"), places)
-        one.ledger.drop("no date", frame["time"].isna().to_numpy())
-        one.ledger.drop_flags("date ", flags_of(frame, "time_qc"), quality.flags)
-        has_flags = f"{in_file.lower()}_qc" in frame or f"{in_file.lower()}_adjusted_qc" in frame
-        if not has_flags:
-            log.info("%s: %s carries no flags", source, in_file)
-        one.ledger.drop("no adjusted value", adjusted & ~np.isfinite(one.values) & (one.quality < 0))
-        one.ledger.drop_flags("", one.quality if has_flags else None, quality.flags)
-        one.ledger.drop("no adjusted value", ~np.isfinite(one.values))
-        if depth_flags is not None:
-            one.ledger.drop("no depth", ~np.isfinite(depth) & (depth_flags < 0))
-        one.ledger.drop_flags("pressure ", depth_flags, quality.flags)
-        one.ledger.drop("no depth", ~np.isfinite(depth))
-        one.quality = np.clip(one.quality, 0, None)
-        measured[name] = one
-    return Reading(rows, measured)
+
+
+def _judge_rows(ledger: Ledger, frame: pd.DataFrame, mode: pd.Series, quality: Quality) -> None:
+    """Drops rows whose mode, place or date is not good enough, whatever was measured there."""
+    for letter in sorted(set(mode.unique()) - set(quality.modes) - {""}):
+        ledger.drop(f"mode {letter} not asked for", (mode == letter).to_numpy())
+    lat, lon = frame["latitude"].to_numpy(float), frame["longitude"].to_numpy(float)
+    ledger.drop("no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)))
+    places = quality.flags if quality.flags is None or not quality.interpolated else (*quality.flags, 8)
+    ledger.drop_flags("position ", flags_of(frame, "position_qc"), places)
+    ledger.drop("no date", frame["time"].isna().to_numpy())
+    ledger.drop_flags("date ", flags_of(frame, "time_qc"), quality.flags)
 
 
 def _chosen(frame: pd.DataFrame, name: str, adjusted: np.ndarray, attrs: dict[str, str]) -> Measured:

@@ -41,18 +41,7 @@ def is_en4_file(dataset: xr.Dataset) -> bool:
 def read_en4_file(
     dataset: xr.Dataset, variables: Mapping[str, str], quality: Quality, *, source: str = "the file"
 ) -> Reading:
-    """Reads a profile file of EN4.
-
-    Arguments:
-        dataset: As opened, times not decoded.
-        variables: Our name -> name in the file, such as {"thetao": "POTM_CORRECTED"}.
-        quality: What is asked of a value.
-        source: What messages call the file.
-
-    Raises:
-        DataError: a variable that the file does not have.
-        FileFormatError: a date that cannot be decoded.
-    """
+    """Reads a profile file of EN4, see `PointReader.read`."""
     profiles, levels = (dataset.sizes[dim] for dim in _LEVELS)
 
     def spread(name: str) -> np.ndarray:

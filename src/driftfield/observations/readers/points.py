@@ -12,8 +12,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from driftfield.data.sources import expand_paths
 from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.gridded.gridded_files import expand_paths
 from driftfield.observations.columns import header_of, read_rows, refuse_bufr, separator_of
 from driftfield.observations.readers.argo import read_csv, read_frame
 from driftfield.observations.readers.quality import Quality

@@ -35,18 +35,7 @@ def is_ragged(dataset: xr.Dataset) -> bool:
 def read_ragged(
     dataset: xr.Dataset, variables: Mapping[str, str], quality: Quality, *, source: str = "the file"
 ) -> Reading:
-    """Reads a file of the World Ocean Database.
-
-    Arguments:
-        dataset: As opened, times not decoded.
-        variables: Our name -> name in the file, such as {"thetao": "Temperature"}.
-        quality: What is asked of a value; flags 1 or 2 ask for accepted values.
-        source: What messages call the file.
-
-    Raises:
-        DataError: a variable that the file does not have.
-        FileFormatError: row sizes that do not add up.
-    """
+    """Reads a file of the World Ocean Database, see `PointReader.read`; flags 1 or 2 ask for accepted values."""
     sizes = _row_sizes(dataset)
     depths = _sizes(dataset, sizes, "z", source)
     rows = _rows_of(dataset, depths, source)

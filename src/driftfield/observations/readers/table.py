@@ -85,7 +85,9 @@ class PointReader:
 
     Arguments:
         fits: Whether an opened, undecoded file is of this kind; a file is of one kind at most.
-        read: (file, our name -> its name, what is asked of a value, source=...) -> all its rows.
+        read: Reads all rows of a file that was opened, times not decoded. It takes the file, our name -> its name, such as
+            {"thetao": "TEMP"}, what is asked of a value, and `source=`, what messages call the file. It raises `DataError` for a
+            variable that the file does not have, and `FileFormatError` for dates or row sizes that make no sense.
     """
 
     fits: Callable[[xr.Dataset], bool]

@@ -37,18 +37,7 @@ def is_track(dataset: xr.Dataset) -> bool:
 def read_track(
     dataset: xr.Dataset, variables: Mapping[str, str], quality: Quality, *, source: str = "the file"
 ) -> Reading:
-    """Reads an along-track file; a pass is a profile number.
-
-    Arguments:
-        dataset: As opened, times not decoded.
-        variables: Our name -> name in the file, such as {"zos": "sla_filtered"}.
-        quality: What is asked of a value.
-        source: What messages call the file.
-
-    Raises:
-        DataError: a variable that the file does not have.
-        FileFormatError: dates that cannot be decoded.
-    """
+    """Reads an along-track file, see `PointReader.read`; a pass is a profile number."""
     dataset = dataset.reset_coords()
     rows = _rows_of(dataset, source)
     measured = {}

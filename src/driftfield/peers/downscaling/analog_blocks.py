@@ -79,7 +79,7 @@ class AnalogBlocks(Downscaler):
             cells[:, wet] = fitted["shape"][near.T] * coarse[wet][:, None]
         fields = blocks.join(cells)
         order = shuffled(date, self.number)
-        return fields.mean(axis=0), fields.std(axis=0, ddof=1) if self.number > 1 else None, fields[order]
+        return Estimate(fields.mean(axis=0), members=fields[order])
 
 
 def _nearest(wanted: np.ndarray, pool: np.ndarray, number: int) -> np.ndarray:

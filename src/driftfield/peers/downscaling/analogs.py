@@ -51,9 +51,9 @@ class Analogs(Downscaler):
         wanted = (date.coarse.ravel() - fitted["mean"]) / fitted["sd"]
         near = nearest_dates(fitted["predictors"], wanted, self.number)
         up = regridding.interpolate(date.coarse, self.kind)
-        fields = up + fitted["residual"][near]
+        fields = np.clip(up + fitted["residual"][near], *grids.bounds.get(date.name, (-np.inf, np.inf)))
         order = shuffled(date, near.size)
-        return fields.mean(axis=0), fields.std(axis=0, ddof=1) if near.size > 1 else None, fields[order]
+        return Estimate(fields.mean(axis=0), members=fields[order])
 
 
 def standard(coarse: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

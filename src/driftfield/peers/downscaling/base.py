@@ -203,9 +203,13 @@ class Downscaler(ABC):
         for index, stamp in enumerate(time_stamps(coarse["time"])):
             asked = np.where(known, values[index], np.nan)
             date = Date(filled[index], asked, as_dates(coarse["time"])[index], stamp, seed, members, name)
-            parts.append(_single(self.estimate(date, self.fitted[name], regridding, grids)))
-        mean, sd, drawn = zip(*parts, strict=True)
-        return _stack(mean, 0), _stack(sd, 0), _stack(drawn, 1)
+            found = self.estimate(date, self.fitted[name], regridding, grids)
+            parts.append(found.by_part(lambda array, axis: np.asarray(array, dtype=np.float32)))
+        return Estimate(
+            _stack([part.mean for part in parts], 0),
+            _stack([part.sd for part in parts], 0),
+            _stack([part.members for part in parts], 1),
+        )
 
     # What is kept
 
@@ -265,12 +269,6 @@ def check_memory(needed: int, method: str, what: str) -> None:
         )
 
 
-def _single(estimate: Estimate) -> Estimate:
-    """As float32, to be stacked."""
-    mean, sd, drawn = (None if array is None else np.asarray(array, dtype=np.float32) for array in estimate)
-    return mean, sd, drawn
-
-
-def _stack(parts: tuple[np.ndarray | None, ...], axis: int) -> np.ndarray | None:
+def _stack(parts: list[np.ndarray | None], axis: int) -> np.ndarray | None:
     arrays = [array for array in parts if array is not None]
     return np.stack(arrays, axis=axis) if arrays else None

@@ -89,15 +89,14 @@ class Conserving(Downscaler):
 
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """The inner estimate, projected; the mean is that of the projected members where there are several."""
-        mean, _, drawn = self.inner.estimate(date, fitted, regridding, grids)
+        inner = self.inner.estimate(date, fitted, regridding, grids)
         how = self.how_of(date.name, grids)
-        if drawn is None:
-            assert mean is not None
-            return conserved(mean, date.asked, regridding, how), None, None
-        if how == "additive" and mean is not None and drawn is not None:
-            # linear: the projected mean is the mean of the projected
-            return conserved(mean, date.asked, regridding, how), None, conserved(drawn, date.asked, regridding, how)
-        return None, None, conserved(drawn, date.asked, regridding, how)
+        mean, members = (
+            None if fields is None else conserved(fields, date.asked, regridding, how)
+            for fields in (inner.mean, inner.members)
+        )
+        # factors are not linear: the mean of what they gave, not what they make of the mean
+        return Estimate(mean if how != "multiplicative" or members is None else None, members=members)
 
     def how_of(self, name: str, grids: PairGrids) -> str:
         """What is done to a variable."""

@@ -20,7 +20,7 @@ class _Interpolation(Downscaler):
 
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """The interpolated field; one member, no spread."""
-        return regridding.interpolate(date.coarse, self.kind), None, None
+        return Estimate(regridding.interpolate(date.coarse, self.kind))
 
 
 @register("downscaler")

@@ -78,7 +78,7 @@ class LapseRate(Downscaler):
         """The interpolated field and the effect of the statics."""
         place = refuse_untrained(group_of(date.time, self.by), fitted["groups"], self.by, type(self).__name__)
         effect = np.tensordot(fitted["rates"][place], self.predictors(regridding, grids), axes=1)
-        return regridding.interpolate(date.coarse, self.kind) + effect, None, None
+        return Estimate(regridding.interpolate(date.coarse, self.kind) + effect)
 
 
 def _least_squares(predictors: np.ndarray, residual: np.ndarray, name: str) -> np.ndarray:

@@ -63,4 +63,4 @@ class LocalRegression(Downscaler):
         transform = Transform(self.transform.get(date.name, "none"), float(fitted["scale"][0]))
         around = neighbours(transform(date.coarse), self.reach)
         cells = fitted["centre"] + (around - fitted["middle"]) @ fitted["weights"]
-        return Blocks.of(regridding, type(self).__name__).join(transform.inverse(cells)), None, None
+        return Estimate(Blocks.of(regridding, type(self).__name__).join(transform.inverse(cells)))

@@ -39,7 +39,7 @@ class MeanResidual(Downscaler):
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """The interpolated field and the mean of the group of the date."""
         place = refuse_untrained(group_of(date.time, self.by), fitted["groups"], self.by, type(self).__name__)
-        return regridding.interpolate(date.coarse, self.kind) + fitted["mean"][place], None, None
+        return Estimate(regridding.interpolate(date.coarse, self.kind) + fitted["mean"][place])
 
 
 def known_mean(fields: np.ndarray) -> np.ndarray:

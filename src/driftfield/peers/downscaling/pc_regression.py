@@ -112,19 +112,16 @@ class PrincipalComponentRegression(Downscaler):
         mean = _Ridge.from_arrays(fitted).predict(coarse[None])[0]
         spread = lambda z: _everywhere(transform.inverse(z), fitted, regridding, date.coarse)  # noqa: E731
         if self.residual == "none":
-            return spread(mean), None, None
+            return Estimate(spread(mean))
         if self.residual == "gaussian":
             loadings = fitted["loadings"]
+            unbounded = transform.kind == "none" and date.name not in grids.bounds
             drawn = np.stack([date.random(m).standard_normal(len(loadings)) @ loadings for m in range(date.members)])
-            return spread(mean) if transform.kind == "none" else None, None, spread(mean + drawn)
+            return Estimate(spread(mean) if unbounded else None, members=spread(mean + drawn))
         wanted = (coarse.ravel() - fitted["mean"]) / fitted["sd"]
         near = nearest_dates(fitted["predictors"], wanted, self.analogs)
-        fields = spread(mean + fitted["residual"][near])
-        return (
-            fields.mean(axis=0),
-            fields.std(axis=0, ddof=1) if near.size > 1 else None,
-            fields[shuffled(date, near.size)],
-        )
+        fields = np.clip(spread(mean + fitted["residual"][near]), *grids.bounds.get(date.name, (-np.inf, np.inf)))
+        return Estimate(fields.mean(axis=0), members=fields[shuffled(date, near.size)])
 
 
 class _Ridge:

@@ -58,7 +58,7 @@ class QuantileMapping(Downscaler):
         place = refuse_untrained(group_of(date.time, self.by), fitted["groups"], self.by, type(self).__name__)
         coarse, fine = (fitted[key][place].astype(np.float64).reshape(self.quantiles, -1) for key in ("coarse", "fine"))
         value = regridding.interpolate(date.coarse, self.kind).ravel()
-        return self._mapped(value, coarse, fine).reshape(regridding.fine.shape), None, None
+        return Estimate(self._mapped(value, coarse, fine).reshape(regridding.fine.shape))
 
     def _mapped(self, value: np.ndarray, coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
         """Linear between quantiles (quantile, cell); ties, such as many dry days, go to the first of them."""

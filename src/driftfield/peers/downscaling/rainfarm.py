@@ -72,7 +72,7 @@ class RainFARM(Downscaler):
         """Members, whose mean is the answer."""
         slope, sd = float(fitted["slope"][0]), float(fitted["sd"][0])
         drawn = [_field(date.coarse, date.asked, regridding, slope, sd, date.random(m)) for m in range(date.members)]
-        return None, None, np.stack(drawn)
+        return Estimate(members=np.stack(drawn))
 
 
 def _field(

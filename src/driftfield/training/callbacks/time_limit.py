@@ -1,0 +1,34 @@
+"""Ends a training in time: a machine that is lent for ten hours leaves a checkpoint and a run, and --resume goes on."""
+
+__all__ = ["TimeLimit"]
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from driftfield.errors import ConfigurationError
+from driftfield.registry import register
+from driftfield.training.callbacks.base import TrainingCallback
+
+
+@register("callback")
+class TimeLimit(TrainingCallback):
+    """Ends at the first validation after so many hours.
+
+    Arguments:
+        hours: Since the training began, or was resumed.
+    """
+
+    def __init__(self, hours: float) -> None:
+        if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < math.inf:
+            raise ConfigurationError(f"Found hours={hours!r}: expected a number above 0.")
+        self.hours, self._began = hours, time.monotonic()
+
+    def begin(self, step: int) -> None:
+        self._began = time.monotonic()
+
+    def after_validation(self, step: int, figures: Mapping[str, float], model: nn.Module, folder: Path) -> bool:
+        return time.monotonic() - self._began >= 3600 * self.hours
