@@ -56,9 +56,9 @@ def test_land_boxes_and_sites(case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.
     rows = table[(table.method == "warm") & (table.variable == "tas")].set_index("group")
     assert dict(rows.n) == {"land": 40 * 12 * 8, "sea": 40 * 12 * 8, "west": 40 * 12 * 5, "hill": 40}
     cells = scores_per_cell(*case)
-    assert cells["tas_bias"].sel(method="warm").values == pytest.approx(1.0, rel=1e-4)
+    assert cells["tas_bias"].sel(output="warm").values == pytest.approx(1.0, rel=1e-4)
     hill = table[(table.method == "drawn") & (table.group == "hill")].iloc[0]
-    there = cells.sel(method="drawn").isel(lat=4, lon=4)
+    there = cells.sel(output="drawn").isel(lat=4, lon=4)
     for score in ("rmse", "bias", "crps", "spread_skill"):
         assert float(there[f"tas_{score}"]) == pytest.approx(hill[score], rel=1e-4)
     with pytest.raises(DataError, match=r"'far' lies .* degrees from the nearest cell"):
@@ -105,7 +105,7 @@ def test_rain_that_is_the_truth_has_its_figures() -> None:
     assert found["fss_wet"] == found["fss_p95"] == 1.0
     rng = np.random.default_rng(0)
     scale = rng.gamma(2.0, 1.0, truth.shape)
-    members = scale + 0.5 * rng.standard_normal((30, *truth.shape))
+    members = scale + 0.5 * rng.standard_normal((100, *truth.shape))
     other = scale + 0.5 * rng.standard_normal(truth.shape)
     assert rain_scores(members, other, coarse_wet=scale > 1)["coverage_90_wet"] == pytest.approx(0.9, abs=0.02)
 

@@ -57,6 +57,7 @@ def evaluate(
 
     check_output(out, overwrite=overwrite, suffixes=())
     parts = Parts(by, land, tuple(in_box or ()), sites, cells, rain, wet, coarse)
+    parts.check()
     fields = open_fields(truth)
     methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
     seen = everything_held_out(fields, methods) if observations is None else open_fields(observations)

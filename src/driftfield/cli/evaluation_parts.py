@@ -38,6 +38,17 @@ class Parts:
     wet: float = 1.0
     coarse: Path | None = None
 
+    def check(self) -> None:
+        """Looks at what was typed, before anything is scored.
+
+        Raises:
+            ConfigurationError: a group or a box that makes no sense.
+        """
+        from driftfield.evaluate.groups import check_by
+
+        check_by(_words(self.by))
+        _boxes(self.boxes)
+
     @property
     def grouped(self) -> bool:
         """Whether any groups were asked for."""

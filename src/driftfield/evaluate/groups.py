@@ -147,9 +147,7 @@ def group_table(
         ConfigurationError: a word in `by` that is none.
         DataError: fields with levels, or groups without cells.
     """
-    for word in by:
-        if word not in BY:
-            raise ConfigurationError(f"Cannot group by {word!r}: {suggest(word, BY)}")
+    check_by(by)
     aligned = align(truth, outputs, observations)
     dates = pd.DatetimeIndex(pd.to_datetime([_plain(stamp) for stamp in aligned.times]))
     rows = []
@@ -158,6 +156,17 @@ def group_table(
             found = parts.scores(np.broadcast_to(chosen, parts.error.shape))
             rows.append({"variable": name, "method": method, "by": kind, "group": group, **found})
     return pd.DataFrame(rows)
+
+
+def check_by(by: Sequence[str]) -> None:
+    """Refuses a word that is none of `BY`.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    for word in by:
+        if word not in BY:
+            raise ConfigurationError(f"Cannot group by {word!r}: {suggest(word, BY)}")
 
 
 def _groups(
@@ -218,7 +227,7 @@ def _parts(aligned: Aligned, output: xr.Dataset, name: str) -> _Parts:
 
 
 def scores_per_cell(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr.Dataset) -> xr.Dataset:
-    """RMSE, bias, CRPS and spread over skill of every cell over the scored dates: (method, lat, lon), NaN where nothing counts.
+    """RMSE, bias, CRPS and spread over skill of every cell over the scored dates: (output, lat, lon), NaN where nothing counts.
 
     Arguments:
         truth, outputs, observations: As of `evaluation.evaluate`; surface fields.
@@ -244,7 +253,7 @@ def scores_per_cell(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observ
             found.setdefault(f"{name}_{score}", {})[method] = np.where(count > 0, values, np.nan)
     empty = np.full((like.sizes["lat"], like.sizes["lon"]), np.nan)
     fields = {
-        key: (("method", "lat", "lon"), np.stack([by_method.get(m, empty) for m in methods]).astype(np.float32))
+        key: (("output", "lat", "lon"), np.stack([by_method.get(m, empty) for m in methods]).astype(np.float32))
         for key, by_method in found.items()
     }
-    return xr.Dataset(fields, coords={"method": methods, **coords}, attrs={"dates": len(aligned.times)})
+    return xr.Dataset(fields, coords={"output": methods, **coords}, attrs={"dates": len(aligned.times)})

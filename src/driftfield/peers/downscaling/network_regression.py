@@ -200,7 +200,7 @@ class NetworkRegression(Downscaler):
                 found[name].append(
                     conserved(transform.inverse(field), asked, self.grids.map_of(name), how).astype(np.float32)
                 )
-        return {name: (np.stack(fields), None, None) for name, fields in found.items()}
+        return {name: Estimate(np.stack(fields)) for name, fields in found.items()}
 
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """Never asked for: the targets of a date are answered together."""
