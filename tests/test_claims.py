@@ -12,6 +12,7 @@ import yaml
 from commands import succeed
 
 from driftfield.checkpoint import read_run
+from driftfield.conventions import domain_of
 from driftfield.data.masks import parse_pattern
 from driftfield.data.sources import write_dataset
 from driftfield.testing import tiny_ocean, tiny_recipe
@@ -124,3 +125,37 @@ def test_a_peer_states_no_spread_where_the_guide_says_so() -> None:
         peer.fit(data)
         found = peer.reconstruct(tiny_ocean().isel(time=[3]), members=3)
         assert "thetao_sd" not in found or bool(found["thetao_sd"].isnull().all()), f"{name} states a spread"
+
+
+def _claimed() -> list[tuple[str, str]]:
+    return re.findall(r"`([\w/]+\.py)::(\w+)`", (DOCS / "claims.md").read_text(encoding="utf-8"))
+
+
+def test_every_test_that_holds_a_claim_exists() -> None:
+    written = {
+        path: set(re.findall(r"^def test_(\w+)", (Path(__file__).parent / path).read_text(encoding="utf-8"), re.M))
+        for path in dict(_claimed())
+    }
+    assert len(_claimed()) > 200
+    assert not [f"{path}::{name}" for path, name in _claimed() if name not in written[path]]
+
+
+def test_every_claim_names_a_test() -> None:
+    rows = [line for line in (DOCS / "claims.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    claims = [row for row in rows if not row.startswith("| states")]
+    assert len(claims) > 120
+    assert not [row for row in claims if "::" not in row]
+
+
+def test_a_surface_field_takes_the_shallowest_level_of_the_domain() -> None:
+    levels = np.array([[[True, True], [True, False]], [[True, False], [False, False]]])
+    dataset = xr.Dataset(
+        {
+            "sst": (("time", "lat", "lon"), np.zeros((1, 2, 2))),
+            "domain": (("depth", "lat", "lon"), levels),
+        },
+        coords={"depth": [5.0, 50.0]},
+    )
+    found = domain_of(dataset, "sst")
+    assert found is not None
+    np.testing.assert_array_equal(found.values, levels[0])

@@ -6,7 +6,7 @@ import driftfield.diffusion
 import driftfield.networks
 import driftfield.sampling  # noqa: F401
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.registry import _KINDS, build, lookup, names, register
+from driftfield.registry import _KINDS, build, lookup, names, parameters_of, register
 
 
 def test_builds_with_arguments_and_given_objects() -> None:
@@ -61,3 +61,31 @@ def test_every_class_is_found_by_its_name() -> None:
         assert names(kind)
         for name in names(kind):
             assert lookup(kind, name).__name__ == name
+
+
+def test_shared_settings_are_those_of_the_class_above_and_still_checked() -> None:
+    members = {
+        name: parameters_of(lookup("reconstructor", name))
+        for name in ("DiffusionReconstructor", "RegressionReconstructor")
+    }
+    for parameters in members.values():
+        assert {"network", "observing", "normalizer", "augment", "first_guess", "validation_samples", "context"} <= set(
+            parameters
+        )
+        assert parameters["validation_samples"].default == 32
+        assert "shared" not in parameters
+    spec = {
+        "class": "RegressionReconstructor",
+        "network": {"class": "ResidualUNet"},
+        "observing": {"observe": {"x": "all"}},
+    }
+    assert build("reconstructor", spec | {"validation_samples": 3}).validation_samples == 3
+    with pytest.raises(ConfigurationError, match=r"no argument 'validation_sample': .*validation_samples"):
+        build("reconstructor", spec | {"validation_sample": 3})
+    with pytest.raises(ConfigurationError, match="no argument 'shared'"):
+        build("reconstructor", spec | {"shared": 3})
+
+    class Below(lookup("reconstructor", "RegressionReconstructor")):  # type: ignore[misc]
+        """Adds nothing to the constructor."""
+
+    assert parameters_of(Below).keys() == members["RegressionReconstructor"].keys()

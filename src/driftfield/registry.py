@@ -9,7 +9,7 @@ its rooms (`ROOMS`), and each module registers what it holds. So do modules of o
 point in the group `driftfield`: whoever installs a package trusts it, whoever writes a recipe imports nothing.
 """
 
-__all__ = ["ROOMS", "build", "discover", "lookup", "members", "names", "register"]
+__all__ = ["ROOMS", "build", "discover", "lookup", "members", "names", "parameters_of", "register"]
 
 import inspect
 import pkgutil
@@ -138,6 +138,15 @@ def lookup(kind: str, name: str) -> Any:
     return known[name]
 
 
+def parameters_of(cls: Any) -> dict[str, inspect.Parameter]:
+    """The constructor's parameters by name; where it ends in `**shared`, those of the class above that it hands on, too."""
+    parameters = dict(inspect.signature(cls).parameters)
+    if parameters.pop("shared", None) is None:
+        return parameters
+    above = [owner for owner in cls.__mro__ if "__init__" in vars(owner)][1]
+    return parameters_of(above) | parameters
+
+
 def build(kind: str, spec: Mapping[str, Any], **handed_over: Any) -> Any:
     """Builds `{class: Name, argument: value, ...}`; `handed_over` are objects that the program itself hands over.
 
@@ -148,7 +157,7 @@ def build(kind: str, spec: Mapping[str, Any], **handed_over: Any) -> Any:
         raise ConfigurationError(f"Expected a mapping with the key 'class' to name a {kind}, found {spec!r}.")
     cls = lookup(kind, spec["class"])
     arguments = {key: value for key, value in spec.items() if key != "class"}
-    parameters = inspect.signature(cls).parameters
+    parameters = parameters_of(cls)
     for key in arguments:
         if key not in parameters or key in handed_over:
             allowed = [name for name in parameters if name not in handed_over]

@@ -11,7 +11,7 @@ import xarray as xr
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.gaps import gap_share, warn_of_gaps
-from driftfield.data.masks import KnownRecord, parse_pattern
+from driftfield.data.masks import Lender, parse_pattern
 from driftfield.data.masks.borrowed import Own
 from driftfield.data.patches import Window
 from driftfield.data.sources import GriddedArchive, open_archive
@@ -53,10 +53,10 @@ def test_own_gaps_are_those_of_another_time_at_the_same_place() -> None:
     known = np.isfinite(archive.dataset["sst"].values)
     domain = archive.domain("sst").values
     for lag in (1, 5, -3):
-        pattern = parse_pattern(f"own:{lag}").among(KnownRecord(lambda t: known[t], 2, 10))
+        pattern = parse_pattern(f"own:{lag}").among(Lender(lambda t: known[t], 2, 10))
         drawn = pattern.draw(domain, np.random.default_rng(0))
         np.testing.assert_array_equal(drawn, domain & known[(2 + lag) % 10])
-    pattern = parse_pattern("own").among(KnownRecord(lambda t: known[t], 2, 10))
+    pattern = parse_pattern("own").among(Lender(lambda t: known[t], 2, 10))
     drawn = [pattern.draw(domain, np.random.default_rng(seed)) for seed in range(60)]
     donors = {next(t for t in range(10) if (known[t] & domain == one).all()) for one in drawn}
     # the stripes of time 2 itself never hide nothing
@@ -74,7 +74,7 @@ def test_own_gaps_in_a_twin_experiment_are_transplanted_clouds() -> None:
 @pytest.mark.parametrize(("text", "count"), [("own", 1), ("own:10", 10), ("own:0", 10)])
 def test_there_must_be_another_time_to_borrow_from(text: str, count: int) -> None:
     with pytest.raises(ConfigurationError, match="another time"):
-        parse_pattern(text).among(KnownRecord(lambda t: np.ones(1, bool), 0, count))
+        parse_pattern(text).among(Lender(lambda t: np.ones(1, bool), 0, count))
 
 
 def test_own_needs_a_record_and_a_whole_lag() -> None:

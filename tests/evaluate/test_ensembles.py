@@ -59,7 +59,7 @@ def test_no_spread_is_the_absolute_error():
 
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_coverage_of_a_perfect_large_ensemble_is_its_level(level):
-    assert float(ensembles.coverage(*perfect(50), level=level)) == pytest.approx(level, abs=0.01)
+    assert float(ensembles.coverage(*perfect(50), probability=level)) == pytest.approx(level, abs=0.01)
 
 
 def test_coverage_beats_the_quantiles_of_sixteen_members():
@@ -72,7 +72,7 @@ def test_coverage_beats_the_quantiles_of_sixteen_members():
 
 def test_coverage_refuses_percent():
     with pytest.raises(DataError, match=r"Pass 0\.9 for 90 %"):
-        ensembles.coverage(*perfect(2), level=90)
+        ensembles.coverage(*perfect(2), probability=90)
 
 
 def test_rank_histogram_is_flat_and_sums_to_one():

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from driftfield.gaussian.tuning import SpreadPower, calibrate
+from driftfield.gaussian.tuning import SpreadPower, fit_spread
 
 
 def residuals(size: int, ratio: tuple[float, float], error: float, rows: int, seed: int) -> np.ndarray:
@@ -24,7 +24,7 @@ def test_a_search_that_runs_away_warns_of_nothing_and_ends_in_numbers(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = calibrate({"a": residuals(200, ratio, error, rows, 0), "none": np.zeros((4, 0))}, rows)
+        found = fit_spread({"a": residuals(200, ratio, error, rows, 0), "none": np.zeros((4, 0))}, rows)
         spread = found.calibration.apply(np.full((rows, 3), 1e-9), np.ones((rows, 3)))
     assert np.isfinite(found.score)
     assert np.isfinite(found.calibration.scale).all()

@@ -82,7 +82,8 @@ def test_near_the_smallest_level_members_are_the_first_guess_and_at_the_largest_
     def distance(level: float) -> tuple[float, float]:
         """Of members to their guess, and to the members of another guess with the same noise, in degC."""
         a, b = (
-            draw_around(prior, fields, level=level, members=4, seed=1)["thetao_member"] for fields in (guess, other)
+            draw_around(prior, fields, start_level=level, members=4, seed=1)["thetao_member"]
+            for fields in (guess, other)
         )
         return float(abs(a - guess["thetao"]).mean()), float(abs(a - b).mean())
 
@@ -97,11 +98,11 @@ def test_near_the_smallest_level_members_are_the_first_guess_and_at_the_largest_
 
 def test_members_around_a_first_guess_are_their_own(prior: DiffusionReconstructor, data: TrainingData) -> None:
     guess = data.archive.dataset[["thetao"]].isel(time=[3, 11])
-    found = draw_around(prior, guess, level=0.5, members=3, seed=2)
+    found = draw_around(prior, guess, start_level=0.5, members=3, seed=2)
     assert found["thetao_member"].shape == (3, *guess["thetao"].shape)
     assert found.attrs["start_level"] == 0.5
     assert (np.isfinite(found["thetao_member"].values) == guess["thetao"].notnull().values).all()
-    again = draw_around(prior, guess.isel(time=[1]), level=0.5, members=2, seed=2, batch_size=1)
+    again = draw_around(prior, guess.isel(time=[1]), start_level=0.5, members=2, seed=2, batch_size=1)
     xr.testing.assert_allclose(again["thetao_member"], found["thetao_member"][:2, [1]], atol=1e-5)
 
 
@@ -111,8 +112,8 @@ def test_a_first_guess_is_complete_and_its_level_one_of_the_schedule(
     guess = data.archive.dataset[["thetao"]].isel(time=[3])
     for level in (0.01, 81.0, -1.0, float("nan")):
         with pytest.raises(ConfigurationError, match=r"a noise level above 0.01"):
-            draw_around(prior, guess, level=level, members=1)
+            draw_around(prior, guess, start_level=level, members=1)
     with pytest.raises(DataError, match="lacks 10 of 152 cells"):
-        draw_around(prior, guess.where(guess["lon"] > -40 + 0.2, other=np.nan), level=1.0, members=1)
+        draw_around(prior, guess.where(guess["lon"] > -40 + 0.2, other=np.nan), start_level=1.0, members=1)
     with pytest.raises(DataError, match="No variable 'thetao'"):
-        draw_around(prior, guess.rename(thetao="so"), level=1.0, members=1)
+        draw_around(prior, guess.rename(thetao="so"), start_level=1.0, members=1)

@@ -12,7 +12,7 @@ from driftfield.data.masks import reference_mask
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.transplant import hide, transplant_clouds
 from driftfield.errors import ConfigurationError
-from driftfield.gaussian.eof_error import EofError, amplitudes, calibrate
+from driftfield.gaussian.eof_error import EofError, amplitudes, fit_error_scale
 from driftfield.gaussian.gappy_svd import DineofResult, diffusion_filter, dineof
 from driftfield.gaussian.tuning import gaussian_crps
 from driftfield.interfaces import TrainingData
@@ -176,10 +176,10 @@ def test_independent_noise_needs_no_inflation() -> None:
     held_out = np.zeros(matrix.shape, dtype=bool)
     held_out[::2, -20:] = True
     everything = np.ones_like(held_out)
-    inflation, scale = calibrate(model, matrix, everything, held_out, None)
+    inflation, scale = fit_error_scale(model, matrix, everything, held_out, None)
     assert inflation < 4
     assert 0.7 < scale < 1.5
-    assert calibrate(model, matrix, everything, np.zeros_like(held_out), None) == (1.0, 1.0)
+    assert fit_error_scale(model, matrix, everything, np.zeros_like(held_out), None) == (1.0, 1.0)
 
 
 def test_borrowed_points_hide_the_best_covered_times_as_the_observed_are_hidden() -> None:

@@ -229,6 +229,23 @@ def test_land_stays_land_and_certainty_stays_certain() -> None:
     assert after.attrs["calibration"] == "spread and bias of the validation split (3 cases, 6 members)"
 
 
+def test_a_calibrated_member_depends_on_the_whole_ensemble() -> None:
+    """Member 0 of two and of six: the same as drawn, not the same once its distance from their mean is scaled."""
+    calibration = Calibration({"thetao": (level(10.0), level(40.0))}, None, {"cases": 3, "members": 6})
+    drawn = result()["thetao_member"].values
+    parts = []
+    for members in (2, 6):
+        fields = result().isel(member=slice(members))
+        shown = {"thetao": (None, None, drawn[:members])}
+        parts.append(
+            assemble(fields.assign(domain=fields["thetao"].notnull()), shown, method="x", seed=0, members=members)
+        )
+    raw = [part["thetao_member"][0] for part in parts]
+    scaled = [calibration.apply(part)["thetao_member"][0] for part in parts]
+    xr.testing.assert_equal(*raw)
+    assert float(abs(scaled[0] - scaled[1]).max()) > 0.1
+
+
 def test_a_single_answer_stays_as_it_is() -> None:
     before = result(members=1)
     after = Calibration({"thetao": (level(10.0), level(40.0))}, 0.9, {}).apply(before)

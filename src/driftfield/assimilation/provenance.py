@@ -17,7 +17,7 @@ def provenance(
     drawing: Drawing,
     drawn: Drawn,
     account: Account,
-    kept: Withholding | None,
+    withholding: Withholding | None,
     scores: Mapping[str, ObservationScores],
 ) -> JSONObject:
     """Global attributes.
@@ -27,11 +27,11 @@ def provenance(
         drawing: What drew.
         drawn: What it drew.
         account: Of all observations.
-        kept: What was withheld, if anything was.
+        withholding: What was withheld, if anything was.
         scores: Of what was withheld, per variable.
     """
     (forward, backward), total = drawing.evaluations, account.total
-    told: JSONObject = {
+    attrs: JSONObject = {
         "method": f"assimilation_{method}",
         "guidance": method,
         "guidance_options": json.dumps(drawing.guidance.options(), sort_keys=True),
@@ -45,10 +45,10 @@ def provenance(
         "observations_far_from_dates": drawn.far,
         "observations_dropped": json.dumps(dict(total.dropped), sort_keys=True),
     }
-    if kept is None:
-        return told
-    return told | {
-        "observations_withheld": int(kept.withheld.sum()),
-        "observations_in_margin": int(kept.margin.sum()),
+    if withholding is None:
+        return attrs
+    return attrs | {
+        "observations_withheld": int(withholding.withheld.sum()),
+        "observations_in_margin": int(withholding.margin.sum()),
         "withheld_scores": json.dumps({name: one.to_json() for name, one in scores.items()}, sort_keys=True),
     }

@@ -127,10 +127,10 @@ class Asked:
     def told(self) -> dict[str, Any]:
         """Attributes of the output."""
 
-        def text(given: float | dict[str, float] | None) -> str:
-            if isinstance(given, dict):
-                return " ".join(f"{name}={value:g}" for name, value in given.items())
-            return "" if given is None else f"{given:g}"
+        def text(sizes: float | dict[str, float] | None) -> str:
+            if isinstance(sizes, dict):
+                return " ".join(f"{name}={value:g}" for name, value in sizes.items())
+            return "" if sizes is None else f"{sizes:g}"
 
         functions = [
             f"{name}={type(derived.function).__name__.lower()}({', '.join(derived.arguments)})"

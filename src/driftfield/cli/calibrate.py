@@ -11,6 +11,11 @@ import typer
 from driftfield.cli.shared import Overwrite, app, check_counts, read_errors, read_pairs
 from driftfield.errors import ConfigurationError, ExistsError
 
+Conformal = Annotated[
+    float | None,
+    typer.Option(help="Also state intervals with this coverage, e.g. 0.9: <variable>_lower and _upper."),
+]
+
 
 @app.command()
 def calibrate(
@@ -18,10 +23,7 @@ def calibrate(
     cases: Annotated[int, typer.Option(help="Validation dates to reconstruct, evenly spaced.")] = 12,
     members: Annotated[int, typer.Option(help="Size of the ensembles.")] = 16,
     seed: Annotated[int, typer.Option(help="Of masks, noise and members.")] = 0,
-    conformal: Annotated[
-        float | None,
-        typer.Option(help="Also state intervals with this coverage, e.g. 0.9: <variable>_lower and _upper."),
-    ] = None,
+    conformal: Conformal = None,
     by_time: Annotated[
         bool, typer.Option("--by-time", help="Intervals that hold though the cells of a date err together; wider.")
     ] = False,

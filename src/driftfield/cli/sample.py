@@ -12,6 +12,11 @@ from driftfield.errors import ConfigurationError, DataError
 
 FIRST_DATE = "2000-01-01"
 
+Date = Annotated[
+    str | None,
+    typer.Option(help="Date of the fields, 2000-01-01 by default; with --around which of its dates, all by default."),
+]
+
 
 @app.command()
 def sample(
@@ -24,12 +29,7 @@ def sample(
     out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
     members: Annotated[int, typer.Option(help="How many fields.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
-    date: Annotated[
-        str | None,
-        typer.Option(
-            help="Date of the fields, 2000-01-01 by default; with --around which of its dates, all by default."
-        ),
-    ] = None,
+    date: Date = None,
     around: Annotated[
         Path | None, typer.Option(help="Complete fields, such as a reconstruction: members around this first guess.")
     ] = None,
@@ -73,7 +73,7 @@ def sample(
     if around is not None and start_level is not None:
         fields = _first_guess(around, date)
         drawn = draw_around(
-            reconstructor, fields, level=start_level, members=members, seed=seed, batch_size=batch_size
+            reconstructor, fields, start_level=start_level, members=members, seed=seed, batch_size=batch_size
         ).assign_attrs(around=around.name)
     elif courses:
         drawn = draw_courses(

@@ -16,7 +16,7 @@ from driftfield.data import augmentation as _augmentation  # noqa: F401 - regist
 from driftfield.data.climatology import left_out_factor
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import neighbours
-from driftfield.data.masks import KnownRecord
+from driftfield.data.masks import Lender
 from driftfield.data.observing import ObservingSystem
 from driftfield.data.patches import Window
 from driftfield.fields import Bounds, FieldBatch, Guess, Seen
@@ -155,7 +155,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             other, angle = mixed
             x = np.cos(angle) * x + np.sin(angle) * self._field(name, other)[:, rows][:, :, columns]
         known = domain & np.isfinite(x)
-        record = KnownRecord(lambda other: self._known(name, other, window), time, len(self.stamps))
+        record = Lender(lambda other: self._known(name, other, window), time, len(self.stamps))
         seen = self.observing.draw(name, domain, rng, periodic=wrap, record=record) & known
         present = not (covariate and self.training and rng.random() < self.observing.covariate_dropout)
         seen = seen & present

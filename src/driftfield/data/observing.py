@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from driftfield.data.masks import KnownRecord, Pattern, parse_pattern
+from driftfield.data.masks import Lender, Pattern, parse_pattern
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.registry import register
 
@@ -120,25 +120,13 @@ class ObservingSystem:
         return dict(self.error) if isinstance(self.error, Mapping) else dict.fromkeys(self.observe, self.error)
 
     def draw(
-        self,
-        name: str,
-        domain: np.ndarray,
-        rng: np.random.Generator,
-        *,
-        periodic: bool,
-        record: KnownRecord | None = None,
+        self, name: str, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool, record: Lender | None = None
     ) -> np.ndarray:
         """Observed cells (level, lat, lon) of one variable; `record` is what the pattern `own` borrows from."""
         return _draw(self.patterns[name], domain, rng, periodic, record)
 
     def draw_visible(
-        self,
-        name: str,
-        domain: np.ndarray,
-        rng: np.random.Generator,
-        *,
-        periodic: bool,
-        record: KnownRecord | None = None,
+        self, name: str, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool, record: Lender | None = None
     ) -> np.ndarray | None:
         """Cells in which the noisy field is seen, if that is not everywhere."""
         return _draw(self.shown[name], domain, rng, periodic, record) if name in self.shown else None
@@ -157,7 +145,7 @@ def _parsed(patterns: Mapping[str, str | Sequence[str]]) -> dict[str, list[Patte
 
 
 def _draw(
-    choices: Sequence[Pattern], domain: np.ndarray, rng: np.random.Generator, periodic: bool, record: KnownRecord | None
+    choices: Sequence[Pattern], domain: np.ndarray, rng: np.random.Generator, periodic: bool, record: Lender | None
 ) -> np.ndarray:
     chosen = choices[int(rng.integers(len(choices)))]
     return (chosen if record is None else chosen.among(record)).draw(domain, rng, periodic=periodic)

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import FORMAT, domain_of, ever_finite, require
-from driftfield.data.masks import KnownRecord, Pattern, parse_pattern
+from driftfield.data.masks import Lender, Pattern, parse_pattern
 from driftfield.data.masks.pattern import Together
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.encodings import as_dates, date_text
@@ -98,7 +98,7 @@ class _Instruments:
     comment: str
 
     def draw(
-        self, record: KnownRecord, known: np.ndarray, rng: np.random.Generator, *, periodic: bool
+        self, record: Lender, known: np.ndarray, rng: np.random.Generator, *, periodic: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """What is seen, and the error there: both of the shape of `known`."""
         planes = known if known.ndim == 3 else known[None]
@@ -152,7 +152,7 @@ def _observe_one(
         mask_rng, noise_rng = _streams(seed, name, date)
         truth = np.asarray(field.isel(time=index).values, dtype=np.float32)
         known = exists & np.isfinite(truth)
-        record = KnownRecord(known_at, index, field.sizes["time"])
+        record = Lender(known_at, index, field.sizes["time"])
         seen, std = instruments.draw(record, known, mask_rng, periodic=periodic)
         noise: np.ndarray | np.float32 = np.float32(0.0)
         if any(instruments.errors):

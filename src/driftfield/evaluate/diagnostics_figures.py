@@ -228,9 +228,7 @@ def draw_denoising(
     figure = Figure(figsize=(columns * width + 1.6, 2 * height + 0.5), layout="constrained")
     drawing.headline(figure, title)
     grid = np.array(figure.subplots(2, columns, squeeze=False, sharex=True, sharey=True))
-    cmap, diverging = drawing.colour_map(name, units)
-    low, high = drawing.limits([plane.truth[plane.domain]], diverging)
-    values: drawing.ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
+    values = drawing.scale_of(name, units, [plane.truth[plane.domain]])
     drawing.fill(grid[0, 0], plane, plane.observed, "observed", **values)
     drawn = drawing.fill(grid[1, 0], plane, plane.truth, "truth", **values)
     free = list(grid[:, 1:].ravel())

@@ -23,6 +23,7 @@ __all__ = [
     "palette",
     "panel_size",
     "place",
+    "scale_of",
 ]
 
 import textwrap
@@ -98,6 +99,13 @@ def colour_map(name: str, units: str) -> tuple[Colormap, bool]:
         if any(word in text for word in words):
             return cmap, diverging
     return cmocean.cm.deep_r, False
+
+
+def scale_of(name: str, units: str, fields: Sequence[np.ndarray]) -> ColourScale:
+    """The colours of a variable, from the lowest to the highest of what is shown of it."""
+    cmap, diverging = colour_map(name, units)
+    low, high = limits(fields, diverging)
+    return {"cmap": cmap, "vmin": low, "vmax": high}
 
 
 def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: Unpack[ColourScale]) -> ScalarMappable:

@@ -86,7 +86,7 @@ class _Means(FittedMethod):
         return mean, np.maximum(sd, 1e-9)
 
 
-class BoxMean(PointMethod):
+class LevelMean(PointMethod):
     """The mean of a level, over all."""
 
     name = "box-mean"
@@ -96,7 +96,7 @@ class BoxMean(PointMethod):
         return _Means(values, self.monthly)
 
 
-class MonthMean(BoxMean):
+class MonthMean(LevelMean):
     """The mean of a level in a month."""
 
     name = "month-mean"
@@ -126,7 +126,7 @@ class Regression(PointMethod):
         return _Regression(_regressed(values, _basis(values, trend=self.trend)))
 
 
-class Climatology(Regression):
+class PointClimatology(Regression):
     """Season, position and depth."""
 
     name = "climatology"
@@ -239,9 +239,9 @@ class TwoScaleInterpolation(Interpolation):
 
 
 METHODS: tuple[PointMethod, ...] = (
-    BoxMean(),
+    LevelMean(),
     MonthMean(),
-    Climatology(),
+    PointClimatology(),
     Regression(),
     Interpolation(),
     SmoothInterpolation(),

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
+from driftfield.gaussian.columns import Columns
 from driftfield.gaussian.covariance import EmbeddedGrid, HybridCovariance
 
 
 @dataclass(frozen=True)
-class SeenCells:
+class SeenCells(Columns):
     """Observations of one time, in standardised units.
 
     Arguments:
@@ -34,12 +35,6 @@ class SeenCells:
     cells: np.ndarray
     values: np.ndarray
     noise: np.ndarray
-
-    def __getitem__(self, index: np.ndarray) -> "SeenCells":
-        return SeenCells(self.rows[index], self.cells[index], self.values[index], self.noise[index])
-
-    def __len__(self) -> int:
-        return len(self.values)
 
 
 def condition(

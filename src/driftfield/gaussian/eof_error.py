@@ -12,7 +12,7 @@ square of the residual where there are data; the residuals of neighbours are ali
 says: the inflation answers that. It and the scale are those of the least CRPS at the points of the cross-validation.
 """
 
-__all__ = ["EofError", "amplitudes", "calibrate"]
+__all__ = ["EofError", "amplitudes", "fit_error_scale"]
 
 from dataclasses import dataclass
 
@@ -111,7 +111,7 @@ def amplitudes(loadings: np.ndarray, values: np.ndarray, noise: np.ndarray | flo
     return covariance @ (weighted.T @ values), covariance
 
 
-def calibrate(
+def fit_error_scale(
     model: EofError, matrix: np.ndarray, known: np.ndarray, held_out: np.ndarray, filled: np.ndarray | None
 ) -> tuple[float, float]:
     """Inflation and scale of the least CRPS at held-out points.

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from driftfield.earth import EARTH_RADIUS_KM
+from driftfield.gaussian.columns import Columns
 
 SHAPES = (0.5, 1.5, 2.5, float("inf"))
 """Smoothness nu of a component: rough (exponential) to analytic (Gaussian)."""
@@ -34,7 +35,7 @@ _DEPTH_SCALE = 100.0
 
 
 @dataclass(frozen=True)
-class Places:
+class Places(Columns):
     """Points in space: arrays of one length.
 
     Arguments:
@@ -48,12 +49,6 @@ class Places:
     lon: np.ndarray
     depth: np.ndarray
     likeness: np.ndarray
-
-    def __getitem__(self, index: np.ndarray) -> "Places":
-        return Places(self.lat[index], self.lon[index], self.depth[index], self.likeness[index])
-
-    def __len__(self) -> int:
-        return self.lat.size
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.space_time_covariance import SHAPES, Component, Places, SpaceTimeCovariance
-from driftfield.gaussian.tuning import Fit, calibrate
+from driftfield.gaussian.tuning import Fit, fit_spread
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[SpaceTimeCase], *,
         error = (increments[cell, 0] - case.truth[cell]) * case.sd[cell]
         rows = [case.level[cell], error, np.sqrt(variance[cell]) * case.sd[cell], prior * case.sd[cell]]
         parts.setdefault(case.pattern, []).append(np.stack(rows))
-    return calibrate({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, levels)
+    return fit_spread({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, levels)
 
 
 def search(cases: Sequence[SpaceTimeCase], *, levels: int, periodic: bool, most: int) -> tuple[SpaceTimeConstants, Fit]:

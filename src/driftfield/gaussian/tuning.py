@@ -8,7 +8,7 @@ patterns of gaps) of the CRPS on hidden cells of validation times, after the spr
 An untuned optimal interpolation is no opponent.
 """
 
-__all__ = ["SpreadPower", "TuningCase", "Fit", "calibrate", "evaluate", "gaussian_crps", "judge", "search"]
+__all__ = ["SpreadPower", "TuningCase", "Fit", "fit_spread", "evaluate", "gaussian_crps", "judge", "search"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -126,10 +126,10 @@ def judge(
         error = (mean - case.truth)[row, cell] * sd[row, cell]
         spread = np.sqrt(variance[row, cell]) * sd[row, cell]
         parts.setdefault(case.pattern, []).append(np.stack([row, error, spread, (prior * sd)[row, cell]]))
-    return calibrate({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, len(sd))
+    return fit_spread({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, len(sd))
 
 
-def calibrate(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000) -> Fit:
+def fit_spread(residuals: dict[str, np.ndarray], n_rows: int, *, most: int = 4000) -> Fit:
     """The calibration of least geometric mean CRPS; residuals per pattern: (row, error, sd, prior) of its cells."""
     thin = [r[:, :: max(1, r.shape[1] // most)] for r in residuals.values() if r.shape[1]]
 

@@ -44,16 +44,16 @@ def without_copies(dataset: xr.Dataset, source: str) -> xr.Dataset:
     copies = np.flatnonzero(first != np.arange(lon.size))
     if not copies.size:
         return dataset
-    one, other = dataset.isel(lon=first[copies]), dataset.isel(lon=copies)
+    west, other = dataset.isel(lon=first[copies]), dataset.isel(lon=copies)
     for name in (n for n, a in dataset.data_vars.items() if "lon" in a.dims):
-        if not _equal(one[name], other[name], dataset.nbytes):
+        if not _equal(west[name], other[name], dataset.nbytes):
             raise DataError(
                 f"{source} holds longitude {lon[copies[0]]:g} and {lon[first[copies[0]]]:g}, the same place, and {str(name)!r} "
                 "differs between them: expected each place once. Drop one of the columns."
             )
     log.info(
         "%s: dropped %d column(s) at longitude %s: the same place, with the same values, as a turn before",
-        source, copies.size, ", ".join(f"{one:g}" for one in lon[copies][:4]) + (", ..." if copies.size > 4 else ""),
+        source, copies.size, ", ".join(f"{place:g}" for place in lon[copies][:4]) + (", ..." if copies.size > 4 else ""),
     )  # fmt: skip
     single = dataset.isel(lon=np.flatnonzero(first == np.arange(lon.size)))
     if (rest := positions_of(single)) is not None:
@@ -82,11 +82,11 @@ def _first_of_each(lon: np.ndarray) -> np.ndarray:
     return np.asarray((apart <= room).argmax(axis=1))
 
 
-def _equal(one: xr.DataArray, other: xr.DataArray, size: int) -> bool:
-    if size > _SAMPLE and "time" in one.dims:
-        times = sorted({0, one.sizes["time"] // 2, one.sizes["time"] - 1})
-        one, other = one.isel(time=times), other.isel(time=times)
-    a, b = one.values, other.values
+def _equal(first: xr.DataArray, other: xr.DataArray, size: int) -> bool:
+    if size > _SAMPLE and "time" in first.dims:
+        times = sorted({0, first.sizes["time"] // 2, first.sizes["time"] - 1})
+        first, other = first.isel(time=times), other.isel(time=times)
+    a, b = first.values, other.values
     if a.dtype.kind in "fc":
         return bool(np.allclose(a, b, rtol=1e-5, atol=0.0, equal_nan=True))
     return bool(np.array_equal(a, b))

@@ -46,14 +46,14 @@ class Horizontal:
 
 def horizontal_of(dataset: xr.Dataset, kinds: dict[Hashable, str | None]) -> list[Horizontal]:
     """The pairs of dimensions for which a file has two-dimensional latitudes and longitudes that its axes do not say."""
-    found: dict[str, dict[frozenset, str]] = {"lat": {}, "lon": {}}
+    by_plane: dict[str, dict[frozenset, str]] = {"lat": {}, "lon": {}}
     for name, array in dataset.variables.items():
         kind = kind_of(str(name), dataset[name])
-        if kind in found and array.dtype.kind in "fiu" and (dims := _plane_dims(dataset[name], kinds)):
-            found[kind].setdefault(frozenset(dims), str(name))
+        if kind in by_plane and array.dtype.kind in "fiu" and (dims := _plane_dims(dataset[name], kinds)):
+            by_plane[kind].setdefault(frozenset(dims), str(name))
     pairs = []
-    for plane, latitude in found["lat"].items():
-        if (longitude := found["lon"].get(plane)) is None:
+    for plane, latitude in by_plane["lat"].items():
+        if (longitude := by_plane["lon"].get(plane)) is None:
             continue
         row, column = _row_and_column(_plane_dims(dataset[latitude], kinds), kinds)
         if not _said_by_axes(dataset, row, column, latitude, longitude, kinds):

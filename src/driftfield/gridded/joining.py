@@ -50,10 +50,10 @@ def _with_axes_of(first: xr.Dataset, part: xr.Dataset) -> xr.Dataset:
     for axis in _WORDS:
         if axis in first.dims and axis in part.dims and _near(first, part, axis):
             new[axis] = first[axis]
-    one, other = positions_of(first), positions_of(part)
-    if one is not None and other is not None and one.shape == other.shape:
-        apart = np.linalg.norm(one.points - other.points, axis=-1)
-        if float(apart.max()) <= 0.05 * one.spacing:
+    ours, other = positions_of(first), positions_of(part)
+    if ours is not None and other is not None and ours.shape == other.shape:
+        apart = np.linalg.norm(ours.points - other.points, axis=-1)
+        if float(apart.max()) <= 0.05 * ours.spacing:
             new |= {name: first[name] for name in ("lat", "lon", "latitude", "longitude")}
     return part.assign_coords(new)
 

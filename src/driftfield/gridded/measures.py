@@ -78,7 +78,7 @@ class Measures(Mapping[str, Measure]):
             times: Indices of the dates to look at, of which two dozen are; all dates if not given.
             origin: What messages call it.
         """
-        found = {}
+        measures = {}
         for name in names:
             array = fields[name]
             if "time" in array.dims:
@@ -86,8 +86,8 @@ class Measures(Mapping[str, Measure]):
                 array = array.isel(time=chosen[np.unique(np.linspace(0, len(chosen) - 1, _DATES).astype(int))])
             values = _finite(array)
             mean, sd = (float(values.mean()), float(values.std())) if values.size else (np.nan, np.nan)
-            found[name] = Measure(str(array.attrs.get("units", "")).strip(), mean, sd)
-        return cls(found, origin)
+            measures[name] = Measure(str(array.attrs.get("units", "")).strip(), mean, sd)
+        return cls(measures, origin)
 
     def units(self) -> dict[str, str]:
         """Units by variable, of those that have any."""
@@ -97,11 +97,11 @@ class Measures(Mapping[str, Measure]):
         """What `from_json` reads; NaN, which JSON does not know, as null."""
         return {
             name: {
-                "units": one.units,
-                "mean": None if np.isnan(one.mean) else one.mean,
-                "sd": None if np.isnan(one.sd) else one.sd,
+                "units": measure.units,
+                "mean": None if np.isnan(measure.mean) else measure.mean,
+                "sd": None if np.isnan(measure.sd) else measure.sd,
             }
-            for name, one in self.items()
+            for name, measure in self.items()
         }
 
     @classmethod
@@ -127,10 +127,10 @@ class Measures(Mapping[str, Measure]):
             DataError: units that do not convert, or values that are in other units, to all appearances.
         """
         for name in (n for n in self if n in dataset):
-            measure, found = self[name], str(dataset[name].attrs.get("units", "")).strip()
-            if found and measure.units:
-                if found != measure.units:
-                    dataset = self._converted(dataset, name, found, source)
+            measure, stated = self[name], str(dataset[name].attrs.get("units", "")).strip()
+            if stated and measure.units:
+                if stated != measure.units:
+                    dataset = self._converted(dataset, name, stated, source)
                 continue
             self.check_scale(name, dataset[name], source)
             if measure.units:
@@ -138,17 +138,17 @@ class Measures(Mapping[str, Measure]):
                 dataset = dataset.assign({name: dataset[name].assign_attrs(units=measure.units)})
         return dataset
 
-    def _converted(self, dataset: xr.Dataset, name: str, found: str, source: str) -> xr.Dataset:
+    def _converted(self, dataset: xr.Dataset, name: str, stated: str, source: str) -> xr.Dataset:
         wanted = self[name].units
-        if same_units(found, wanted):
+        if same_units(stated, wanted):
             return dataset.assign({name: dataset[name].assign_attrs(units=wanted)})
         try:
             converted = in_units(dataset, name, wanted)
         except DataError as error:
             raise DataError(
-                f"{name!r} is in {found!r} in {source}, and the run knows it in {wanted!r}. {error}"
+                f"{name!r} is in {stated!r} in {source}, and the run knows it in {wanted!r}. {error}"
             ) from error
-        log.info("%s: %r is converted from %s to %s, the units of the run", source, name, found, wanted)
+        log.info("%s: %r is converted from %s to %s, the units of the run", source, name, stated, wanted)
         return converted
 
     def check_scale(self, name: str, array: xr.DataArray, source: str = "the observations") -> None:

@@ -74,7 +74,7 @@ def _converted(part: xr.Dataset, name: str, units: str, path: Path, first: Path)
 
 def _say(name: str, units: str, converted: list[int], silent: list[int], paths: Sequence[Path]) -> None:
     """One line per variable and rule, however many files there are."""
-    for found, text in ((converted, "is converted to"), (silent, "declares no units: taken as")):
-        if found:
-            more = f" and {len(found) - 1} more files" if len(found) > 1 else ""
-            log.info("%s%s: %r %s %s, as the others say", paths[found[0]], more, name, text, units)
+    for files, text in ((converted, "is converted to"), (silent, "declares no units: taken as")):
+        if files:
+            more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
+            log.info("%s%s: %r %s %s, as the others say", paths[files[0]], more, name, text, units)

@@ -197,32 +197,32 @@ def convert(array: xr.DataArray, to: str, *, difference: bool = False) -> xr.Dat
     Raises:
         DataError: no units, unknown ones, or ones that measure something else.
     """
-    found = str(array.attrs.get("units", "")).strip()
+    stated = str(array.attrs.get("units", "")).strip()
     name = array.name if array.name is not None else "The field"
-    if not found:
+    if not stated:
         raise DataError(f"{name!r} declares no units: expected {to!r} or what converts to it. Set its attribute units.")
-    if _spelled(found) == _spelled(to):
+    if _spelled(stated) == _spelled(to):
         return array.assign_attrs(units=to)
-    source, target = _UNITS.get(_spelled(found)), _UNITS.get(_spelled(to))
+    source, target = _UNITS.get(_spelled(stated)), _UNITS.get(_spelled(to))
     if source is None or target is None:
-        linear = linear_conversion(found, to)
+        linear = linear_conversion(stated, to)
         if linear is not None:
-            return _scaled(array, linear[0], 0.0 if difference else linear[1], to, found)
-        unknown = found if source is None else to
+            return _scaled(array, linear[0], 0.0 if difference else linear[1], to, stated)
+        unknown = stated if source is None else to
         raise DataError(
             f"Unknown units {unknown!r} of {name!r}: {suggest(unknown, _alternatives(to))} Correct the attribute units "
             "(or remove it, to take the numbers as they are)."
         )
     if source[0] != target[0]:
-        if _spelled(found) == _SAME.get((source[0], target[0])):
+        if _spelled(stated) == _SAME.get((source[0], target[0])):
             return array.assign_attrs(units=to)
         raise DataError(
-            f"{name!r} has the units {found!r}, which do not convert to {to!r}: {suggest(found, _alternatives(to))} "
+            f"{name!r} has the units {stated!r}, which do not convert to {to!r}: {suggest(stated, _alternatives(to))} "
             "Correct the attribute units, or choose another variable."
         )
     scale = source[1] / target[1]
     offset = 0.0 if difference else source[2] * source[1] / target[1] - target[2]
-    return _scaled(array, scale, offset, to, found)
+    return _scaled(array, scale, offset, to, stated)
 
 
 def _scaled(array: xr.DataArray, scale: float, offset: float, to: str, found: str) -> xr.DataArray:
@@ -232,11 +232,11 @@ def _scaled(array: xr.DataArray, scale: float, offset: float, to: str, found: st
     return converted.assign_attrs(units=to, units_of_file=found)
 
 
-def same_units(one: str, other: str) -> bool:
+def same_units(first: str, other: str) -> bool:
     """Whether two texts are the same unit to the program's own table: 'psu' and '1e-3', 'm/s' and 'm s-1'."""
-    if _spelled(one) == _spelled(other):
+    if _spelled(first) == _spelled(other):
         return True
-    source, target = _UNITS.get(_spelled(one)), _UNITS.get(_spelled(other))
+    source, target = _UNITS.get(_spelled(first)), _UNITS.get(_spelled(other))
     return source is not None and source == target
 
 
@@ -283,9 +283,9 @@ def canonical_units(
             continue
         declared = array.attrs["units"]
         for part, difference in _PARTS.items():
-            if (one := f"{name}{part}") in dataset:
-                own = dataset[one] if "units" in dataset[one].attrs else dataset[one].assign_attrs(units=declared)
-                changed[one] = convert(own, quantity.units, difference=difference)
+            if (label := f"{name}{part}") in dataset:
+                own = dataset[label] if "units" in dataset[label].attrs else dataset[label].assign_attrs(units=declared)
+                changed[label] = convert(own, quantity.units, difference=difference)
     return dataset.assign(changed)
 
 
@@ -298,9 +298,9 @@ def in_units(dataset: xr.Dataset, name: str, units: str) -> xr.Dataset:
     declared = str(dataset[name].attrs.get("units", "")).strip()
     changed = {name: convert(dataset[name], units)}
     for part, difference in _PARTS.items():
-        if (one := f"{name}{part}") in dataset:
-            own = dataset[one] if dataset[one].attrs.get("units") else dataset[one].assign_attrs(units=declared)
-            changed[one] = convert(own, units, difference=difference)
+        if (label := f"{name}{part}") in dataset:
+            own = dataset[label] if dataset[label].attrs.get("units") else dataset[label].assign_attrs(units=declared)
+            changed[label] = convert(own, units, difference=difference)
     return dataset.assign(changed)
 
 

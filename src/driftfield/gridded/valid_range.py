@@ -55,10 +55,10 @@ def _is_flag(array: xr.DataArray) -> bool:
 
 def _ends(array: xr.DataArray) -> tuple[float, float]:
     """The ends in the units of the decoded variable; infinite where there is none."""
-    given = array.attrs
-    both = np.atleast_1d(given.get("valid_range", ()))
+    attrs = array.attrs
+    both = np.atleast_1d(attrs.get("valid_range", ()))
     if both.size == 0:
-        both = [given.get("valid_min"), given.get("valid_max")]  # type: ignore[assignment]
+        both = [attrs.get("valid_min"), attrs.get("valid_max")]  # type: ignore[assignment]
     if len(both) != 2:
         return -np.inf, np.inf
     scale, offset = _packing(array)

@@ -75,13 +75,13 @@ def in_metres(values: np.ndarray, units: str, *, latitude: float, what: str) -> 
         DataError: a unit that is no length and no pressure of sea water.
     """
     values = np.asarray(values, dtype=np.float64)
-    found = factor_of(units) if units.strip() else (1.0, False)
-    if found is None:
+    conversion = factor_of(units) if units.strip() else (1.0, False)
+    if conversion is None:
         raise DataError(
             f"{what} is in {units!r}: expected metres, centimetres, kilometres, feet, fathoms or dbar. Correct the attribute "
             "units, or convert it to metres."
         )
-    factor, pressure = found
+    factor, pressure = conversion
     if not pressure:
         if factor != 1.0:
             log.info("%s: converted from %s to m", what, units)

@@ -78,15 +78,15 @@ def _on_triangles(source: CellGrid, target: CellGrid) -> sparse.csr_matrix:
     middle /= np.linalg.norm(middle)
     flat, points = equal_area(centres, middle), equal_area(wanted, middle)
     triangles = Delaunay(flat)
-    found = triangles.find_simplex(points)
-    inside = np.flatnonzero(found >= 0)
-    affine = triangles.transform[found[inside]]
+    triangle = triangles.find_simplex(points)
+    inside = np.flatnonzero(triangle >= 0)
+    affine = triangles.transform[triangle[inside]]
     two = np.einsum("nij,nj->ni", affine[:, :2], points[inside] - affine[:, 2])
     weights = np.column_stack([two, 1 - two.sum(axis=1)])
-    outside = np.flatnonzero(found < 0)
+    outside = np.flatnonzero(triangle < 0)
     nearest = cKDTree(centres).query(wanted[outside])[1] if outside.size else np.zeros(0, dtype=int)
     rows = np.concatenate([np.repeat(inside, 3), outside])
-    columns = np.concatenate([triangles.simplices[found[inside]].ravel(), nearest])
+    columns = np.concatenate([triangles.simplices[triangle[inside]].ravel(), nearest])
     values = np.concatenate([weights.ravel(), np.ones(outside.size)])
     return sparse.csr_matrix((values, (rows, columns)), shape=(len(wanted), len(centres)))
 

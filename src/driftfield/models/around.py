@@ -33,7 +33,7 @@ def draw_around(
     reconstructor: DiffusionReconstructor,
     fields: xr.Dataset,
     *,
-    level: float,
+    start_level: float,
     members: int,
     seed: int = 0,
     batch_size: int = 64,
@@ -45,8 +45,8 @@ def draw_around(
     Arguments:
         reconstructor: A run that was trained with the pattern `none`.
         fields: Complete fields of all targets on the grid of the run or a part of it, of one date or more.
-        level: S, the noise level where the walk begins, in network units: near the smallest the members are the fields, at the
-            largest they have forgotten them.
+        start_level: S, the noise level where the walk begins, in network units: near the smallest the members are the fields, at
+            the largest they have forgotten them.
         members: How many per date.
         seed: Of the members.
         batch_size: Members at a time; does not change them.
@@ -59,7 +59,7 @@ def draw_around(
     run, codec = copy.copy(reconstructor), reconstructor.codec
     # it was fitted to reconstructions from observations
     run.calibration = None
-    run.sampler = _FromLevel(reconstructor.sampler, _start(reconstructor, level))
+    run.sampler = _FromLevel(reconstructor.sampler, _start(reconstructor, start_level))
     require(fields, codec.targets, "the first guess")
     masks = [
         name for name in fields.data_vars if name == "domain" or str(name).removesuffix("_domain") in codec.targets
@@ -72,7 +72,11 @@ def draw_around(
         )
         for time in range(fields.sizes["time"])
     ]
-    attrs = {"observations": "none", "start_level": level, "network_evaluations": reconstructor.sampler.evaluations}
+    attrs = {
+        "observations": "none",
+        "start_level": start_level,
+        "network_evaluations": reconstructor.sampler.evaluations,
+    }
     attrs["sampler"] = type(reconstructor.sampler).__name__
     joined = xr.concat(
         parts,

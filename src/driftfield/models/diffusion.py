@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import torch
 import xarray as xr
@@ -22,7 +22,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.learner import Learner
-from driftfield.models.networked import NetworkReconstructor
+from driftfield.models.networked import NetworkReconstructor, Shared
 from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering
 from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
@@ -126,14 +126,14 @@ class DiffusionReconstructor(NetworkReconstructor):
     """A conditional diffusion model as a `Reconstructor`.
 
     Arguments:
-        network, observing, normalizer, augment, first_guess, validation_samples, context: See `NetworkReconstructor`.
+        network, observing, shared: See `NetworkReconstructor`.
         diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting` (class and arguments each), `sd`, `loss_over`.
         sampler: Class and arguments; by default 20 evaluations together with those of the start.
         replacement: Impose the observed cells during sampling, at the right noise level.
         start: Where a walk begins (`sampling.starting`): "marginal" for whatever is trained from now on; runs of before keep
             "mean", and draw what they drew.
-        precision: Of the network while sampling: "float32", or "bfloat16" (autocast), about twice as fast on processors that
-            compute it natively; a member then moves by some thousandths of the spread, also between batch sizes.
+        precision: Of the network while sampling: "float32", or "bfloat16" (autocast), half as fast again on processors that
+            compute it natively; a member then moves by about a hundredth of the spread, also between batch sizes.
     """
 
     method: ClassVar[str] = "diffusion"
@@ -142,18 +142,15 @@ class DiffusionReconstructor(NetworkReconstructor):
         self,
         network: Mapping[str, Any],
         observing: Mapping[str, Any],
-        normalizer: Mapping[str, Any] | None = None,
-        augment: Mapping[str, Any] | None = None,
-        first_guess: Mapping[str, Any] | None = None,
-        validation_samples: int = 32,
+        *,
         diffusion: Mapping[str, Any] | None = None,
         sampler: Mapping[str, Any] | None = None,
         replacement: bool = False,
-        context: Sequence[int] = (),
         precision: str = "float32",
         start: str | None = None,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(network, observing, normalizer, augment, first_guess, validation_samples, context)
+        super().__init__(network, observing, **shared)
         if precision not in PRECISIONS:
             raise ConfigurationError(f"Found precision={precision!r}: expected one of {PRECISIONS}.")
         self.diffusion = dict(diffusion or {})

@@ -27,7 +27,7 @@ from driftfield.checkpoint import Run, read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer, Placed
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import TrainingData
@@ -173,9 +173,18 @@ class Trained(Taught):
 
     _learner: Learner | None = None
 
-    @abstractmethod
+    def __init__(
+        self, network: Mapping[str, Any], normalizer: Mapping[str, Any] | None, validation_samples: int
+    ) -> None:
+        whole_number("validation_samples", validation_samples)
+        self.network_spec = dict(network)
+        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
+        self.validation_samples = validation_samples
+
     def arguments(self) -> JSONObject:
         """The constructor's arguments, for `run.json`."""
+        made_of: JSONObject = {"network": self.network_spec, "normalizer": self.normalizer}
+        return made_of | {"validation_samples": self.validation_samples}
 
     @abstractmethod
     def build_model(self, codec: FieldCodec) -> nn.Module:

@@ -4,7 +4,7 @@ fit:          archive -> windows, splits, codec -> training samples -> trainer -
 reconstruct:  observations -> codec -> FieldBatch -> members in network units -> codec -> physical units -> data set
 """
 
-__all__ = ["NetworkReconstructor"]
+__all__ = ["NetworkReconstructor", "Shared"]
 
 import copy
 import logging
@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypedDict, cast
 
 import numpy as np
 import torch
@@ -45,6 +45,16 @@ from driftfield.registry import build
 log = logging.getLogger(__name__)
 
 
+class Shared(TypedDict, total=False):
+    """Settings of every network that completes fields, by name; `NetworkReconstructor` says what each means."""
+
+    normalizer: Mapping[str, Any] | None
+    augment: Mapping[str, Any] | None
+    first_guess: Mapping[str, Any] | None
+    validation_samples: int
+    context: Sequence[int]
+
+
 class NetworkReconstructor(Trained):
     """A reconstructor whose weights are trained.
 
@@ -71,15 +81,11 @@ class NetworkReconstructor(Trained):
         validation_samples: int = 32,
         context: Sequence[int] = (),
     ) -> None:
-        self.network_spec = dict(network)
+        super().__init__(network, normalizer, validation_samples)
         self.observing_spec = dict(observing)
         self.observing: ObservingSystem = build("observing", {"class": "ObservingSystem", **observing})
-        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
         self.augment = dict(augment or {})
         self.first_guess_spec = dict(first_guess or {})
-        if not isinstance(validation_samples, int) or validation_samples < 1:
-            raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
-        self.validation_samples = validation_samples
         self.context = check_offsets(context)
         known = ("mix", "out_of_fold", "symmetries")
         for key in self.augment:
@@ -89,13 +95,10 @@ class NetworkReconstructor(Trained):
         self.guess: FirstGuess | None = None
 
     def arguments(self) -> JSONObject:
-        return {
-            "network": self.network_spec,
+        return super().arguments() | {
             "observing": self.observing_spec,
-            "normalizer": self.normalizer,
             "augment": self.augment,
             "first_guess": self.first_guess_spec,
-            "validation_samples": self.validation_samples,
             "context": list(self.context),
         }
 

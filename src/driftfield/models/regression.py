@@ -7,9 +7,9 @@ but a member is no field that could exist (docs/decisions/0014-output-noise.md).
 
 __all__ = ["RegressionReconstructor"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import torch
 import xarray as xr
@@ -21,7 +21,7 @@ from driftfield.diffusion.model import RegressionModel, from_residual
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot
-from driftfield.models.networked import NetworkReconstructor
+from driftfield.models.networked import NetworkReconstructor, Shared
 from driftfield.models.noisy_regression import NoisyRegressionModel, check_noise, noise_for
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
@@ -33,7 +33,7 @@ class RegressionReconstructor(NetworkReconstructor):
     """A regression network as a `Reconstructor`.
 
     Arguments:
-        network, observing, normalizer, augment, first_guess, validation_samples, context: See `NetworkReconstructor`.
+        network, observing, shared: See `NetworkReconstructor`.
         output_noise: "gaussian" (the network gives the mean), "laplace" (the median), or one of them per target; default none.
         loss_over: Cells that teach: "domain" or "unobserved".
     """
@@ -44,15 +44,12 @@ class RegressionReconstructor(NetworkReconstructor):
         self,
         network: Mapping[str, Any],
         observing: Mapping[str, Any],
-        normalizer: Mapping[str, Any] | None = None,
-        augment: Mapping[str, Any] | None = None,
-        first_guess: Mapping[str, Any] | None = None,
-        validation_samples: int = 32,
-        context: Sequence[int] = (),
+        *,
         output_noise: str | Mapping[str, str] | None = None,
         loss_over: Where = "domain",
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(network, observing, normalizer, augment, first_guess, validation_samples, context)
+        super().__init__(network, observing, **shared)
         if output_noise is not None:
             check_noise(output_noise)
         check_where(loss_over)

@@ -121,10 +121,10 @@ def check(
 
 def _check_units(table: ObservationTable, units: Mapping[str, str]) -> None:
     for name, wanted in units.items():
-        found = table.attrs.get(name, {}).get("units", "")
-        if found and wanted and found != wanted:
+        stated = table.attrs.get(name, {}).get("units", "")
+        if stated and wanted and stated != wanted:
             raise DataError(
-                f"{name!r} is observed in {found!r}, and the state has {wanted!r}. Choose the variable that measures the same, "
+                f"{name!r} is observed in {stated!r}, and the state has {wanted!r}. Choose the variable that measures the same, "
                 "or correct the units of the table."
             )
 
@@ -132,12 +132,12 @@ def _check_units(table: ObservationTable, units: Mapping[str, str]) -> None:
 def _with_errors(table: ObservationTable, default: Mapping[str, float] | float | None) -> ObservationTable:
     if default is None:
         return table
-    given = default if isinstance(default, Mapping) else dict.fromkeys(table.variable, default)
-    if any(not 0 < one < np.inf for one in given.values()):
-        raise ConfigurationError(f"Found the default error(s) {dict(given)}: expected standard deviations above 0.")
+    errors = default if isinstance(default, Mapping) else dict.fromkeys(table.variable, default)
+    if any(not 0 < sd < np.inf for sd in errors.values()):
+        raise ConfigurationError(f"Found the default error(s) {dict(errors)}: expected standard deviations above 0.")
     error = table.error.copy()
-    for name, one in given.items():
-        error[np.isnan(error) & (table.variable == name)] = one
+    for name, sd in errors.items():
+        error[np.isnan(error) & (table.variable == name)] = sd
     return replace(table, error=error)
 
 
@@ -180,11 +180,11 @@ def _duplicates(table: ObservationTable, kept: np.ndarray) -> tuple[np.ndarray, 
     return repeated, contradicting
 
 
-def _account(table: ObservationTable, kept: np.ndarray, reasons: np.ndarray) -> Account:
+def _account(table: ObservationTable, used: np.ndarray, reasons: np.ndarray) -> Account:
     variables = {}
     for name in dict.fromkeys(table.variable):
         mine = table.variable == name
-        found, number = np.unique(reasons[mine & ~kept].astype(str), return_counts=True)
+        found, number = np.unique(reasons[mine & ~used].astype(str), return_counts=True)
         dropped = dict(zip(found.tolist(), number.tolist(), strict=True))
-        variables[str(name)] = Counts(int(mine.sum()), int((mine & kept).sum()), dropped)
-    return Account(variables, kept)
+        variables[str(name)] = Counts(int(mine.sum()), int((mine & used).sum()), dropped)
+    return Account(variables, used)

@@ -35,8 +35,8 @@ class Sight(Protocol):
         """(n,) why an observation cannot be made of this grid, empty if it can."""
         ...
 
-    def operator(self, kept: np.ndarray | None = None) -> Operator:
-        """H of the kept observations (default: the usable ones), in their order."""
+    def operator(self, chosen: np.ndarray | None = None) -> Operator:
+        """H of the chosen observations (default: the usable ones), in their order."""
         ...
 
 
@@ -101,14 +101,14 @@ class DerivedStencil:
         problem[self.owner[wrong]] = self.inner.problem[wrong]
         return problem
 
-    def operator(self, kept: np.ndarray | None = None) -> Operator:
+    def operator(self, chosen: np.ndarray | None = None) -> Operator:
         """See `Sight`."""
         usable = self.problem == ""
-        kept = usable if kept is None else kept & usable
-        inner, functions = self.inner.operator(kept[self.owner]), self.functions[kept]
+        chosen = usable if chosen is None else chosen & usable
+        inner, functions = self.inner.operator(chosen[self.owner]), self.functions[chosen]
         if (functions < 0).all():
             return inner
-        owner = (np.cumsum(kept) - 1)[self.owner[kept[self.owner]]]
+        owner = (np.cumsum(chosen) - 1)[self.owner[chosen[self.owner]]]
         parts = [
             (
                 None if number < 0 else self.derived[number].function,

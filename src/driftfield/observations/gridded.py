@@ -32,11 +32,11 @@ def table_of_cells(
     Raises:
         DataError: none of the variables is there.
     """
-    found = [name for name in variables if name in observations]
-    if not found:
+    observed = [name for name in variables if name in observations]
+    if not observed:
         raise DataError(f"The observations hold none of {list(variables)}: found {sorted(map(str, observations))}.")
     stamps = observations["time"].values if times is None else times
-    return ObservationTable.join([_of_variable(observations, name, stamps) for name in found])
+    return ObservationTable.join([_of_variable(observations, name, stamps) for name in observed])
 
 
 def _of_variable(observations: xr.Dataset, name: str, stamps: np.ndarray) -> ObservationTable:

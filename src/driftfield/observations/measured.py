@@ -31,20 +31,20 @@ def in_run_units(table: ObservationTable, measures: Measures, differences: Colle
     value, error, attrs = table.value.copy(), table.error.copy(), dict(table.attrs)
     for name in (str(one) for one in dict.fromkeys(table.variable) if one in measures):
         mine, wanted = table.variable == name, measures[name].units
-        found = str(attrs.get(name, {}).get("units", "")).strip()
-        if not (found and wanted):
-            measures.check_scale(name, xr.DataArray(value[mine], attrs={"units": found}), "the table of observations")
-        elif not same_units(found, wanted):
+        stated = str(attrs.get(name, {}).get("units", "")).strip()
+        if not (stated and wanted):
+            measures.check_scale(name, xr.DataArray(value[mine], attrs={"units": stated}), "the table of observations")
+        elif not same_units(stated, wanted):
             for column, difference in ((value, name in differences), (error, True)):
-                one = xr.DataArray(np.asarray(column[mine], dtype=float), name=name, attrs={"units": found})
+                one = xr.DataArray(np.asarray(column[mine], dtype=float), name=name, attrs={"units": stated})
                 try:
                     column[mine] = convert(one, wanted, difference=difference).values
                 except DataError as problem:
                     raise DataError(
-                        f"{name!r} is observed in {found!r}, and the run has {wanted!r}. {problem} Choose the variable that "
+                        f"{name!r} is observed in {stated!r}, and the run has {wanted!r}. {problem} Choose the variable that "
                         "measures the same, or correct the units of the table."
                     ) from problem
-            log.info("the table: %r is converted from %s to %s, the units of the run", name, found, wanted)
+            log.info("the table: %r is converted from %s to %s, the units of the run", name, stated, wanted)
         if wanted:
             attrs[name] = {**attrs.get(name, {}), "units": wanted}
     return replace(table, value=value, error=error, attrs=attrs)

@@ -69,18 +69,18 @@ def as_stated(
     return _side_by_side(parts, len(places), grid.shape)
 
 
-def _radii(grid: StateGrid, places: ObservedPlaces, given: Mapping[str, float] | float | None) -> np.ndarray:
+def _radii(grid: StateGrid, places: ObservedPlaces, stated: Mapping[str, float] | float | None) -> np.ndarray:
     """Radius of each observation (n,), NaN at a point."""
-    if given is None:
+    if stated is None:
         return np.full(len(places), np.nan)
-    by_name = given if isinstance(given, Mapping) else dict.fromkeys(grid.variables, given)
+    by_name = stated if isinstance(stated, Mapping) else dict.fromkeys(grid.variables, stated)
     radius = np.full(len(places), np.nan)
-    for name, one in by_name.items():
+    for name, value in by_name.items():
         if name not in grid.variables:
             raise ConfigurationError(f"Found a footprint of {name!r}: {suggest(name, grid.variables)}")
-        if not 0 < one < np.inf:
-            raise ConfigurationError(f"Found a footprint of {one:g} km: expected a radius above 0.")
-        radius[places.variable == name] = one
+        if not 0 < value < np.inf:
+            raise ConfigurationError(f"Found a footprint of {value:g} km: expected a radius above 0.")
+        radius[places.variable == name] = value
     return radius
 
 

@@ -50,16 +50,16 @@ class Stencil:
         """(n,) which observations can be made."""
         return self.problem == ""
 
-    def operator(self, kept: np.ndarray | None = None) -> SparseOperator:
-        """H of the kept observations (default: the usable ones), in their order."""
-        kept = self.usable if kept is None else kept & self.usable
-        number = np.cumsum(kept) - 1
-        mine = kept[self.rows]
+    def operator(self, chosen: np.ndarray | None = None) -> SparseOperator:
+        """H of the chosen observations (default: the usable ones), in their order."""
+        chosen = self.usable if chosen is None else chosen & self.usable
+        number = np.cumsum(chosen) - 1
+        mine = chosen[self.rows]
         return SparseOperator(
             number[self.rows[mine]],
             self.columns[mine],
             self.weights[mine],
-            size=int(kept.sum()),
+            size=int(chosen.sum()),
             shape=self.shape,
         )
 

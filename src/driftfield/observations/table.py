@@ -120,9 +120,9 @@ class ObservationTable:
             raise DataError(f"The table lacks the column(s) {lacking}: expected {sorted(COLUMNS)}. Add them.")
         if unknown := sorted(set(columns) - set(COLUMNS)):
             raise DataError(f"Unknown column(s) {unknown}: expected {sorted(COLUMNS)}. Leave them out.")
-        given = _DEFAULTS | columns
-        rows = max((np.size(part) for part in given.values() if np.ndim(part)), default=1)
-        typed = {name: _column(name, given[name], rows) for name in COLUMNS}
+        stated = _DEFAULTS | columns
+        rows = max((np.size(part) for part in stated.values() if np.ndim(part)), default=1)
+        typed = {name: _column(name, stated[name], rows) for name in COLUMNS}
         return cls(**typed, attrs=dict(attrs or {}))._in_canonical_units()
 
     @classmethod
@@ -148,18 +148,18 @@ class ObservationTable:
         named = [name for name in frame.index.names if name is not None]
         frame = frame.reset_index() if named else frame
         low = {str(name).strip().lower(): name for name in reversed(list(frame.columns))}
-        found: dict[str, pd.Series | str] = {}
+        chosen: dict[str, pd.Series | str] = {}
         for ours, others in COLUMNS.items():
             wanted = (str(columns[ours]).lower(),) if columns and ours in columns else (ours, *others)
             hit = next((low[name] for name in wanted if name in low), None)
             if hit is not None:
-                found[ours] = frame[hit]
+                chosen[ours] = frame[hit]
         if variable is not None:
-            found["variable"] = variable
+            chosen["variable"] = variable
         attrs = {name: {"units": unit} for name, unit in (units or {}).items()}
-        if units is None and "units" in low and "variable" in found:
-            attrs = _stated_units(frame[low["units"]], pd.Series(found["variable"], index=frame.index))
-        return cls.of(attrs=attrs, **found)
+        if units is None and "units" in low and "variable" in chosen:
+            attrs = _stated_units(frame[low["units"]], pd.Series(chosen["variable"], index=frame.index))
+        return cls.of(attrs=attrs, **chosen)
 
     @classmethod
     def from_points(cls, table: xr.Dataset) -> "ObservationTable":
@@ -167,17 +167,17 @@ class ObservationTable:
         parts = []
         for name in counts(table):
             seen = np.isfinite(table[name].values)
-            one = table.isel(observation=seen)
+            part = table.isel(observation=seen)
             columns = {
-                "longitude": one["lon"].values,
-                "latitude": one["lat"].values,
-                "depth": one["depth"].values,
-                "time": one["time"].values,
+                "longitude": part["lon"].values,
+                "latitude": part["lat"].values,
+                "depth": part["depth"].values,
+                "time": part["time"].values,
                 "variable": name,
-                "value": one[name].values,
-                "error": one[f"{name}_error"].values,
-                "flag": one[f"{name}_quality"].values,
-                "platform": _instruments(one),
+                "value": part[name].values,
+                "error": part[f"{name}_error"].values,
+                "flag": part[f"{name}_quality"].values,
+                "platform": _instruments(part),
             }
             parts.append(cls.of(attrs={name: description_of(table[name].attrs)}, **columns))
         return cls.join(parts)

@@ -6,7 +6,7 @@
 alike: the same checks, the same output, the same files.
 """
 
-__all__ = ["Background", "Peer", "Remembered", "member_generator", "time_stamps"]
+__all__ = ["Background", "Patterns", "Peer", "Remembered", "member_generator", "time_stamps"]
 
 import copy
 import inspect
@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 Remembered: TypeAlias = tuple[Arrays, JSONObject]
 """Fitted numbers of a peer: its arrays, and what `run.json` holds of them."""
+
+Patterns: TypeAlias = Sequence[str] | None
+"""Gaps of the targets that constants are chosen for; the usual ones of the data if None."""
 
 _RTOL, _ATOL = 1e-4, 1e-3
 """How far coordinates of the same place may differ."""
@@ -162,10 +165,10 @@ class Background:
 
     def _columns(self, observations: xr.Dataset) -> np.ndarray | None:
         """Where the longitudes of the fit lie among those of the observations; None if they are equal, or other places."""
-        found = observations["lon"].values if "lon" in observations.coords else np.array([])
-        if self.positions is not None or found.shape != self.lon.shape or _near(self.lon, found):
+        theirs = observations["lon"].values if "lon" in observations.coords else np.array([])
+        if self.positions is not None or theirs.shape != self.lon.shape or _near(self.lon, theirs):
             return None
-        apart = np.abs((found[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
+        apart = np.abs((theirs[None].astype(np.float64) - self.lon[:, None] + 180.0) % 360.0 - 180.0)
         columns: np.ndarray = apart.argmin(axis=1)
         same = np.allclose(apart.min(axis=1), 0.0, atol=_ATOL + 180.0 * _RTOL)
         return columns if same and np.unique(columns).size == columns.size else None
@@ -182,11 +185,11 @@ class Background:
             if "time" not in field.dims:
                 raise DataError(f"{name!r} has no time axis, found {field.dims}: add one, the season must be known.")
             for axis in domain.dims:
-                own = domain[axis].values
-                found = field[axis].values if axis in field.coords else np.array([])
-                if own.shape != found.shape or not _near(own, found):
+                ours = domain[axis].values
+                theirs = field[axis].values if axis in field.coords else np.array([])
+                if ours.shape != theirs.shape or not _near(ours, theirs):
                     raise DataError(
-                        f"{name!r} lies on another grid: {axis} is {_span(found)}, expected {_span(own)} as in "
+                        f"{name!r} lies on another grid: {axis} is {_span(theirs)}, expected {_span(ours)} as in "
                         "training. Interpolate the observations to that grid, or train on theirs."
                     )
 
@@ -231,7 +234,7 @@ class Peer(ABC):
     refit: bool = False
     """Whether the validation split was learnt from too, once the constants were chosen on it."""
     patterns: tuple[str, ...] | None = None
-    """Gaps of the targets that constants are chosen for; the usual ones of the data if None."""
+    """See `Patterns`."""
     covariate_pattern: str | None = None
     """Gaps of the covariates meanwhile."""
     calibration: Calibration | None = None
@@ -407,7 +410,7 @@ def at_time(estimate: Mapping[str, Estimate], time: int | None) -> Mapping[str, 
     return {name: e.by_part(lambda array, axis: np.take(array, [time], axis=axis)) for name, e in estimate.items()}
 
 
-def independent_members(
+def white_members(
     mean: np.ndarray, sd: np.ndarray, times: xr.DataArray, name: str, members: int, seed: int
 ) -> np.ndarray:
     """Members (member, time, [depth,] lat, lon) whose cells depart from the mean one without the other."""

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Peer, Remembered, canonical, fitting_times, independent_members, part
+from driftfield.peers.base import Background, Peer, Remembered, canonical, fitting_times, part, white_members
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
@@ -59,7 +59,7 @@ class BoxMean(Peer):
         )
         full = np.broadcast_to(mean, values.shape).astype(np.float32)
         sd = np.broadcast_to(np.sqrt(variance), values.shape).astype(np.float32)
-        return Estimate(full, sd, independent_members(full, sd, field["time"], name, members, seed))
+        return Estimate(full, sd, white_members(full, sd, field["time"], name, members, seed))
 
     def _remember(self) -> Remembered:
         return {f"moments.{name}": moments for name, moments in self.moments.items()}, {}

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Peer, Remembered, fitting_times, independent_members, part, time_blocks
+from driftfield.peers.base import Background, Peer, Remembered, fitting_times, part, time_blocks, white_members
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
@@ -53,7 +53,7 @@ class Climatology(Peer):
     def _estimate(self, field: xr.DataArray, name: str, members: int, seed: int) -> Estimate:
         mean = self.background.mean(name, field["time"])
         sd = np.broadcast_to(self.sd[name], mean.shape)
-        return Estimate(mean, sd, independent_members(mean, sd, field["time"], name, members, seed))
+        return Estimate(mean, sd, white_members(mean, sd, field["time"], name, members, seed))
 
     def _remember(self) -> Remembered:
         return {f"sd.{name}": sd for name, sd in self.sd.items()}, {}

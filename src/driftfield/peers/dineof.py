@@ -21,7 +21,7 @@ import xarray as xr
 from driftfield.data.climatology import MonthlyClimatology, left_out_factor
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError, suggest
-from driftfield.gaussian.eof_error import EofError, calibrate
+from driftfield.gaussian.eof_error import EofError, fit_error_scale
 from driftfield.gaussian.gappy_svd import DineofResult, diffusion_filter, dineof, random_points
 from driftfield.gridded.encodings import is_monthly, time_days
 from driftfield.interfaces import TrainingData
@@ -117,11 +117,11 @@ class DINEOF(Peer):
         times = observations[self.background.targets[0]]["time"]
         columns, errors = self._observed(observations)
         days = time_days(times)
-        kept = np.abs(self._days[:, None] - days).min(axis=1) > self.leave_out_days
-        all_days = np.concatenate([self._days[kept], days])
+        far = np.abs(self._days[:, None] - days).min(axis=1) > self.leave_out_days
+        all_days = np.concatenate([self._days[far], days])
         order = np.argsort(all_days, kind="stable")
-        position = np.argsort(order)[int(kept.sum()) :]
-        matrix = np.concatenate([self._archive[:, kept], columns], axis=1)[:, order]
+        position = np.argsort(order)[int(far.sum()) :]
+        matrix = np.concatenate([self._archive[:, far], columns], axis=1)[:, order]
         result, model = self._solve(matrix, all_days[order], position)
         drawn = np.zeros((2 + members, *columns.T.shape), dtype=np.float32)
         for t, (p, stamp) in enumerate(zip(position, time_stamps(times), strict=True)):
@@ -162,7 +162,7 @@ class DINEOF(Peer):
         unaided, filled = result.unaided - result.mean, result.filled - result.mean
         before = EofError.of(unaided, seen & ~held_out, result.rank)
         guess = unaided if self.mean == "filled" else None
-        inflation, scale = calibrate(before, np.where(seen, filled, 0.0), seen, held_out, guess)
+        inflation, scale = fit_error_scale(before, np.where(seen, filled, 0.0), seen, held_out, guess)
         model = replace(EofError.of(filled, seen, result.rank), inflation=inflation, scale=scale)
         return result, model
 
@@ -222,19 +222,19 @@ class DINEOF(Peer):
             domain = self.background.domains[name].values
             rows = slice(start, start + int(domain.sum()))
             start = rows.stop
-            own = np.zeros((*result.shape[:2], *domain.shape), dtype=np.float32)
-            own[:, :, domain] = result[:, :, rows]
+            fields = np.zeros((*result.shape[:2], *domain.shape), dtype=np.float32)
+            fields[:, :, domain] = result[:, :, rows]
             times = observations[name]["time"]
             beyond = observed_domain(self.background, observations, name) & ~domain
             if beyond.any():  # where the archive says nothing: the season, and the spread of the whole variable
                 spread = float(np.sqrt(np.mean(self._scale[rows] ** 2)))
-                own[1][:, beyond] = spread
+                fields[1][:, beyond] = spread
                 for t, stamp in enumerate(time_stamps(times)):
-                    for m in range(len(own) - 2):
+                    for m in range(len(fields) - 2):
                         rng = member_generator(seed, m, stamp, name)
-                        own[2 + m, t, beyond] = spread * rng.standard_normal(int(beyond.sum()))
+                        fields[2 + m, t, beyond] = spread * rng.standard_normal(int(beyond.sum()))
             season = self.background.mean(name, times)
-            output[name] = Estimate(own[0] + season, own[1], own[2:] + season)
+            output[name] = Estimate(fields[0] + season, fields[1], fields[2:] + season)
         return output
 
     # What is kept
@@ -294,7 +294,7 @@ def _background(data: TrainingData, times: np.ndarray, *, season: bool) -> Backg
     return replace(background, climatologies=levels)
 
 
-def _one_of(name: str, found: str, allowed: tuple[str, ...]) -> str:
-    if found not in allowed:
-        raise ConfigurationError(f"Unknown {name} {found!r}: {suggest(str(found), allowed)}")
-    return found
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ConfigurationError(f"Unknown {name} {value!r}: {suggest(str(value), allowed)}")
+    return value

@@ -18,7 +18,7 @@ from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Remembered
+from driftfield.peers.base import Background, Patterns, Remembered
 from driftfield.peers.gaps import Gappy, draw_gaps, tuning_split, usual_patterns
 from driftfield.peers.levels import LevelInterpolation
 from driftfield.registry import register
@@ -45,11 +45,7 @@ class InverseDistance(LevelInterpolation):
     method = "inverse_distance"
 
     def __init__(
-        self,
-        power: float | None = None,
-        neighbours: int | None = None,
-        patterns: Sequence[str] | None = None,
-        refit: bool = True,
+        self, power: float | None = None, neighbours: int | None = None, patterns: Patterns = None, refit: bool = True
     ) -> None:
         super().__init__(refit)
         if power is not None and not 0 < power < np.inf:

@@ -30,7 +30,7 @@ from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
-from driftfield.gaussian.tuning import SpreadPower, calibrate
+from driftfield.gaussian.tuning import SpreadPower, fit_spread
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
@@ -221,7 +221,7 @@ class Kriging(StandardisedPeer):
             error = (increments[cell, 0] - truth[cell]) * sd[cell]
             prior = np.full(cell.size, np.sqrt(covariance.variance)) * sd[cell]
             rows.append(np.stack([level[cell], error, np.sqrt(variance[cell]) * sd[cell], prior]))
-        fit = calibrate({"own": np.concatenate(rows, axis=1)}, levels)
+        fit = fit_spread({"own": np.concatenate(rows, axis=1)}, levels)
         self.spread[name], self.validation_crps[name] = fit.calibration, fit.crps
 
     # Reconstructing

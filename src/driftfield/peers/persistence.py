@@ -27,15 +27,16 @@ from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Background,
+    Patterns,
     Peer,
     Remembered,
     canonical,
     fitting_times,
-    independent_members,
     observed_domain,
     part,
     stated_errors,
     time_blocks,
+    white_members,
 )
 from driftfield.peers.climatology import anomaly_sd
 from driftfield.peers.gaps import draw_gaps, tuning_split, usual_patterns
@@ -179,7 +180,7 @@ class Persistence(Peer):
         self,
         e_folding_days: float | None = None,
         white: float | None = None,
-        patterns: Sequence[str] | None = None,
+        patterns: Patterns = None,
         refit: bool = True,
     ) -> None:
         if e_folding_days is not None and not 0 < e_folding_days < np.inf:
@@ -245,7 +246,7 @@ class Persistence(Peer):
         run = CellFilter(self.sd[name], *self.constants[name]).run
         for t, departure, variance in run(time_days(field["time"]), anomaly, noise, self.memory[name]):
             mean[t], sd[t] = season[t] + departure, np.sqrt(variance)
-        return Estimate(mean, sd, independent_members(mean, sd, field["time"], name, members, seed))
+        return Estimate(mean, sd, white_members(mean, sd, field["time"], name, members, seed))
 
     def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}

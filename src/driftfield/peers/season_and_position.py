@@ -27,9 +27,9 @@ from driftfield.peers.base import (
     Remembered,
     canonical,
     fitting_times,
-    independent_members,
     part,
     time_blocks,
+    white_members,
 )
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.output import Estimate
@@ -111,7 +111,7 @@ class SeasonAndPosition(Peer):
             columns, _ = regression.basis.columns(lat, lon, depth, np.full(lat.size, day))
             mean[t] = regression.at(columns).reshape(shape)
             sd[t] = np.sqrt(regression.variance(columns) + noise).reshape(shape)
-        return Estimate(mean, sd, independent_members(mean, sd, field["time"], name, members, seed))
+        return Estimate(mean, sd, white_members(mean, sd, field["time"], name, members, seed))
 
     def _cells(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Latitude, longitude without a jump, and depth of every cell of a variable, flat."""

@@ -197,17 +197,23 @@ def _cut(
     centre = flat[rng.choice(np.flatnonzero(hidden))]
     order = np.argsort(((flat - centre) ** 2)[:, :2].sum(axis=1), kind="stable")
     observations = np.cumsum(np.isfinite(seen).sum(axis=0)[order])
-    kept = order[: max(1, int(np.searchsorted(observations, most)))]
+    nearest = order[: max(1, int(np.searchsorted(observations, most)))]
     # the outer half of a cut-out would miss its neighbours: it is not scored
-    inner = kept if kept.size == len(places) else kept[: max(1, kept.size // 2)]
+    inner = nearest if nearest.size == len(places) else nearest[: max(1, nearest.size // 2)]
     scored = np.flatnonzero(hidden[inner])
     if not scored.size:
         return None
     all_groups = [scored[g] for g in leaves(flat[inner][scored], size)]
     chosen = rng.choice(len(all_groups), min(groups, len(all_groups)), replace=False)
-    values = seen[:, kept]
+    values = seen[:, nearest]
     t, c = np.nonzero(np.isfinite(values))
     scattered = Scattered(t - middle, c, (days - days[middle])[t], values[t, c][:, None], np.zeros(t.size))
     return SpaceTimeCase(
-        pattern, places[kept], level[kept], scattered, [all_groups[g] for g in chosen], truth[kept], sd[kept]
+        pattern,
+        places[nearest],
+        level[nearest],
+        scattered,
+        [all_groups[g] for g in chosen],
+        truth[nearest],
+        sd[nearest],
     )

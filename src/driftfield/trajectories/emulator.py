@@ -29,7 +29,6 @@ from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.teaching import Teaching, remaining
 from driftfield.networks.codecs import IncrementCodec
-from driftfield.plain import JSONObject
 from driftfield.registry import build, lookup
 from driftfield.sampling.base import Noise
 from driftfield.trajectories.transitions import TransitionDataset, successors, transition_batch
@@ -55,19 +54,8 @@ class Emulator(Trained):
     def __init__(
         self, network: Mapping[str, Any], normalizer: Mapping[str, Any] | None = None, validation_samples: int = 256
     ) -> None:
-        if type(validation_samples) is not int or validation_samples < 1:
-            raise ConfigurationError(f"Found validation_samples={validation_samples!r}: expected 1 or more.")
-        self.network_spec = dict(network)
-        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
-        self.validation_samples = validation_samples
+        super().__init__(network, normalizer, validation_samples)
         self._increments: IncrementCodec | None = None
-
-    def arguments(self) -> JSONObject:
-        return {
-            "network": self.network_spec,
-            "normalizer": self.normalizer,
-            "validation_samples": self.validation_samples,
-        }
 
     def look_at(self, pairs: TransitionDataset) -> None:
         """Sees training pairs before the training starts; nothing, where nothing is derived from them."""

@@ -84,12 +84,11 @@ class TrajectoryReconstructor(Trained):
         guidance: Mapping[str, Any] | None = None,
         validation_samples: int = 256,
     ) -> None:
-        for name, value in (("states", states), ("validation_samples", validation_samples)):
-            whole_number(name, value)
+        super().__init__(network, normalizer, validation_samples)
+        whole_number("states", states)
         if states % 2 == 0:
             raise ConfigurationError(f"Found states={states}: expected an odd number, so that a window has a middle.")
-        self.network_spec, self.states = dict(network), states
-        self.normalizer = dict(normalizer or {"class": "ClimatologicalAnomaly"})
+        self.states = states
         self.diffusion = dict(diffusion or {})
         self.sampler_spec = dict(sampler or {"class": "DPMSolverPP2MSDE", "evaluations": 128})
         self.sampler: Sampler = build("sampler", self.sampler_spec)
@@ -101,18 +100,10 @@ class TrajectoryReconstructor(Trained):
         options = {key: value for key, value in self.guidance_spec.items() if key != "method"}
         method = guidance_method(self.guidance_spec["method"], options)
         self.guidance = walking_method(method, "a prior of trajectories")
-        self.validation_samples = validation_samples
 
     def arguments(self) -> JSONObject:
-        return {
-            "network": self.network_spec,
-            "states": self.states,
-            "normalizer": self.normalizer,
-            "diffusion": self.diffusion,
-            "sampler": self.sampler_spec,
-            "guidance": self.guidance_spec,
-            "validation_samples": self.validation_samples,
-        }
+        walk: JSONObject = {"diffusion": self.diffusion, "sampler": self.sampler_spec}
+        return super().arguments() | walk | {"states": self.states, "guidance": self.guidance_spec}
 
     # -- learning ------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ __all__ = [
     "Pattern",
     "Profiles",
     "RandomCells",
-    "KnownRecord",
+    "Lender",
     "Together",
     "TopLevel",
     "Tracks",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 from driftfield.data.masks.parsing import parse_pattern
-from driftfield.data.masks.pattern import Everything, KnownRecord, Nothing, Pattern, RandomCells, Together, TopLevel
+from driftfield.data.masks.pattern import Everything, Lender, Nothing, Pattern, RandomCells, Together, TopLevel
 from driftfield.data.masks.profiles import Profiles
 from driftfield.data.masks.reference import reference_mask
 from driftfield.data.masks.shapes import Blocks, Clouds, Tracks

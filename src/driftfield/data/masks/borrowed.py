@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from driftfield.data.masks.pattern import KnownRecord, Pattern
+from driftfield.data.masks.pattern import Lender, Pattern
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.registry import register
@@ -62,9 +62,9 @@ class Own(Pattern):
     """
 
     lag: int | None = None
-    record: KnownRecord | None = None
+    record: Lender | None = None
 
-    def among(self, record: KnownRecord) -> Pattern:
+    def among(self, record: Lender) -> Pattern:
         if record.count < 2 or (self.lag is not None and self.lag % record.count == 0):
             raise ConfigurationError(
                 f"'own{'' if self.lag is None else f':{self.lag}'}' borrows the gaps of another time, but the record has "

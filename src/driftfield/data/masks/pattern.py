@@ -9,7 +9,7 @@ __all__ = [
     "Nothing",
     "Pattern",
     "RandomCells",
-    "KnownRecord",
+    "Lender",
     "Share",
     "Together",
     "TopLevel",
@@ -38,7 +38,7 @@ Share = float | tuple[float, float]
 
 
 @dataclass(frozen=True)
-class KnownRecord:
+class Lender:
     """A record with gaps, as seen from one of its times.
 
     Arguments:
@@ -55,7 +55,7 @@ class KnownRecord:
 class Pattern(ABC):
     """Draws which cells of a domain were seen."""
 
-    def among(self, record: KnownRecord) -> "Pattern":
+    def among(self, record: Lender) -> "Pattern":
         """The pattern for one time of a record with gaps; only one that borrows from the record looks at it."""
         return self
 
@@ -107,7 +107,7 @@ class Together(Pattern):
     def draw(self, domain: np.ndarray, rng: np.random.Generator, *, periodic: bool = False) -> np.ndarray:
         return np.logical_or.reduce([part.draw(domain, rng, periodic=periodic) for part in self.parts])
 
-    def among(self, record: KnownRecord) -> Pattern:
+    def among(self, record: Lender) -> Pattern:
         return Together(tuple(part.among(record) for part in self.parts))
 
 

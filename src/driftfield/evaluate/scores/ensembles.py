@@ -104,8 +104,10 @@ def spread_skill_gaussian(
     return _ratio(sd**2, mean - counted.truth, counted)
 
 
-def coverage(members: xr.DataArray, truth: xr.DataArray, *, level: float = 0.9, **over: Unpack[Over]) -> xr.DataArray:
-    """Share of cells whose truth lies in the central interval of probability `level`; `level` is perfect.
+def coverage(
+    members: xr.DataArray, truth: xr.DataArray, *, probability: float = 0.9, **over: Unpack[Over]
+) -> xr.DataArray:
+    """Share of cells whose truth lies in the central interval of this probability, which is the share of a perfect answer.
 
     The interval is Gaussian around the mean with the width sd (1 + 1/M)^(1/2). Quantiles of the members would be too
     narrow: those between 5 and 95 % of 16 perfect members hold only 80 % of the truths. What remains is
@@ -117,16 +119,16 @@ def coverage(members: xr.DataArray, truth: xr.DataArray, *, level: float = 0.9, 
     counted = Counted.ensemble(members, truth, at_least=2, **over)
     (x,) = counted.estimates
     sd = x.std(MEMBER, ddof=1, skipna=False) * np.sqrt(1 + 1 / x.sizes[MEMBER])
-    return _covered(x.mean(MEMBER, skipna=False) - counted.truth, sd, level, counted)
+    return _covered(x.mean(MEMBER, skipna=False) - counted.truth, sd, probability, counted)
 
 
 def coverage_gaussian(
-    mean: xr.DataArray, sd: xr.DataArray, truth: xr.DataArray, *, level: float = 0.9, **over: Unpack[Over]
+    mean: xr.DataArray, sd: xr.DataArray, truth: xr.DataArray, *, probability: float = 0.9, **over: Unpack[Over]
 ) -> xr.DataArray:
     """`coverage` of a stated standard deviation."""
     counted = Counted.of(mean, sd, truth=truth, **over)
     mean, sd = counted.estimates
-    return _covered(mean - counted.truth, sd, level, counted)
+    return _covered(mean - counted.truth, sd, probability, counted)
 
 
 def rank_histogram(members: xr.DataArray, truth: xr.DataArray, *, seed: int = 0, **over: Unpack[Over]) -> xr.DataArray:
@@ -152,10 +154,12 @@ def _ratio(variance: xr.DataArray, error: xr.DataArray, counted: Counted) -> xr.
     return (spread / skill.where(skill != 0)) ** 0.5
 
 
-def _covered(error: xr.DataArray, sd: xr.DataArray, level: float, counted: Counted) -> xr.DataArray:
-    if not 0 < level < 1:
-        raise DataError(f"The level of an interval is {level}, expected a number between 0 and 1. Pass 0.9 for 90 %.")
-    z = NormalDist().inv_cdf(0.5 + level / 2)
+def _covered(error: xr.DataArray, sd: xr.DataArray, probability: float, counted: Counted) -> xr.DataArray:
+    if not 0 < probability < 1:
+        raise DataError(
+            f"The probability of an interval is {probability}: expected a number between 0 and 1. Pass 0.9 for 90 %."
+        )
+    z = NormalDist().inv_cdf(0.5 + probability / 2)
     inside = (abs(error) < z * sd).astype(np.float64).where(error.notnull() & sd.notnull())
     return counted.mean(inside)
 

@@ -120,7 +120,7 @@ def _axes_of_run(arrays: dict[str, np.ndarray], lat: np.ndarray, lon: np.ndarray
 
 
 def _dates(
-    own: xr.DataArray | None, points: xr.Dataset, period: Sequence[str | None], every: str | None, like: Path
+    file_dates: xr.DataArray | None, points: xr.Dataset, period: Sequence[str | None], every: str | None, like: Path
 ) -> xr.DataArray:
     """The dates to bin to: a regular series, or those of the reference, in a period."""
     if every is not None:
@@ -133,16 +133,16 @@ def _dates(
             dates = xr.date_range(first, last, freq=every)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(f"Cannot make dates from {first} to {last} every {every!r}: {error}.") from error
-        found = xr.DataArray(dates, dims="time", coords={"time": dates}, attrs={"standard_name": "time"})
-    elif own is None:
+        chosen = xr.DataArray(dates, dims="time", coords={"time": dates}, attrs={"standard_name": "time"})
+    elif file_dates is None:
         raise ConfigurationError(f"{like} is a run and has a grid, but no dates. Add --every, such as --every 5D.")
     else:
-        found = own.sel(time=slice(*period)) if any(period) else own
-    if found.size == 0:
+        chosen = file_dates.sel(time=slice(*period)) if any(period) else file_dates
+    if chosen.size == 0:
         raise ConfigurationError(
             f"No date in --times {':'.join(end or '' for end in period)}: {like} has others. Widen it, or add --every."
         )
-    return found.drop_vars([str(n) for n in found.coords if n != "time"])
+    return chosen.drop_vars([str(n) for n in chosen.coords if n != "time"])
 
 
 def only_seen(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:

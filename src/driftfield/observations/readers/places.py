@@ -31,20 +31,20 @@ def nearest_cell(found: np.ndarray, centres: np.ndarray, period: float) -> np.nd
         return np.where((x >= edges[0]) & (x < edges[-1]), np.clip(cell, 0, len(centres) - 1), -1)
 
 
-def nearest_date(found: np.ndarray, times: xr.DataArray) -> np.ndarray:
+def nearest_date(dates: np.ndarray, times: xr.DataArray) -> np.ndarray:
     """The date that each time belongs to: the nearest, within half the step to its neighbours; -1 if none.
 
     Dates that stand for whole months take what lies in their month, wherever in the month they are put.
 
     Arguments:
-        found: (n,) datetime64.
+        dates: (n,) datetime64.
         times: (time,) dates, ascending; in another calendar, times are taken as the same year, month and day of it.
     """
     days = time_days(times)
-    x = days_like(found, times)
+    x = days_like(dates, times)
     if _stand_for_months(times):
         month = 12 * times.dt.year.values + times.dt.month.values
-        stamps = xr.DataArray(found.astype("datetime64[us]"), dims="time").dt
+        stamps = xr.DataArray(dates.astype("datetime64[us]"), dims="time").dt
         matches = 12 * stamps.year.values + stamps.month.values
         index = np.clip(np.searchsorted(month, matches), 0, month.size - 1)
         return np.where(month[index] == matches, index, -1)

@@ -95,13 +95,13 @@ def _judged(dataset: xr.Dataset, name: str, where: np.ndarray, rows: pd.DataFram
 
 def _row_sizes(dataset: xr.Dataset) -> dict[str, str]:
     """variable -> the variable that counts its values per cast."""
-    found = {}
+    sizes = {}
     for name, array in dataset.variables.items():
         dim = array.attrs.get("sample_dimension")
         variable = str(name).removesuffix("_row_size")
         if dim is not None and variable in dataset and dataset[variable].dims == (dim,):
-            found[variable] = str(name)
-    return found
+            sizes[variable] = str(name)
+    return sizes
 
 
 def _sizes(dataset: xr.Dataset, sizes: Mapping[str, str], variable: str, source: str) -> np.ndarray:
@@ -119,15 +119,15 @@ def _sizes(dataset: xr.Dataset, sizes: Mapping[str, str], variable: str, source:
     return count
 
 
-def _places(own: np.ndarray, depths: np.ndarray, what: str) -> np.ndarray:
+def _places(sizes: np.ndarray, depths: np.ndarray, what: str) -> np.ndarray:
     """The row of every value: a cast has as many values of a variable as depths, or none."""
-    odd = np.flatnonzero((own > 0) & (own != depths))
+    odd = np.flatnonzero((sizes > 0) & (sizes != depths))
     if odd.size:
         raise FileFormatError(
-            f"Cast {odd[0]} has {own[odd[0]]} values of {what} on {depths[odd[0]]} depths: expected as many, or none. "
+            f"Cast {odd[0]} has {sizes[odd[0]]} values of {what} on {depths[odd[0]]} depths: expected as many, or none. "
             "The file is damaged: download it again."
         )
-    return np.flatnonzero(np.repeat(own > 0, depths))
+    return np.flatnonzero(np.repeat(sizes > 0, depths))
 
 
 def _spread(dataset: xr.Dataset, name: str, where: np.ndarray, n: int) -> Measured:

@@ -213,10 +213,10 @@ class _Samples:
 
 
 def _points(table: xr.Dataset, name: str, target: Target) -> _Points:
-    found, wanted = str(table[name].attrs.get("units", "")), str(target.attrs.get(name, {}).get("units", ""))
-    if found and wanted and found != wanted:
+    stated, wanted = str(table[name].attrs.get("units", "")), str(target.attrs.get(name, {}).get("units", ""))
+    if stated and wanted and stated != wanted:
         raise DataError(
-            f"{name!r} is observed in {found!r}, and the grid has {wanted!r}. Choose the variable that measures the same, or "
+            f"{name!r} is observed in {stated!r}, and the grid has {wanted!r}. Choose the variable that measures the same, or "
             "correct the attribute units of the file."
         )
     exists = target.domains.get(name)
@@ -248,15 +248,17 @@ def _on_levels(points: _Points, places: _Places, levels: tuple[float | None, ...
     order = rows[np.argsort(points.profile[rows], kind="stable")]
     used = np.zeros(points.values.shape, dtype=bool)
     where, value, error = [np.array([], dtype=np.int64)], [np.array([])], [np.array([])]
-    for one in np.split(order, np.flatnonzero(np.diff(points.profile[order])) + 1) if order.size else []:
-        cell, date = places.cell[one[0]], places.date[one[0]]
+    for profile in np.split(order, np.flatnonzero(np.diff(points.profile[order])) + 1) if order.size else []:
+        cell, date = places.cell[profile[0]], places.date[profile[0]]
         here = np.flatnonzero(points.exists[:, cell])
-        y, e, part = align(points.depth[one], points.values[one], points.error[one], z[here], max_gap=max_gap)
+        y, e, part = align(
+            points.depth[profile], points.values[profile], points.error[profile], z[here], max_gap=max_gap
+        )
         seen = np.isfinite(y)
         where.append((date * len(z) + here[seen]) * points.exists.shape[1] + cell)
         value.append(y[seen])
         error.append(e[seen])
-        used[one[part]] = True
+        used[profile[part]] = True
     return _Samples(np.concatenate(where), np.concatenate(value), np.concatenate(error), used)
 
 

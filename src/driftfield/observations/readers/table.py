@@ -150,27 +150,27 @@ def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:
     days = np.where(np.isnat(stamps), np.nan, stamps.astype(np.int64) / 86400.0)
     measured = {}
     for name in names:
-        one = _joined(name, readings)
-        quantity = quantity_of(xr.DataArray(attrs=one.attrs), name)
+        values = _joined(name, readings)
+        quantity = quantity_of(xr.DataArray(attrs=values.attrs), name)
         kind = None if quantity is None else quantity.name
-        one.ledger.drop("copy of a profile in a better mode, or of the same", copies)
+        values.ledger.drop("copy of a profile in a better mode, or of the same", copies)
         if quality.ranges:
-            one.ledger.drop("outside the range", ~in_range(one.values, depth, kind))
+            values.ledger.drop("outside the range", ~in_range(values.values, depth, kind))
         if quality.spikes:
-            one.ledger.drop("spike", is_spike(one.values, depth, cast, one.ledger.kept, kind))
+            values.ledger.drop("spike", is_spike(values.values, depth, cast, values.ledger.kept, kind))
         if quality.outliers or len(rows) <= _FEW:
             wrong = is_outlier(
-                one.values, lat=rows["lat"].to_numpy(float), lon=rows["lon"].to_numpy(float), depth=depth, days=days,
-                cast=cast, known=one.ledger.kept,
+                values.values, lat=rows["lat"].to_numpy(float), lon=rows["lon"].to_numpy(float), depth=depth, days=days,
+                cast=cast, known=values.ledger.kept,
             )  # fmt: skip
             if quality.outliers:
-                one.ledger.drop("far from its neighbours", wrong)
+                values.ledger.drop("far from its neighbours", wrong)
             elif wrong.any():
                 log.info(
                     "%d of %d values of %r lie far from their neighbours: kept (--outliers drops them)",
-                    wrong.sum(), one.ledger.kept.sum(), name,
+                    wrong.sum(), values.ledger.kept.sum(), name,
                 )  # fmt: skip
-        measured[name] = one
+        measured[name] = values
     return _table(rows, cast, measured)
 
 
@@ -208,11 +208,11 @@ def _joined(name: str, readings: Sequence[Reading]) -> Measured:
     parts = []
     for reading in readings:
         n = len(reading.rows)
-        one = reading.measured.get(name)
-        if one is None:
+        values = reading.measured.get(name)
+        if values is None:
             nothing = np.full(n, np.nan)
-            one = Measured(nothing, nothing, np.zeros(n, np.int8), Ledger(np.zeros(n, bool)), {})
-        parts.append(_canonical(one, name))
+            values = Measured(nothing, nothing, np.zeros(n, np.int8), Ledger(np.zeros(n, bool)), {})
+        parts.append(_canonical(values, name))
     ledger = Ledger(np.concatenate([part.ledger.kept for part in parts]))
     ledger.read = sum(part.ledger.read for part in parts)
     for part in parts:
@@ -231,21 +231,21 @@ def _joined(name: str, readings: Sequence[Reading]) -> Measured:
     )
 
 
-def _canonical(one: Measured, name: str) -> Measured:
-    quantity = quantity_of(xr.DataArray(attrs=one.attrs), name)
-    if quantity is None or not one.attrs.get("units"):
-        return one
-    values = convert(xr.DataArray(one.values, name=name, attrs=one.attrs), quantity.units)
-    error = convert(xr.DataArray(one.error, name=name, attrs=one.attrs), quantity.units, difference=True)
-    attrs = one.attrs | {"units": quantity.units}
-    return Measured(values.values, error.values, one.quality, one.ledger, attrs)
+def _canonical(measured: Measured, name: str) -> Measured:
+    quantity = quantity_of(xr.DataArray(attrs=measured.attrs), name)
+    if quantity is None or not measured.attrs.get("units"):
+        return measured
+    values = convert(xr.DataArray(measured.values, name=name, attrs=measured.attrs), quantity.units)
+    error = convert(xr.DataArray(measured.error, name=name, attrs=measured.attrs), quantity.units, difference=True)
+    attrs = measured.attrs | {"units": quantity.units}
+    return Measured(values.values, error.values, measured.quality, measured.ledger, attrs)
 
 
 def _table(rows: pd.DataFrame, cast: np.ndarray, measured: Mapping[str, Measured]) -> xr.Dataset:
-    kept = np.zeros(len(rows), dtype=bool)
-    for one in measured.values():
-        kept |= one.ledger.kept
-    rows = rows[kept]
+    believed = np.zeros(len(rows), dtype=bool)
+    for column in measured.values():
+        believed |= column.ledger.kept
+    rows = rows[believed]
     axis = "observation"
     table = xr.Dataset(
         coords={
@@ -260,19 +260,19 @@ def _table(rows: pd.DataFrame, cast: np.ndarray, measured: Mapping[str, Measured
         },
         attrs={"featureType": "point", "Conventions": "CF-1.10", "driftfield_format": FORMAT},
     )
-    for name, one in measured.items():
-        good = one.ledger.kept[kept]
+    for name, column in measured.items():
+        good = column.ledger.kept[believed]
         account = {
-            "values_read": one.ledger.read,
-            "values_kept": int(one.ledger.kept.sum()),
-            "values_dropped": json.dumps(one.ledger.dropped),
+            "values_read": column.ledger.read,
+            "values_kept": int(column.ledger.kept.sum()),
+            "values_dropped": json.dumps(column.ledger.dropped),
         }
-        table[name] = (axis, np.where(good, one.values[kept], np.nan), one.attrs | account)
-        units = {"units": one.attrs["units"]} if "units" in one.attrs else {}
-        table[f"{name}_error"] = (axis, np.where(good, one.error[kept], np.nan), units)
-        table[f"{name}_quality"] = (axis, np.where(good, one.quality[kept], 9).astype(np.int8))
+        table[name] = (axis, np.where(good, column.values[believed], np.nan), column.attrs | account)
+        units = {"units": column.attrs["units"]} if "units" in column.attrs else {}
+        table[f"{name}_error"] = (axis, np.where(good, column.error[believed], np.nan), units)
+        table[f"{name}_quality"] = (axis, np.where(good, column.quality[believed], 9).astype(np.int8))
     table["platform"] = (axis, rows["platform"].to_numpy(object))
     table["cycle"] = (axis, rows["cycle"].to_numpy(np.int64))
     table["mode"] = (axis, rows["mode"].to_numpy(object))
-    table["profile"] = (axis, pd.factorize(cast[kept])[0].astype(np.int32), {"long_name": "number of the profile"})
+    table["profile"] = (axis, pd.factorize(cast[believed])[0].astype(np.int32), {"long_name": "number of the profile"})
     return table

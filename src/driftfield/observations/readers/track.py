@@ -80,11 +80,11 @@ def _measured(dataset: xr.Dataset, name: str, rows: pd.DataFrame, quality: Quali
     flags = _quality_flags(dataset, array)
     if flags is None:
         return Measured(values, error, np.zeros(values.shape, np.int8), ledger, description_of(array.attrs))
-    given, good = flags
+    flagged, good = flags
     if quality.flags is not None:
-        for flag in sorted(set(np.unique(given).tolist()) - {good}):
-            ledger.drop(f"flag {flag}", given == flag)
-    return Measured(values, error, np.where(given == good, 1, 4).astype(np.int8), ledger, description_of(array.attrs))
+        for flag in sorted(set(np.unique(flagged).tolist()) - {good}):
+            ledger.drop(f"flag {flag}", flagged == flag)
+    return Measured(values, error, np.where(flagged == good, 1, 4).astype(np.int8), ledger, description_of(array.attrs))
 
 
 def _quality_flags(dataset: xr.Dataset, array: xr.DataArray) -> tuple[np.ndarray, int] | None:

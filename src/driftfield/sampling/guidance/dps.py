@@ -23,7 +23,7 @@ from torch import Tensor
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.registry import register
-from driftfield.sampling.guidance.base import GuidedDenoiser
+from driftfield.sampling.guidance.base import GuidedDenoiser, above_zero
 from driftfield.sampling.guidance.guard import DivergenceGuard, observed_size
 from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.methods import ByNumbers
@@ -44,9 +44,7 @@ class DPSDenoiser(GuidedDenoiser):
         self, denoiser: Denoiser, observation: Observation, *, zeta: float = 3.0, guard: DivergenceGuard | None = None
     ) -> None:
         super().__init__(denoiser, observation, guard=guard)
-        if not zeta > 0:
-            raise ConfigurationError(f"Found zeta={zeta}: expected a number above 0, 3 to begin with.")
-        self.zeta = zeta
+        self.zeta = above_zero("zeta", zeta, "a number above 0, 3 to begin with")
 
     def correction(self, look: Look) -> Float[Tensor, "batch channel *space"]:
         errors, n = self.observation.covariance, look.misfit.shape[-1]

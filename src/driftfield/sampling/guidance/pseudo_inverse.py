@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.registry import register
-from driftfield.sampling.guidance.base import GuidedDenoiser
+from driftfield.sampling.guidance.base import GuidedDenoiser, above_zero
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.methods import ByNumbers
@@ -41,9 +40,7 @@ class PseudoInverseDenoiser(GuidedDenoiser):
         self, denoiser: Denoiser, observation: Observation, *, sd: float = 1.0, guard: DivergenceGuard | None = None
     ) -> None:
         super().__init__(denoiser, observation, guard=guard)
-        if not sd > 0:
-            raise ConfigurationError(f"Found sd={sd}: expected the standard deviation of a cell, above 0.")
-        self.sd = sd
+        self.sd = above_zero("sd", sd, "the standard deviation of a cell, above 0")
         # without the network in it a product is cheap: one for every observation if need be
         self.solver = ConjugateGradients(iterations=100, tolerance=1e-5)
 

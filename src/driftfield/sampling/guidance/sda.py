@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.registry import register
+from driftfield.sampling.guidance.base import above_zero
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.methods import ByNumbers
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser
@@ -48,9 +48,7 @@ class SDADenoiser(PseudoInverseDenoiser):
         guard: DivergenceGuard | None = None,
     ) -> None:
         super().__init__(denoiser, observation, guard=guard)
-        if not sda_scale > 0:
-            raise ConfigurationError(f"Found sda_scale={sda_scale}: expected a number above 0, .3 to begin with.")
-        self.sda_scale = sda_scale
+        self.sda_scale = above_zero("sda_scale", sda_scale, "a number above 0, .3 to begin with")
         self.advice = (
             f"Raise sda_scale (found {sda_scale:g}), use more evaluations, or mmps, which has no such constant"
         )
