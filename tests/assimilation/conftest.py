@@ -105,7 +105,7 @@ def winds() -> DiffusionReconstructor:
     run = DiffusionReconstructor(
         NETWORK,
         {"observe": {"u": "none", "v": "none"}},
-        {"class": "ZScore"},
+        normalizer={"class": "ZScore"},
         sampler={"class": "DPMSolverPP2M", "evaluations": 40},
     )
     data = wind_data()

@@ -80,7 +80,7 @@ def recorded(path: Path, split: str) -> tuple[list[np.ndarray], list[np.ndarray]
     asked = {"class": split, **SPLITS[split]}
     data = prepare(str(path), ["x"], split=asked, windows=WINDOWS)
     method = RegressionReconstructor(
-        NETWORK, {"observe": {"x": "random:0.5"}}, {"class": "ZScore"}, validation_samples=16
+        NETWORK, {"observe": {"x": "random:0.5"}}, normalizer={"class": "ZScore"}, validation_samples=16
     )
     trainer = Recorder()
     method.fit(data, seed=1, trainer=trainer, folder=path.parent)  # type: ignore[arg-type]

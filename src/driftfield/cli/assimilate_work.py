@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driftfield.cli.shared import open_observations, read_period, use_sampler, whole
+from driftfield.cli.shared import check_counts, read_period, use_sampler
 from driftfield.errors import ConfigurationError, DataError, ExistsError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Sources:
         Arguments:
             names: Variables that a coarse file may be of.
         """
+        from driftfield.data.observation_files import open_observations
         from driftfield.observations.coarse import table_of_boxes
         from driftfield.observations.reading import read_observations
         from driftfield.observations.table import ObservationTable
@@ -57,12 +58,12 @@ class Sources:
                 f"{self.obs} has no grid: with --points it is what the network is shown. Name the table alone."
             )
         if gridded and self.points is None and self.coarse is None:
-            return open_observations(self.obs, None), None  # type: ignore[arg-type]
+            return open_observations(self.obs), None  # type: ignore[arg-type]
         tables = [self.points] if gridded else [self.obs]
         guides = [read_observations([path], self.variables or None) for path in tables if path is not None]
         if self.coarse is not None:
-            guides.append(table_of_boxes(open_observations(self.coarse, None), names))
-        shown = open_observations(self.obs, None) if gridded else None  # type: ignore[arg-type]
+            guides.append(table_of_boxes(open_observations(self.coarse), names))
+        shown = open_observations(self.obs) if gridded else None  # type: ignore[arg-type]
         return ObservationTable.join(guides), shown
 
     def told(self) -> dict[str, str]:
@@ -202,9 +203,8 @@ class Ensemble:
     batch_size: int
 
     def __post_init__(self) -> None:
-        counts = ((self.members, "--members", 1), (self.batch_size, "--batch-size", 1), (self.seed, "--seed", 0))
-        for value, option, least in counts:
-            whole(value, option, least=least)
+        check_counts({"--members": self.members, "--batch-size": self.batch_size})
+        check_counts({"--seed": self.seed}, least=0)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,7 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    SamplerName,
-    app,
-    check_counts,
-    check_output,
-    open_observations,
-    use_sampler,
-)
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, use_sampler
 
 
 @app.command()
@@ -34,6 +26,7 @@ def diagnose(
     overwrite: Overwrite = False,
 ) -> None:
     """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
+    from driftfield.data.observation_files import open_observations
     from driftfield.gridded.gridded_files import open_fields
     from driftfield.models.diagnostics import check_diagnosable
     from driftfield.models.diagnostics import diagnose as look
@@ -46,7 +39,7 @@ def diagnose(
     method = load_reconstructor(folder)
     check_diagnosable(method)
     use_sampler(method, sampler)
-    seen, fields = open_observations(obs, None), open_fields(truth)
+    seen, fields = open_observations(obs), open_fields(truth)
     drawn = partial(look, method, seen, fields, out, members=members, seed=seed)
     files = drawn(run=folder, overwrite=overwrite, time=time, variable=variable, depth=depth)
     print(f"wrote {out}: {', '.join(files)}")

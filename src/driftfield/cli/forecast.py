@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, read_errors, use_sampler
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_draws, read_errors, use_sampler
 
 
 @app.command()
@@ -34,9 +34,7 @@ def forecast(
     from driftfield.trajectories.emulator import load_emulator
     from driftfield.trajectories.forecasting import forecast as run_forecast
 
-    check_output(out, overwrite=overwrite)
-    check_counts({"--steps": steps, "--batch-size": batch_size, "--members": members})
-    check_counts({"--seed": seed}, least=0)
+    check_draws(out, overwrite=overwrite, seed=seed, steps=steps, batch_size=batch_size, members=members)
     emulator: Any = load_emulator(find_run(run))
     use_sampler(emulator, sampler)
     go_on = partial(run_forecast, emulator, steps=steps, members=members, seed=seed, batch_size=batch_size)

@@ -11,17 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    Region,
-    SamplerName,
-    app,
-    check_counts,
-    check_output,
-    open_observations,
-    read_region,
-    read_sampler,
-)
+from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
 from driftfield.errors import ConfigurationError, visible
 
 BATCH_SIZE = 16
@@ -65,17 +55,16 @@ def reconstruct(
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
+    from driftfield.data.observation_files import open_observations
     from driftfield.gridded.measures import in_units_of_run
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings
     from driftfield.reconstruction.writer import Work, write_reconstruction
     from driftfield.runs import find_run, load_reconstructor
 
-    check_output(out, overwrite=overwrite or resume)
+    check_draws(out, overwrite=overwrite or resume, seed=seed, members=members, batch_size=batch_size)
     if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    check_counts({"--members": members, "--batch-size": batch_size})
-    check_counts({"--seed": seed}, least=0)
     levels = _levels(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, use_sampler
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_draws, use_sampler
 from driftfield.errors import ConfigurationError, DataError
 
 FIRST_DATE = "2000-01-01"
@@ -54,9 +54,7 @@ def sample(
     from driftfield.trajectories.prior_courses import draw_courses
     from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
-    check_output(out, overwrite=overwrite)
-    check_counts({"--members": members, "--batch-size": batch_size})
-    check_counts({"--seed": seed}, least=0)
+    check_draws(out, overwrite=overwrite, seed=seed, members=members, batch_size=batch_size)
     if (around is None) != (start_level is None):
         raise ConfigurationError(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."

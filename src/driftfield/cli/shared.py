@@ -6,9 +6,9 @@ __all__ = [
     "SamplerName",
     "app",
     "check_counts",
+    "check_draws",
     "check_output",
     "check_run",
-    "open_observations",
     "read_errors",
     "read_number",
     "read_pairs",
@@ -80,12 +80,6 @@ def options(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def open_observations(path: Path, domain: Path | None, *, region: Any = None) -> Any:
-    from driftfield.data.observation_files import open_observations as opened
-
-    return opened(path, domain, region=region)
-
-
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
     """Refuses an output that could not be written in the end; early, before hours of work."""
     import os
@@ -100,6 +94,20 @@ def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".n
         raise ConfigurationError(
             f"Cannot write {out}: {parent} is no folder that you may write to. Choose another one."
         )
+
+
+def check_draws(out: Path, *, overwrite: bool, seed: int, **counts: float | None) -> None:
+    """Refuses an output that could not be written, and numbers of members, steps and the like that are none; early.
+
+    Arguments:
+        out: OUT.nc or OUT.zarr.
+        overwrite: Whether it may be there already.
+        seed: Of the members, 0 or more.
+        counts: By the names of their options, 1 or more each; None for those that were not given.
+    """
+    check_output(out, overwrite=overwrite)
+    check_counts({f"--{name.replace('_', '-')}": count for name, count in counts.items()})
+    check_counts({"--seed": seed}, least=0)
 
 
 def check_run(out: Path, *, resume: bool, overwrite: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, check_counts, check_output, simulate_app
+from driftfield.cli.shared import Overwrite, check_draws, simulate_app
 
 if TYPE_CHECKING:
     from driftfield.worlds.lorenz import LorenzWorld
@@ -53,9 +53,7 @@ def _write(world: "LorenzWorld", out: Path, steps: int, every: int, seed: int, o
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.worlds.lorenz import simulate_lorenz
 
-    check_output(out, overwrite=overwrite)
-    check_counts({"--steps": steps, "--every": every})
-    check_counts({"--seed": seed}, least=0)
+    check_draws(out, overwrite=overwrite, seed=seed, steps=steps, every=every)
     dataset = simulate_lorenz(world, steps=steps, every=every, seed=seed)
     write_dataset(dataset, out, overwrite=overwrite)
     print(f"{out}: {dict(dataset.sizes)}")

@@ -17,11 +17,7 @@ from driftfield.registry import register
 
 @register("reconstructor")
 class LinearInterpolation(TriangleInterpolation):
-    """Joins the observed anomalies by planes; deterministic, one member, no spread.
-
-    Arguments:
-        refit: Whether the seasonal cycle is learnt from the validation split as well.
-    """
+    """Joins the observed anomalies by planes; deterministic, one member, no spread; `refit` as of `LevelInterpolation`."""
 
     method = "linear"
 

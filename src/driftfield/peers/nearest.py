@@ -16,11 +16,7 @@ from driftfield.registry import register
 
 @register("reconstructor")
 class Nearest(LevelInterpolation):
-    """The nearest observation of the same level and time; deterministic, one member, no spread.
-
-    Arguments:
-        refit: Whether the seasonal cycle is learnt from the validation split as well.
-    """
+    """The nearest observation of the same level and time, one member, no spread; `refit` as of `LevelInterpolation`."""
 
     method = "nearest"
 
