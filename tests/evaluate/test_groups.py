@@ -134,3 +134,13 @@ def test_the_bias_of_a_correlation() -> None:
     b = 0.6 * a + 0.8 * rng.standard_normal(a.shape)
     assert correlation_bias((a, b), (a, b)) == 0.0
     assert correlation_bias((a, rng.standard_normal(a.shape)), (a, b)) == pytest.approx(0.6, abs=0.03)
+
+
+def test_seasons_are_those_of_meteorology() -> None:
+    truth = coarse_world(12)
+    truth = truth.assign_coords(time=pd.date_range("2001-01-15", periods=12, freq="30D"))
+    outputs = {"warm": truth[["tas"]] + 1.0}
+    table = group_table(truth, outputs, everything_held_out(truth, outputs), ["season"], Places()).set_index("group")
+    # 15 January, 14 February; 16 March to 15 May; June to 13 August; 12 September to 11 November; 11 December
+    assert dict(table.n // (12 * 16)) == {"DJF": 3, "MAM": 3, "JJA": 3, "SON": 3}
+    assert list(table.index) == ["DJF", "MAM", "JJA", "SON"]
