@@ -137,9 +137,8 @@ def test_the_bias_of_a_correlation() -> None:
 
 
 def test_seasons_are_those_of_meteorology() -> None:
-    months = {"2001-12-05": "DJF", "2002-03-05": "MAM", "2002-05-31": "MAM", "2002-06-01": "JJA", "2002-09-01": "SON"}
-    truth = coarse_world(5).assign_coords(time=pd.to_datetime(list(months)))
-    outputs = {"warm": truth[["tas"]] + 1.0}
+    dates = pd.to_datetime(["2001-12-05", "2002-03-05", "2002-05-31", "2002-06-01", "2002-09-01"])
+    truth = coarse_world(5).assign_coords(time=dates)
+    outputs = {"off": truth[["tas"]] + xr.DataArray(np.arange(5.0), dims="time")}
     table = group_table(truth, outputs, everything_held_out(truth, outputs), ["season"], Places()).set_index("group")
-    assert dict(table.n // (12 * 16)) == {"DJF": 1, "MAM": 2, "JJA": 1, "SON": 1}
-    assert list(table.index) == ["DJF", "MAM", "JJA", "SON"]
+    assert dict(table.bias.round(3)) == {"DJF": 0.0, "MAM": 1.5, "JJA": 3.0, "SON": 4.0}
