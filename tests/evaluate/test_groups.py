@@ -134,3 +134,11 @@ def test_the_bias_of_a_correlation() -> None:
     b = 0.6 * a + 0.8 * rng.standard_normal(a.shape)
     assert correlation_bias((a, b), (a, b)) == 0.0
     assert correlation_bias((a, rng.standard_normal(a.shape)), (a, b)) == pytest.approx(0.6, abs=0.03)
+
+
+def test_seasons_are_those_of_meteorology() -> None:
+    dates = pd.to_datetime(["2001-12-05", "2002-03-05", "2002-05-31", "2002-06-01", "2002-09-01"])
+    truth = coarse_world(5).assign_coords(time=dates)
+    outputs = {"off": truth[["tas"]] + xr.DataArray(np.arange(5.0), dims="time")}
+    table = group_table(truth, outputs, everything_held_out(truth, outputs), ["season"], Places()).set_index("group")
+    assert dict(table.bias.round(3)) == {"DJF": 0.0, "MAM": 1.5, "JJA": 3.0, "SON": 4.0}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.evaluation_parts import Parts, write_parts
+from driftfield.cli.evaluation_parts import Parts, make_parts, write_parts
 from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
 
 
@@ -67,6 +67,7 @@ def evaluate(
     measures = Measures.fit(fields, state_variables(fields))
     methods = {path: measures.brought(output, path) for path, output in methods.items()}
     seen = measures.brought(seen, str(observations or truth))
+    made = make_parts(parts, fields, methods, seen)
     evaluation = score(fields, methods, seen, area_weighted=area_weighted)
     provenance = {
         "truth": str(truth),
@@ -75,6 +76,6 @@ def evaluate(
     }
     write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
     print(scores_table(evaluation))
-    further = write_parts(parts, fields, methods, seen, out)
+    further = write_parts(made, out)
     also = "".join(f", {path}" for path in further)
     print(f"wrote {out / 'report.html'}, {out / 'scores.json'}, {out / 'figures'}{also}")

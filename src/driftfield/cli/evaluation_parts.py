@@ -1,6 +1,6 @@
 """What `driftfield evaluate` writes beside its report: scores by group, per cell, of rain and of small scales."""
 
-__all__ = ["Parts", "write_parts"]
+__all__ = ["Parts", "make_parts", "write_parts"]
 
 import json
 from collections.abc import Mapping
@@ -55,34 +55,41 @@ class Parts:
         return bool(self.by or self.land or self.boxes or self.sites)
 
 
-def write_parts(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any, folder: Path) -> list[Path]:
-    """Writes what was asked for into the report folder, and says which files."""
-    written = []
+def make_parts(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) -> dict[str, Any]:
+    """What was asked for, by the name of its file: text, or a data set; what is wrong is said before a file is written."""
+    made: dict[str, Any] = {}
     if parts.grouped:
-        written.append(_write_groups(parts, truth, methods, seen, folder))
+        made["groups.csv"] = _groups(parts, truth, methods, seen)
     if parts.cells:
-        from driftfield.data.sources import write_dataset
         from driftfield.evaluate.groups import scores_per_cell
 
-        path = folder / "cells.nc"
-        write_dataset(scores_per_cell(truth, methods, seen), path, overwrite=True)
-        written.append(path)
+        made["cells.nc"] = scores_per_cell(truth, methods, seen)
     if parts.rain or parts.coarse:
-        written.append(_write_structure(parts, truth, methods, seen, folder))
-    return written
+        made["structure.json"] = _structures(parts, truth, methods, seen)
+    return made
 
 
-def _write_groups(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any, folder: Path) -> Path:
-    from driftfield.evaluate.groups import Places, group_table, read_sites
+def write_parts(made: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Writes what `make_parts` made into the report folder, and says which files."""
+    from driftfield.data.sources import write_dataset
     from driftfield.files import write_text
+
+    for name, content in made.items():
+        if isinstance(content, str):
+            write_text(folder / name, content)
+        else:
+            write_dataset(content, folder / name, overwrite=True)
+    return [folder / name for name in made]
+
+
+def _groups(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) -> str:
+    from driftfield.evaluate.groups import Places, group_table, read_sites
 
     like = next(iter(methods.values()))
     land = None if parts.land is None else _land(parts.land, like)
     sites = None if parts.sites is None else read_sites(parts.sites)
     table = group_table(truth, methods, seen, _words(parts.by), Places(land, _boxes(parts.boxes), sites))
-    path = folder / "groups.csv"
-    write_text(path, table.to_csv(index=False, float_format="%.6g"))
-    return path
+    return str(table.to_csv(index=False, float_format="%.6g"))
 
 
 def _words(by: str | None) -> list[str]:
@@ -121,10 +128,9 @@ def _land(text: str, like: Any) -> Any:
     return xr.DataArray(values, dims=("lat", "lon"))
 
 
-def _write_structure(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any, folder: Path) -> Path:
+def _structures(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) -> str:
     from driftfield.conventions import state_variables
     from driftfield.evaluate.alignment import align
-    from driftfield.files import write_text
 
     aligned = align(truth, methods, seen)
     found: dict[str, Any] = {}
@@ -137,9 +143,7 @@ def _write_structure(parts: Parts, truth: Any, methods: Mapping[str, Any], seen:
             for n in names
         }
         found[method] = _structure(parts, fields, output, truth)
-    path = folder / "structure.json"
-    write_text(path, json.dumps(found, indent=2, default=float) + "\n")
-    return path
+    return json.dumps(found, indent=2, default=float) + "\n"
 
 
 def _members(output: Any, name: str) -> np.ndarray:
