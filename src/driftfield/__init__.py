@@ -9,6 +9,7 @@
     map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members
     assimilate  trained prior, observations           -> fields that agree with both
+    suggest     a file with members                   -> where to observe next
     coarsen     fine fields, a factor or a grid       -> their means over coarse cells
     downscale   run, coarse fields                    -> fine fields with members
     sample, forecast, score, plot, save, simulate_*
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         simulate_lorenz63,
         simulate_lorenz96,
         simulate_ocean,
+        suggest,
     )
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "simulate_lorenz63",
     "simulate_lorenz96",
     "simulate_ocean",
+    "suggest",
 ]
 
 

@@ -4,26 +4,6 @@ A run is named by its folder, by `shipped:NAME`, or handed over as what `load` r
 memory, or as the name of a file. Names, axes and units of files and data sets are read alike.
 """
 
-__all__ = [
-    "assimilate",
-    "coarsen",
-    "downscale",
-    "fill",
-    "score",
-    "forecast",
-    "load",
-    "map",
-    "observe",
-    "open",
-    "plot",
-    "reconstruct",
-    "sample",
-    "save",
-    "simulate_lorenz63",
-    "simulate_lorenz96",
-    "simulate_ocean",
-]
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from driftfield import __all__ as _offered
 from driftfield.conventions import require, state_variables
-from driftfield.data.twin import observe
+from driftfield.data.twin import observe as observe
 from driftfield.errors import ConfigurationError
 from driftfield.gridded.axes import canonical
 from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.gridded.units import canonical_units
 from driftfield.interfaces import Reconstructor
 from driftfield.runs import find_run, load_reconstructor
-from driftfield.worlds.ocean import simulate_ocean
+from driftfield.worlds.ocean import simulate_ocean as simulate_ocean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+__all__ = [name for name in _offered if name != "__version__"]
 
 Fields = xr.Dataset | str | Path
 Run = Reconstructor | str | Path
@@ -347,6 +330,28 @@ def map(
     wanted = MapGrid(box, step, every, depths, time) if grid is None else grid
     stated = Stated.checked(length_km, days, noise)
     return map_points(points, wanted, variables=variables, method=method, stated=stated, members=members, seed=seed)[0]
+
+
+def suggest(fields: Fields, *, error: float, number: int = 20, **asked: Any) -> xr.Dataset:
+    """Where to observe next: the places whose observation would lower the expected variance most, one after another.
+
+    Example:
+        >>> places = df.suggest("reconstruction.nc", error=0.05, region={"lat": (35, 40)}, time="2015-06")  # doctest: +SKIP
+
+    Arguments:
+        fields: With members: a reconstruction, a forecast.
+        error: Standard deviation of an observation, units of the variable.
+        number: Places to suggest.
+        asked: variable, target, region, places, depths, time, of_mean, localisation_km: see
+            `driftfield.assimilation.suggesting.Asked`.
+
+    Returns:
+        `lat`, `lon`, `variance_left` by place in their order, `variance_before`, and the map `reduction`.
+    """
+    from driftfield.assimilation.suggesting import Asked
+    from driftfield.assimilation.suggesting import suggest as best
+
+    return best(_fields(fields), Asked(error, number, **asked))
 
 
 def sample(run: Run, *, members: int = 16, seed: int = 0, date: str = "2000-01-01") -> xr.Dataset:

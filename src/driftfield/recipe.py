@@ -3,7 +3,7 @@
     driftfield_format: 1
     seed: 0
     data:           {archive, targets, covariates, split, windows, levels, region, time, domain,
-                    vector_pairs, bounds, coarse, statics}
+                    quality_level, reject_flags, vector_pairs, bounds, coarse, statics}
     reconstructor:  {class: ..., arguments of its constructor}    or   emulator: {...}     for what steps in time
                                                                   or   downscaler: {...}   from coarse to fine fields
     trainer:        {class: LightningTrainer, arguments}          only where weights are trained
@@ -62,6 +62,8 @@ _KEYS = {
         "region",
         "time",
         "domain",
+        "quality_level",
+        "reject_flags",
         "vector_pairs",
         "bounds",
         "coarse",
@@ -286,6 +288,7 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         ("covariates", str, "[sst]"),
         ("levels", int | float, "[5, 100, 500]"),
         ("time", None, "[2010-01, 2015-12]"),
+        ("reject_flags", str, "[ice, sun_glint]"),
         ("vector_pairs", None, "[[uo, vo]]"),
     ):
         value = data.get(key)

@@ -123,3 +123,25 @@ def test_nothing_filled_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture
         _say_of_gaps(tmp_path / "out.nc", seen)
     assert ("nothing of 'sst' was filled" in caplog.text) == (case != "gaps")
     assert ("lie outside of its domain" in caplog.text) == (case == "gaps on land alone")
+
+
+@pytest.mark.parametrize("domain", [False, True])
+def test_values_outside_of_the_domain_of_the_run_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, domain: bool
+) -> None:
+    """A file that states a domain has been counted when it was opened."""
+    from driftfield.cli.reconstruct import _say_of_gaps
+
+    ocean = tiny_ocean().isel(time=[20])[["sst"]]
+    seen = ocean.fillna(5.0).where(ocean["lon"] < -36)
+    if domain:
+        seen["domain"] = ocean["sst"].isel(time=0, drop=True).notnull()
+    write_dataset(ocean, tmp_path / "out.nc")
+    with caplog.at_level(logging.INFO):
+        _say_of_gaps(tmp_path / "out.nc", seen)
+    outside = int((seen["sst"].notnull() & ocean["sst"].isnull()).sum())
+    assert outside > 0
+    said = (
+        f"{outside} of {int(seen['sst'].notnull().sum())} observed values of 'sst' lie outside of the domain of the run"
+    )
+    assert (said in caplog.text) != domain

@@ -9,8 +9,10 @@ import pytest
 import xarray as xr
 
 from driftfield.data.sources import GriddedArchive, open_archive, open_fields, write_dataset
-from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError, MissingExtraError
+from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError, MissingExtraError, UserError
 from driftfield.interfaces import Archive
+from driftfield.peers import Climatology, LinearInterpolation
+from driftfield.testing import tiny_ocean, tiny_training_data
 
 
 def world(**names: str) -> xr.Dataset:
@@ -370,3 +372,85 @@ def test_grib_opens(data_folder: Path) -> None:
     assert float(archive.dataset["lat"][0]) == 50.0
     with pytest.raises(DataError, match="isobaricInhPa"):
         open_archive(data_folder / "atmos/era5_levels_10members.grib")
+
+
+@pytest.mark.parametrize("axis", ["lat", "lon"])
+def test_an_empty_axis_is_refused(tmp_path: Path, axis: str) -> None:
+    tiny_ocean().isel({axis: slice(0, 0)}).to_zarr(tmp_path / "a.zarr", consolidated=False)
+    with pytest.raises(DataError, match=f"The {axis} axis of .* is empty"):
+        open_fields(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("factor", [1e4, -1e4])
+def test_years_that_nobody_writes_are_refused(tmp_path: Path, factor: float) -> None:
+    dataset = tiny_ocean(times=4).isel(lat=slice(0, 3))
+    days = (np.arange(4) + 400.0) * factor
+    dataset = dataset.assign_coords(time=("time", days, {"units": "days since 2000-01-01"}))
+    dataset.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(FileFormatError, match=r"expected 1 to 9999|Cannot decode"):
+        open_fields(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize(("axis", "says"), [("lat", "time"), ("lon", "depth")])
+def test_two_axes_of_one_kind_are_refused(tmp_path: Path, axis: str, says: str) -> None:
+    dataset = tiny_ocean(times=4)
+    dataset[axis].attrs = {"standard_name": says}
+    dataset.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(UserError):
+        open_fields(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize(("calendar", "same"), [("360", "360_day"), ("365", "noleap"), ("366", "all_leap")])
+def test_calendars_of_other_names(tmp_path: Path, calendar: str, same: str) -> None:
+    for name in (calendar, same):
+        dataset = tiny_ocean(times=4)
+        attrs = {"units": "months since 1960-01-01", "calendar": name}
+        dataset.assign_coords(time=("time", np.arange(4) + 0.5, attrs)).to_netcdf(tmp_path / f"{name}.nc")
+    found, expected = (open_fields(tmp_path / f"{name}.nc")["time"].values for name in (calendar, same))
+    np.testing.assert_array_equal(found, expected)
+    assert str(found[1])[:7] == "1960-02"
+
+
+@pytest.mark.parametrize("unit", ["days", "hours"])
+@pytest.mark.parametrize("year", [1850, 1950])
+def test_hours_in_single_precision_are_whole_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, unit: str, year: int
+) -> None:
+    hours = np.arange(24) + (np.datetime64("2000-01-01") - np.datetime64(f"{year}-01-01")) / np.timedelta64(1, "h")
+    times = (hours / 24 if unit == "days" else hours).astype("f4")
+    axis = ("time", times, {"units": f"{unit} since {year}-01-01"})
+    with caplog.at_level(logging.INFO):
+        tiny_ocean(times=24).assign_coords(time=axis).to_netcdf(tmp_path / "a.nc")
+        found = open_fields(tmp_path / "a.nc")["time"].values
+    np.testing.assert_array_equal(found, np.datetime64("2000-01-01") + np.arange(24) * np.timedelta64(1, "h"))
+    assert ("taken as whole hours" in caplog.text) == (unit == "days")
+
+
+def test_half_hours_in_single_precision_stay(tmp_path: Path) -> None:
+    times = (18262 + np.arange(4) / 48).astype("f4")
+    axis = ("time", times, {"units": "days since 1950-01-01"})
+    tiny_ocean(times=4).assign_coords(time=axis).to_netcdf(tmp_path / "a.nc")
+    found = open_fields(tmp_path / "a.nc")["time"].values
+    apart = np.abs(found - (np.datetime64("2000-01-01") + np.arange(4) * np.timedelta64(30, "m"))) / np.timedelta64(
+        1, "s"
+    )
+    assert apart.max() < 120
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_members_need_no_numbers(tmp_path: Path, size: int) -> None:
+    dataset = tiny_ocean(times=4)[["sst"]].expand_dims(number=size).copy()
+    dataset.to_netcdf(tmp_path / "a.nc")
+    found = open_fields(tmp_path / "a.nc")["sst"]
+    assert found.sizes.get("member", 1) == size
+    if size == 1:  # a member alone is no ensemble
+        assert open_archive(tmp_path / "a.nc", ["sst"]).dataset["sst"].dims == ("time", "lat", "lon")
+
+
+@pytest.mark.parametrize("method", [Climatology, LinearInterpolation])
+def test_observations_with_a_dimension_more_are_refused(method: type[Climatology]) -> None:
+    peer = method()
+    peer.fit(tiny_training_data())
+    seen = tiny_ocean().isel(time=[20])
+    with pytest.raises(DataError, match=r"'thetao' has the dimension\(s\) \['step'\] in the observations"):
+        peer.reconstruct(seen.assign(thetao=seen["thetao"].expand_dims(step=2)), members=2)

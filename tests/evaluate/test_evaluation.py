@@ -203,7 +203,7 @@ def _without(dataset: xr.Dataset, *names: str) -> xr.Dataset:
         ),
         (lambda w: {"truth": w.truth.isel(time=[0, 1])}, "The truth lacks 1 of 3 times, the first is 2015-03-16"),
         (lambda w: {"truth": w.truth.assign_coords(lat=w.truth.lat + 0.2)}, "The truth has no lat .*: its 24 values"),
-        (lambda w: {"observations": w.observations.isel(depth=[0, 1, 2])}, "The observations has no depth 400"),
+        (lambda w: {"observations": w.observations.isel(depth=[0, 1, 2])}, "The observation file has no depth 400"),
         (lambda w: {"variables": ["temprature"]}, "Did you mean 'temperature'"),
         (
             lambda w: {"outputs": {"a": w.outputs["oi"].isel(time=[0]), "b": w.outputs["diffusion"].isel(time=[1])}},

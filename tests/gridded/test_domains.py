@@ -10,7 +10,7 @@ from small_files import DIMS, FORMATS, coords, smooth, write
 
 from driftfield.data.observation_files import open_observations
 from driftfield.data.sources import open_archive
-from driftfield.errors import DataError
+from driftfield.errors import ConfigurationError, DataError
 
 SEA = np.arange(24).reshape(4, 6) % 5 > 0
 SPACE = {key: coords()[key] for key in ("lat", "lon")}
@@ -88,34 +88,97 @@ def test_what_nobody_explained_is_refused(
         open_archive(archive(tmp_path), ["x"], domain=mask(tmp_path, name, values, **attrs))
 
 
-@pytest.mark.parametrize("outside", [0, 1, 4, 40, 144])
-@pytest.mark.parametrize("own", [True, False])
-def test_observed_values_lie_inside_of_the_domain(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, outside: int, own: bool
-) -> None:
-    """`outside`: how many of the 144 observed values do not; the mask may be in the file or in one of its own."""
-    exists = np.ones((4, 6), dtype=bool)
-    values = smooth(low=2.0, high=9.0)
-    if outside in (1, 4):
-        exists[0, 0] = False
-        values[outside:, 0, 0] = np.nan
-    elif outside == 40:
-        exists[0] = False
-    elif outside == 144:
-        exists[:] = False
-        exists[0, 0] = True
-        values[:, 0, 0] = np.nan
-    number = int((np.isfinite(values) & ~exists).sum())
+def seen_with_domain(tmp_path: Path, coast: int, far: int, *, own: bool) -> tuple[Path, Path | None]:
+    """Observations on 20 x 20 cells; of their 2400 values `coast` lie beside the domain, and `far` farther away."""
+    exists = np.ones((20, 20), dtype=bool)
+    exists[:4] = False
+    values = smooth(shape=(20, 20), low=2.0, high=9.0)
+    values[:, :4] = np.nan
+    for row, number in ((3, coast), (0, far)):
+        values[np.arange(number) // 20, row, np.arange(number) % 20] = 5.0
     data = {"x": (DIMS, values, {"units": "mg m-3"})}
     mine = {"domain": (DIMS[1:], exists.astype("i1"))}
-    path = write(xr.Dataset(data | (mine if own else {}), coords()), tmp_path / "seen")
-    given = None if own else write(xr.Dataset(mine, SPACE), tmp_path / "mask")
+    grid = coords(shape=(20, 20))
+    path = write(xr.Dataset(data | (mine if own else {}), grid), tmp_path / "seen")
+    space = {key: grid[key] for key in ("lat", "lon")}
+    return path, None if own else write(xr.Dataset(mine, space), tmp_path / "mask")
+
+
+@pytest.mark.parametrize(
+    ("coast", "far", "fine"),
+    [(0, 0, True), (1, 0, True), (100, 0, True), (100, 19, True), (0, 19, True), (0, 21, False), (0, 100, False)],
+)
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("drop", [True, False])
+def test_observed_values_lie_inside_of_the_domain(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, coast: int, far: int, fine: bool, own: bool, drop: bool
+) -> None:
+    """A coast may differ, a hundredth may lie in lakes; the mask may be in the file or in one of its own."""
+    path, given = seen_with_domain(tmp_path, coast, far, own=own)
     with caplog.at_level(logging.INFO):
-        if number > 96:
-            with pytest.raises(
-                DataError, match=r"outside of its domain: expected them inside. The mask seems to be inverted"
-            ):
+        if not fine and not drop:
+            with pytest.raises(DataError, match=f"{far} of them farther than one cell: .*--drop-outside"):
                 open_observations(path, given)
-        else:
-            open_observations(path, given)
-            assert (f"{number} of" in caplog.text and "outside of its domain" in caplog.text) == (number > 0)
+            return
+        open_observations(path, given, drop_outside=drop)
+    number = 1920 + coast + far
+    counted = (
+        f"{coast + far} of {number} observed values of 'x' lie outside of its domain ({far} farther than one cell)"
+    )
+    assert (counted in caplog.text) == (coast + far > 0)
+
+
+def test_a_wide_coast_is_refused(tmp_path: Path) -> None:
+    exists = np.ones((20, 20), dtype=bool)
+    exists[::3] = False  # every cell outside has a neighbour inside
+    dataset = xr.Dataset(
+        {
+            "x": (DIMS, smooth(shape=(20, 20), low=2.0, high=9.0), {"units": "1"}),
+            "domain": (DIMS[1:], exists.astype("i1")),
+        },
+        coords(shape=(20, 20)),
+    )
+    with pytest.raises(DataError, match=r"840 of the 2400 observed values .* 0 of them farther than one cell"):
+        open_observations(write(dataset, tmp_path / "a"))
+
+
+def test_an_inverted_mask_is_said_to_be_one(tmp_path: Path) -> None:
+    exists = np.zeros((20, 20), dtype=bool)
+    exists[0, 0] = True
+    dataset = xr.Dataset(
+        {
+            "x": (DIMS, smooth(shape=(20, 20), low=2.0, high=9.0), {"units": "1"}),
+            "domain": (DIMS[1:], exists.astype("i1")),
+        },
+        coords(shape=(20, 20)),
+    )
+    with pytest.raises(DataError, match="The mask seems to be inverted: turn it round"):
+        open_observations(write(dataset, tmp_path / "a"))
+
+
+def test_without_a_domain_nothing_can_be_dropped(tmp_path: Path) -> None:
+    dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
+    with pytest.raises(ConfigurationError, match=r"--drop-outside: .* states no domain"):
+        open_observations(write(dataset, tmp_path / "a"), drop_outside=True)
+
+
+@pytest.mark.parametrize("name", ["domain", "mask", "lsm"])
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_mask_with_dates_says_where_at_any_of_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, changes: bool
+) -> None:
+    moving = np.broadcast_to(SEA, (6, 4, 6)).copy()
+    if changes:
+        moving[::2, 1] = False
+    values = smooth(low=2.0, high=9.0)
+    exists = (~moving if name == "lsm" else moving).astype("i1")
+    own = xr.Dataset(
+        {"x": (DIMS, np.where(SEA, values, np.nan), {"units": "1"}), "domain": (DIMS, moving.astype("i1"))}, coords()
+    )
+    given = write(xr.Dataset({name: (DIMS, exists)}, coords()), tmp_path / "mask")
+    with caplog.at_level(logging.INFO):
+        found = open_archive(archive(tmp_path), ["x"], domain=given).domain("x")
+        mine = open_archive(write(own, tmp_path / "own"), ["x"]).domain("x")
+    for domain in (found, mine):
+        np.testing.assert_array_equal(domain.values, SEA)
+    assert ("changes with time" in caplog.text) == changes

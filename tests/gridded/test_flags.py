@@ -125,3 +125,19 @@ def test_a_flag_that_says_nothing_is_named(tmp_path: Path, caplog: pytest.LogCap
         found = open_fields(write(dataset, tmp_path / "a"))
     assert int(found["x"].isnull().sum()) == 0
     assert "'x_flag' say nothing that rejects a value" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", ["S1", "U1", "O"])
+@pytest.mark.parametrize("form", ["NETCDF4", "NETCDF3_64BIT"])
+def test_flags_as_text_are_the_numbers_that_they_spell(tmp_path: Path, dtype: str, form: str) -> None:
+    flags = np.random.default_rng(0).choice(list("12349 "), (6, 4, 6))
+    bad = np.isin(flags, list("349"))
+    dataset = xr.Dataset(
+        {"x": (DIMS, smooth(low=5.0, high=9.0), {"units": "1"}), "x_qc": (DIMS, flags.astype(dtype))}, coords()
+    )
+    described = {"flag_values": np.array([3, 4, 9], "i1"), "flag_meanings": "bad worse_and_rejected missing_value"}
+    for number, attrs in enumerate(({}, described)):
+        dataset["x_qc"].attrs = attrs
+        found = open_fields(write(dataset, tmp_path / f"{number}", form))
+        np.testing.assert_array_equal(np.isnan(found["x"].values), bad)
+        assert state_variables(found) == ["x"]

@@ -8,7 +8,9 @@ import pytest
 import xarray as xr
 from small_files import DIMS, coords, smooth, write
 
+from driftfield.data.observation_files import open_observations
 from driftfield.data.sources import open_archive, open_fields
+from driftfield.filling.record import read_record
 
 SENTINELS = (
     -9999.0,
@@ -153,3 +155,28 @@ def test_a_sentinel_of_one_file_of_many_is_one_of_all(tmp_path: Path, files: int
     np.testing.assert_allclose(
         np.delete(found.reshape(files, -1), 0, axis=1), np.delete(truth.reshape(files, -1), 0, axis=1), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("constant", [0.0, 20.0, -1.8])
+@pytest.mark.parametrize("reader", ["observations", "fill"])
+@pytest.mark.parametrize("domain", [False, True])
+def test_land_as_a_constant_of_observations_that_state_no_domain(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, constant: float, reader: str, domain: bool
+) -> None:
+    """Gaps over the sea, land without any: it is no observation, unless the file says that these cells exist."""
+    rng = np.random.default_rng(1)
+    truth = smooth(8, (6, 8), low=constant + 3.0, high=constant + 18.0)
+    truth[rng.random(truth.shape) < 0.3] = np.nan
+    land = np.zeros(truth.shape[1:], dtype=bool)
+    land[:3, :4] = True
+    dataset = xr.Dataset(
+        {"x": (DIMS, np.where(land, constant, truth).astype("f4"), {"units": "mg m-3"})}, coords(8, (6, 8))
+    )
+    if domain:
+        dataset["domain"] = (DIMS[1:], np.ones((6, 8), "i1"))
+    path = write(dataset, tmp_path / "a")
+    with caplog.at_level(logging.INFO):
+        found = open_observations(path)["x"] if reader == "observations" else read_record(path).original
+    expected = np.where(land, constant if domain else np.nan, truth).astype("f4")
+    np.testing.assert_array_equal(found.values, expected)
+    assert ("at all times in 12 of 48 cells" in caplog.text) != domain

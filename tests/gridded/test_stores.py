@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ import yaml
 from small_files import DIMS, coords, smooth, write
 
 from driftfield.cli import main
-from driftfield.data.sources import expand_paths, open_fields
+from driftfield.cli.assimilate_work import _is_gridded
+from driftfield.data.sources import expand_paths, open_fields, write_dataset
 from driftfield.errors import DataError, FileFormatError, UserError, visible
+from driftfield.observations.readers import read_points
+from driftfield.observations.reading import read_observations
 from driftfield.recipe import read_recipe
 from driftfield.testing import tiny_recipe
 
@@ -35,8 +39,19 @@ def test_a_codec_that_runs_code_is_refused_before_it_runs(tmp_path: Path, place:
     payload = f"cposix\nsystem\n(S'touch {trap}'\ntR.".encode()
     for chunk in (path / array).glob("[0-9]*"):
         chunk.write_bytes(payload)
-    with pytest.raises(FileFormatError, match="codec 'pickle', which runs code"):
-        open_fields(path)
+    for reader in (
+        open_fields,
+        lambda p: read_points(p, {"x": "x"}),
+        lambda p: read_observations(p, {"x": "x"}),
+        _is_gridded,
+    ):
+        for name in ("a.zarr", "plain", "a.nc"):
+            path = path.rename(tmp_path / name)
+            if reader is _is_gridded:
+                reader(path)  # only looks
+                continue
+            with pytest.raises(FileFormatError, match="codec 'pickle', which runs code"):
+                reader(path)
     assert not trap.exists()
 
 
@@ -135,3 +150,53 @@ def test_what_is_printed_can_be_read(
         assert end.value.code == 2, said
         assert all(line.isprintable() and len(line) < 2100 for line in said.splitlines()), said
     logging.getLogger().handlers.clear()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_one_group_of_a_file_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture, deep: bool) -> None:
+    dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
+    group = "science/fields" if deep else "science"
+    dataset.to_netcdf(tmp_path / "a.nc", group=group)
+    xr.Dataset(attrs={"title": "nothing"}).to_netcdf(tmp_path / "a.nc", group="metadata", mode="a")
+    with caplog.at_level(logging.INFO):
+        found = open_fields(tmp_path / "a.nc")
+    np.testing.assert_array_equal(found["x"].values, dataset["x"].values)
+    assert f"its variables are in the group /{group}: that is read" in caplog.text
+
+
+@pytest.mark.parametrize("outside", ["all", "time"])
+def test_coordinates_outside_of_the_group_are_its_own(tmp_path: Path, outside: str) -> None:
+    dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
+    names = ["time", "lat", "lon"] if outside == "all" else ["time"]
+    dataset[names].coords.to_dataset().to_netcdf(tmp_path / "a.nc")
+    dataset.drop_vars(names).to_netcdf(tmp_path / "a.nc", group="science", mode="a")
+    found = open_fields(tmp_path / "a.nc")
+    np.testing.assert_array_equal(found["x"].values, dataset["x"].values)
+    for axis in ("time", "lat", "lon"):
+        np.testing.assert_array_equal(found[axis].values, dataset[axis].values)
+
+
+def test_several_groups_are_named(tmp_path: Path) -> None:
+    dataset = xr.Dataset({"x": (DIMS, smooth(), {"units": "1"})}, coords())
+    for mode, group in (("w", "day"), ("a", "night")):
+        dataset.to_netcdf(tmp_path / "a.nc", group=group, mode=mode)
+    with pytest.raises(FileFormatError, match="are in the groups /day, /night: expected"):
+        open_fields(tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_names_of_stations_are_written_in_silence(tmp_path: Path, suffix: str) -> None:
+    """zarr would warn that its format of text may change."""
+    station = xr.Dataset(
+        {"x": (("time", "station"), smooth()[:, 0], {"units": "1"})},
+        {"time": coords()["time"], "station": ["a", "bb", "c", "d", "e", "f"]},
+    )
+    station["lat"] = ("station", np.linspace(47, 48, 6), {"units": "degrees_north"})
+    station["lon"] = ("station", np.linspace(-52, -50, 6), {"units": "degrees_east"})
+    station.to_netcdf(tmp_path / "section.nc")
+    section = open_fields(tmp_path / "section.nc")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_dataset(section, tmp_path / f"out{suffix}")
+        again = open_fields(tmp_path / f"out{suffix}")
+    assert list(again["station"].values) == list(section["station"].values)

@@ -176,7 +176,7 @@ def test_the_command_writes_figures_and_numbers(run: Path, files: Path, tmp_path
     command = ["diagnose", str(run), str(files / "obs.nc"), "--truth", str(files / "truth.nc"), "--out", str(out)]
     answer = CliRunner().invoke(app, [*command, "--members", "3", "--time", "1"], catch_exceptions=False)
     assert answer.exit_code == 0
-    assert sorted(path.name for path in out.iterdir()) == sorted([*FIGURES, "diagnostics.json"])
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FIGURES, "denoising.gif", "diagnostics.json"])
     for name in FIGURES:
         assert (out / name).read_bytes()[:4] == b"\x89PNG"
     numbers = json.loads((out / "diagnostics.json").read_text())

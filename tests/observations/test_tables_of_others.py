@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from driftfield.errors import DataError, FileFormatError
+from driftfield.errors import DataError, FileFormatError, MissingExtraError
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.observations.readers import read_points
 from driftfield.observations.reading import read_observations
@@ -106,3 +106,41 @@ def test_a_table_without_a_place_is_refused(tmp_path: Path) -> None:
     rows(np.random.default_rng(0)).drop(columns="latitude").to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(DataError, match="'latitude'"):
         read_points(tmp_path / "a.csv", {"thetao": "temp"})
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("suffix", [".csv", ".txt", ".tsv"])
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_comma_may_be_the_point_of_a_number(tmp_path: Path, seed: int, suffix: str, mark: str) -> None:
+    plain = rows(np.random.default_rng([2, seed]))
+    plain.to_csv(tmp_path / f"a{suffix}", index=False, sep=mark, decimal=",")
+    for found in (
+        read_points(tmp_path / f"a{suffix}", {"thetao": "temp"}).sortby("time").to_dataframe(),
+        read_observations(tmp_path / f"a{suffix}", {"thetao": "temp"}, potential=()).to_frame().sort_values("time"),
+    ):
+        np.testing.assert_allclose(found["thetao" if "thetao" in found else "value"], plain["temp"])
+        np.testing.assert_allclose(found["depth"], plain["depth"])
+
+
+@pytest.mark.parametrize("form", ["own", "others"])
+def test_rows_with_more_values_than_names_are_refused(tmp_path: Path, form: str) -> None:
+    """pandas would take the first column for names of rows and move all others by one."""
+    plain = rows(np.random.default_rng(4))
+    plain = plain.assign(variable="thetao").rename(columns={"temp": "value"}) if form == "own" else plain
+    lines = plain.to_csv(index=False).splitlines()
+    (tmp_path / "a.csv").write_text("\n".join([lines[0], *(f"{line},7" for line in lines[1:])]))
+    with pytest.raises(FileFormatError, match=r"have \d values and its first line \d names"):
+        read_observations(tmp_path / "a.csv", {"thetao": "thetao" if form == "own" else "temp"})
+    (tmp_path / "b.csv").write_text("\n".join([lines[0], *(f"{line}," for line in lines[1:])]))
+    found = read_observations(tmp_path / "b.csv", {"thetao": "thetao" if form == "own" else "temp"})
+    assert len(found) == len(plain)
+
+
+def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(path: Path) -> pd.DataFrame:
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pd, "read_parquet", absent)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(MissingExtraError, match=r"pip install 'driftfield\[parquet\]'"):
+        read_points(tmp_path / "a.parquet", {"thetao": "temp"})

@@ -281,3 +281,15 @@ def test_dates_whose_file_states_two_numbers_for_missing_are_written(
     out = tmp_path / f"fields{suffix}"
     write_reconstruction(work(begun[0], odd), out)
     np.testing.assert_array_equal(read(out)["time"].values, observations["time"].values)
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+@pytest.mark.parametrize("form", [2, 3])
+def test_how_a_store_packed_its_dates_is_its_own_business(
+    begun: tuple[Climatology, Path], observations: xr.Dataset, tmp_path: Path, suffix: str, form: int
+) -> None:
+    """Compressors of Zarr version 2 are none of version 3; whole hours do not hold other dates."""
+    observations.drop_encoding().to_zarr(tmp_path / "seen.zarr", zarr_format=form, consolidated=False)
+    out = tmp_path / f"fields{suffix}"
+    write_reconstruction(work(begun[0], open_fields(tmp_path / "seen.zarr").load()), out)
+    np.testing.assert_array_equal(read(out)["time"].values, observations["time"].values)

@@ -4,7 +4,17 @@ __all__ = ["assimilate"]
 
 from driftfield.cli import assimilate_options as typed
 from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_output, read_pairs
+from driftfield.cli.shared import (
+    DropOutside,
+    Overwrite,
+    QualityLevel,
+    RejectFlags,
+    SamplerName,
+    app,
+    check_output,
+    read_acceptance,
+    read_pairs,
+)
 
 
 @app.command()
@@ -34,11 +44,15 @@ def assimilate(
     try_: typed.Try = None,
     batch_size: typed.BatchSize = 16,
     sampler: SamplerName = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
+    drop_outside: DropOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Constrain a trained prior by points, profiles, tracks, means over areas and depths, and functions of variables."""
     check_output(out, overwrite=overwrite)
-    sources = Sources(obs, points, coarse, read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES"))
+    names = read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES")
+    sources = Sources(obs, points, coarse, names, read_acceptance(quality_level, reject_flags), drop_outside)
     errors, footprint = typed.read_sizes(error, "--error"), typed.read_sizes(footprint_km, "--footprint-km")
     options, choices = typed.read_options(set_ or []), typed.read_choices(try_ or [])
     functions = typed.read_functions(function or [])

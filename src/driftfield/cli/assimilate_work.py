@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftfield.cli.shared import check_counts, read_period, use_sampler
-from driftfield.errors import ConfigurationError, DataError, ExistsError
+from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from driftfield.assimilation.analysis import Analysis, Assimilation
     from driftfield.evaluate.observation_space import ObservationScores
+    from driftfield.gridded.acceptance import Acceptance
     from driftfield.observations.derived import Derived
     from driftfield.observations.table import ObservationTable
     from driftfield.observations.withholding import Withholding
@@ -32,12 +33,15 @@ class Sources:
         points: A table that guides beside a gridded file.
         coarse: A gridded file of larger cells.
         variables: Our name -> name in the files.
+        acceptance, drop_outside: As of `data.observation_files.open_observations`, of gridded files alone.
     """
 
     obs: Path | None
     points: Path | None
     coarse: Path | None
     variables: Mapping[str, str]
+    acceptance: "Acceptance"
+    drop_outside: bool
 
     def read(self, names: tuple[str, ...]) -> "tuple[ObservationTable | xr.Dataset, xr.Dataset | None]":
         """What guides, and the gridded observations beside it that the network is shown.
@@ -45,7 +49,6 @@ class Sources:
         Arguments:
             names: Variables that a coarse file may be of.
         """
-        from driftfield.data.observation_files import open_observations
         from driftfield.observations.coarse import table_of_boxes
         from driftfield.observations.reading import read_observations
         from driftfield.observations.table import ObservationTable
@@ -57,14 +60,31 @@ class Sources:
             raise DataError(
                 f"{self.obs} has no grid: with --points it is what the network is shown. Name the table alone."
             )
+        if not gridded and self.coarse is None:
+            self._refuse_options_of_grids()
         if gridded and self.points is None and self.coarse is None:
-            return open_observations(self.obs), None  # type: ignore[arg-type]
+            return self._opened(self.obs), None
         tables = [self.points] if gridded else [self.obs]
         guides = [read_observations([path], self.variables or None) for path in tables if path is not None]
         if self.coarse is not None:
-            guides.append(table_of_boxes(open_observations(self.coarse), names))
-        shown = open_observations(self.obs) if gridded else None  # type: ignore[arg-type]
+            guides.append(table_of_boxes(self._opened(self.coarse), names))
+        shown = self._opened(self.obs) if gridded else None
         return ObservationTable.join(guides), shown
+
+    def _opened(self, path: "Path | None") -> "xr.Dataset":
+        from driftfield.data.observation_files import open_observations
+
+        assert path is not None
+        return open_observations(path, acceptance=self.acceptance, drop_outside=self.drop_outside)
+
+    def _refuse_options_of_grids(self) -> None:
+        from driftfield.gridded.acceptance import USUAL
+
+        if self.acceptance != USUAL or self.drop_outside:
+            raise ConfigurationError(
+                "--quality-level, --reject-flags and --drop-outside are of gridded files, and "
+                f"{self.obs} is a table or holds points. Leave them out: `driftfield gather --flags` chooses among points."
+            )
 
     def told(self) -> dict[str, str]:
         """Attributes of the output."""
@@ -289,16 +309,15 @@ def calibrated(folder: Path, asked: Asked, analyse: "Analyse") -> "Analysis":
 
 
 def _is_gridded(path: Path) -> bool:
-    import xarray as xr
+    from driftfield.gridded.gridded_files import open_raw
 
     if path.suffix == ".zarr":
         return True
     if path.suffix not in (".nc", ".nc4", ".cdf"):
         return False
     try:
-        with xr.open_dataset(path, decode_times=False) as dataset:
-            dims = [{str(dim).lower() for dim in array.dims} for array in dataset.data_vars.values()]
-    except (OSError, ValueError):
+        dims = [{str(dim).lower() for dim in array.dims} for array in open_raw(path).data_vars.values()]
+    except UserError:
         return False  # the readers say what is wrong with it
     return any(names & {"lat", "latitude", "y"} and names & {"lon", "longitude", "x"} for names in dims)
 

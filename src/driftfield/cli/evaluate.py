@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.evaluation_parts import Parts, make_parts, write_parts
-from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
+from driftfield.cli.shared import (
+    Overwrite,
+    QualityLevel,
+    Region,
+    RejectFlags,
+    app,
+    check_output,
+    read_acceptance,
+    read_region,
+)
 
 
 @app.command()
@@ -43,6 +52,8 @@ def evaluate(
     ] = None,
     area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
     region: Region = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Score reconstructions on the hidden cells of the domain, or downscaled fields on all; write scores.json and report.html."""
@@ -54,19 +65,25 @@ def evaluate(
     from driftfield.gridded.gridded_files import open_fields
     from driftfield.gridded.measures import Measures
     from driftfield.gridded.region import select_region
+    from driftfield.gridded.removal import count_removed
+    from driftfield.gridded.units import check_plausible
 
     check_output(out, overwrite=overwrite, suffixes=())
     parts = Parts(by, land, tuple(in_box or ()), sites, cells, rain, wet, coarse)
     parts.check()
-    fields = open_fields(truth)
+    fields = open_fields(truth, marks=True, acceptance=read_acceptance(quality_level, reject_flags))
     methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
-    seen = everything_held_out(fields, methods) if observations is None else open_fields(observations)
+    seen = None if observations is None else open_fields(observations)
     if box := read_region(region):
-        fields, seen = select_region(fields, box), select_region(seen, box)
+        fields, seen = select_region(fields, box), None if seen is None else select_region(seen, box)
         methods = {path: select_region(output, box) for path, output in methods.items()}
+    fields, _ = count_removed(fields, state_variables(fields), str(truth))
+    for name in state_variables(fields):
+        if any(name in output for output in methods.values()):
+            check_plausible(fields[name], source=str(truth))
     measures = Measures.fit(fields, state_variables(fields))
     methods = {path: measures.brought(output, path) for path, output in methods.items()}
-    seen = measures.brought(seen, str(observations or truth))
+    seen = everything_held_out(fields, methods) if seen is None else measures.brought(seen, str(observations))
     made = make_parts(parts, fields, methods, seen)
     evaluation = score(fields, methods, seen, area_weighted=area_weighted)
     provenance = {

@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, Region, app, check_counts, check_output, read_period, read_region
+from driftfield.cli.shared import (
+    Overwrite,
+    QualityLevel,
+    Region,
+    RejectFlags,
+    app,
+    check_counts,
+    check_output,
+    read_acceptance,
+    read_period,
+    read_region,
+)
 from driftfield.errors import ConfigurationError
 
 
@@ -36,6 +47,8 @@ def fill(
     domain: Annotated[
         Path | None, typer.Option(help="File whose 'domain' or 'mask' says where the field exists.")
     ] = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
     seed: Annotated[int, typer.Option(help="Of what is hidden to choose the method, and of the members.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -63,6 +76,7 @@ def fill(
         region=read_region(region),
         time=read_period(time) if time else None,
         domain=domain,
+        acceptance=read_acceptance(quality_level, reject_flags),
         seed=seed,
         progress=_Progress(),
     )

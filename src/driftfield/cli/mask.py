@@ -10,10 +10,13 @@ import typer
 
 from driftfield.cli.shared import (
     Overwrite,
+    QualityLevel,
     Region,
+    RejectFlags,
     app,
     check_counts,
     check_output,
+    read_acceptance,
     read_errors,
     read_number,
     read_pairs,
@@ -39,6 +42,8 @@ def mask(
         str | None, typer.Option(help="FIRST:LAST dates to take, both included; 2015:2016 are two years.")
     ] = None,
     region: Region = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Hide most of a field: write what an observing system would have seen of it."""
@@ -49,7 +54,13 @@ def mask(
     check_output(obs, overwrite=overwrite)
     check_counts({"--seed": seed}, least=0)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
-    archive = open_archive(fields, list(patterns), time=read_period(time) if time else None, region=read_region(region))
+    archive = open_archive(
+        fields,
+        list(patterns),
+        time=read_period(time) if time else None,
+        region=read_region(region),
+        acceptance=read_acceptance(quality_level, reject_flags),
+    )
     seen = observe_fields(archive.dataset, patterns, error=_read_errors(error or []), seed=seed, domain=archive.domains)
     write_dataset(seen, obs, overwrite=overwrite)
     for name in patterns:

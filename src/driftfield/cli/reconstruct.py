@@ -11,7 +11,19 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
+from driftfield.cli.shared import (
+    DropOutside,
+    Overwrite,
+    QualityLevel,
+    Region,
+    RejectFlags,
+    SamplerName,
+    app,
+    check_draws,
+    read_acceptance,
+    read_region,
+    read_sampler,
+)
 from driftfield.errors import ConfigurationError, visible
 
 BATCH_SIZE = 16
@@ -50,6 +62,9 @@ def reconstruct(
     raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
     region: Region = None,
+    quality_level: QualityLevel = None,
+    reject_flags: RejectFlags = None,
+    drop_outside: DropOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
@@ -80,9 +95,17 @@ def reconstruct(
     depends_on = {"run": hash_run(folder), "sampler": sampler or "", "smooth": sigma, "replacement": replacement}
     depends_on |= {"precision": precision or "", "version of driftfield": __version__, "raw": raw}
     elsewhere = "" if applied.device == "cpu" else applied.device
-    asked_for = {"quantiles": list(levels), "region": region, "device": elsewhere}
+    asked_for = {"quantiles": list(levels), "region": region, "device": elsewhere, "reject_flags": reject_flags}
     depends_on |= {name: value for name, value in asked_for.items() if value}
-    observations = in_units_of_run(method, open_observations(obs, domain, region=read_region(region)), str(obs))
+    depends_on |= {} if quality_level is None else {"quality_level": quality_level}
+    opened = open_observations(
+        obs,
+        domain,
+        region=read_region(region),
+        acceptance=read_acceptance(quality_level, reject_flags),
+        drop_outside=drop_outside,
+    )
+    observations = in_units_of_run(method, opened, str(obs))
     attrs |= imposing(method, observations)
     finish = _Finish(sigma, levels, attrs | smoothing | {"run": run.name, "observations": obs.name})
     work = Work(method, observations, draws, finish, depends_on)
@@ -152,8 +175,8 @@ def _levels(quantiles: str, members: int) -> tuple[float, ...]:
 
 
 def _say_of_gaps(out: Path, observations: Any) -> None:
-    """A line where nothing was filled, or where no observation could be used."""
-    from driftfield.conventions import state_variables
+    """A line where nothing was filled, or where some observation or none could be used."""
+    from driftfield.conventions import domain_of, state_variables
     from driftfield.gridded.gridded_files import open_fields
 
     written, log = open_fields(out), logging.getLogger(__name__)
@@ -166,7 +189,12 @@ def _say_of_gaps(out: Path, observations: Any) -> None:
             gaps = int((~seen).sum())
             why = f"all {gaps} gaps lie outside of its domain" if gaps else "there is no gap"
             log.warning("nothing of %r was filled: %s", name, why)
-        elif seen.any() and not (there & seen).any():
+        elif domain_of(observations, name) is None and (outside := int((seen & ~there).sum())):
+            log.info(
+                "%d of %d observed values of %r lie outside of the domain of the run and are not used",
+                outside, int(seen.sum()), name,
+            )  # fmt: skip
+        if seen.any() and not (there & seen).any():
             log.warning(
                 "none of the %d observed values of %r lies in its domain: what was written is what the method says without them",
                 int(seen.sum()),

@@ -1,14 +1,18 @@
 """What the commands share: the application, options, and checks of what a user typed."""
 
 __all__ = [
+    "DropOutside",
     "Overwrite",
+    "QualityLevel",
     "Region",
+    "RejectFlags",
     "SamplerName",
     "app",
     "check_counts",
     "check_draws",
     "check_output",
     "check_run",
+    "read_acceptance",
     "read_errors",
     "read_number",
     "read_pairs",
@@ -43,6 +47,18 @@ simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.",
 app.add_typer(simulate_app, name="simulate")
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+QualityLevel = Annotated[
+    int | None,
+    typer.Option("--quality-level", help="Least quality_level to accept, such as 4 (GHRSST has 0 to 5); 2 by default."),
+]
+RejectFlags = Annotated[
+    str | None,
+    typer.Option("--reject-flags", help="Meanings of flags that reject beside the usual ones, such as ice,sun_glint."),
+]
+DropOutside = Annotated[
+    bool,
+    typer.Option("--drop-outside", help="Do without observed values outside of the domain, however many they are."),
+]
 SamplerName = Annotated[
     str | None,
     typer.Option(
@@ -80,6 +96,13 @@ def options(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def read_acceptance(quality_level: int | None, reject_flags: str | None) -> Any:
+    """Of --quality-level and --reject-flags: a `gridded.acceptance.Acceptance`."""
+    from driftfield.gridded.acceptance import Acceptance
+
+    return Acceptance.of(quality_level, reject_flags)
+
+
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:
     """Refuses an output that could not be written in the end; early, before hours of work."""
     import os
@@ -87,7 +110,9 @@ def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".n
     from driftfield.files import refuse_existing
 
     if suffixes and out.suffix not in suffixes:
-        raise ConfigurationError(f"Cannot write {out}: expected a name that ends in .nc or .zarr. Rename the output.")
+        raise ConfigurationError(
+            f"Cannot write {out}: expected a name that ends in {' or '.join(suffixes)}. Rename the output."
+        )
     refuse_existing(out, overwrite=overwrite)
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):

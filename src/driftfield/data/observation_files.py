@@ -2,6 +2,7 @@
 
 nothing observed, no date        refused
 values outside of the domain     counted; refused where they are many (`gridded.domains`)
+one constant at all times        land that nobody masked: missing, with a line, where no domain is stated
 error missing in part            the largest error that the file states for the variable, and a line
 """
 
@@ -17,10 +18,12 @@ import xarray as xr
 from driftfield.conventions import domain_of, error_of, state_variables
 from driftfield.data.domain_files import add_domain
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.domains import check_observed, with_domain
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.gridded.region import select_region
 from driftfield.gridded.removal import count_removed
+from driftfield.gridded.sentinels import without_still_land
 from driftfield.gridded.units import check_plausible
 
 log = logging.getLogger(__name__)
@@ -30,7 +33,12 @@ IN_MEMORY = 2**29
 
 
 def open_observations(
-    path: Path, domain: Path | None = None, *, region: Mapping[str, Sequence[float]] | None = None
+    path: Path,
+    domain: Path | None = None,
+    *,
+    region: Mapping[str, Sequence[float]] | None = None,
+    acceptance: Acceptance = USUAL,
+    drop_outside: bool = False,
 ) -> xr.Dataset:
     """Opens gridded observations and refuses what no reconstruction could be made of.
 
@@ -38,17 +46,19 @@ def open_observations(
         path: NetCDF, GRIB or Zarr.
         domain: File with the domain, if the observations have none.
         region: The part to take, as for `region.select_region`.
+        acceptance: Which quality flags reject a value.
+        drop_outside: Values outside of the domain are left out, however many they are.
 
     Raises:
-        ConfigurationError: no time axis.
+        ConfigurationError: no time axis, or `drop_outside` where no domain is stated.
         DataError: a table, nothing observed, impossible values or errors, values outside of the domain.
     """
-    if path.is_file() and path.suffix.lower() in (".csv", ".parquet", ".pq"):
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv", ".txt", ".parquet", ".pq"):
         raise DataError(
             f"{path} is a table: expected gridded fields (NetCDF, GRIB or Zarr). Bring it onto a grid with `driftfield gather "
             "--like`, or constrain a run by it with `driftfield assimilate`."
         )
-    observations = select_region(open_fields(path, marks=True), region or {})
+    observations = select_region(open_fields(path, marks=True, acceptance=acceptance), region or {})
     if "time" not in observations.dims:
         raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
     if not observations.sizes["time"]:
@@ -63,14 +73,21 @@ def open_observations(
     observations, _ = count_removed(observations, names, str(path))
     if domain is not None:
         observations = add_domain(observations, with_domain(open_fields(domain), str(domain)), source=str(domain))
+    still = [name for name in names if domain_of(observations, name) is None]
+    observations = observations.assign({name: without_still_land(observations[name], str(path)) for name in still})
     if exact := [name for name in names if error_of(observations, name) is None]:
         log.info("%s states no error of %s: taken as exact", path, ", ".join(exact))
     if not any(bool(observations[name].notnull().any()) for name in names):
         raise DataError(
-            f"Nothing was observed in {path}: {', '.join(map(repr, names))} hold no value at any date. Check the file; "
+            f"Nothing was observed in {path}: there is no value of {', '.join(map(repr, names))} at any date. Check the file; "
             "`driftfield sample` draws fields without observations."
         )
-    check_observed(observations, str(path))
+    if drop_outside and all(domain_of(observations, name) is None for name in names):
+        raise ConfigurationError(
+            f"--drop-outside: {path} states no domain that a value could lie outside of. Name one with --domain, or leave the "
+            "option out: what lies outside of the domain of the run is never used."
+        )
+    check_observed(observations, str(path), leave_out=drop_outside)
     for name in names:
         check_plausible(observations[name], inside=domain_of(observations, name), source=str(path))
         _check_error(observations, name, str(path))

@@ -14,6 +14,7 @@ from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
 from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.gridded.acceptance import Acceptance
 from driftfield.interfaces import TrainingData
 from driftfield.registry import build, lookup
 
@@ -31,6 +32,8 @@ def prepare(
     region: Mapping[str, Any] | None = None,
     time: Sequence[Any] | None = None,
     domain: str | None = None,
+    quality_level: int | None = None,
+    reject_flags: Sequence[str] = (),
     vector_pairs: Sequence[Sequence[str]] = (),
     bounds: Mapping[str, Mapping[str, float]] | None = None,
     coarse: Mapping[str, Any] | None = None,
@@ -48,6 +51,8 @@ def prepare(
         region: {lat: [a, b], lon: [a, b]}.
         time: [first, last].
         domain: File with the domain.
+        quality_level: Least quality that is accepted, where the archive has a flag of that name.
+        reject_flags: Meanings of flags that reject beside the usual ones.
         vector_pairs: [eastward, northward] components of vectors.
         bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
         coarse: {factor} or {archive, names, halo, paired}: the coarse fields that a downscaler starts from (`pairing.make_pair`).
@@ -68,7 +73,15 @@ def prepare(
                 f"data.vector_pairs names {name!r}, which is neither target nor covariate: "
                 f"{suggest(str(name), (*targets, *covariates))}"
             )
-    opened = open_archive(archive, [*targets, *covariates], levels=levels, region=region, domain=domain, time=time)
+    opened = open_archive(
+        archive,
+        [*targets, *covariates],
+        levels=levels,
+        region=region,
+        domain=domain,
+        time=time,
+        acceptance=Acceptance.of(quality_level, reject_flags),
+    )
     require(opened.dataset, [*targets, *covariates], str(archive))
     if statics is not None and coarse is None:
         raise ConfigurationError(

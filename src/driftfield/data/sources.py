@@ -29,11 +29,12 @@ import xarray as xr
 
 from driftfield.conventions import domain_of, ever_finite, positions_of, require, state_variables
 from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.domains import check_domain, with_domain
 from driftfield.gridded.gridded_files import expand_paths, open_fields, write_dataset
 from driftfield.gridded.region import is_periodic, select_region
 from driftfield.gridded.removal import count_removed
-from driftfield.gridded.sentinels import still_cells
+from driftfield.gridded.sentinels import without_still_land
 from driftfield.gridded.units import check_plausible
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ def open_archive(
     region: Mapping[str, Sequence[float]] | None = None,
     domain: str | Path | None = None,
     time: Sequence[Any] | None = None,
+    acceptance: Acceptance = USUAL,
     in_memory_mib: float = 2048,
 ) -> GriddedArchive:
     """Opens a gridded archive to learn from; loads it where it is small, leaves it lazy where it is not.
@@ -121,13 +123,15 @@ def open_archive(
         domain: A file whose variable `domain` (or `<variable>_domain`, `mask`, or the variable itself, finite = exists)
             says where the variables exist. The file's own `domain` goes before it.
         time: First and last date, both included; "2015" is the whole year.
+        acceptance: Which quality flags reject a value, where the usual is not wanted.
         in_memory_mib: Load into memory below this size.
 
     Raises:
+        ConfigurationError: an acceptance that no flag of the file knows.
         DataError: a variable, level, region, time or domain that the file does not have.
         FileFormatError: a file that cannot be read.
     """
-    dataset = open_fields(path, variables=variables, marks=True)
+    dataset = open_fields(path, variables=variables, marks=True, acceptance=acceptance)
     names = _checked_variables(dataset, variables, str(path))
     if not dataset.sizes["time"]:
         raise DataError(f"{path} holds no date: its time axis is empty. Expected fields of one date or more.")
@@ -138,14 +142,16 @@ def open_archive(
     dataset = select_region(dataset, region or {})
     if time is not None:
         dataset = select_time(dataset, time)
+    # single precision before anything is loaded: packed numbers are decoded to double
+    dataset = dataset.assign({name: dataset[name].astype(np.float32) for name in names})
     if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
         dataset = dataset.load()
     dataset, _ = count_removed(dataset, names, str(path))
-    fields = dataset[names].astype(np.float32)
+    fields = dataset[names]
     masked = with_domain(open_fields(domain), str(domain)) if domain is not None else None
     if masked is None:
         still = [name for name in names if domain_of(dataset, name) is None]
-        fields = fields.assign({name: _without_still_land(fields[name], str(path)) for name in still})
+        fields = fields.assign({name: without_still_land(fields[name], str(path)) for name in still})
     domains = {name: _find_domain(dataset, fields[name], masked, str(domain)) for name in names}
     for name in names:
         check_plausible(fields[name], inside=domains[name], source=str(path))
@@ -223,24 +229,6 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, masks: xr.Dataset | N
     return (
         domain.transpose(*(d for d in ("depth", "lat", "lon") if d in domain.dims)).compute().rename(f"{name}_domain")
     )
-
-
-def _without_still_land(field: xr.DataArray, path: str) -> xr.DataArray:
-    """NaN in the cells that hold one and the same constant at all times (`gridded.sentinels`), and a line that says so."""
-    still = still_cells(field)
-    if still is None:
-        return field
-    constant, where = still
-    log.info(
-        "%s: %r is %.6g at all times in %d of %d cells, and nowhere else: taken for land (missing). Name a domain "
-        "(data.domain, or the variable 'domain' of the file) if these are values",
-        path,
-        field.name,
-        constant,
-        int(where.sum()),
-        where.size,
-    )
-    return field.where(~where).assign_attrs(field.attrs)
 
 
 def _domain_from(masks: xr.Dataset, field: xr.DataArray, path: str) -> xr.DataArray:

@@ -75,7 +75,7 @@ def align(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr
     return Aligned(
         truth=_select(truth, times, grid, "the truth"),
         outputs=aligned,
-        observations=_select(observations, times, grid, "the observations"),
+        observations=_select(observations, times, grid, "the observation file"),
         times=times,
         notes=notes,
     )

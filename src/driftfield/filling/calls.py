@@ -13,6 +13,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.filling.filling import Filled, Progress, fill_record
 from driftfield.filling.methods import Knowledge
 from driftfield.filling.record import read_record
+from driftfield.gridded.acceptance import USUAL, Acceptance
 
 
 def fill_source(
@@ -25,6 +26,7 @@ def fill_source(
     region: Mapping[str, Sequence[float]] | None = None,
     time: Sequence[Any] | None = None,
     domain: str | Path | None = None,
+    acceptance: Acceptance = USUAL,
     seed: int = 0,
     progress: Progress = lambda what, share: None,
 ) -> Filled:
@@ -35,7 +37,7 @@ def fill_source(
     """
     if members < 0:
         raise ConfigurationError(f"{members} members were asked for: expected 0 or more.")
-    record = read_record(source, variable, region=region, time=time, domain=domain)
+    record = read_record(source, variable, region=region, time=time, domain=domain, acceptance=acceptance)
     filled = fill_record(record, method=method, knowledge=knowledge, members=members, seed=seed, progress=progress)
     tried = {
         s.label: {"rmse": round(s.rmse, 6), "crps": round(s.crps, 6), "coverage": round(s.coverage, 4)}

@@ -20,12 +20,16 @@ import xarray as xr
 
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
 from driftfield.data.domain_files import add_domain
+from driftfield.data.observation_files import complete_errors
 from driftfield.data.sources import GriddedArchive, select_time
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.filling.quantity import Quantity, recognise
+from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.axes import canonical
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.gridded.region import is_periodic, select_region
+from driftfield.gridded.removal import count_removed
+from driftfield.gridded.sentinels import without_still_land
 from driftfield.gridded.units import canonical_units, check_plausible
 from driftfield.interfaces import TrainingData
 from driftfield.plain import JSONObject
@@ -115,6 +119,7 @@ def read_record(
     region: Mapping[str, Sequence[float]] | None = None,
     time: Sequence[Any] | None = None,
     domain: str | Path | None = None,
+    acceptance: Acceptance = USUAL,
 ) -> Record:
     """Reads what is to be filled.
 
@@ -124,6 +129,7 @@ def read_record(
         region: `{lat: [a, b], lon: [a, b]}`.
         time: [first, last] date.
         domain: A file that says where the field exists.
+        acceptance: Which quality flags reject a value; of files only.
 
     Raises:
         DataError: nothing to fill, nothing seen, or a variable that is not there.
@@ -132,7 +138,7 @@ def read_record(
     if isinstance(source, str) and source.startswith(SHIPPED):
         source = _shipped(source.removeprefix(SHIPPED))
         label = str(source)
-    dataset = _opened(source, label)
+    dataset = _opened(source, label, acceptance)
     name = _variable(dataset, variable, label)
     dated = "time" in dataset[name].dims
     if not dated:
@@ -140,18 +146,21 @@ def read_record(
         dataset = dataset.drop_vars("time", errors="ignore").expand_dims(time=[UNDATED])
         dataset = dataset.assign({n: a.isel(time=0) for n, a in dataset.data_vars.items() if n in ("domain", "mask")})
     dataset = _with_mask(dataset, name, label)
-    archive_like = dataset[[name, *(n for n in (f"{name}_error", f"{name}_domain", "domain") if n in dataset)]]
+    beside = (f"{name}_error", f"{name}_domain", "domain", f"{name}_removed")
+    archive_like = dataset[[name, *(n for n in beside if n in dataset)]]
     if domain is not None:
         archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
-    chosen = _select(archive_like, region, time)
+    chosen, _ = count_removed(_select(archive_like, region, time).load(), [name], label)
+    if domain_of(chosen, name) is None:
+        chosen[name] = without_still_land(chosen[name], label)
     asked: JSONObject = {
         "region": dict(region or {}),
         "time": list(time or []),
         "domain": "" if domain is None else str(domain),
     }
-    return dataclasses.replace(
-        _record(chosen.load(), name, dated, label), selection={key: value for key, value in asked.items() if value}
-    )
+    asked |= {"quality_level": acceptance.quality_level, "reject_flags": [*acceptance.reject]}
+    selection: JSONObject = {key: value for key, value in asked.items() if value not in ("", None, [], {})}
+    return dataclasses.replace(_record(complete_errors(chosen, label), name, dated, label), selection=selection)
 
 
 def _shipped(name: str) -> Path:
@@ -163,10 +172,10 @@ def _shipped(name: str) -> Path:
     return known[name]
 
 
-def _opened(source: xr.Dataset | xr.DataArray | str | Path, label: str) -> xr.Dataset:
+def _opened(source: xr.Dataset | xr.DataArray | str | Path, label: str, acceptance: Acceptance) -> xr.Dataset:
     """With canonical axes and units."""
     if isinstance(source, str | Path):
-        return open_fields(source)
+        return open_fields(source, marks=True, acceptance=acceptance)
     if not isinstance(source, xr.Dataset | xr.DataArray):
         raise DataError(
             f"Found {type(source).__name__}: expected an xarray.Dataset, an xarray.DataArray or the name of a file. Give "
@@ -223,10 +232,10 @@ def _select(
 
 
 def _record(dataset: xr.Dataset, name: str, dated: bool, label: str) -> Record:
-    field = dataset[name].transpose(*(d for d in DIMS if d in dataset[name].dims)).astype(np.float32)
     odd = [str(d) for d in dataset[name].dims if d not in DIMS]
     if odd:
         raise DataError(f"{name!r} in {label} has the dimension(s) {odd}: select one element of each first.")
+    field = dataset[name].transpose(*(d for d in DIMS if d in dataset[name].dims)).astype(np.float32)
     domain = _domain(dataset, name, field, label)
     outside = int((field.notnull() & ~domain).sum())
     if outside:

@@ -67,7 +67,8 @@ def canonical(
             time=("time", np.atleast_1d(positions[stamp].values), positions[stamp].attrs)
         )
     dataset = _renamed(dataset.set_coords(extra), axes, source)
-    spare = [d for d in dataset.dims if d not in _KINDS and dataset.sizes[d] == 1]
+    ensemble = any(str(name).endswith("_member") for name in dataset.data_vars)  # of our own, perhaps of one member
+    spare = [d for d in dataset.dims if dataset.sizes[d] == 1 and (d not in _KINDS or (d == "member" and not ensemble))]
     dataset = dataset.squeeze(spare, drop=True)
     if decode and "time" in dataset.dims:
         dataset = dataset.assign_coords(time=decoded_time(dataset["time"], bounds, source))
@@ -183,6 +184,9 @@ def _coordinates(
     """The coordinate variables of the axes, and positions."""
     found = {}
     for kind, dim in axes.items():
+        if kind == "member" and dim not in positions.variables:  # members need no numbers
+            found[dim] = xr.DataArray(np.arange(dataset.sizes[dim]), dims=[dim])
+            continue
         if dim not in positions.variables:
             raise DataError(f"The {kind} axis {dim!r} of {source} has no coordinate values. Add a variable {dim!r}.")
         found[dim] = positions[dim]
@@ -200,6 +204,13 @@ def _renamed(dataset: xr.Dataset, axes: dict[str, Hashable], source: str) -> xr.
     for name in sorted(taken):
         log.warning("%s: the variable %r, which is no axis, is called %r here", source, name, f"{name}_field")
         new[name] = f"{name}_field"
+    there = (set(dataset.dims) | set(dataset.variables)) - set(new)
+    if twice := sorted(str(kind) for kind in new.values() if kind in there):
+        of = next(str(dim) for dim, kind in new.items() if kind == twice[0])
+        raise DataError(
+            f"{source} has two axes for {twice[0]}: {of!r} says that it is one by its attributes, and {twice[0]!r} by its name. "
+            "Correct standard_name, axis or units of one of them."
+        )
     return dataset.rename(new)
 
 
@@ -247,6 +258,10 @@ def _orient(dataset: xr.Dataset, depth: str, source: str) -> xr.Dataset:
 
 
 def _ascending_degrees(dataset: xr.Dataset, source: str) -> xr.Dataset:
+    if empty := [str(axis) for axis in ("lat", "lon") if not dataset.sizes[axis]]:
+        raise DataError(
+            f"The {empty[0]} axis of {source} is empty: expected one value or more. Name a file that holds some."
+        )
     degrees = {n: in_degrees(dataset[n].values, str(dataset[n].attrs.get("units", ""))) for n in ("lat", "lon")}
     lon = np.unwrap(degrees["lon"], period=360.0)
     steady = bool(np.all(np.diff(lon) > 0))

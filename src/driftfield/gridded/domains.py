@@ -6,7 +6,12 @@
     a fraction, or %                               exists from one half on; a line says so
     anything else                                  refused: nobody knows what 2 means
 
-A mask that is empty, or whose cells hold nothing while the others do (it is inverted), is refused.
+A mask that changes with time says where a variable exists at any date. One that is empty, or whose cells hold nothing while the
+others do (it is inverted), is refused. So is one that observed values lie outside of:
+
+    beside the domain, one cell away     coasts differ: up to a tenth of the values are not used, and a line counts them
+    farther away                         lakes, and what is wrong: up to one in a hundred
+    more                                 refused, unless somebody says that they are to be left out
 """
 
 __all__ = ["as_masks", "check_domain", "check_observed", "named_masks", "read_mask", "sound_masks", "with_domain"]
@@ -14,6 +19,7 @@ __all__ = ["as_masks", "check_domain", "check_observed", "named_masks", "read_ma
 import logging
 import re
 
+import dask
 import numpy as np
 import xarray as xr
 
@@ -29,8 +35,8 @@ _SEA = re.compile(r"(^|_)(sea|ocean|water|wet|marine|open_water|sea_ice|ice|vali
 _LAND = re.compile(
     r"(^|_)(land|dry|coast|coastal|continent|invalid|inactive|masked|no_data|missing|fill|not|non|no)(_|$)"
 )
-_OUTSIDE = 2 / 3
-"""Share of the observed values that may lie outside of a domain: lakes and coasts, or a part that somebody chose."""
+_OUTSIDE, _FAR_OUTSIDE = 0.1, 0.01
+"""Shares of the observed values that may lie outside of a domain at all, and farther than one cell: coasts, and lakes."""
 
 
 def read_mask(mask: xr.DataArray, name: str, source: str) -> xr.DataArray:
@@ -47,6 +53,12 @@ def read_mask(mask: xr.DataArray, name: str, source: str) -> xr.DataArray:
     meanings = str(mask.attrs.get("flag_meanings", "")).replace(",", " ").split()
     exists = _by_meanings(mask, name, meanings, source) if meanings else _by_numbers(mask, name, source)
     exists = exists.compute()
+    if "time" in exists.dims:
+        if exists.sizes["time"] and bool((exists != exists.isel(time=0)).any()):
+            log.info(
+                "%s: the mask %r changes with time: the variables exist where it says so at any date", source, name
+            )
+        exists = exists.any("time")
     if not bool(exists.any()):
         raise DataError(
             f"The mask {name!r} of {source} is empty: no cell exists. Expected 1 where the variables exist, "
@@ -172,30 +184,41 @@ def check_domain(field: xr.DataArray, domain: xr.DataArray, source: str) -> None
         )
 
 
-def check_observed(observations: xr.Dataset, source: str) -> None:
+def check_observed(observations: xr.Dataset, source: str, *, leave_out: bool = False) -> None:
     """Holds what was observed against the domains that the observations state; values outside are counted in a line.
 
+    Arguments:
+        observations: An observation data set.
+        source: What messages call it.
+        leave_out: However many values lie outside, they are to be left out: for a part that somebody chose.
+
     Raises:
-        DataError: more than two thirds of the values of a variable lie outside of its domain.
+        DataError: more values of a variable lie outside of its domain than coasts and lakes explain.
     """
     for name in state_variables(observations):
         domain = domain_of(observations, name)
         if domain is None:
             continue
         seen = observations[name].notnull()
-        number, outside = (int(part.compute()) for part in (seen.sum(), (seen & ~domain).sum()))
+        counts = dask.compute(seen.sum(), (seen & ~domain).sum(), (seen & ~_with_coast(domain)).sum())
+        number, outside, far = map(int, counts)
         if not outside:
             continue
-        if outside > _OUTSIDE * number:
+        if not leave_out and (outside > _OUTSIDE * number or far > _FAR_OUTSIDE * number):
             inverted = " The mask seems to be inverted: turn it round." if outside > 0.8 * number else ""
             raise DataError(
-                f"{outside} of the {number} observed values of {name!r} in {source} lie outside of its domain: expected them "
-                f"inside.{inverted} Correct the domain, or leave it out: the run knows its own."
+                f"{outside} of the {number} observed values of {name!r} in {source} lie outside of its domain, {far} of them "
+                f"farther than one cell: expected them inside.{inverted} Correct the domain, leave it out (the run knows its "
+                "own), or pass --drop-outside to do without these values."
             )
         log.info(
-            "%s: %d of %d observed values of %r lie outside of its domain and are not used",
-            source,
-            outside,
-            number,
-            name,
-        )
+            "%s: %d of %d observed values of %r lie outside of its domain (%d farther than one cell) and are not used",
+            source, outside, number, name, far,
+        )  # fmt: skip
+
+
+def _with_coast(domain: xr.DataArray) -> xr.DataArray:
+    """The domain and the cells beside it: up and down, around, and across corners."""
+    for dim in (d for d in ("depth", "lat", "lon") if d in domain.dims):
+        domain = domain | domain.shift({dim: 1}, fill_value=False) | domain.shift({dim: -1}, fill_value=False)
+    return domain

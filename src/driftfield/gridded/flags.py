@@ -1,30 +1,35 @@
 """Quality flags beside gridded fields (CF 3.5): what they reject is missing, and they are never taken for fields.
 
     flag of a variable    named by its `ancillary_variables`, called <variable>_qc, _flag, _quality ...,
-                          or one for all on its axes, such as GHRSST's `quality_level` and `l2p_flags`
+                          qual_<variable>, or one for all on its axes, such as GHRSST's `quality_level` and `l2p_flags`
     rejected              where the meaning of its value says bad, invalid, no data, land, cloud ...
-                          without meanings: quality_level below 2 (GHRSST), _qc of 3, 4 and 9 (Argo, IODE)
+                          without meanings: quality_level below 2 (GHRSST), _qc of 3, 4 and 9 (Argo, IODE),
+                          qual_<variable> above 2 (NASA: 0 is the best)
+                          or as somebody asks (`acceptance`)
     codes in the field    a packed variable with `flag_values` of its own (sea ice: 254 is land): these are no values
 
 A flag whose meaning nobody stated is not used, and a line says so.
 """
 
-__all__ = ["flag_bits", "honour_flags", "is_flag"]
+__all__ = ["flag_bits", "flag_meanings", "honour_flags", "is_flag"]
 
 import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from driftfield.conventions import is_mask
+from driftfield.gridded.acceptance import LEVELS, USUAL, Acceptance
 from driftfield.gridded.removal import remove
 
 log = logging.getLogger(__name__)
 
 _SUFFIX = re.compile(r"(?i)(.+?)_(qc|qc_flag|flag|flags|quality|quality_flag|quality_level|status_flag)$")
+_PREFIX = re.compile(r"(?i)qual_(.+)")
 _FOR_ALL = re.compile(r"(?i)quality_level|l2p_flags|l2_flags|quality_flags?|qc_flags?|status_flags?|qc|dqf|flags?")
 _REJECTED = re.compile(
     r"bad|invalid|no_?data|no_?value|missing|erroneous|\berror|fail|reject|unusable|unreliable|not_valid|not_usable"
@@ -35,6 +40,7 @@ _ACCEPTED = re.compile(
     r"|cloud_?(free|less)|clear|without_|non_?cloud|good"
 )
 _GHRSST_WORST = 2
+_NASA_WORST = 2
 _IODE_REJECTED = (3, 4, 9)
 
 
@@ -55,26 +61,34 @@ def is_flag(array: xr.DataArray, name: str) -> bool:
     """
     if is_mask(name) or "scale_factor" in array.encoding or "add_offset" in array.encoding:
         return False
-    whole = np.dtype(array.encoding.get("dtype", array.dtype)).kind in "iub"
+    whole = np.dtype(array.encoding.get("dtype", array.dtype)).kind in "iubSUO"
     if {"flag_meanings", "flag_masks", "flag_values"} & set(array.attrs):
         return True
     standard = str(array.attrs.get("standard_name", ""))
     if standard.endswith(("status_flag", "quality_flag")):
         return True
-    named = _FOR_ALL.fullmatch(name) or _SUFFIX.fullmatch(name)
+    named = _FOR_ALL.fullmatch(name) or _SUFFIX.fullmatch(name) or _PREFIX.fullmatch(name)
     return whole and named is not None and str(array.attrs.get("units", "1")).strip() in ("", "1")
 
 
-def honour_flags(dataset: xr.Dataset, *, asked: Sequence[str] = (), source: str = "the data set") -> xr.Dataset:
+def honour_flags(
+    dataset: xr.Dataset,
+    *,
+    asked: Sequence[str] = (),
+    source: str = "the data set",
+    acceptance: Acceptance = USUAL,
+) -> xr.Dataset:
     """The data set without flags, and with NaN where they reject a value; lazily where it is lazy.
 
     Arguments:
         dataset: As xarray decoded it, any axes.
         asked: Variables that the user named: they stay, whatever they are.
         source: What messages call it.
+        acceptance: What is accepted, where the usual is not wanted.
     """
     flags = [str(n) for n, a in dataset.data_vars.items() if is_flag(a, str(n)) and str(n) not in asked]
-    rejections = {name: _rejection(dataset[name], name) for name in flags}
+    dataset = dataset.assign({n: _as_numbers(dataset[n]) for n in flags if dataset[n].dtype.kind not in "biuf"})
+    rejections = {name: _rejection(dataset[name], name, acceptance) for name in flags}
     unused = dict.fromkeys(name for name, found in rejections.items() if found is None)
     for name in [str(n) for n, a in dataset.data_vars.items() if a.dtype.kind == "f" and str(n) not in flags]:
         for flag in _flags_of(dataset, name, flags):
@@ -99,7 +113,7 @@ def _flags_of(dataset: xr.Dataset, name: str, flags: Sequence[str]) -> list[str]
     named = str(dataset[name].attrs.get("ancillary_variables", "")).split()
     found = [flag for flag in beside if flag in named]
     for flag in beside:
-        match = _SUFFIX.fullmatch(flag)
+        match = _SUFFIX.fullmatch(flag) or _PREFIX.fullmatch(flag)
         own = match is not None and match[1].lower() == name.lower()
         of_all = _FOR_ALL.fullmatch(flag) is not None and _is_about(dataset, flag, name)
         if (own or of_all) and flag not in found:
@@ -114,24 +128,39 @@ def _is_about(dataset: xr.Dataset, flag: str, name: str) -> bool:
     return not having or name in having
 
 
-def _rejection(flag: xr.DataArray, name: str) -> _Rejection | None:
+def _rejection(flag: xr.DataArray, name: str, acceptance: Acceptance) -> _Rejection | None:
     """Where the flag rejects; None if nothing that it can say rejects."""
+    lowered = name.lower()
+    least = acceptance.quality_level
+    if lowered.endswith(LEVELS) and least is not None:
+        # what states no level is not accepted where one is asked for
+        return _Rejection(~(flag >= least), f"below {least}, as asked")
     if bits := flag_bits(flag):
-        chosen = [word for word in bits if _rejects(word)]
+        chosen = [word for word in bits if _rejects(word) or acceptance.rejects(word)]
         if not chosen:
             return None
         wrong = xr.zeros_like(flag, dtype=bool)
         for word in chosen:
             wrong = wrong | bits[word]
         return _Rejection(wrong, ", ".join(chosen))
-    lowered = name.lower()
-    if lowered.endswith("quality_level"):
+    if lowered.endswith(LEVELS):
         return _Rejection(flag < _GHRSST_WORST, f"below {_GHRSST_WORST}, as GHRSST means it")
+    if _PREFIX.fullmatch(name):
+        return _Rejection(flag > _NASA_WORST, f"above {_NASA_WORST}, as NASA means it")
     if lowered.endswith("_qc") and flag.dtype.kind in "iuf":
         return _Rejection(
             flag.isin(_IODE_REJECTED), f"{', '.join(map(str, _IODE_REJECTED))}, as Argo and IODE mean them"
         )
     return None
+
+
+def flag_meanings(dataset: xr.Dataset) -> dict[str, list[str]]:
+    """The flags of a file, as opened, and what they can say."""
+    return {
+        str(n): str(a.attrs.get("flag_meanings", "")).replace(",", " ").split()
+        for n, a in dataset.data_vars.items()
+        if is_flag(a, str(n))
+    }
 
 
 def flag_bits(flag: xr.DataArray) -> dict[str, xr.DataArray]:
@@ -143,6 +172,19 @@ def flag_bits(flag: xr.DataArray) -> dict[str, xr.DataArray]:
         bits = zip(meanings, values or masks, masks, strict=False)
         return {word: (number & mask) == value for word, value, mask in bits}
     return {word: flag == value for word, value in zip(meanings, values, strict=False)}
+
+
+def _as_numbers(flag: xr.DataArray) -> xr.DataArray:
+    """Digits as the numbers that they spell; anything else is no flag (NaN). Text is read at once: flags of text are small."""
+
+    def number(text: Any) -> float:
+        try:
+            return float(text.decode() if isinstance(text, bytes) else text)
+        except (ValueError, TypeError, UnicodeDecodeError):
+            return np.nan
+
+    values = np.array([number(text) for text in flag.values.ravel().tolist()], dtype=np.float32)
+    return flag.copy(data=values.reshape(flag.shape))
 
 
 def _rejects(meaning: str) -> bool:

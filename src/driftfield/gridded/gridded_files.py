@@ -14,18 +14,19 @@ from typing import Any
 
 import xarray as xr
 
-from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError
+from driftfield.errors import ConfigurationError, DataError, FileFormatError, MissingExtraError, UserError
 from driftfield.files import replacing
+from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.axes import canonical
 from driftfield.gridded.cf import PLANES, as_cf, chunks_of
 from driftfield.gridded.copies import without_copies
 from driftfield.gridded.domains import as_masks, sound_masks
-from driftfield.gridded.flags import honour_flags
+from driftfield.gridded.flags import flag_meanings, honour_flags
 from driftfield.gridded.joining import joined_files
 from driftfield.gridded.lazy import lazily
 from driftfield.gridded.one_unit import in_one_unit
 from driftfield.gridded.sentinels import find_constants, without_constants
-from driftfield.gridded.stores import refuse_pickles, with_true_zeros
+from driftfield.gridded.stores import group_of, options_for, with_outer_coordinates, with_true_zeros, without_forecasts
 from driftfield.gridded.units import canonical_units
 from driftfield.gridded.valid_range import inside_valid_range
 
@@ -38,6 +39,7 @@ def open_fields(
     decode: bool = True,
     variables: Sequence[str] | None = None,
     marks: bool = False,
+    acceptance: Acceptance = USUAL,
 ) -> xr.Dataset:
     """Opens NetCDF, GRIB (one file, a glob, a list) or a Zarr store lazily, with canonical axes and units.
 
@@ -49,14 +51,22 @@ def open_fields(
         decode: Turn the time axis into dates.
         variables: Keep these only; their grid is chosen where a file holds several.
         marks: Keep beside every variable what was removed of it and why (`gridded.removal`), to be counted.
+        acceptance: Which quality flags reject a value, where the usual is not wanted.
 
     Raises:
+        ConfigurationError: an acceptance that no flag of the files knows.
         DataError: nothing there, no latitude and longitude, unknown units of a variable that was asked for, or files
             that do not fit together.
         FileFormatError: a file that cannot be read.
     """
     paths = expand_paths(path)
-    parts = [_open_one(one, variables, decode=decode) for one in paths]
+    raws = [open_raw(one) for one in paths]
+    if acceptance != USUAL:
+        acceptance.check({name: words for raw in raws for name, words in flag_meanings(raw).items()}, str(path))
+    parts = [
+        _understood(raw, one, variables, decode=decode, acceptance=acceptance)
+        for raw, one in zip(raws, paths, strict=True)
+    ]
     # before units are converted: -9999 is a number of the file
     constants = find_constants(parts)
     parts = [canonical_units(without_constants(p, constants), asked=variables, source=str(path)) for p in parts]
@@ -92,7 +102,8 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
             for name, sizes in chunks.items():
                 if dataset[name].chunks is not None:  # dask writes whole chunks
                     dataset[name] = dataset[name].chunk(dict(zip(dataset[name].dims, sizes, strict=True)))
-            dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
+            with without_forecasts():
+                dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
 
 
 def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -114,16 +125,16 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def _open_one(path: Path, variables: Sequence[str] | None, *, decode: bool) -> xr.Dataset:
-    dataset = canonical(
-        _values(open_raw(path), variables, str(path)), variables=variables, decode=decode, source=str(path)
+def _understood(
+    raw: xr.Dataset, path: Path, variables: Sequence[str] | None, *, decode: bool, acceptance: Acceptance
+) -> xr.Dataset:
+    """A file with canonical axes, NaN where the file itself says that a number is no value, and each place once."""
+    source = str(path)
+    values = honour_flags(
+        inside_valid_range(as_masks(raw)), asked=variables or (), source=source, acceptance=acceptance
     )
-    return sound_masks(without_copies(dataset, str(path)), str(path))
-
-
-def _values(raw: xr.Dataset, variables: Sequence[str] | None, source: str) -> xr.Dataset:
-    """NaN where the file itself says that a number is no value."""
-    return honour_flags(inside_valid_range(as_masks(raw)), asked=variables or (), source=source)
+    dataset = canonical(values, variables=variables, decode=decode, source=source)
+    return sound_masks(without_copies(dataset, source), source)
 
 
 def open_raw(path: Path) -> xr.Dataset:
@@ -133,18 +144,22 @@ def open_raw(path: Path) -> xr.Dataset:
     if path.is_dir():
         if not any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata")):
             raise FileFormatError(f"{path} is a folder and no Zarr store. Name a file, or a glob such as {path}/*.nc.")
-        refuse_pickles(path)
-        options |= {"engine": "zarr", "consolidated": False}
+        options |= options_for(path)
     elif path.suffix.lower() in _GRIB:
         if importlib.util.find_spec("cfgrib") is None:
             raise MissingExtraError(f"Reading {path} needs cfgrib. Install it with `pip install 'driftfield[grib]'`.")
         options |= {"engine": "cfgrib", "backend_kwargs": {"indexpath": ""}}
     try:
+        options |= group_of(path) if "engine" not in options else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)
             opened = xr.open_dataset(path, chunks=None, cache=False, **options)
+        if options.pop("group", None):
+            opened = with_outer_coordinates(opened, path, chunks=None, cache=False, **options)
         if path.is_dir():
             opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
+    except UserError:
+        raise
     except PermissionError as error:
         raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
     except Exception as error:  # each backend has its own exceptions for a broken file

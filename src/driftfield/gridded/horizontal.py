@@ -149,11 +149,16 @@ def _section(dataset: xr.Dataset, dim: Hashable, latitude: str, longitude: str) 
     steady = bool(np.all(np.diff(lon) > 0) or np.all(np.diff(lon) < 0))
     masks = [n for n in dataset.data_vars if str(n) in ("domain", "mask") or str(n).endswith("_domain")]
     on_section = [n for n, a in dataset.data_vars.items() if dim in a.dims and (a.ndim > 1 or n in masks)]
-    section = dataset[on_section].drop_vars([dim], errors="ignore").rename({dim: "lon"})
+    section = dataset[on_section].drop_vars([dim], errors="ignore")
+    # a variable that is called as an axis will be is none: the positions are others
+    clash = {n: f"{n}_field" for n in ("lat", "lon") if n in section.variables and dim != n}
+    section = section.rename(clash | {dim: "lon"})
     section = section.expand_dims(lat=[float(lat.mean())]).assign(station_lat=("lon", lat))
     if dim in dataset:
         section["station"] = ("lon", dataset[dim].values)
-    others = [n for n, a in dataset.variables.items() if dim not in a.dims and n not in section.variables]
+    others = [
+        n for n, a in dataset.variables.items() if dim not in a.dims and n not in (*section.variables, "lat", "lon")
+    ]
     section = section.assign({str(n): dataset[n] for n in others})
     columns = lon if steady else np.arange(lon.size, dtype=np.float64)
     described = dict(LONGITUDE) if steady else {"long_name": "station along the section", "units": "1", "axis": "X"}

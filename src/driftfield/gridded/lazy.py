@@ -41,7 +41,9 @@ class _Source:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:
-            return np.asarray(self.variable[key].values)
+            # a scale that is no number makes everything missing, which is counted
+            with np.errstate(all="ignore"):
+                return np.asarray(self.variable[key].values)
         except MemoryError:
             raise
         except Exception as error:  # each backend and each codec has its own exceptions for broken bytes

@@ -7,8 +7,9 @@
 A constant that other cells take now and then is a value: no ice, no rain. What is found is missing, and a line says so.
 """
 
-__all__ = ["Constant", "find_constants", "still_cells", "without_constants"]
+__all__ = ["Constant", "find_constants", "still_cells", "without_constants", "without_still_land"]
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ import xarray as xr
 
 from driftfield.conventions import state_variables
 from driftfield.gridded.removal import remove
+
+log = logging.getLogger(__name__)
 
 _HUGE = 1e30
 _USUAL = tuple(
@@ -107,13 +110,33 @@ def still_cells(field: xr.DataArray) -> tuple[float, xr.DataArray] | None:
     return constant, still & (high == constant)
 
 
+def without_still_land(field: xr.DataArray, source: str) -> xr.DataArray:
+    """NaN in the cells that hold one and the same constant at all times (`still_cells`), and a line that says so.
+
+    Arguments:
+        field: Of which nobody says where it exists.
+        source: What messages call the file.
+    """
+    found = still_cells(field) if "time" in field.dims and field.dtype.kind == "f" else None
+    if found is None:
+        return field
+    constant, where = found
+    log.info(
+        "%s: %r is %.6g at all times in %d of %d cells, and nowhere else: taken for land (missing). Name a domain "
+        "(--domain, data.domain, or the variable 'domain' of the file) if these are values",
+        source, field.name, constant, int(where.sum()), where.size,
+    )  # fmt: skip
+    return field.where(~where).transpose(*field.dims).assign_attrs(field.attrs)
+
+
 def _looked_at(array: xr.DataArray) -> np.ndarray:
     """Finite values of a few dates and levels, flat."""
     if "time" in array.dims and array.sizes["time"] > 3:
         array = array.isel(time=sorted({0, array.sizes["time"] // 2, array.sizes["time"] - 1}))
     if "depth" in array.dims and array.size > _SAMPLE:
         array = array.isel(depth=sorted({0, array.sizes["depth"] - 1}))
-    values = np.asarray(array.values)
+    every = max(1, array.size // _SAMPLE)
+    values = np.asarray((array.isel(lat=slice(None, None, every)) if "lat" in array.dims else array).values)
     values = values.reshape(-1)[:: max(1, values.size // _SAMPLE)]
     return values[np.isfinite(values)].astype(np.float64)
 

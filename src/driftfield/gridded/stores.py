@@ -1,17 +1,28 @@
-"""Zarr stores of version 2: what their metadata may not do, and what their fill value does not mean.
+"""Stores and files with rooms inside: what the metadata of Zarr may not do, what its fill value does not mean, and groups.
 
 codec "pickle"      runs whatever code the store holds as soon as a chunk is read: refused before anything is opened
 fill_value 0        what zarr puts there if nobody says anything: zeros are values, unless `_FillValue` says otherwise
+groups              a file whose variables are all in one group is that group, with a line; of several nobody knows which is meant
 """
 
-__all__ = ["refuse_pickles", "with_true_zeros"]
+__all__ = [
+    "group_of",
+    "options_for",
+    "refuse_pickles",
+    "with_outer_coordinates",
+    "with_true_zeros",
+    "without_forecasts",
+]
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import xarray as xr
 
 from driftfield.errors import FileFormatError
@@ -19,6 +30,76 @@ from driftfield.errors import FileFormatError
 log = logging.getLogger(__name__)
 
 _METADATA = ("zarr.json", ".zarray", ".zmetadata")
+
+
+def options_for(path: Path) -> dict[str, Any]:
+    """Options of `xarray.open_dataset` for a file or a store, which has been looked through before it is opened.
+
+    Raises:
+        FileFormatError: a store that asks for a codec which executes code.
+    """
+    if not path.is_dir():
+        return {}
+    refuse_pickles(path)
+    return {"engine": "zarr", "consolidated": False}
+
+
+def group_of(path: Path) -> dict[str, Any]:
+    """Options that open the one group with fields of a NetCDF-4 file that has none outside of groups; none for any other.
+
+    Coordinates outside of groups are those of the group, too (`with_outer_coordinates`).
+
+    Raises:
+        FileFormatError: several groups hold fields.
+    """
+    if path.is_dir() or not _is_hdf(path):
+        return {}
+    with netCDF4.Dataset(path) as file:
+        if not file.groups or any(v.ndim >= 2 for v in file.variables.values()):
+            return {}
+        groups = [group.path for group in _walk(file) if any(v.ndim >= 2 for v in group.variables.values())]
+    if len(groups) > 1:
+        raise FileFormatError(
+            f"The variables of {path} are in the groups {', '.join(groups)}: expected them outside of groups, or in one. Copy "
+            "one of them, for example with ncks -G : -g GROUP."
+        )
+    if groups:
+        log.info("%s: its variables are in the group %s: that is read", path, groups[0])
+    return {"group": groups[0]} if groups else {}
+
+
+def with_outer_coordinates(dataset: xr.Dataset, path: Path, **options: Any) -> xr.Dataset:
+    """A group with the coordinates that its file keeps outside of groups.
+
+    Arguments:
+        dataset: The group.
+        path: The file.
+        options: Of `xarray.open_dataset`, without the group.
+    """
+    outer = xr.open_dataset(path, **options)
+    inherited = [
+        n for n, a in outer.variables.items() if n not in dataset.variables and set(a.dims) <= set(dataset.dims)
+    ]
+    return dataset.assign_coords({n: outer[n] for n in inherited})
+
+
+def _walk(group: Any) -> Iterator[Any]:
+    for inner in group.groups.values():
+        yield inner
+        yield from _walk(inner)
+
+
+def _is_hdf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def without_forecasts() -> Iterator[None]:
+    """Silences what zarr says of text in a store: that its own format of it may change one day."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
+        yield
 
 
 def refuse_pickles(store: Path) -> None:

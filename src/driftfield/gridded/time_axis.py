@@ -1,5 +1,6 @@
 """The time axis: numbers, text or dates in, dates inside their own interval out.
 
+    single precision of days is minutes             ->   whole hours, where all dates are near to one
     days since ..., months since ..., day as %Y%m%d.%f, "2001-01-31_06:00"   ->   datetime64, or cftime of another calendar
     stamp at or beyond the end of its bounds                                 ->   the middle of the bounds
 
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 _PERIODS = re.compile(r"(month|year)s?\s+since", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"(day|month|year)\s+as\s+%Y(%m(%d)?)?(\.%f)?", re.IGNORECASE)
+_SECONDS = {"day": 86400.0, "hour": 3600.0, "minute": 60.0, "second": 1.0}
+_CALENDARS = {"360": "360_day", "365": "noleap", "366": "all_leap"}
+"""Names that are not those of CF."""
 _STANDARD = ("standard", "gregorian", "proleptic_gregorian")
 
 
@@ -38,8 +42,9 @@ def decoded_time(time: xr.DataArray, bounds: xr.DataArray | None, source: str) -
         FileFormatError: neither dates nor numbers with a unit that can be read.
     """
     dates = time if is_dated(time) else _dates(time, source)
+    _check_years(dates, source)
     spare = ("units", "calendar", "bounds", "climatology")
-    dates = dates.copy()
+    dates = _without_rounding(dates, time, source).copy()
     dates.attrs = {key: value for key, value in time.attrs.items() if key not in spare}
     if bounds is None or bounds.ndim != 2 or bounds.shape != (time.size, 2) or not time.size:
         return dates
@@ -49,6 +54,34 @@ def decoded_time(time: xr.DataArray, bounds: xr.DataArray | None, source: str) -
         log.warning("%s: the bounds of its time axis are not used: %s", source, error)
         return dates
     return _inside(dates, start, end, source)
+
+
+def _without_rounding(dates: xr.DataArray, time: xr.DataArray, source: str) -> xr.DataArray:
+    """Whole hours, where single precision holds dates to some seconds or minutes only, and each of them is so near to one."""
+    units = str(time.attrs.get("units", "")).strip().lower()
+    seconds = next((s for unit, s in _SECONDS.items() if units.startswith(unit)), 0.0)
+    if time.dtype != np.float32 or not seconds or dates.dtype.kind != "M" or not time.size:
+        return dates
+    room = float(np.spacing(np.abs(time.values).max())) * seconds
+    hours = (dates.values + np.timedelta64(30, "m")).astype("datetime64[h]").astype(dates.dtype)
+    apart = np.abs(dates.values - hours) / np.timedelta64(1, "s")
+    if not 0.5 < room < 900 or not 0.5 < apart.max() <= room:
+        return dates
+    log.info("%s: its dates are in single precision, off by up to %.0f s: taken as whole hours", source, apart.max())
+    return dates.copy(data=hours)
+
+
+def _check_years(dates: xr.DataArray, source: str) -> None:
+    """Refuses years that no calendar writes with four digits: a unit that is wrong, to all appearances."""
+    values = np.atleast_1d(dates.values)
+    if values.dtype.kind == "M":
+        years = values[~np.isnat(values)].astype("datetime64[Y]").astype(np.int64) + 1970
+    else:  # another calendar is that of a model, whose years may be any
+        years = np.array([d.year for d in values if getattr(d, "calendar", "") in _STANDARD], dtype=np.int64)
+    if years.size and (years.min() < 1 or years.max() > 9999):
+        raise FileFormatError(
+            f"The time axis of {source} runs from the year {years.min()} to {years.max()}: expected 1 to 9999. Correct its units."
+        )
 
 
 def scalar_time(dataset: xr.Dataset) -> str | None:
@@ -92,6 +125,7 @@ def _inside(dates: xr.DataArray, start: np.ndarray, end: np.ndarray, source: str
 def _dates(time: xr.DataArray, source: str) -> xr.DataArray:
     """Dates as datetime64, or cftime where the calendar asks for it; months are dated mid-month."""
     units, calendar = str(time.attrs.get("units", "")).strip(), str(time.attrs.get("calendar", "standard")).lower()
+    calendar = _CALENDARS.get(calendar, calendar)
     try:
         if time.dtype.kind in "SUO":
             return time.copy(data=_of_text(time.values))
@@ -112,8 +146,10 @@ def _dates(time: xr.DataArray, source: str) -> xr.DataArray:
     except FileFormatError:
         raise
     except (ValueError, OverflowError, TypeError, AttributeError) as error:
+        # the advice of the library concerns whoever calls it
+        why = re.split(r"\.?\s+(?:Try opening|If you|Please)", str(error))[0].rstrip(".")
         raise FileFormatError(
-            f"Cannot decode the time axis of {source} (units {units!r}): {error}. Correct its units or calendar."
+            f"Cannot decode the time axis of {source} (units {units!r}): {why}. Correct its units or calendar."
         ) from error
 
 

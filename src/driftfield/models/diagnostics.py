@@ -28,6 +28,7 @@ from driftfield.errors import ConfigurationError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
 from driftfield.evaluate.alignment import align
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.film import Film, FilmPanel, write_film
 from driftfield.fields import FieldBatch
 from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
@@ -112,8 +113,22 @@ def diagnose(
         temporary.mkdir()
         for name, figure in drawn.items():
             figure.savefig(temporary / f"{name}.png", dpi=110, facecolor="white")
+        write_film(_process(sample, watch), temporary / "denoising.gif")
         write_text(temporary / "diagnostics.json", json.dumps(numbers, indent=2, allow_nan=False) + "\n")
         return sorted(path.name for path in temporary.iterdir())
+
+
+def _process(sample: figures.Sample, watch: Watch) -> Film:
+    """The reverse process as a film: the clean estimate of one member at every evaluation, beside the truth."""
+    plane, process = sample.plane, watch.denoising()
+    still = [np.broadcast_to(shown, process.estimates.shape) for shown in (plane.truth, plane.observed)]
+    panels = [
+        FilmPanel("truth", still[0]),
+        FilmPanel("observed", still[1]),
+        FilmPanel("clean estimate of one member", process.estimates),
+    ]
+    stamps = [f"{sample.stamp}, noise level {level:.3g}" for level in process.noise_level]
+    return Film(plane, panels, stamps, sample.name, sample.units)
 
 
 def _figures(

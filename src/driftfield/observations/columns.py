@@ -3,12 +3,27 @@
     time, date, JULD, OBS_TIMESTAMP    LAT, latitude, CLATH, YOB    pres, pressure, PRES    depth, z, height ...
 
 CSV with a comma, a semicolon or a tab, with a byte-order mark or without one, with a second line of units as ERDDAP writes it.
+Where the columns are parted by another mark than a comma, 3,5 is three and a half.
 """
 
-__all__ = ["CSV_ENCODING", "SAME_AS", "column_kinds", "header_of", "read_rows", "refuse_bufr", "separator_of"]
+__all__ = [
+    "CSV_ENCODING",
+    "PARQUETS",
+    "SAME_AS",
+    "TEXTS",
+    "column_kinds",
+    "header_of",
+    "read_rows",
+    "refuse_bufr",
+    "separator_of",
+]
 
+import itertools
+import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +31,9 @@ from driftfield.errors import DataError, FileFormatError, MissingExtraError
 
 CSV_ENCODING = "utf-8-sig"
 """Of tables of text: a byte-order mark, which Excel writes, is no part of the first name."""
+
+TEXTS, PARQUETS = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
+"""How names of tables end: of text, and of Parquet."""
 
 SAME_AS = {
     "juld": "time",
@@ -100,12 +118,10 @@ def read_rows(path: Path, most: int | None = None) -> pd.DataFrame:
         MissingExtraError: Parquet without the library that reads it.
     """
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
+        if path.suffix.lower() in PARQUETS:
             rows = pd.read_parquet(path)
             return rows if most is None else rows.head(most)
-        return pd.read_csv(
-            path, sep=separator_of(path), encoding=CSV_ENCODING, skipinitialspace=True, nrows=most, low_memory=False
-        )
+        return read_text(path, most=most)
     except ImportError as error:
         raise MissingExtraError(
             f"Reading {path} needs a library for Parquet: pip install 'driftfield[parquet]', or write the table as .csv or .nc."
@@ -116,6 +132,42 @@ def read_rows(path: Path, most: int | None = None) -> pd.DataFrame:
         raise FileFormatError(
             f"Cannot read {path} as a table: {error}. Expected a line of names, then rows."
         ) from error
+
+
+def read_text(path: Path, *, most: int | None = None, **options: Any) -> pd.DataFrame:
+    """A table of text; every row has as many values as the first line has names.
+
+    Arguments:
+        path: CSV, however its columns are parted.
+        most: Rows; all if not given.
+        options: Of `pandas.read_csv`.
+
+    Raises:
+        FileFormatError: rows with more values than there are names: which is which cannot be known.
+        ValueError, OSError: what `pandas.read_csv` raises.
+    """
+    mark = separator_of(path)
+    comma = mark != "," and _has_decimal_commas(path, mark)
+    how: dict[str, Any] = {"sep": mark, "encoding": CSV_ENCODING, "skipinitialspace": True}
+    how["decimal"] = "," if comma else "."
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", pd.errors.ParserWarning)
+        frame = pd.read_csv(path, nrows=most, index_col=False, low_memory=False, **how | options)
+    if any(issubclass(one.category, pd.errors.ParserWarning) for one in heard):
+        bare = pd.read_csv(path, header=None, skiprows=1, dtype=str, **how)
+        if not bare.iloc[:, len(frame.columns) :].isna().all(axis=None):
+            raise FileFormatError(
+                f"The rows of {path} have {bare.shape[1]} values and its first line {len(frame.columns)} names: expected as "
+                "many. Correct the first line."
+            )
+    return frame
+
+
+def _has_decimal_commas(path: Path, mark: str) -> bool:
+    """Whether the first rows hold numbers such as 3,5 in columns that something else parts."""
+    with path.open(encoding=CSV_ENCODING, errors="replace") as file:
+        rows = [line.strip().split(mark) for line in itertools.islice(file, 1, 20)]
+    return any(re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text) for row in rows for text in row)
 
 
 def refuse_bufr(path: Path) -> None:

@@ -26,11 +26,10 @@ from driftfield.gridded.gridded_files import expand_paths, open_fields, open_raw
 from driftfield.gridded.region import is_periodic
 from driftfield.gridded.removal import count_removed
 from driftfield.gridded.units import quantity_of
+from driftfield.observations.columns import PARQUETS, TEXTS, column_kinds, read_rows
 
 SAMPLE = 2**21
 """Values of a variable that are looked at on each of three dates, at most."""
-
-_TABLES = (".csv", ".txt", ".parquet", ".pq")
 
 
 @dataclass
@@ -76,7 +75,7 @@ def inspect_file(path: str | Path) -> Inspection:
     paths = expand_paths(path)
     first = paths[0]
     files = f"{path}" if len(paths) == 1 else f"{path}: {len(paths)} files"
-    if first.suffix.lower() in _TABLES:
+    if first.suffix.lower() in (*TEXTS, *PARQUETS):
         return _table(first, files)
     with _heard() as said:
         try:
@@ -201,6 +200,14 @@ def _dates(dataset: xr.Dataset) -> str:
     return f"{dates.size}, {ends[0]} to {ends[1]}, every {step}{uneven}, {calendar} calendar"
 
 
+def thinned(array: xr.DataArray) -> xr.DataArray:
+    """The first, the middle and the last date of a variable, rows left out where a date is large; loaded."""
+    if "time" in array.dims and array.sizes["time"] > 3:
+        array = array.isel(time=sorted({0, array.sizes["time"] // 2, array.sizes["time"] - 1}))
+    every = int(np.ceil(array.size / max(array.sizes.get("time", 1), 1) / SAMPLE))
+    return array.isel(lat=slice(None, None, every)).load() if every > 1 else array.load()
+
+
 def _sampled(array: xr.DataArray) -> tuple[xr.DataArray, str]:
     """Some dates and rows of a variable, loaded, and what part they are."""
     text = []
@@ -302,11 +309,7 @@ def _filling(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
         array = dataset[name]
         if array.dtype.kind != "f" or not {"lat", "lon"} <= set(array.dims) <= {"time", "depth", "lat", "lon"}:
             continue
-        dates = (
-            array.isel(time=np.unique(np.linspace(0, array.sizes["time"] - 1, 3).astype(int)))
-            if "time" in array.dims
-            else array
-        )
+        dates = thinned(array)
         gaps = dates.isnull()
         if "time" in dates.dims and dates.sizes["time"] > 1:
             gaps = gaps & dates.notnull().any("time")  # what no date saw is land
@@ -351,8 +354,6 @@ def _middle(dataset: xr.Dataset) -> str:
 
 def _table(path: Path, files: str) -> Inspection:
     """The columns of a table, and the rows of its beginning."""
-    from driftfield.observations.columns import column_kinds, read_rows
-
     rows = read_rows(path, most=10_000)
     kinds = column_kinds(rows.columns)
     found = Inspection(f"{files}: a table, {len(rows)} rows looked at")
@@ -406,8 +407,6 @@ def _points(path: Path, files: str, why: UserError) -> Inspection:
 
 def _measured(raw: xr.Dataset) -> str:
     """The variable of a file of points that most likely was measured: a number with a unit that does not describe the file."""
-    from driftfield.observations.columns import column_kinds
-
     placed = column_kinds([str(n) for n in raw.variables])
     names = [
         str(n)

@@ -12,19 +12,19 @@ dimensions than the value, it holds for all of the others.
 __all__ = ["from_dataset", "read_observations"]
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import description_of
 from driftfield.errors import DataError, FileFormatError, UserError, suggest
 from driftfield.gridded.gridded_files import expand_paths
+from driftfield.gridded.stores import options_for
 from driftfield.gridded.units import convert, depth_of_pressure
-from driftfield.observations.columns import CSV_ENCODING, read_rows, refuse_bufr, separator_of
+from driftfield.observations.columns import PARQUETS, TEXTS, header_of, read_rows, read_text, refuse_bufr, separator_of
 from driftfield.observations.readers import Quality, read_points
 from driftfield.observations.readers.potential import is_potential, to_potential
 from driftfield.observations.readers.table import is_table
@@ -56,7 +56,7 @@ def read_observations(
     """Reads files of any of these kinds into one table.
 
     Arguments:
-        paths: Files or globs: .nc, .csv, .parquet.
+        paths: Files or globs: .nc, .csv (.tsv, .txt), .parquet.
         variables: Our name -> name in the files; may be left out for tables of our own, which name their variables.
         quality: What is asked of profiles and tracks; the default honours flags, modes and ranges.
         potential: Variables that the state carries as potential temperature: temperatures in situ that profiles and tracks
@@ -117,19 +117,18 @@ def from_dataset(
 def _own_table(path: Path, variables: Mapping[str, str] | None) -> ObservationTable | None:
     """The table that a file holds, if it is one of ours or of a CF geometry; None if it is for the readers."""
     refuse_bufr(path)
-    if path.suffix.lower() in (".parquet", ".pq"):
+    if path.suffix.lower() in PARQUETS:
         frame = read_rows(path)
         names = {str(name).strip().lower() for name in frame.columns}
         if not (names & {"variable", *COLUMNS["variable"]} and names & {"value", *COLUMNS["value"]}):
             return None
         return _chosen(ObservationTable.from_frame(frame), variables, str(path))
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TEXTS:
         try:
-            read = partial(pd.read_csv, path, skipinitialspace=True, encoding=CSV_ENCODING, sep=separator_of(path))
-            names = {name.strip().lower() for name in read(nrows=0).columns}
+            names = {name.strip().strip('"').lower() for name in header_of(path).split(separator_of(path))}
             if not (names & {"variable", *COLUMNS["variable"]} and names & {"value", *COLUMNS["value"]}):
                 return None
-            frame = read()
+            frame = read_text(path)
         except (OSError, UnicodeDecodeError, ValueError) as error:  # ParserError is a ValueError
             if isinstance(error, UserError):
                 raise
@@ -138,7 +137,10 @@ def _own_table(path: Path, variables: Mapping[str, str] | None) -> ObservationTa
             ) from error
         return _chosen(ObservationTable.from_frame(frame), variables, str(path))
     try:
-        with xr.open_dataset(path, decode_timedelta=False) as dataset:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            opened = xr.open_dataset(path, decode_timedelta=False, **options_for(path))
+        with opened as dataset:
             if is_table(dataset):
                 return _chosen(ObservationTable.from_points(dataset), variables, str(path))
             own = {"variable", "value"} <= {str(name) for name in dataset.variables}
@@ -146,7 +148,7 @@ def _own_table(path: Path, variables: Mapping[str, str] | None) -> ObservationTa
             if own or (geometry and variables and not _for_readers(dataset)):
                 return from_dataset(dataset, variables, source=str(path))
     except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, UserError):
             raise
         return None  # the readers say what is wrong with it
     return None

@@ -28,6 +28,7 @@ from driftfield.errors import DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
 from driftfield.gridded.gridded_files import write_dataset
+from driftfield.gridded.stores import without_forecasts
 from driftfield.interfaces import Reconstructor
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
@@ -184,12 +185,12 @@ def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Prog
 
 
 def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
-    """An empty store for all dates; whatever has no time is written."""
+    """An empty store for all dates; whatever has no time is written. How a file packed its dates is that file's business."""
     dates = observations.sizes["time"]
     template = part.drop_vars(part.data_vars).drop_encoding()
     dated = [name for name in part.coords if "time" in part[name].dims]
     template = template.drop_vars(dated).assign_coords(
-        {name: _complete(observations[name].load()).assign_attrs(part[name].attrs) for name in dated}
+        {name: observations[name].load().drop_encoding().assign_attrs(part[name].attrs) for name in dated}
     )
     encoding = {}
     for name, array in part.data_vars.items():
@@ -201,14 +202,8 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
         empty = dask.array.full(shape, np.nan, dtype=array.dtype, chunks=chunks)
         template[name] = (array.dims, empty, array.attrs)
         encoding[name] = {"chunks": chunks}
-    template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
-
-
-def _complete(coordinate: xr.DataArray) -> xr.DataArray:
-    """Without the numbers that stand for missing in its file: no date is missing, and two of them cannot be written."""
-    coordinate = coordinate.copy(deep=False)
-    coordinate.encoding = {k: v for k, v in coordinate.encoding.items() if k not in ("_FillValue", "missing_value")}
-    return coordinate
+    with without_forecasts():
+        template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
 
 
 def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
@@ -219,7 +214,7 @@ def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
             left.unlink()
         swap(store, out)
         return
-    with xr.open_zarr(store, consolidated=False, chunks={}, decode_timedelta=False) as whole:
+    with without_forecasts(), xr.open_zarr(store, consolidated=False, chunks={}, decode_times=False) as whole:
         finished = whole[sorted(whole.data_vars)]
         del finished.attrs["history"]  # written anew
         write_dataset(finished, out, overwrite=overwrite)

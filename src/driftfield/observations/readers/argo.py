@@ -28,10 +28,10 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import description_of
-from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.errors import DataError, FileFormatError, UserError, suggest
 from driftfield.gridded.units import convert, depth_of_pressure
 from driftfield.gridded.vertical import in_metres
-from driftfield.observations.columns import CSV_ENCODING, SAME_AS, read_rows, separator_of
+from driftfield.observations.columns import SAME_AS, read_rows, read_text, separator_of
 from driftfield.observations.readers.quality import Ledger, Quality
 from driftfield.observations.readers.table import Measured, PointReader, Reading
 from driftfield.registry import register
@@ -118,10 +118,10 @@ def read_csv(path: Path, variables: Mapping[str, str], quality: Quality) -> Read
         FileFormatError: no table, or numbers that are none.
     """
     try:
-        frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding=CSV_ENCODING, sep=separator_of(path)
-        )
+        frame = read_text(path, dtype=str, keep_default_na=False)
         frame.columns = frame.columns.str.strip()
+    except UserError:
+        raise
     except (OSError, UnicodeDecodeError, ValueError) as error:  # ParserError is a ValueError
         raise FileFormatError(f"Cannot read {path} as CSV: {error}. Expected a line of names, then rows.") from error
     for name in variables.values():
@@ -337,6 +337,8 @@ def flags_of(frame: pd.DataFrame, name: str) -> np.ndarray | None:
 
 def _numbers(column: pd.Series, path: Path) -> pd.Series:
     missing = column.str.strip().isin(["", "NaN", "nan", "NA", "null"])
+    if separator_of(path) != ",":
+        column = column.str.replace(r"^(\s*[-+]?\d+),(\d+\s*)$", r"\1.\2", regex=True)
     numbers = pd.to_numeric(column.where(~missing, "nan"), errors="coerce")
     if (wrong := column[numbers.isna() & ~missing]).size:
         raise FileFormatError(

@@ -7,14 +7,16 @@ the names are separated by commas: `thetao=TEMP,Temperature`.
 __all__ = ["read_points"]
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
 
-from driftfield.errors import DataError, FileFormatError, suggest
+from driftfield.errors import DataError, FileFormatError, UserError, suggest
 from driftfield.gridded.gridded_files import expand_paths
-from driftfield.observations.columns import header_of, read_rows, refuse_bufr, separator_of
+from driftfield.gridded.stores import options_for
+from driftfield.observations.columns import PARQUETS, TEXTS, header_of, read_rows, refuse_bufr, separator_of
 from driftfield.observations.readers.argo import read_csv, read_frame
 from driftfield.observations.readers.quality import Quality
 from driftfield.observations.readers.table import PointReader, Reading, collect
@@ -44,10 +46,10 @@ def read_points(
 
 
 def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading:
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TEXTS:
         columns = [name.strip().strip('"') for name in header_of(path).split(separator_of(path))]
         return read_csv(path, _found(variables, columns, str(path)), quality)
-    if path.suffix.lower() in (".parquet", ".pq"):
+    if path.suffix.lower() in PARQUETS:
         return read_frame(path, _found(variables, list(map(str, read_rows(path).columns)), str(path)), quality)
     with _open(path) as dataset:
         readers: dict[str, PointReader] = members("point_reader")
@@ -65,7 +67,11 @@ def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading
 def _open(path: Path) -> xr.Dataset:
     refuse_bufr(path)
     try:
-        return xr.open_dataset(path, decode_times=False, decode_timedelta=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xr.SerializationWarning)
+            return xr.open_dataset(path, decode_times=False, decode_timedelta=False, **options_for(path))
+    except UserError:
+        raise
     except PermissionError as error:
         raise DataError(f"No permission to read {path}. Ask its owner, or name another file.") from error
     except Exception as error:  # each backend has its own exceptions for a broken file
