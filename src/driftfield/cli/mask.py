@@ -4,7 +4,7 @@ __all__ = ["mask"]
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from driftfield.cli.shared import (
     read_period,
     read_region,
 )
+from driftfield.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @app.command()
@@ -42,6 +46,10 @@ def mask(
         str | None, typer.Option(help="FIRST:LAST dates to take, both included; 2015:2016 are two years.")
     ] = None,
     region: Region = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="RECIPE whose archive FIELDS is: score the test part of its split alone, cells or dates."),
+    ] = None,
     quality_level: QualityLevel = None,
     reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
@@ -62,11 +70,47 @@ def mask(
         acceptance=read_acceptance(quality_level, reject_flags),
     )
     seen = observe_fields(archive.dataset, patterns, error=_read_errors(error or []), seed=seed, domain=archive.domains)
+    if split is not None:
+        seen = _only_tested(seen, split, fields)
     write_dataset(seen, obs, overwrite=overwrite)
     for name in patterns:
         share = float(seen[name].notnull().sum()) / max(float(archive.domain(name).sum()) * seen.sizes["time"], 1)
         print(f"{name}: {100 * share:.1f} % of the domain seen as {patterns[name]}")
     print(f"wrote {obs}")
+
+
+def _only_tested(seen: "xr.Dataset", recipe: Path, fields: Path) -> "xr.Dataset":
+    """Observations that are scored in the test part of a recipe's split and nowhere else; dates without any are left out."""
+    from driftfield.data.prepare import divide
+    from driftfield.data.sources import open_archive
+    from driftfield.gridded.acceptance import Acceptance
+    from driftfield.recipe import read_recipe
+
+    data = read_recipe(recipe).data
+    if Path(data["archive"]).resolve() != fields.resolve():
+        raise ConfigurationError(
+            f"--split divides the archive of its recipe, {data['archive']}, and {fields} is another file: expected the same. "
+            "Leave --split out, every date of another file is a test."
+        )
+    archive = open_archive(
+        fields,
+        data["targets"],
+        levels=data.get("levels"),
+        region=data.get("region"),
+        domain=data.get("domain"),
+        time=data.get("time"),
+        acceptance=Acceptance.of(data.get("quality_level"), data.get("reject_flags")),
+    )
+    splits = divide(archive, data["targets"], split=data.get("split"), windows=data.get("windows"))
+    tested = splits.held_out("test", archive.dataset[data["targets"][0]])
+    tested = tested.reindex_like(seen[["time", "lat", "lon"]], fill_value=False)
+    masks = {str(name): seen[name] & tested for name in seen.data_vars if str(name).endswith("held_out")}
+    masks = {name: mask.transpose(*seen[name].dims).assign_attrs(seen[name].attrs) for name, mask in masks.items()}
+    dates = tested.any(("lat", "lon")).values
+    if not dates.any():
+        raise DataError(f"No date of the observations is in the test part of {recipe}. Take others with --time.")
+    print(f"scored is the test part of {recipe}: {int(dates.sum())} of {dates.size} dates")
+    return seen.assign(masks).isel(time=dates)
 
 
 def _read_errors(texts: list[str]) -> float | Mapping[str, float | Sequence[float]]:
