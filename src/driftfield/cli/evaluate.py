@@ -7,17 +7,9 @@ from typing import Annotated
 
 import typer
 
+from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.evaluation_parts import Parts, make_parts, write_parts
-from driftfield.cli.shared import (
-    Overwrite,
-    QualityLevel,
-    Region,
-    RejectFlags,
-    app,
-    check_output,
-    read_acceptance,
-    read_region,
-)
+from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
 
 
 @app.command()

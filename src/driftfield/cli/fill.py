@@ -10,18 +10,8 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    QualityLevel,
-    Region,
-    RejectFlags,
-    app,
-    check_counts,
-    check_output,
-    read_acceptance,
-    read_period,
-    read_region,
-)
+from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.shared import Overwrite, Region, app, check_counts, check_output, read_period, read_region
 from driftfield.errors import ConfigurationError
 
 
@@ -83,14 +73,18 @@ def fill(
     write_dataset(filled.dataset, out, overwrite=overwrite)
     with replacing(picture, overwrite=overwrite) as temporary:
         draw(filled).savefig(temporary, dpi=130)
-    write_text(recipe_file, recipe(filled))
     print(table(filled))
     for line in filled.lines:
         print(f"- {line}")
+    if not filled.scores:
+        print(f"wrote {out}, {picture}")
+        return
+    if not filled.method.shipped:
+        write_text(recipe_file, recipe(filled))
     print("By hand:")
     for command in commands(filled, recipe_file):
         print(f"  {command}")
-    print(f"wrote {out}, {picture}, {recipe_file}")
+    print(f"wrote {out}, {picture}{'' if filled.method.shipped else f', {recipe_file}'}")
 
 
 class _Progress:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
     Overwrite,
-    QualityLevel,
     Region,
-    RejectFlags,
     app,
-    check_counts,
-    check_output,
-    read_acceptance,
+    check_draws,
     read_errors,
     read_number,
     read_pairs,
@@ -59,8 +56,7 @@ def mask(
     from driftfield.data.twin import observe as observe_fields
     from driftfield.gridded.gridded_files import write_dataset
 
-    check_output(obs, overwrite=overwrite)
-    check_counts({"--seed": seed}, least=0)
+    check_draws(obs, overwrite=overwrite, seed=seed)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
     archive = open_archive(
         fields,
