@@ -1,5 +1,8 @@
 """The constructor is the configuration: what a recipe names is registered, and what it says is checked."""
 
+import subprocess
+import sys
+
 import pytest
 
 import driftfield.diffusion
@@ -89,3 +92,18 @@ def test_shared_settings_are_those_of_the_class_above_and_still_checked() -> Non
         """Adds nothing to the constructor."""
 
     assert parameters_of(Below).keys() == members["RegressionReconstructor"].keys()
+
+
+def test_a_class_is_found_without_the_rest_of_its_family() -> None:
+    code = (
+        "import sys\n"
+        "from driftfield.registry import lookup, members, near_at_hand\n"
+        "assert lookup('reconstructor', 'DiffusionReconstructor').__module__ == 'driftfield.models.diffusion'\n"
+        "assert near_at_hand('emulator', 'DiffusionReconstructor') is None\n"
+        "others = {'driftfield.peers.kriging', 'driftfield.trajectories.trajectory', 'driftfield.assimilation.kalman'}\n"
+        "assert not others & set(sys.modules), others & set(sys.modules)\n"
+        "assert {'Kriging', 'TrajectoryReconstructor', 'DiffusionReconstructor'} <= set(members('reconstructor'))\n"
+        "assert lookup('guidance', 'dps').__name__ == 'DPS'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -4,27 +4,6 @@ A run is named by its folder, by `shipped:NAME`, or handed over as what `load` r
 memory, or as the name of a file. Names, axes and units of files and data sets are read alike.
 """
 
-__all__ = [
-    "assimilate",
-    "coarsen",
-    "downscale",
-    "fill",
-    "score",
-    "forecast",
-    "load",
-    "map",
-    "observe",
-    "open",
-    "plot",
-    "reconstruct",
-    "sample",
-    "save",
-    "simulate_lorenz63",
-    "simulate_lorenz96",
-    "simulate_ocean",
-    "suggest",
-]
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from driftfield import __all__ as _offered
 from driftfield.conventions import require, state_variables
-from driftfield.data.twin import observe
+from driftfield.data.twin import observe as observe
 from driftfield.errors import ConfigurationError
 from driftfield.gridded.axes import canonical
 from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.gridded.units import canonical_units
 from driftfield.interfaces import Reconstructor
 from driftfield.runs import find_run, load_reconstructor
-from driftfield.worlds.ocean import simulate_ocean
+from driftfield.worlds.ocean import simulate_ocean as simulate_ocean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+__all__ = [name for name in _offered if name != "__version__"]
 
 Fields = xr.Dataset | str | Path
 Run = Reconstructor | str | Path

@@ -9,13 +9,15 @@ its rooms (`ROOMS`), and each module registers what it holds. So do modules of o
 point in the group `driftfield`: whoever installs a package trusts it, whoever writes a recipe imports nothing.
 """
 
-__all__ = ["ROOMS", "build", "discover", "lookup", "members", "names", "parameters_of", "register"]
+__all__ = ["ROOMS", "build", "discover", "lookup", "members", "names", "near_at_hand", "parameters_of", "register"]
 
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from driftfield.errors import ConfigurationError, UserError, suggest
@@ -55,6 +57,7 @@ SUCCESSORS = {("reconstructor", "ProbabilisticPCA"): "SpaceTimeOptimalInterpolat
 
 _KINDS: dict[str, dict[str, Any]] = {}
 _DISCOVERED: set[str] = set()
+_HERE = Path(__file__).parent
 PLUGINS = "driftfield"
 """The group of entry points that name modules with members of others."""
 
@@ -120,14 +123,31 @@ def names(kind: str) -> list[str]:
     return sorted(members(kind))
 
 
+def near_at_hand(kind: str, name: object) -> Any | None:
+    """The member registered as `name`, if it is imported already, or is a class that the text of one module states.
+
+    The other modules of the family, which may be many, are left alone. None says that only `members` can tell.
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        return None
+    if name not in _KINDS.get(kind, {}):
+        stated = re.compile(rf"^class {name}\b", re.MULTILINE)
+        for path in (
+            path for room in ROOMS.get(kind, ()) for path in sorted(_HERE.joinpath(*room.split(".")).rglob("*.py"))
+        ):
+            if stated.search(path.read_text(encoding="utf-8")):
+                import_module(".".join(("driftfield", *path.relative_to(_HERE).with_suffix("").parts)))
+    return _KINDS.get(kind, {}).get(name)
+
+
 def lookup(kind: str, name: str) -> Any:
     """The member registered as `name`.
 
     Raises:
         ConfigurationError: no such member of that kind.
     """
-    if isinstance(name, str) and name in _KINDS.get(kind, {}):
-        return _KINDS[kind][name]
+    if (member := near_at_hand(kind, name)) is not None:
+        return member
     known = members(kind)
     if isinstance(name, str) and (kind, name) in SUCCESSORS:
         raise ConfigurationError(

@@ -9,7 +9,7 @@ from driftfield.checkpoint import load_as, read_run
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.downscaling.base import Downscaler
-from driftfield.registry import lookup, names
+from driftfield.registry import lookup, names, near_at_hand
 
 
 def load_reconstructor(folder: Path) -> Reconstructor:
@@ -20,6 +20,9 @@ def load_reconstructor(folder: Path) -> Reconstructor:
         ConfigurationError: it is of a class that is not registered.
     """
     name = read_run(Path(folder)).class_name
+    run_class: type[Reconstructor] | None = near_at_hand("reconstructor", name)
+    if run_class is not None:
+        return load_as(run_class, folder)
     if name in names("emulator"):
         raise ConfigurationError(
             f"{folder} is a run of {name}, an emulator: it steps states and completes no fields. Use `driftfield forecast`."
@@ -28,8 +31,7 @@ def load_reconstructor(folder: Path) -> Reconstructor:
         raise ConfigurationError(
             f"{folder} is a run of {name}, which starts from coarse fields and fills no gaps. Use `driftfield downscale`."
         )
-    run_class: type[Reconstructor] = lookup("reconstructor", name)
-    return load_as(run_class, folder)
+    return load_as(lookup("reconstructor", name), folder)
 
 
 def load_downscaler(folder: Path) -> Downscaler:

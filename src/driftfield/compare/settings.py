@@ -91,13 +91,13 @@ def coarse_setting(
         DataError: its archives are no pair, or hold none of its times.
     """
     data, spec = comparison.data, setting.hides[1]
-    own: dict[str, Any] = spec if isinstance(spec, dict) else {}
-    if "archive" in own:
+    stated: dict[str, Any] = spec if isinstance(spec, dict) else {}
+    if "archive" in stated:
         options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
-        archive = open_archive(own["archive"], data["targets"], **options)
-    archive, pair = make_pair(archive, {**data["coarse"], **(own.get("coarse") or {})})
-    period = setting.times or (None if "archive" in own else comparison.truth[1])
-    if period is None and "archive" not in own and comparison.truth[0] == str(data["archive"]):
+        archive = open_archive(stated["archive"], data["targets"], **options)
+    archive, pair = make_pair(archive, {**data["coarse"], **(stated.get("coarse") or {})})
+    period = setting.times or (None if "archive" in stated else comparison.truth[1])
+    if period is None and "archive" not in stated and comparison.truth[0] == str(data["archive"]):
         times = _divided(comparison, archive)[0].test.times
     else:
         times = _times(archive, period, setting.name)

@@ -181,14 +181,14 @@ def named_as_targets(fields: xr.Dataset, names: Mapping[str, str], source: str) 
         DataError: one of them is missing, or has other axes.
     """
     require(fields, list(names.values()), source)
-    found = fields[list(names.values())].rename({theirs: name for name, theirs in names.items() if theirs != name})
+    named = fields[list(names.values())].rename({theirs: name for name, theirs in names.items() if theirs != name})
     for name in names:
-        dims = tuple(map(str, found[name].dims))
+        dims = tuple(map(str, named[name].dims))
         if set(dims) != {"time", "lat", "lon"}:
             raise DataError(
                 f"{name!r} in {source} has the axes {dims}: expected time, lat and lon. Select one element of each other."
             )
-    return found.transpose("time", "lat", "lon")
+    return named.transpose("time", "lat", "lon")
 
 
 def aligned(archive: GriddedArchive, fields: xr.Dataset, source: str) -> tuple[GriddedArchive, xr.Dataset]:

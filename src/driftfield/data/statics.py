@@ -56,14 +56,14 @@ class Statics:
 
     def channels(self, regridding: Regridding, domain: np.ndarray) -> np.ndarray:
         """Every field and its difference as z-scores over a domain, 0 outside it: (2 fields, row, column)."""
-        found = []
+        stacked = []
         for name, values in self.fine.items():
             for part, channel in (
                 (name, values),
                 (f"{name} (fine minus coarse)", self.difference(name, regridding, "bilinear")),
             ):
-                found.append(z_score(channel, domain, part))
-        return np.stack(found) if found else np.zeros((0, *regridding.fine.shape))
+                stacked.append(z_score(channel, domain, part))
+        return np.stack(stacked) if stacked else np.zeros((0, *regridding.fine.shape))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain numbers, for a run."""

@@ -134,7 +134,7 @@ class PointClimatology(Regression):
 
 
 @dataclass(frozen=True)
-class _Interpolation(FittedMethod):
+class _Kriged(FittedMethod):
     """Regression, spread by level and covariance of what is left, in units of that spread."""
 
     values: PointValues
@@ -142,7 +142,7 @@ class _Interpolation(FittedMethod):
     spread: "_SpreadOfDepth"
     covariance: SpaceTimeCovariance
 
-    def without(self, kept: PointValues) -> "_Interpolation":
+    def without(self, kept: PointValues) -> "_Kriged":
         regression = _generalised(kept, self.regression, self.spread, self.covariance, learn=False)
         return replace(self, values=kept, regression=regression)
 
@@ -219,9 +219,7 @@ class Interpolation(PointMethod):
         if stated.noise is not None:
             stated = replace(stated, noise=stated.noise / float(np.mean(scale)) ** 2)
         covariance = fit_covariance(sample, rest / scale, shapes=self.shapes, stated=stated)
-        return _Interpolation(
-            values, _generalised(values, regression, spread, covariance, learn=True), spread, covariance
-        )
+        return _Kriged(values, _generalised(values, regression, spread, covariance, learn=True), spread, covariance)
 
 
 class SmoothInterpolation(Interpolation):

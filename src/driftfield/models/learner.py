@@ -169,7 +169,16 @@ class Taught(ABC):
 
 
 class Trained(Taught):
-    """Has a learner once it is fitted, or loaded."""
+    """Has a learner once it is fitted, or loaded.
+
+    Arguments:
+        network: Class and arguments of the backbone.
+        normalizer: Class and arguments of the normaliser of every variable, or such a mapping for each.
+        validation_samples: How many samples validate, always the same ones.
+
+    Raises:
+        ConfigurationError: a number of validation samples that is none.
+    """
 
     _learner: Learner | None = None
 

@@ -47,11 +47,11 @@ class Account:
     def total(self) -> Counts:
         """All variables together."""
         dropped: dict[str, int] = {}
-        for one in self.variables.values():
-            for reason, number in one.dropped.items():
+        for counts in self.variables.values():
+            for reason, number in counts.dropped.items():
                 dropped[reason] = dropped.get(reason, 0) + number
         parts = self.variables.values()
-        return Counts(sum(one.read for one in parts), sum(one.kept for one in parts), dropped)
+        return Counts(sum(part.read for part in parts), sum(part.kept for part in parts), dropped)
 
     def __str__(self) -> str:
         return "; ".join(f"{name}: {counted}" for name, counted in self.variables.items()) or "no observations"

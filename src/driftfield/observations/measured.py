@@ -29,16 +29,16 @@ def in_run_units(table: ObservationTable, measures: Measures, differences: Colle
         DataError: units that do not convert, or values that are in other units, to all appearances.
     """
     value, error, attrs = table.value.copy(), table.error.copy(), dict(table.attrs)
-    for name in (str(one) for one in dict.fromkeys(table.variable) if one in measures):
+    for name in (str(label) for label in dict.fromkeys(table.variable) if label in measures):
         mine, wanted = table.variable == name, measures[name].units
         stated = str(attrs.get(name, {}).get("units", "")).strip()
         if not (stated and wanted):
             measures.check_scale(name, xr.DataArray(value[mine], attrs={"units": stated}), "the table of observations")
         elif not same_units(stated, wanted):
             for column, difference in ((value, name in differences), (error, True)):
-                one = xr.DataArray(np.asarray(column[mine], dtype=float), name=name, attrs={"units": stated})
+                observed = xr.DataArray(np.asarray(column[mine], dtype=float), name=name, attrs={"units": stated})
                 try:
-                    column[mine] = convert(one, wanted, difference=difference).values
+                    column[mine] = convert(observed, wanted, difference=difference).values
                 except DataError as problem:
                     raise DataError(
                         f"{name!r} is observed in {stated!r}, and the run has {wanted!r}. {problem} Choose the variable that "

@@ -361,11 +361,7 @@ class Peer(ABC):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `save` wrote.
-
-        Raises:
-            FileFormatError: the folder holds no run, or one of another class.
-        """
+        """Reads what `save` wrote; raises `FileFormatError` where the folder holds no run of this class."""
         run = read_run_of(cls.__name__, Path(folder))
         peer = cls(**run.arguments)
         peer.seed = int(run.extra["seed"])

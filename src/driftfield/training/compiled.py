@@ -27,16 +27,16 @@ class Compiled:
             return cast(Tensor, self._built(batch, generator, **options))
         before, everywhere = generator.get_state(), torch.get_rng_state()
         try:
-            found: Tensor = self._built(batch, generator, **options)
+            loss: Tensor = self._built(batch, generator, **options)
         except RuntimeError as error:
             # what is wrong with the batch or the model is wrong with the plain function too, and raised by it
             generator.set_state(before)
             torch.set_rng_state(everywhere)
-            found = self.plain(batch, generator, **options)
+            loss = self.plain(batch, generator, **options)
             log.warning("torch.compile does not work here, the training goes on without: %s", _first_line(error))
             self._built = self.plain
         self._tried = True
-        return found
+        return loss
 
 
 def _first_line(error: Exception) -> str:
