@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from driftfield.assimilation.suggesting import Asked, suggest
+from driftfield.assimilation.suggesting import NextObservations, suggest_places
 from driftfield.data.sources import open_archive, write_dataset
 from driftfield.data.twin import observe
 from driftfield.runs import load_reconstructor, shipped_run
@@ -30,7 +30,7 @@ def columns_of(name: str, answer: xr.Dataset, free: np.ndarray, rng: np.random.G
     if name == "largest spread":
         variance = (answer["thetao_sd"] ** 2).isel(time=0).sum("depth").values.ravel()
         return np.argsort(np.where(free, -variance, np.inf))[:NUMBER]
-    found = suggest(answer.isel(time=0), Asked(error=ERROR, number=NUMBER))
+    found = suggest_places(answer.isel(time=0), NextObservations(error=ERROR, number=NUMBER))
     rows = np.searchsorted(answer["lat"].values, found["lat"].values - 1e-6)
     columns = np.searchsorted(answer["lon"].values, found["lon"].values - 1e-6)
     return rows * answer.sizes["lon"] + columns

@@ -343,15 +343,14 @@ def suggest(fields: Fields, *, error: float, number: int = 20, **asked: Any) -> 
         error: Standard deviation of an observation, units of the variable.
         number: Places to suggest.
         asked: variable, target, region, places, depths, time, of_mean, localisation_km: see
-            `driftfield.assimilation.suggesting.Asked`.
+            `driftfield.assimilation.suggesting.NextObservations`.
 
     Returns:
         `lat`, `lon`, `variance_left` by place in their order, `variance_before`, and the map `reduction`.
     """
-    from driftfield.assimilation.suggesting import Asked
-    from driftfield.assimilation.suggesting import suggest as best
+    from driftfield.assimilation.suggesting import NextObservations, suggest_places
 
-    return best(_fields(fields), Asked(error, number, **asked))
+    return suggest_places(_fields(fields), NextObservations(error, number, **asked))
 
 
 def sample(run: Run, *, members: int = 16, seed: int = 0, date: str = "2000-01-01") -> xr.Dataset:

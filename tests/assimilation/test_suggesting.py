@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from driftfield.assimilation.suggesting import Asked, suggest
+from driftfield.assimilation.suggesting import NextObservations, suggest_places
 from driftfield.cli import app
 from driftfield.errors import ConfigurationError, DataError
 
@@ -37,7 +37,7 @@ def ensemble(members: int = 64, *, depth: bool = False, length: float = 250.0, s
 
 
 def test_the_first_place_is_where_the_uncertainty_is() -> None:
-    found = suggest(ensemble(), Asked(error=0.1, number=5))
+    found = suggest_places(ensemble(), NextObservations(error=0.1, number=5))
     assert float(found["lon"][0]) > -55
     assert found["variance_left"].values[0] < found["variance_before"].item()
     assert (np.diff(found["variance_left"].values) < 0).all()
@@ -47,40 +47,49 @@ def test_the_first_place_is_where_the_uncertainty_is() -> None:
 
 def test_what_is_asked_for_decides() -> None:
     """Places for the quiet west lie in the west or on its border; possible places alone are used."""
-    west = suggest(ensemble(), Asked(error=0.1, number=3, region={"lon": [-60, -57]}))
+    west = suggest_places(ensemble(), NextObservations(error=0.1, number=3, region={"lon": [-60, -57]}))
     assert (west["lon"].values < -55.5).all()
-    only = suggest(ensemble(), Asked(error=0.1, number=3, places={"lat": [29, 31.5]}))
+    only = suggest_places(ensemble(), NextObservations(error=0.1, number=3, places={"lat": [29, 31.5]}))
     assert (only["lat"].values < 31.5).all()
-    assert only["variance_left"][-1] > suggest(ensemble(), Asked(error=0.1, number=3))["variance_left"][-1]
+    assert (
+        only["variance_left"][-1]
+        > suggest_places(ensemble(), NextObservations(error=0.1, number=3))["variance_left"][-1]
+    )
 
 
 def test_a_worse_instrument_takes_less_away() -> None:
-    left = [float(suggest(ensemble(), Asked(error=e, number=4))["variance_left"][-1]) for e in (0.05, 0.5, 5.0)]
+    left = [
+        float(suggest_places(ensemble(), NextObservations(error=e, number=4))["variance_left"][-1])
+        for e in (0.05, 0.5, 5.0)
+    ]
     assert left == sorted(left)
-    assert left[2] > 0.5 * suggest(ensemble(), Asked(error=5.0, number=1))["variance_before"].item()
+    assert left[2] > 0.5 * suggest_places(ensemble(), NextObservations(error=5.0, number=1))["variance_before"].item()
 
 
 def test_columns_are_seen_down_to_the_floor_and_levels_where_stated() -> None:
     fields = ensemble(depth=True)
-    whole = suggest(fields, Asked(error=0.1, number=2))
-    top = suggest(fields, Asked(error=0.1, number=2, depths=[5.0]))
+    whole = suggest_places(fields, NextObservations(error=0.1, number=2))
+    top = suggest_places(fields, NextObservations(error=0.1, number=2, depths=[5.0]))
     assert whole["variance_left"][0] < top["variance_left"][0]
     with pytest.raises(ConfigurationError, match="no levels"):
-        suggest(ensemble(), Asked(error=0.1, depths=[5.0]))
+        suggest_places(ensemble(), NextObservations(error=0.1, depths=[5.0]))
 
 
 def test_the_length_of_the_localisation_follows_that_of_the_field() -> None:
     short, long = (
-        suggest(ensemble(16, length=length), Asked(error=0.1, number=1)).attrs["localisation_km"]
+        suggest_places(ensemble(16, length=length), NextObservations(error=0.1, number=1)).attrs["localisation_km"]
         for length in (150.0, 600.0)
     )
     assert 0 < short < (long or np.inf)
-    assert suggest(ensemble(), Asked(error=0.1, number=1, localisation_km=0.0)).attrs["localisation_km"] == 0
+    assert (
+        suggest_places(ensemble(), NextObservations(error=0.1, number=1, localisation_km=0.0)).attrs["localisation_km"]
+        == 0
+    )
 
 
 def test_the_mean_of_a_region_may_be_what_counts() -> None:
     fields = ensemble()
-    found = suggest(fields, Asked(error=0.1, number=3, of_mean=True, localisation_km=0.0))
+    found = suggest_places(fields, NextObservations(error=0.1, number=3, of_mean=True, localisation_km=0.0))
     weights = np.cos(np.radians(fields["lat"]))
     mean = fields["t_member"].weighted(weights).mean(("lat", "lon"))
     assert found["variance_before"].item() == pytest.approx(float(mean.var(ddof=1)), rel=1e-9)
@@ -91,25 +100,25 @@ def test_one_date_of_several_is_said() -> None:
         [ensemble(seed=1), ensemble(seed=2)], xr.Variable("time", np.array(["2001-01-01", "2001-01-02"], "M8[ns]"))
     )
     with pytest.raises(ConfigurationError, match="2 of the 2 dates"):
-        suggest(fields, Asked(error=0.1))
-    second = suggest(fields, Asked(error=0.1, number=3, time="2001-01-02"))
-    xr.testing.assert_identical(second, suggest(fields.isel(time=1), Asked(error=0.1, number=3)))
+        suggest_places(fields, NextObservations(error=0.1))
+    second = suggest_places(fields, NextObservations(error=0.1, number=3, time="2001-01-02"))
+    xr.testing.assert_identical(second, suggest_places(fields.isel(time=1), NextObservations(error=0.1, number=3)))
 
 
 @pytest.mark.parametrize(
     ("change", "asked", "message"),
     [
-        (lambda d: d.rename(t_member="t"), Asked(error=0.1), "no members"),
-        (lambda d: d.isel(member=slice(3)), Asked(error=0.1), "Found 3 members"),
-        (lambda d: d, Asked(error=0.0), "an error above 0"),
-        (lambda d: d, Asked(error=0.1, variable="x"), "no members of 'x'"),
-        (lambda d: d, Asked(error=0.1, region={"lat": [80, 85]}), "the region"),
-        (lambda d: d, Asked(error=0.1, places={"lat": [35, 36], "lon": [-60, -59]}), "outside its domain"),
+        (lambda d: d.rename(t_member="t"), NextObservations(error=0.1), "no members"),
+        (lambda d: d.isel(member=slice(3)), NextObservations(error=0.1), "Found 3 members"),
+        (lambda d: d, NextObservations(error=0.0), "an error above 0"),
+        (lambda d: d, NextObservations(error=0.1, variable="x"), "no members of 'x'"),
+        (lambda d: d, NextObservations(error=0.1, region={"lat": [80, 85]}), "the region"),
+        (lambda d: d, NextObservations(error=0.1, places={"lat": [35, 36], "lon": [-60, -59]}), "outside its domain"),
     ],
 )
-def test_what_cannot_be_answered_is_refused(change: object, asked: Asked, message: str) -> None:
+def test_what_cannot_be_answered_is_refused(change: object, asked: NextObservations, message: str) -> None:
     with pytest.raises((ConfigurationError, DataError), match=message):
-        suggest(change(ensemble()), asked)  # type: ignore[operator]
+        suggest_places(change(ensemble()), asked)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".nc"])

@@ -118,6 +118,13 @@ def test_a_layout_without_its_file_is_refused(fields: xr.Dataset, layout: str, m
         film_of(fields, "t", layout=[layout])
 
 
+def test_a_strip_and_one_date_are_films_too(fields: xr.Dataset) -> None:
+    for part in (fields.isel(lat=[4]), fields.isel(time=[0]), fields.isel(lat=[4], lon=[5])):
+        pictures = list(frames(film_of(part, "t", layout=["mean", "member:0"])))
+        assert len(pictures) == part.sizes["time"]
+        assert not any(side % 2 for side in pictures[0].shape[:2])
+
+
 def test_dates_and_grids_have_to_fit(fields: xr.Dataset) -> None:
     with pytest.raises(DataError, match="does not hold 2001-01-05"):
         film_of(fields, "t", truth=fields.isel(time=slice(0, 4)))

@@ -6,7 +6,7 @@ A small ensemble imagines correlations between places far apart, so rho fades th
 stated, or the one with which the covariance of one half of the members foretells that of the other half best.
 """
 
-__all__ = ["Asked", "suggest"]
+__all__ = ["NextObservations", "suggest_places"]
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,8 @@ import xarray as xr
 
 from driftfield.assimilation.kalman.localisation import Localisation, gaspari_cohn
 from driftfield.conventions import cell_area, geometry_of, require
-from driftfield.errors import ConfigurationError, DataError
-from driftfield.errors import suggest as did_you_mean
-from driftfield.gaussian.placement import EnsemblePrior, Placed, best_places
+from driftfield.errors import ConfigurationError, DataError, suggest
+from driftfield.gaussian.placement import BestPlaces, EnsemblePrior, best_places
 from driftfield.geometry import EARTH_RADIUS_KM
 from driftfield.gridded.encodings import date_text
 from driftfield.gridded.region import select_region
@@ -32,7 +31,7 @@ SPLITS, SAMPLED = 8, 500
 
 
 @dataclass(frozen=True)
-class Asked:
+class NextObservations:
     """What is asked for, and what can be observed.
 
     Arguments:
@@ -60,7 +59,7 @@ class Asked:
     localisation_km: float | None = None
 
 
-def suggest(fields: xr.Dataset, asked: Asked) -> xr.Dataset:
+def suggest_places(fields: xr.Dataset, asked: NextObservations) -> xr.Dataset:
     """The places whose observation would lower the expected variance most, one after another.
 
     Arguments:
@@ -75,7 +74,7 @@ def suggest(fields: xr.Dataset, asked: Asked) -> xr.Dataset:
         ConfigurationError: an option that makes no sense, or several dates and none chosen.
         DataError: no members, or fewer than four, or nothing left inside a region.
     """
-    state = _State.of(_one_date(fields, asked), asked)
+    state = _EnsembleState.of(_one_date(fields, asked), asked)
     length = asked.localisation_km if asked.localisation_km is not None else state.agreed_length()
     if asked.localisation_km is None:
         log.info("localisation: %s, where halves of the members agree best", f"{length:.0f} km" if length else "none")
@@ -92,7 +91,7 @@ def suggest(fields: xr.Dataset, asked: Asked) -> xr.Dataset:
     return state.described(placed, candidates.places, asked, length)
 
 
-def _one_date(fields: xr.Dataset, asked: Asked) -> xr.Dataset:
+def _one_date(fields: xr.Dataset, asked: NextObservations) -> xr.Dataset:
     if not asked.error > 0 or asked.number < 1:
         raise ConfigurationError(
             f"Found error {asked.error:g} and number {asked.number}: expected an error above 0, in units of the variable, and "
@@ -119,7 +118,7 @@ class _Candidates:
 
 
 @dataclass(frozen=True)
-class _State:
+class _EnsembleState:
     """Numbers of the observed and the target variable that lie in their domain.
 
     Arguments:
@@ -139,7 +138,7 @@ class _State:
     units: Mapping[str, str]
 
     @classmethod
-    def of(cls, fields: xr.Dataset, asked: Asked) -> "_State":
+    def of(cls, fields: xr.Dataset, asked: NextObservations) -> "_EnsembleState":
         with_members = [str(name)[: -len("_member")] for name in fields.data_vars if str(name).endswith("_member")]
         if not with_members:
             raise DataError(
@@ -149,7 +148,7 @@ class _State:
         names = list(dict.fromkeys([observed, asked.target or observed]))
         for name in names:
             if name not in with_members:
-                raise ConfigurationError(f"The file has no members of {name!r}: {did_you_mean(name, with_members)}")
+                raise ConfigurationError(f"The file has no members of {name!r}: {suggest(name, with_members)}")
         require(fields, [f"{name}_member" for name in names], "the file")
         parts, place, level, of = [], [], [], []
         depth: dict[str, np.ndarray | None] = {}
@@ -222,7 +221,7 @@ class _State:
         inside[chosen.ravel()] = True
         return inside
 
-    def candidates(self, asked: Asked) -> _Candidates:
+    def candidates(self, asked: NextObservations) -> _Candidates:
         """Places of the observed variable, with the rows of the state that an observation shows."""
         observed = self.name[0]
         shown = np.arange(1 if (depth := self.depth[observed]) is None else len(depth))
@@ -239,7 +238,7 @@ class _State:
         rows[number, np.searchsorted(shown, self.level[usable])] = np.flatnonzero(usable)
         return _Candidates(places, rows)
 
-    def weights(self, asked: Asked) -> np.ndarray:
+    def weights(self, asked: NextObservations) -> np.ndarray:
         """(state,) area of the target's cells inside the region, with a sum of 1."""
         target = (self.name == (asked.target or self.name[0])) & self._inside(asked.region, "the region")[self.place]
         if not target.any():
@@ -250,56 +249,37 @@ class _State:
         weights: np.ndarray = np.where(target, area.transpose("lat", "lon").values.ravel()[self.place], 0.0)
         return weights / weights.sum()
 
-    def described(self, placed: Placed, places: np.ndarray, asked: Asked, length: float) -> xr.Dataset:
+    def described(self, placed: BestPlaces, places: np.ndarray, asked: NextObservations, length: float) -> xr.Dataset:
         """The suggestion with its map, units and account."""
-        observed, target = self.name[0], asked.target or self.name[0]
+        target = asked.target or self.name[0]
+        what = f"the variance of the mean of {target}" if asked.of_mean else f"the mean variance of {target}"
+        what += f" in {dict(asked.region)}" if asked.region else ""
         units = self.units[target]
-        chosen = places[placed.chosen]
-        geometry = geometry_of(self.template)
+        squared, plain = ({"units": f"({units})2"}, {"units": units}) if units else ({}, {})
         reduction = np.full(self.template.size, np.nan)
         reduction[places] = placed.first_gain
-        what = f"the variance of the mean of {target}" if asked.of_mean else f"the mean variance of {target}"
-        where = f" in {dict(asked.region)}" if asked.region else ""
-        squared = {"units": f"({units})2"} if units else {}
-        return xr.Dataset(
+        chosen, geometry = places[placed.chosen], geometry_of(self.template)
+        axes = {
+            "lat": (geometry.latitude, {"units": "degrees_north", "standard_name": "latitude"}),
+            "lon": (geometry.longitude, {"units": "degrees_east", "standard_name": "longitude"}),
+        }
+        found = xr.Dataset(
             {
-                "lat": (
-                    "place",
-                    geometry.latitude.ravel()[chosen],
-                    {"units": "degrees_north", "standard_name": "latitude"},
-                ),
-                "lon": (
-                    "place",
-                    geometry.longitude.ravel()[chosen],
-                    {"units": "degrees_east", "standard_name": "longitude"},
-                ),
-                "variance_left": (
-                    "place",
-                    placed.left[1:],
-                    {"long_name": f"{what}{where}, then", **squared},
-                ),
-                "spread_left": ("place", np.sqrt(np.maximum(placed.left[1:], 0)), {"units": units} if units else {}),
+                **{name: ("place", degrees.ravel()[chosen], attrs) for name, (degrees, attrs) in axes.items()},
+                "variance_left": ("place", placed.left[1:], {"long_name": f"{what}, then", **squared}),
+                "spread_left": ("place", np.sqrt(np.maximum(placed.left[1:], 0)), plain),
                 "variance_before": ((), placed.left[0], squared),
-                "reduction": (
-                    ("row", "column"),
-                    reduction.reshape(self.template.shape),
-                    {"long_name": f"fall of {what} by one observation here", **squared},
-                ),
+                "reduction": (("row", "column"), reduction.reshape(self.template.shape), squared),
             },
             coords={
-                "place": ("place", np.arange(1, len(chosen) + 1), {"long_name": "order of the suggestion"}),
-                "latitude": (("row", "column"), geometry.latitude, {"units": "degrees_north"}),
-                "longitude": (("row", "column"), geometry.longitude, {"units": "degrees_east"}),
-            },
-            attrs={
-                "observed": observed,
-                "target": target,
-                "asked": f"{what}{where}",
-                "observation_error": asked.error,
-                "members": self.departures.shape[1],
-                "localisation_km": length,
+                "place": np.arange(1, len(chosen) + 1),
+                "latitude": (("row", "column"), *axes["lat"]),
+                "longitude": (("row", "column"), *axes["lon"]),
             },
         )
+        found["reduction"].attrs["long_name"] = f"fall of {what} by one observation here"
+        numbers = {"observation_error": asked.error, "members": self.departures.shape[1], "localisation_km": length}
+        return found.assign_attrs(observed=self.name[0], target=target, asked=what, **numbers)
 
 
 def _covariance(members: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ def write(suggestion: xr.Dataset, out: Path, *, overwrite: bool) -> None:
     """Writes the table (.csv) or everything (.nc), and the map beside it (.png).
 
     Arguments:
-        suggestion: From `assimilation.suggesting.suggest`.
+        suggestion: From `assimilation.suggesting.suggest_places`.
         out: Name of the table.
         overwrite: Replace what is there.
     """

@@ -3,18 +3,9 @@
 __all__ = ["assimilate"]
 
 from driftfield.cli import assimilate_options as typed
+from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
-from driftfield.cli.shared import (
-    DropOutside,
-    Overwrite,
-    QualityLevel,
-    RejectFlags,
-    SamplerName,
-    app,
-    check_output,
-    read_acceptance,
-    read_pairs,
-)
+from driftfield.cli.shared import Overwrite, SamplerName, app, check_output, read_pairs
 
 
 @app.command()

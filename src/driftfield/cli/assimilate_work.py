@@ -1,4 +1,4 @@
-"""What `driftfield assimilate` does: its sources, its method, its analyses, and the constants that it chooses for a run."""
+"""What `driftfield assimilate` does: its sources, its method and its analyses."""
 
 __all__ = ["Asked", "Ensemble", "Sources", "WithheldShare", "AssimilateWork"]
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from driftfield.cli.assimilate_outcome import account_of, calibrated
 from driftfield.cli.shared import check_counts, read_period, use_sampler
 from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 
@@ -15,13 +16,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from driftfield.assimilation.analysis import Analysis, Assimilation
-    from driftfield.evaluate.observation_space import ObservationScores
+    from driftfield.cli.assimilate_outcome import Analyse
     from driftfield.gridded.acceptance import Acceptance
     from driftfield.observations.derived import Derived
     from driftfield.observations.table import ObservationTable
     from driftfield.observations.withholding import Withholding
-
-    Analyse = Callable[[float | None, Mapping[str, Any]], Analysis]
 
 
 @dataclass(frozen=True)
@@ -253,7 +252,11 @@ class AssimilateWork:
         elif asked.choices:
             raise ConfigurationError("--try says what --calibrate chooses from: add it, or leave it out.")
         analyse = self._analysing(reconstructor, asked)
-        analysis = calibrated(folder, asked, analyse) if calibrate else analyse(asked.inflation, {})
+        analysis = (
+            calibrated(folder, str(asked.method), asked.options, asked.choices, analyse)
+            if calibrate
+            else analyse(asked.inflation, {})
+        )
         attrs = {"run": self.run.name, **self.sources.told(), **asked.told()}
         write_dataset(analysis.fields.assign_attrs(attrs), out, overwrite=overwrite)
         print(account_of(analysis))
@@ -279,35 +282,6 @@ class AssimilateWork:
         return analyse
 
 
-def calibrated(folder: Path, asked: Asked, analyse: "Analyse") -> "Analysis":
-    """The best analysis; what was chosen is written into the run."""
-    from driftfield.assimilation.constants import choose_constants
-    from driftfield.assimilation.inflation import choose_inflation
-    from driftfield.checkpoint import amend_run, read_run
-
-    constants, record = {}, {}
-    if asked.choices:
-        best = choose_constants(lambda some: analyse(1.0, some), asked.choices)
-        constants, record = dict(best.options), {"constants_tried": best.to_json()}
-        for tried, crps in best.tried:
-            values = " ".join(f"{name}={value}" for name, value in tried.items())
-            print(f"{values:>24}  CRPS {crps:.4g}{'  <-' if tried == best.options else ''}")
-    chosen = choose_inflation(lambda factor: analyse(factor, constants))
-    known = read_run(folder).extra.get("assimilation", {})
-    before = known.get(asked.method, {}).get("options", {})
-    record |= chosen.to_json() | {"options": {**before, **asked.options, **constants}}
-    amend_run(folder, {"assimilation": known | {asked.method: record}})
-    print(f"{'errors x':>10}{'spread-skill':>14}")
-    for factor in chosen.to_json()["tried"]:
-        mark = "  <-" if factor["inflation"] == chosen.inflation else ""
-        print(f"{factor['inflation']:>10g}{factor['spread_skill']:>14.3f}{mark}")
-    if chosen.remark:
-        print(chosen.remark)
-    print(f"wrote {', '.join(['the inflation', *constants])} into {folder / 'run.json'}")
-    fields = chosen.analysis.fields.assign_attrs(chosen_on_withheld=", ".join(["the inflation", *constants]))
-    return replace(chosen.analysis, fields=fields)
-
-
 def _is_gridded(path: Path) -> bool:
     from driftfield.gridded.gridded_files import open_raw
 
@@ -320,30 +294,3 @@ def _is_gridded(path: Path) -> bool:
     except UserError:
         return False  # the readers say what is wrong with it
     return any(names & {"lat", "latitude", "y"} and names & {"lon", "longitude", "x"} for names in dims)
-
-
-def account_of(analysis: "Analysis") -> str:
-    """What became of the observations, and the scores of those that were withheld, as lines."""
-    fields = analysis.fields
-    lines = [
-        str(analysis.account),
-        f"{analysis.guided_by} observations guide {fields.sizes['time']} date(s), "
-        f"{fields.attrs['observations_far_from_dates']} are far from them; errors x {fields.attrs['error_inflation']:g}",
-    ]
-    if analysis.withheld:
-        held = [fields.attrs[f"observations_{part}"] for part in ("withheld", "in_margin")]
-        lines += [f"{held[0]} are withheld, {held[1]} lie in the margin around them", _table(analysis.withheld)]
-        if chosen := fields.attrs.get("chosen_on_withheld"):
-            lines.append(
-                f"{chosen} chosen on these very observations: for scores on others, withhold with another --seed"
-            )
-    return "\n".join(lines)
-
-
-def _table(scores: "Mapping[str, ObservationScores]") -> str:
-    names = ("bias", "rmse", "crps", "spread", "spread_skill", "coverage_90")
-    lines = [f"{'withheld':12}{'count':>8}" + "".join(f"{name:>14}" for name in names)]
-    for variable, score in scores.items():
-        numbers = "".join(f"{getattr(score, name):>14.4g}" for name in names)
-        lines.append(f"{variable:12}{score.count:>8}{numbers}")
-    return "\n".join(lines)

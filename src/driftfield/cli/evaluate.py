@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import (
-    Overwrite,
-    QualityLevel,
-    Region,
-    RejectFlags,
-    app,
-    check_output,
-    read_acceptance,
-    read_region,
-)
+from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
 
 
 @app.command()

@@ -4,25 +4,26 @@ __all__ = ["mask"]
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
     Overwrite,
-    QualityLevel,
     Region,
-    RejectFlags,
     app,
-    check_counts,
-    check_output,
-    read_acceptance,
+    check_draws,
     read_errors,
     read_number,
     read_pairs,
     read_period,
     read_region,
 )
+from driftfield.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @app.command()
@@ -42,6 +43,10 @@ def mask(
         str | None, typer.Option(help="FIRST:LAST dates to take, both included; 2015:2016 are two years.")
     ] = None,
     region: Region = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="RECIPE whose archive FIELDS is: score the test part of its split alone, cells or dates."),
+    ] = None,
     quality_level: QualityLevel = None,
     reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
@@ -51,8 +56,7 @@ def mask(
     from driftfield.data.twin import observe as observe_fields
     from driftfield.gridded.gridded_files import write_dataset
 
-    check_output(obs, overwrite=overwrite)
-    check_counts({"--seed": seed}, least=0)
+    check_draws(obs, overwrite=overwrite, seed=seed)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
     archive = open_archive(
         fields,
@@ -62,11 +66,47 @@ def mask(
         acceptance=read_acceptance(quality_level, reject_flags),
     )
     seen = observe_fields(archive.dataset, patterns, error=_read_errors(error or []), seed=seed, domain=archive.domains)
+    if split is not None:
+        seen = _only_tested(seen, split, fields)
     write_dataset(seen, obs, overwrite=overwrite)
     for name in patterns:
         share = float(seen[name].notnull().sum()) / max(float(archive.domain(name).sum()) * seen.sizes["time"], 1)
         print(f"{name}: {100 * share:.1f} % of the domain seen as {patterns[name]}")
     print(f"wrote {obs}")
+
+
+def _only_tested(seen: "xr.Dataset", recipe: Path, fields: Path) -> "xr.Dataset":
+    """Observations that are scored in the test part of a recipe's split and nowhere else; dates without any are left out."""
+    from driftfield.data.prepare import divide
+    from driftfield.data.sources import open_archive
+    from driftfield.gridded.acceptance import Acceptance
+    from driftfield.recipe import read_recipe
+
+    data = read_recipe(recipe).data
+    if Path(data["archive"]).resolve() != fields.resolve():
+        raise ConfigurationError(
+            f"--split divides the archive of its recipe, {data['archive']}, and {fields} is another file: expected the same. "
+            "Leave --split out, every date of another file is a test."
+        )
+    archive = open_archive(
+        fields,
+        data["targets"],
+        levels=data.get("levels"),
+        region=data.get("region"),
+        domain=data.get("domain"),
+        time=data.get("time"),
+        acceptance=Acceptance.of(data.get("quality_level"), data.get("reject_flags")),
+    )
+    splits = divide(archive, data["targets"], split=data.get("split"), windows=data.get("windows"))
+    tested = splits.held_out("test", archive.dataset[data["targets"][0]])
+    tested = tested.reindex_like(seen[["time", "lat", "lon"]], fill_value=False)
+    masks = {str(name): seen[name] & tested for name in seen.data_vars if str(name).endswith("held_out")}
+    masks = {name: mask.transpose(*seen[name].dims).assign_attrs(seen[name].attrs) for name, mask in masks.items()}
+    dates = tested.any(("lat", "lon")).values
+    if not dates.any():
+        raise DataError(f"No date of the observations is in the test part of {recipe}. Take others with --time.")
+    print(f"scored is the test part of {recipe}: {int(dates.sum())} of {dates.size} dates")
+    return seen.assign(masks).isel(time=dates)
 
 
 def _read_errors(texts: list[str]) -> float | Mapping[str, float | Sequence[float]]:

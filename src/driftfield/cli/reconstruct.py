@@ -11,19 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import (
-    DropOutside,
-    Overwrite,
-    QualityLevel,
-    Region,
-    RejectFlags,
-    SamplerName,
-    app,
-    check_draws,
-    read_acceptance,
-    read_region,
-    read_sampler,
-)
+from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
 from driftfield.errors import ConfigurationError, visible
 
 BATCH_SIZE = 16

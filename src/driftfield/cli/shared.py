@@ -1,18 +1,14 @@
 """What the commands share: the application, options, and checks of what a user typed."""
 
 __all__ = [
-    "DropOutside",
     "Overwrite",
-    "QualityLevel",
     "Region",
-    "RejectFlags",
     "SamplerName",
     "app",
     "check_counts",
     "check_draws",
     "check_output",
     "check_run",
-    "read_acceptance",
     "read_errors",
     "read_number",
     "read_pairs",
@@ -47,18 +43,6 @@ simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.",
 app.add_typer(simulate_app, name="simulate")
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-QualityLevel = Annotated[
-    int | None,
-    typer.Option("--quality-level", help="Least quality_level to accept, such as 4 (GHRSST has 0 to 5); 2 by default."),
-]
-RejectFlags = Annotated[
-    str | None,
-    typer.Option("--reject-flags", help="Meanings of flags that reject beside the usual ones, such as ice,sun_glint."),
-]
-DropOutside = Annotated[
-    bool,
-    typer.Option("--drop-outside", help="Do without observed values outside of the domain, however many they are."),
-]
 SamplerName = Annotated[
     str | None,
     typer.Option(
@@ -94,13 +78,6 @@ def options(
         handler.setFormatter(_Readable("%(message)s"))
     for name in ("matplotlib", "fsspec", "h5py", "numcodecs"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def read_acceptance(quality_level: int | None, reject_flags: str | None) -> Any:
-    """Of --quality-level and --reject-flags: a `gridded.acceptance.Acceptance`."""
-    from driftfield.gridded.acceptance import Acceptance
-
-    return Acceptance.of(quality_level, reject_flags)
 
 
 def check_output(out: Path, *, overwrite: bool, suffixes: tuple[str, ...] = (".nc", ".zarr")) -> None:

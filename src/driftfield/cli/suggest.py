@@ -36,8 +36,7 @@ def suggest(
     overwrite: Overwrite = False,
 ) -> None:
     """Where to observe next: the places whose observation would lower the expected variance of a region most."""
-    from driftfield.assimilation.suggesting import Asked
-    from driftfield.assimilation.suggesting import suggest as best
+    from driftfield.assimilation.suggesting import NextObservations, suggest_places
     from driftfield.assimilation.suggestion_files import write
     from driftfield.data.sources import open_fields
 
@@ -45,7 +44,7 @@ def suggest(
         raise ConfigurationError(f"Cannot write {out}: expected a name that ends in .csv or .nc. Rename the output.")
     for path in (out, out.with_suffix(".png")):
         check_output(path, overwrite=overwrite, suffixes=())
-    asked = Asked(
+    asked = NextObservations(
         error,
         number,
         variable,
@@ -57,7 +56,7 @@ def suggest(
         of_mean,
         localisation_km,
     )
-    found = best(open_fields(fields), asked)
+    found = suggest_places(open_fields(fields), asked)
     write(found, out, overwrite=overwrite)
     before, after = float(found["variance_before"]), float(found["variance_left"][-1])
     print(f"{found.attrs['asked']}: {before:.4g} expected to fall to {after:.4g} with {found.sizes['place']} places")

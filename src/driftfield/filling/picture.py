@@ -11,16 +11,7 @@ import cmocean
 import numpy as np
 from matplotlib.figure import Figure
 
-from driftfield.evaluate.drawing import (
-    ColourScale,
-    MapPanel,
-    colour_map,
-    fill,
-    headline,
-    label_edges,
-    limits,
-    panel_size,
-)
+from driftfield.evaluate import drawing
 from driftfield.filling.filling import Filled
 
 
@@ -31,26 +22,25 @@ def draw(filled: Filled) -> Figure:
     field, sd = (_dated(filled, label) for label in (name, f"{name}_sd"))
     dates = _dates(np.isfinite(seen), domain)
     units = str(record.original.attrs.get("units", ""))
-    cmap, diverging = colour_map(f"{name} {record.original.attrs.get('standard_name', '')}", units)
-    low, high = limits([seen[dates], field[dates]], diverging)
-    widest = limits([sd[dates][:, domain]], False)[1]
+    called = f"{name} {record.original.attrs.get('standard_name', '')}"
+    values = drawing.scale_of(called, units, [seen[dates], field[dates]])
+    widest = drawing.limits([sd[dates][:, domain]], False)[1]
     planes = [_plane(filled, seen[t], field[t], domain) for t in dates]
-    width, height = panel_size(planes[0], 3)
+    width, height = drawing.panel_size(planes[0], 3)
     width, height = 1.35 * width, 1.35 * height
     figure = Figure(figsize=(3 * width + 1.8, height * len(dates) + 0.7), layout="constrained")
     grid = figure.subplots(len(dates), 3, squeeze=False, sharex=True, sharey=True)
-    values: ColourScale = {"cmap": cmap, "vmin": low, "vmax": high}
     for row, t, plane in zip(grid, dates, planes, strict=True):
         stamp = f", {str(record.field['time'].values[t])[:16].replace('T', ' ')}" if record.dated else ""
-        fill(row[0], plane, seen[t], f"observed{stamp}", **values)
-        drawn = fill(row[1], plane, field[t], f"filled ({filled.chosen})", **values)
-        spread = fill(row[2], plane, sd[t], "standard deviation", cmap=cmocean.cm.amp, vmin=0, vmax=widest)
-    label_edges(grid, planes[0])
+        drawing.fill(row[0], plane, seen[t], f"observed{stamp}", **values)
+        drawn = drawing.fill(row[1], plane, field[t], f"filled ({filled.chosen})", **values)
+        spread = drawing.fill(row[2], plane, sd[t], "standard deviation", cmap=cmocean.cm.amp, vmin=0, vmax=widest)
+    drawing.label_edges(grid, planes[0])
     # the colours end where one in a hundred values does: the arrows say so
     said = f"{name} [{units}]" if units else name
     figure.colorbar(drawn, ax=list(grid[:, :2].ravel()), label=said, shrink=0.9, pad=0.01, extend="both")
     figure.colorbar(spread, ax=list(grid[:, 2]), label=f"sd [{units}]" if units else "sd", shrink=0.9, extend="max")
-    headline(figure, f"{record.original.attrs.get('long_name', name)}: {filled.chosen}")
+    drawing.headline(figure, f"{record.original.attrs.get('long_name', name)}: {filled.chosen}")
     return figure
 
 
@@ -72,6 +62,6 @@ def _dates(seen: np.ndarray, domain: np.ndarray) -> list[int]:
     return [int(gappy[np.argmin(share[gappy])]), full] if gappy.size else [full]
 
 
-def _plane(filled: Filled, seen: np.ndarray, field: np.ndarray, domain: np.ndarray) -> MapPanel:
+def _plane(filled: Filled, seen: np.ndarray, field: np.ndarray, domain: np.ndarray) -> drawing.MapPanel:
     lat, lon = (filled.record.field[axis].values.astype(np.float64) for axis in ("lat", "lon"))
-    return MapPanel(lon, lat, False, field, seen, np.zeros(seen.shape, dtype=bool), domain)
+    return drawing.MapPanel(lon, lat, False, field, seen, np.zeros(seen.shape, dtype=bool), domain)

@@ -15,7 +15,7 @@ The place of the largest gain is taken, and P and N become those after its obser
 Nothing of the size of P is kept: P(S, S) and N(S, S) stand for every candidate, and a prior hands over rows of P when asked.
 """
 
-__all__ = ["EnsemblePrior", "KnownPrior", "Placed", "Prior", "best_places"]
+__all__ = ["EnsemblePrior", "KnownPrior", "BestPlaces", "Prior", "best_places"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class EnsemblePrior:
 
 
 @dataclass(frozen=True)
-class Placed:
+class BestPlaces:
     """What was chosen.
 
     Arguments:
@@ -109,7 +109,7 @@ def best_places(
     number: int,
     error: Float[np.ndarray, "candidate level"],
     of_mean: bool = False,
-) -> Placed:
+) -> BestPlaces:
     """The best places one after another, each with those before it observed.
 
     Arguments:
@@ -120,7 +120,7 @@ def best_places(
         error: Standard deviation of the observation of every row.
         of_mean: W = w w^T in place of diag(w).
     """
-    state = _State(prior, candidates, weights, error, of_mean=of_mean)
+    state = _Conditioned(prior, candidates, weights, error, of_mean=of_mean)
     gains = state.gains()
     first, chosen, left = gains.copy(), list[int](), [state.asked]
     for _ in range(min(number, len(candidates))):
@@ -131,10 +131,10 @@ def best_places(
             state.observe(best)
             gains = state.gains()
             gains[chosen] = -np.inf
-    return Placed(chosen, np.array(left), first)
+    return BestPlaces(chosen, np.array(left), first)
 
 
-class _State:
+class _Conditioned:
     """P(S, S) and N(S, S) of every candidate S, and the G of what was observed."""
 
     def __init__(

@@ -96,23 +96,23 @@ def _choose_grid(
     first = variables[0] if variables else None
     chosen = (of[first]["lat"], of[first]["lon"]) if first else horizontal.most_common(1)[0][0]
     axes: dict[str, Hashable] = {}
-    kept = []
+    usable = []
     for name in sorted(gridded, key=lambda n: n != first):
-        own = of[name]
-        if (own["lat"], own["lon"]) != chosen or any(axes.get(k, d) != d for k, d in own.items()):
+        mine = of[name]
+        if (mine["lat"], mine["lon"]) != chosen or any(axes.get(k, d) != d for k, d in mine.items()):
             if name in (variables or ()):
                 raise DataError(
-                    f"{name!r} lies on another grid than {first!r} in {source}: {tuple(own.values())} instead of "
+                    f"{name!r} lies on another grid than {first!r} in {source}: {tuple(mine.values())} instead of "
                     f"{tuple(of[str(first)].values())}. Regrid it first, or open it on its own."
                 )
             log.info("%s: left out %r, which lies on another grid", source, name)
             continue
-        axes.update(own)
-        kept.append(name)
+        axes.update(mine)
+        usable.append(name)
     found = next((g for g in grids if (g.row, g.column) == chosen), None)
     if found is None and {kinds[d] for d in chosen} & {"x", "y"} and not _are_degrees(dataset, chosen, source):
         found = Horizontal(*chosen)
-    return axes, [n for n in gridded if n in kept], found
+    return axes, [n for n in gridded if n in usable], found
 
 
 def _axes_of(
@@ -123,11 +123,11 @@ def _axes_of(
         if {grid.row, grid.column} <= set(array.dims):
             others = {k: d for d in array.dims if (k := kinds[d]) in _KINDS and d not in (grid.row, grid.column)}
             return others | {"lat": grid.row, "lon": grid.column}
-    own = {kind: d for d in array.dims if (kind := kinds[d]) in _KINDS}
-    if not {"lat", "lon"} & set(own):
+    axes = {kind: d for d in array.dims if (kind := kinds[d]) in _KINDS}
+    if not {"lat", "lon"} & set(axes):
         spare = {kind: d for d in array.dims if (kind := kinds[d]) in ("y", "x")}
-        own |= {"lat": spare["y"], "lon": spare["x"]} if len(spare) == 2 else {}
-    return own
+        axes |= {"lat": spare["y"], "lon": spare["x"]} if len(spare) == 2 else {}
+    return axes
 
 
 def _beside(dataset: xr.Dataset, grids: Sequence[Horizontal]) -> set[str]:
@@ -182,18 +182,18 @@ def _coordinates(
     dataset: xr.Dataset, positions: xr.Dataset, axes: dict[str, Hashable], grid: Horizontal | None, source: str
 ) -> dict[Hashable, xr.DataArray]:
     """The coordinate variables of the axes, and positions."""
-    found = {}
+    coordinates = {}
     for kind, dim in axes.items():
         if kind == "member" and dim not in positions.variables:  # members need no numbers
-            found[dim] = xr.DataArray(np.arange(dataset.sizes[dim]), dims=[dim])
+            coordinates[dim] = xr.DataArray(np.arange(dataset.sizes[dim]), dims=[dim])
             continue
         if dim not in positions.variables:
             raise DataError(f"The {kind} axis {dim!r} of {source} has no coordinate values. Add a variable {dim!r}.")
-        found[dim] = positions[dim]
+        coordinates[dim] = positions[dim]
     names = ("latitude", "longitude")
     if grid is not None or positions_of(positions) is not None:
-        found |= {n: positions[n] for n in names}
-    return found
+        coordinates |= {n: positions[n] for n in names}
+    return coordinates
 
 
 def _renamed(dataset: xr.Dataset, axes: dict[str, Hashable], source: str) -> xr.Dataset:

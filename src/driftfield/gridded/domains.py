@@ -147,14 +147,14 @@ def named_masks(dataset: xr.Dataset) -> list[str]:
     return [str(name) for name in dataset.data_vars if str(name).lower() in MASKS]
 
 
-def with_domain(given: xr.Dataset, source: str) -> xr.Dataset:
+def with_domain(dataset: xr.Dataset, source: str) -> xr.Dataset:
     """A data set whose mask, whatever the file calls it, is `domain`; one that has a domain already stays as it is."""
-    if any(str(name) == "domain" or str(name).endswith("_domain") for name in given.data_vars):
-        return given
-    masks = named_masks(given)
+    if any(str(name) == "domain" or str(name).endswith("_domain") for name in dataset.data_vars):
+        return dataset
+    masks = named_masks(dataset)
     if not masks:
-        return given
-    return given.drop_vars(masks).assign(domain=read_mask(given[masks[0]], masks[0], source).rename("domain"))
+        return dataset
+    return dataset.drop_vars(masks).assign(domain=read_mask(dataset[masks[0]], masks[0], source).rename("domain"))
 
 
 def check_domain(field: xr.DataArray, domain: xr.DataArray, source: str) -> None:

@@ -89,12 +89,12 @@ def honour_flags(
     flags = [str(n) for n, a in dataset.data_vars.items() if is_flag(a, str(n)) and str(n) not in asked]
     dataset = dataset.assign({n: _as_numbers(dataset[n]) for n in flags if dataset[n].dtype.kind not in "biuf"})
     rejections = {name: _rejection(dataset[name], name, acceptance) for name in flags}
-    unused = dict.fromkeys(name for name, found in rejections.items() if found is None)
+    unused = dict.fromkeys(name for name, rejection in rejections.items() if rejection is None)
     for name in [str(n) for n, a in dataset.data_vars.items() if a.dtype.kind == "f" and str(n) not in flags]:
         for flag in _flags_of(dataset, name, flags):
-            found = rejections[flag]
-            if found is not None:
-                dataset = remove(dataset, name, found.wrong, 2, f"({flag}: {found.what})")
+            rejection = rejections[flag]
+            if rejection is not None:
+                dataset = remove(dataset, name, rejection.wrong, 2, f"({flag}: {rejection.what})")
         codes = _codes_in(dataset[name])
         if codes is not None:
             dataset = remove(dataset, name, codes.wrong, 2, f"({codes.what})")
@@ -209,12 +209,12 @@ def _codes_in(array: xr.DataArray) -> _Rejection | None:
 
 def _numbers(flag: xr.DataArray, key: str) -> list[int]:
     """`flag_values` or `flag_masks` as whole numbers, unsigned where the variable is."""
-    given = flag.attrs.get(key)
-    if given is None:
+    stated = flag.attrs.get(key)
+    if stated is None:
         return []
     try:
         numbers = [
-            int(float(one)) for one in (given.split() if isinstance(given, str) else np.atleast_1d(given).tolist())
+            int(float(one)) for one in (stated.split() if isinstance(stated, str) else np.atleast_1d(stated).tolist())
         ]
     except (TypeError, ValueError):
         return []

@@ -60,12 +60,12 @@ def open_fields(
         FileFormatError: a file that cannot be read.
     """
     paths = expand_paths(path)
-    raws = [open_raw(one) for one in paths]
+    raws = [open_raw(file) for file in paths]
     if acceptance != USUAL:
         acceptance.check({name: words for raw in raws for name, words in flag_meanings(raw).items()}, str(path))
     parts = [
-        _understood(raw, one, variables, decode=decode, acceptance=acceptance)
-        for raw, one in zip(raws, paths, strict=True)
+        _understood(raw, file, variables, decode=decode, acceptance=acceptance)
+        for raw, file in zip(raws, paths, strict=True)
     ]
     # before units are converted: -9999 is a number of the file
     constants = find_constants(parts)
@@ -113,16 +113,16 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
         DataError: none.
     """
     if not isinstance(path, str | Path):
-        found = [one for item in path for one in expand_paths(item)]
+        paths = [one for item in path for one in expand_paths(item)]
     elif any(c in str(path) for c in "*?[") and not Path(path).exists():
-        found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+        paths = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
     else:
-        found = [Path(path)] if Path(path).exists() else []
-    if odd := [one for one in found if not (one.is_file() or one.is_dir())]:
+        paths = [Path(path)] if Path(path).exists() else []
+    if odd := [one for one in paths if not (one.is_file() or one.is_dir())]:
         raise DataError(f"{odd[0]} is a device or a pipe and no file. Expected a NetCDF or GRIB file, or a Zarr store.")
-    if not found:
+    if not paths:
         raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")
-    return found
+    return paths
 
 
 def _understood(
@@ -194,9 +194,9 @@ def _gridded(dataset: xr.Dataset) -> list[str]:
 def _encoding(dataset: xr.Dataset) -> dict[str, dict[str, object]]:
     """Compressed fields in chunks, no fill value where a coordinate is complete."""
     packed = {"zlib": True, "complevel": 2, "shuffle": True}
-    found: dict[str, dict[str, object]] = {
+    encoding: dict[str, dict[str, object]] = {
         str(n): dict(packed) for n, a in dataset.data_vars.items() if a.dtype.kind in "fiub" and a.ndim > 1
     }
     for name in _gridded(dataset):
-        found[name] = found.get(name, {}) | {"chunksizes": chunks_of(dataset[name])}
-    return found | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}
+        encoding[name] = encoding.get(name, {}) | {"chunksizes": chunks_of(dataset[name])}
+    return encoding | {str(name): {"_FillValue": None} for name in dataset.indexes if dataset[name].dtype.kind in "fiu"}

@@ -117,10 +117,10 @@ def without_still_land(field: xr.DataArray, source: str) -> xr.DataArray:
         field: Of which nobody says where it exists.
         source: What messages call the file.
     """
-    found = still_cells(field) if "time" in field.dims and field.dtype.kind == "f" else None
-    if found is None:
+    still = still_cells(field) if "time" in field.dims and field.dtype.kind == "f" else None
+    if still is None:
         return field
-    constant, where = found
+    constant, where = still
     log.info(
         "%s: %r is %.6g at all times in %d of %d cells, and nowhere else: taken for land (missing). Name a domain "
         "(--domain, data.domain, or the variable 'domain' of the file) if these are values",
@@ -142,17 +142,17 @@ def _looked_at(array: xr.DataArray) -> np.ndarray:
 
 
 def _constants_of(values: np.ndarray) -> list[Constant]:
-    found = []
+    constants = []
     if (np.abs(values) >= _HUGE).any():
-        found.append(Constant(np.inf))
+        constants.append(Constant(np.inf))
         values = values[np.abs(values) < _HUGE]
     for _ in range(3):  # a file has at most a few of them
         constant = _apart(values)
         if constant is None:
             break
-        found.append(Constant(constant))
+        constants.append(Constant(constant))
         values = values[values != constant]
-    return found
+    return constants
 
 
 def _apart(values: np.ndarray) -> float | None:

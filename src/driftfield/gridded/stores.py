@@ -142,16 +142,16 @@ def with_true_zeros(dataset: xr.Dataset, store: Path, **options: Any) -> xr.Data
         store: The folder.
         options: Of `xarray.open_dataset`.
     """
-    kept = [
+    zeroed = [
         str(name)
         for name, array in dataset.variables.items()
         if array.encoding.get("_FillValue") == 0 and _is_default(store / str(name))
     ]
-    if not kept:
+    if not zeroed:
         return dataset
     # xarray hands `use_zarr_fill_value_as_mask` on to nobody (2026.9): decoded by hand
-    raw = xr.open_dataset(store, **options | {"mask_and_scale": False})[kept].reset_coords()
-    for name in kept:
+    raw = xr.open_dataset(store, **options | {"mask_and_scale": False})[zeroed].reset_coords()
+    for name in zeroed:
         del raw[name].attrs["_FillValue"]
         log.info(
             "%s: the fill_value 0 of %r is zarr's own: zeros are values. Set the attribute _FillValue if they are not",
@@ -159,8 +159,8 @@ def with_true_zeros(dataset: xr.Dataset, store: Path, **options: Any) -> xr.Data
             name,
         )
     unmasked = xr.decode_cf(raw, decode_times=False, decode_timedelta=False)
-    return dataset.assign({name: unmasked[name] for name in kept if name in dataset.data_vars}).assign_coords(
-        {name: unmasked[name] for name in kept if name in dataset.coords}
+    return dataset.assign({name: unmasked[name] for name in zeroed if name in dataset.data_vars}).assign_coords(
+        {name: unmasked[name] for name in zeroed if name in dataset.coords}
     )
 
 

@@ -22,18 +22,18 @@ _LARGE = re.compile(r"(\^|\*\*)\s*\(?[-+\s]*\d{2,}|(\^|\*\*)\s*[-+]?\d+\s*(\^|\*
 
 
 @lru_cache(maxsize=256)
-def linear_conversion(found: str, to: str) -> tuple[float, float] | None:
+def linear_conversion(stated: str, to: str) -> tuple[float, float] | None:
     """(scale, offset) with value_to = value_found * scale + offset; None if there is none.
 
     Arguments:
-        found: The units of the values.
+        stated: The units of the values.
         to: The units wanted.
     """
-    if _WATER.search(found) and _WATER.search(to) is None:
-        return linear_conversion(_WATER.sub("mm", found, count=1), to)
-    if _WATER.search(to) and _WATER.search(found) is None:
-        return linear_conversion(found, _WATER.sub("mm", to, count=1))
-    source, target = _split(found), _split(to)
+    if _WATER.search(stated) and _WATER.search(to) is None:
+        return linear_conversion(_WATER.sub("mm", stated, count=1), to)
+    if _WATER.search(to) and _WATER.search(stated) is None:
+        return linear_conversion(stated, _WATER.sub("mm", to, count=1))
+    source, target = _split(stated), _split(to)
     if source is None or target is None:
         return None
     # beside the program, and slow to import: asked for what nothing else knows

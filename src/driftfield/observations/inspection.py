@@ -82,10 +82,10 @@ def inspect_file(path: str | Path) -> Inspection:
             dataset = open_fields(path, marks=True)
         except UserError as error:
             return _points(first, files, error)
-        found = _gridded(first, dataset, files)
+        inspection = _gridded(first, dataset, files)
     if said:
-        found.parts["said"] = list(dict.fromkeys(text.removeprefix(f"{first}: ") for text in said))
-    return found
+        inspection.parts["said"] = list(dict.fromkeys(text.removeprefix(f"{first}: ") for text in said))
+    return inspection
 
 
 @contextmanager
@@ -112,28 +112,28 @@ def _gridded(path: Path, dataset: xr.Dataset, files: str) -> Inspection:
     positions = positions_of(dataset)
     rows, columns = dataset.sizes["lat"], dataset.sizes["lon"]
     kind = _kind_of_grid(dataset)
-    found = Inspection(f"{files}: {kind}, {rows} x {columns} cells (rows x columns)")
+    inspection = Inspection(f"{files}: {kind}, {rows} x {columns} cells (rows x columns)")
     axes = _original_axes(path)
-    found.parts["axes"] = [
+    inspection.parts["axes"] = [
         _axis(dataset, name, axes.get(name, "")) for name in ("lat", "lon", "depth") if name in dataset.dims
     ]
     if positions is not None:
-        found.parts["positions"] = [
+        inspection.parts["positions"] = [
             f"latitude {positions.latitude.min():.4g} to {positions.latitude.max():.4g}, longitude "
             f"{positions.one_turn.longitude.min():.4g} to {positions.one_turn.longitude.max():.4g} degrees, "
             f"{positions.spacing:.3g} km between cells"
         ]
-    found.parts["round the globe"] = ["yes, longitude wraps" if is_periodic(dataset["lon"]) else "no"]
-    found.parts["dates"] = [_dates(dataset)]
+    inspection.parts["round the globe"] = ["yes, longitude wraps" if is_periodic(dataset["lon"]) else "no"]
+    inspection.parts["dates"] = [_dates(dataset)]
     names = state_variables(dataset)
-    found.parts["variables"] = [line for name in names for line in _variable(dataset, name)]
+    inspection.parts["variables"] = [line for name in names for line in _variable(dataset, name)]
     if masks := [str(n) for n in dataset.data_vars if is_mask(str(n))]:
-        found.parts["masks"] = [_mask(dataset, name) for name in masks]
+        inspection.parts["masks"] = [_mask(dataset, name) for name in masks]
     if flags := _flags(path):
-        found.parts["flags"] = flags
-    _judge(found, dataset, names)
-    found.following = _commands(str(path) if files == str(path) else f"'{files.split(':')[0]}'", dataset, names)
-    return found
+        inspection.parts["flags"] = flags
+    _judge(inspection, dataset, names)
+    inspection.following = _commands(str(path) if files == str(path) else f"'{files.split(':')[0]}'", dataset, names)
+    return inspection
 
 
 def _kind_of_grid(dataset: xr.Dataset) -> str:
@@ -279,21 +279,23 @@ def _flags(path: Path) -> list[str]:
     return lines
 
 
-def _judge(found: Inspection, dataset: xr.Dataset, names: list[str]) -> None:
+def _judge(inspection: Inspection, dataset: xr.Dataset, names: list[str]) -> None:
     """What would be refused, of the variables and of the file."""
     if not names:
-        found.refused.append("no field on latitude and longitude")
+        inspection.refused.append("no field on latitude and longitude")
     for name in names:
         array = dataset[name]
         if odd := [str(d) for d in array.dims if d not in ("time", "depth", "lat", "lon")]:
-            found.refused.append(f"{name}: the dimension(s) {odd}, of which one element must be chosen first")
+            inspection.refused.append(f"{name}: the dimension(s) {odd}, of which one element must be chosen first")
         if "time" not in array.dims and "time" not in dataset.dims:
-            found.refused.append(f"{name}: no time axis, which an archive and observations need (a domain does not)")
+            inspection.refused.append(
+                f"{name}: no time axis, which an archive and observations need (a domain does not)"
+            )
         if array.dtype.kind not in "fiub":
-            found.refused.append(f"{name}: no numbers")
+            inspection.refused.append(f"{name}: no numbers")
     positions = positions_of(dataset)
     if positions is not None and positions.stretching > 2.0:
-        found.parts["positions"].append(
+        inspection.parts["positions"].append(
             f"unevenly spaced within a row (by a factor of {positions.stretching:.2g}): a covariance of rows and columns, as of "
             "optimal interpolation, takes the median step there; space-time interpolation takes every distance as it is"
         )
@@ -356,8 +358,8 @@ def _table(path: Path, files: str) -> Inspection:
     """The columns of a table, and the rows of its beginning."""
     rows = read_rows(path, most=10_000)
     kinds = column_kinds(rows.columns)
-    found = Inspection(f"{files}: a table, {len(rows)} rows looked at")
-    found.parts["columns"] = []
+    inspection = Inspection(f"{files}: a table, {len(rows)} rows looked at")
+    inspection.parts["columns"] = []
     for name in rows.columns:
         values = pd.to_numeric(rows[name], errors="coerce")
         share = f"{100 * rows[name].isna().mean():.1f} % missing"
@@ -366,43 +368,43 @@ def _table(path: Path, files: str) -> Inspection:
             if values.notna().any()
             else f"{str(rows[name].iloc[0])[:40]!r}, ..."
         )
-        found.parts["columns"].append(
+        inspection.parts["columns"].append(
             f"{name}: {kinds.get(str(name), 'a variable, if it is asked for')}; {span}; {share}"
         )
     lacking = [kind for kind in ("time", "latitude", "longitude") if kind not in kinds.values()]
     if lacking:
-        found.refused.append(f"no column for {', '.join(lacking)}")
+        inspection.refused.append(f"no column for {', '.join(lacking)}")
     if "depth" not in kinds.values() and "pressure" not in kinds.values():
-        found.parts["depth"] = ["none: surface data"]
+        inspection.parts["depth"] = ["none: surface data"]
     variables = [str(n) for n in rows.columns if str(n) not in kinds and pd.api.types.is_numeric_dtype(rows[n])]
     name = variables[0] if variables else "NAME"
-    found.following = [
+    inspection.following = [
         f"driftfield gather {path} --variable {name}={name} --like GRID --out seen.nc",
         f"driftfield assimilate RUN {path} --variable {name}={name} --out fields.nc",
     ]
-    return found
+    return inspection
 
 
 def _points(path: Path, files: str, why: UserError) -> Inspection:
     """A file that is no gridded one: points, or nothing that can be read."""
-    found = Inspection(f"{files}: no gridded file")
-    found.refused.append(str(why))
+    inspection = Inspection(f"{files}: no gridded file")
+    inspection.refused.append(str(why))
     try:
         raw = open_raw(path)
     except UserError:
-        return found
-    found.parts["dimensions"] = [", ".join(f"{d} ({n})" for d, n in raw.sizes.items())]
-    found.parts["variables"] = [
+        return inspection
+    inspection.parts["dimensions"] = [", ".join(f"{d} ({n})" for d, n in raw.sizes.items())]
+    inspection.parts["variables"] = [
         f"{n} ({', '.join(map(str, a.dims))})" + (f" in {a.attrs['units']}" if "units" in a.attrs else "")
         for n, a in list(raw.variables.items())[:40]
     ]
     name = _measured(raw)
     asked = f"--variable {name.lower()}={name}"
-    found.following = [
+    inspection.following = [
         f"driftfield map {path} {asked} --box S,N,W,E --step .25 --every 1M --out map.nc",
         f"driftfield gather {path} {asked} --like GRID --out seen.nc",
     ]
-    return found
+    return inspection
 
 
 def _measured(raw: xr.Dataset) -> str:

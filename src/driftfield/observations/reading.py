@@ -69,12 +69,12 @@ def read_observations(
     """
     tables, delivered = [], []
     for path in expand_paths(paths):
-        found = _own_table(path, variables)
-        if found is None:
+        table = _own_table(path, variables)
+        if table is None:
             delivered.append(path)
         else:
-            log.info("%s: a table of %d observations", path, len(found))
-            tables.append(found)
+            log.info("%s: a table of %d observations", path, len(table))
+            tables.append(table)
     if delivered:
         if not variables:
             raise DataError(
@@ -166,11 +166,11 @@ def _chosen(table: ObservationTable, variables: Mapping[str, str] | None, source
     if not variables:
         return table
     ours = {theirs.strip(): name for name, all_of in variables.items() for theirs in (name, *all_of.split(","))}
-    kept = np.isin(table.variable.astype(str), list(ours))
-    if not kept.any() and len(table):
+    wanted = np.isin(table.variable.astype(str), list(ours))
+    if not wanted.any() and len(table):
         first = next(iter(variables.values()))
         raise DataError(f"No variable {first!r} in {source}: {suggest(first, set(table.variable))}")
-    chosen = table.select(kept)
+    chosen = table.select(wanted)
     columns = {name: getattr(chosen, name) for name in COLUMNS}
     columns["variable"] = np.array([ours[name] for name in chosen.variable], dtype=object)
     return ObservationTable.of(attrs={ours[n]: a for n, a in table.attrs.items() if n in ours}, **columns)
@@ -179,25 +179,25 @@ def _chosen(table: ObservationTable, variables: Mapping[str, str] | None, source
 def _one_variable(dataset: xr.Dataset, ours: str, theirs: str, source: str) -> ObservationTable:
     array = dataset[theirs]
     instance = _instance_of_samples(dataset, array, source)
-    found: dict[str, tuple[np.ndarray, xr.DataArray]] = {}
+    columns: dict[str, tuple[np.ndarray, xr.DataArray]] = {}
     for name, coordinate in _coordinates(dataset).items():
         on_value = _beside(coordinate, array, instance)
         if on_value is not None:
-            found.setdefault(name, (on_value, coordinate))
+            columns.setdefault(name, (on_value, coordinate))
     for needed in ("longitude", "latitude", "time"):
-        if needed not in found:
+        if needed not in columns:
             raise DataError(
                 f"{theirs!r} in {source} has no {needed}: expected a coordinate on some of its dimensions {array.dims}. Add it."
             )
-    lat = found["latitude"][0].astype(float)
+    lat = columns["latitude"][0].astype(float)
     error = _part(dataset, theirs, ("error", "uncertainty", "ADJUSTED_ERROR"), array)
     flag = _part(dataset, theirs, ("quality", "flag", "qc", "QC"), array)
     units = description_of(array.attrs)
     return ObservationTable.of(
-        longitude=found["longitude"][0].astype(float),
+        longitude=columns["longitude"][0].astype(float),
         latitude=lat,
-        depth=_depth(found, lat),
-        time=found["time"][0],
+        depth=_depth(columns, lat),
+        time=columns["time"][0],
         variable=ours,
         value=array.values.ravel().astype(float),
         error=np.nan if error is None else error.astype(float),
@@ -209,12 +209,12 @@ def _one_variable(dataset: xr.Dataset, ours: str, theirs: str, source: str) -> O
 
 def _coordinates(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
     """Longitude, latitude, time, depth and pressure, by standard name, else by name; those on more dimensions first."""
-    found: dict[str, xr.DataArray] = {}
+    coordinates: dict[str, xr.DataArray] = {}
     for name, array in sorted(dataset.variables.items(), key=lambda item: -item[1].ndim):
         ours = _STANDARD.get(str(array.attrs.get("standard_name", "")), _NAMES.get(str(name).lower()))
         if ours is not None and (ours != "time" or array.dtype.kind == "M"):
-            found.setdefault(ours, dataset[name])
-    return found
+            coordinates.setdefault(ours, dataset[name])
+    return coordinates
 
 
 def _instance_of_samples(dataset: xr.Dataset, array: xr.DataArray, source: str) -> tuple[str, str, np.ndarray] | None:
@@ -245,17 +245,17 @@ def _beside(part: xr.DataArray, array: xr.DataArray, instance: tuple[str, str, n
     return np.asarray(part.reset_coords(drop=True).broadcast_like(shape).transpose(*array.dims).values).ravel()
 
 
-def _depth(found: Mapping[str, tuple[np.ndarray, xr.DataArray]], lat: np.ndarray) -> np.ndarray:
+def _depth(columns: Mapping[str, tuple[np.ndarray, xr.DataArray]], lat: np.ndarray) -> np.ndarray:
     """Metres, positive downwards; NaN if there is neither depth nor pressure."""
-    if "depth" in found:
-        values, described = found["depth"]
+    if "depth" in columns:
+        values, described = columns["depth"]
         units = str(described.attrs.get("units", "m"))
         metres = convert(xr.DataArray(values.astype(float), name="depth", attrs={"units": units}), "m").values
         up = str(described.attrs.get("positive", "")).lower() == "up"
         standard = str(described.attrs.get("standard_name", ""))
         return -metres if up or standard in ("height", "altitude") else metres
-    if "pressure" in found:
-        values, described = found["pressure"]
+    if "pressure" in columns:
+        values, described = columns["pressure"]
         units = str(described.attrs.get("units", "dbar"))
         pressure = convert(xr.DataArray(values.astype(float), name="pressure", attrs={"units": units}), "dbar").values
         return depth_of_pressure(pressure, lat)
@@ -280,9 +280,9 @@ def _platform(dataset: xr.Dataset, array: xr.DataArray, instance: tuple[str, str
     named = [str(n) for n, v in dataset.variables.items() if "cf_role" in v.attrs]
     named += [n for n in ("platform", "platform_number", "trajectory", "profile", "station") if n in dataset.variables]
     for name in named:
-        found = _beside(dataset[name].reset_coords(drop=True), array, instance)
-        if found is not None and dataset[name].ndim <= 1:
-            return found.astype(object)
+        platform = _beside(dataset[name].reset_coords(drop=True), array, instance)
+        if platform is not None and dataset[name].ndim <= 1:
+            return platform.astype(object)
     if instance is not None:
         return instance[2].astype(str).astype(object)
     if array.ndim > 1:

@@ -33,6 +33,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return lookup("reconstructor", name)
-    raise AttributeError(f"module 'driftfield.peers' has no attribute {name!r}: expected one of {', '.join(__all__)}")
+    if name not in __all__:
+        raise AttributeError(
+            f"module 'driftfield.peers' has no attribute {name!r}: expected one of {', '.join(__all__)}"
+        )
+    return lookup("reconstructor", name)

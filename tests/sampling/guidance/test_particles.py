@@ -7,6 +7,7 @@ from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.errors import ConfigurationError, DivergenceError
 from driftfield.linalg.covariance import DiagonalCovariance
 from driftfield.linalg.operators import FunctionOperator, Observed
+from driftfield.sampling.guidance.cloud import ParticleCloud
 from driftfield.sampling.guidance.particles import TwistedParticles
 from driftfield.testing.posteriors import MixtureProblem
 
@@ -45,6 +46,15 @@ def test_it_wastes_few_particles_and_repeats_itself() -> None:
     assert float(one.weights.sum()) == pytest.approx(1)
     assert one.least_effective > 100
     assert walk.evaluations == 3 * 32 - 2
+
+
+def test_members_are_chosen_by_weight() -> None:
+    weights = torch.tensor([0.1, 0.0, 0.6, 0.3])
+    cloud = ParticleCloud(torch.arange(4.0).view(4, 1, 1), weights, 0.0, 4.0)
+    chosen = cloud.chosen([(k + 0.5) / 1000 for k in range(1000)])
+    assert torch.bincount(chosen, minlength=4).tolist() == [100, 0, 600, 300]
+    assert cloud.effective == pytest.approx(1 / (0.01 + 0.36 + 0.09))
+    assert cloud.chosen([0.0]).tolist() == [0]
 
 
 def test_a_nonlinear_observation() -> None:

@@ -81,14 +81,14 @@ def _open(path: Path) -> xr.Dataset:
 def _found(variables: Mapping[str, str], names: Sequence[str], source: str) -> dict[str, str]:
     """The names as this file spells them; a variable that it lacks is left to the other files, unless it has none at all."""
     spelled = {name.lower(): name for name in reversed(names)}
-    found = {}
+    columns = {}
     for ours, wanted in variables.items():
         hit = [spelled[w.strip().lower()] for w in wanted.split(",") if w.strip().lower() in spelled]
         if hit:
-            found[ours] = hit[0]
+            columns[ours] = hit[0]
         else:
             log.info("%s holds no %s (%s)", source, wanted, ours)
-    if not found:
+    if not columns:
         first = next(iter(variables.values()))
         raise DataError(f"No variable {first!r} in {source}: {suggest(first, names)}")
-    return found
+    return columns
