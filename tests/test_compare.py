@@ -98,9 +98,16 @@ def test_the_figures_are_those_of_evaluate(make: Make, tmp_path: Path) -> None:
         expected = evaluate(archive.dataset, outputs, seen, variables=["sst"]).scores
         for label in outputs:
             assert results.rows[label][setting.name].scores["sst"] == expected[label]["sst"]
-    text, _ = page(comparison, tmp_path / "a.md")
+    text, numbers = page(comparison, tmp_path / "a.md")
     best = min(results.rows[label]["clouds"].scores["sst"]["rmse"] for label in results.rows)
     assert f"**{best:#.3g}**" in text
+    for label in outputs:
+        end = results.rows[label]["clouds"].intervals["sst"]["rmse"]
+        assert end["low"] < results.rows[label]["clouds"].scores["sst"]["rmse"] < end["high"]
+        assert end["dates"] == 4
+        assert f"({end['low']:#.3g} to {end['high']:#.3g})" in text
+        assert numbers["methods"][label]["clouds"]["intervals"]["sst"]["rmse"] == end
+    assert "Few dates are independent" in text
 
 
 def test_what_never_changes_is_no_signal_to_resolve(make: Make, tmp_path: Path) -> None:

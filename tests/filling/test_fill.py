@@ -12,13 +12,15 @@ from scipy.ndimage import gaussian_filter
 import driftfield as df
 from driftfield.cli import app
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.filling.account import recipe, table
+from driftfield.filling.account import commands, recipe, table
 from driftfield.filling.calls import fill_source
-from driftfield.filling.methods import Knowledge
+from driftfield.filling.estimation import without_holes
+from driftfield.filling.methods import Knowledge, methods_for
 from driftfield.filling.picture import draw
 from driftfield.filling.quantity import recognise
 from driftfield.filling.record import read_record
-from driftfield.filling.validation import Distances, blend, score
+from driftfield.filling.spread import Distances
+from driftfield.filling.validation import blend, score
 from driftfield.reconstruction.output import Estimate
 
 
@@ -176,7 +178,7 @@ def test_the_factor_makes_nine_in_ten_errors_lie_within() -> None:
     rng = np.random.default_rng(0)
     sd = rng.uniform(0.5, 2.0, 4000)
     scores = score("x", 3 * sd * rng.standard_normal(4000), sd, np.ones(4000))
-    assert scores.spread.factor == pytest.approx(3.0, rel=0.08)
+    np.testing.assert_allclose(scores.spread.factors.factor, 3.0, rtol=0.08)
     assert scores.coverage == pytest.approx(0.9, abs=0.005)
 
 
@@ -273,14 +275,88 @@ def test_the_shipped_scene_is_found_and_another_name_is_refused() -> None:
 
 def test_a_line_is_said_once_and_a_file_without_gaps_is_said(caplog: pytest.LogCaptureFixture) -> None:
     seen, truth = scene(1, land=False)
-    seen["sst"].values[:] = truth
     with caplog.at_level(logging.INFO):
-        filled = fill_source(seen, "sst", method="nearest")
+        fill_source(seen, "sst", method="nearest")
     lines = [r.getMessage() for r in caplog.records if "climatology" in r.name]
     assert lines
     assert len(lines) == len(set(lines))
+    seen["sst"].values[:] = truth
+    caplog.clear()
+    filled = fill_source(seen, "sst", members=2)
+    assert "no method was tried" in caplog.text
+    assert filled.scores == ()
+    assert "Nothing was tried" in table(filled)
     assert any("nothing is missing" in line for line in filled.lines)
     np.testing.assert_array_equal(filled.dataset["sst"].values, seen["sst"].values)
+    np.testing.assert_array_equal(filled.dataset["sst_member"].values, np.stack([seen["sst"].values] * 2))
+    # whoever says that the observations have errors wants them analysed
+    assert fill_source(seen, "sst", method="kriging", knowledge=Knowledge(noise=0.2)).scores
+
+
+def test_too_few_values_to_hide_any_are_filled_by_what_comes_with_the_package(caplog: pytest.LogCaptureFixture) -> None:
+    lonely = scene(1)[0]
+    keep = np.zeros((24, 30), dtype=bool)
+    keep[12, 15] = True
+    lonely["sst"] = lonely["sst"].where(xr.DataArray(keep, dims=("lat", "lon")))
+    lonely["sst"].values[0, 12, 15] = 18.0
+    filled = fill_source(lonely, "sst", members=2)
+    assert filled.method.shipped == "anyfield"
+    assert "too few to hide some" in " ".join(filled.lines)
+    sea = lonely["mask"].values.astype(bool)
+    assert np.isfinite(filled.dataset["sst"].values[0][sea]).all()
+    assert filled.dataset["sst"].values[0, 12, 15] == 18.0
+    assert filled.dataset.sizes["member"] == 2
+    assert "too few values" in table(filled)
+
+
+def test_one_image_is_also_tried_by_the_network_that_comes_with_the_package() -> None:
+    record = read_record(scene(1)[0], "sst")
+    assert "any field" in [m.label for m in methods_for(record, Knowledge())]
+    assert "any field" not in [m.label for m in methods_for(record, Knowledge(length_km=50.0))]
+    filled = fill_source(scene(1)[0], "sst", method="any_field")
+    assert filled.chosen == "any field"
+    assert commands(filled, Path("x.recipe.yaml")) == [
+        "driftfield reconstruct shipped:anyfield 'the data set' --out x_members.nc --members 16"
+    ]
+
+
+def test_what_a_method_leaves_empty_has_a_value_a_spread_and_a_line() -> None:
+    record = read_record(scene(2)[0], "sst")
+    mean = np.where(record.seen, record.field.values, 17.0).astype(np.float64)
+    mean[1, 10:12, 5:8] = np.nan
+    sd = np.where(record.seen, 0.0, 0.2)
+    holes = record.domain.values & ~np.isfinite(mean)
+    estimate, count = without_holes(record, Estimate(mean, sd, np.stack([mean, mean]).astype(np.float32)), 0)
+    assert count == holes.sum() > 0
+    assert estimate.mean is not None
+    assert estimate.sd is not None
+    assert estimate.members is not None
+    np.testing.assert_allclose(estimate.mean[holes], record.field.values[record.seen].mean(), rtol=1e-5)
+    assert (estimate.sd[holes] > 0.5).all()
+    assert np.isfinite(estimate.members[:, record.domain.values[None].repeat(2, 0)]).all()
+    np.testing.assert_array_equal(estimate.mean[~holes & record.domain.values], mean[~holes & record.domain.values])
+
+
+def test_a_scale_in_time_is_refused_of_one_date() -> None:
+    with pytest.raises(ConfigurationError, match="--days 3 for the data set, which holds one date"):
+        fill_source(scene(1)[0], "sst", knowledge=Knowledge(days=3.0))
+
+
+def test_a_section_is_drawn_as_depth_against_distance() -> None:
+    depth, lon = np.array([0.0, 20.0, 60.0, 150.0]), np.linspace(-55.0, -53.0, 12)
+    values = 12 - 0.05 * depth[None, :, None, None] + smooth((2, 4, 1, 12), 5, 1.0)
+    values[:, 1:3, :, 3:6] = np.nan
+    time = np.datetime64("2020-06-01", "ns") + np.arange(2) * np.timedelta64(1, "D")
+    coords = {"time": time, "depth": depth, "lat": [48.7], "lon": lon}
+    section = xr.DataArray(
+        values.astype(np.float32), dims=("time", "depth", "lat", "lon"), coords=coords, name="thetao"
+    )
+    figure = draw(fill_source(section, method="linear"))
+    first = figure.axes[0]
+    assert first.get_ylabel() == "depth [m]"
+    assert first.get_ylim()[0] > first.get_ylim()[1]
+    assert any(ax.get_xlabel() == "distance [km]" for ax in figure.axes)
+    assert first.get_xlim()[1] == pytest.approx(111.2 * 2 * np.cos(np.radians(48.7)), rel=0.1)
 
 
 def test_a_constant_field_stays_constant_by_every_method(recwarn: pytest.WarningsRecorder) -> None:
@@ -300,7 +376,7 @@ def test_says_how_much_lies_deeper_in_a_gap_than_what_was_hidden() -> None:
     image[rng.random(image.shape) < 0.3] = np.nan
     coords = {"lat": np.linspace(40.0, 44.0, 40), "lon": np.linspace(0.0, 5.0, 50)}
     small = xr.DataArray(image.copy(), dims=("lat", "lon"), coords=coords, name="sst")
-    image[20:, 22:] = np.nan  # a corner far wider than the other gaps
+    image[5:] = np.nan  # half of what is left cannot hide a disc as deep
     wide = small.copy(data=image)
     said = {
         key: " ".join(fill_source(a, "sst", method="nearest").lines) for key, a in (("small", small), ("wide", wide))

@@ -4,7 +4,8 @@ import warnings
 
 import numpy as np
 
-from driftfield.filling.validation import Distances, score
+from driftfield.filling.spread import Distances
+from driftfield.filling.validation import score
 
 
 def test_few_distances_with_many_ties_have_a_spread_each() -> None:

@@ -94,7 +94,7 @@ def test_a_loaded_run_answers_alike(image: tuple[Kriging, xr.Dataset, xr.DataArr
 def test_some_cells_are_those_of_the_whole(image: tuple[Kriging, xr.Dataset, xr.DataArray]) -> None:
     method, observations, _ = image
     wanted = np.isnan(observations["sst"].values)
-    mean, sd = method.estimate_at(observations, "sst", wanted)
+    mean, sd = method.estimate_cells(observations, "sst", wanted)
     whole = method.reconstruct(observations, members=1)
     np.testing.assert_allclose(mean[wanted], whole["sst"].values[wanted], rtol=1e-5)
     np.testing.assert_allclose(sd[wanted], whole["sst_sd"].values[wanted], rtol=1e-5)

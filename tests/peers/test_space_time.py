@@ -1,5 +1,6 @@
 """Space-time optimal interpolation on a small moving sea: no complete field, other times speak, members are reproducible."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import xarray as xr
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.gappy_mean import RunningSums
-from driftfield.gaussian.space_time_covariance import Component, Places, SpaceTimeCovariance
-from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
+from driftfield.gaussian.space_time_covariance import SHAPES, Component, Places, SpaceTimeCovariance
+from driftfield.gaussian.space_time_tuning import SpaceTimeConstants, _climb
 from driftfield.interfaces import TrainingData
 from driftfield.peers.daily_cycle import DailyCycle
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
@@ -188,6 +189,47 @@ def test_a_negative_error_is_named(method: SpaceTimeOptimalInterpolation, sea: x
 def test_nothing_to_hide_is_said(sea: xr.DataArray) -> None:
     with pytest.raises(DataError, match="all"):
         SpaceTimeOptimalInterpolation(patterns=["all"]).fit(training(sea))
+
+
+def test_some_cells_are_those_of_the_whole_and_exact_ones_what_was_seen(
+    method: SpaceTimeOptimalInterpolation, sea: xr.DataArray
+) -> None:
+    observed = with_gaps(sea, 0.5, seed=7).isel(time=slice(4, 9)).to_dataset()
+    wanted = np.random.default_rng(8).random(observed["sst"].shape) < 0.3
+    mean, sd = method.estimate_cells(observed, "sst", wanted)
+    whole = method.reconstruct(observed, members=2, seed=0)
+    hidden = wanted & observed["sst"].isnull().values & sea.notnull().any("time").values
+    # neighbours are chosen about the middle of the cells that are asked for
+    assert np.abs(mean - whole["sst"].values)[hidden].max() < 0.05 * float(sea.std())
+    assert np.abs(sd - whole["sst_sd"].values)[hidden].max() < 0.05 * float(sea.std())
+    exact = observed["sst"].notnull().values
+    mean, sd = method.estimate_cells(observed, "sst", np.ones(exact.shape, dtype=bool))
+    np.testing.assert_allclose(mean[exact], observed["sst"].values[exact], rtol=1e-6)
+    assert not sd[exact].any()
+
+
+def test_a_step_that_loses_at_a_glimpse_is_not_looked_at(sea: xr.DataArray) -> None:
+    looked: dict[str, list[SpaceTimeConstants]] = {"glimpse": [], "whole": []}
+
+    def glimpse(constants: SpaceTimeConstants) -> float:
+        looked["glimpse"].append(constants)
+        return abs(np.log(constants.length / 100.0))
+
+    def score(constants: SpaceTimeConstants) -> float:
+        looked["whole"].append(constants)
+        return glimpse(constants)
+
+    start = SpaceTimeConstants(100.0, 4.0)
+    assert _climb(start, "length", 1.4, score, glimpse, periodic=False) == start
+    assert looked["whole"] == []
+    assert _climb(start, "length", 1.4, score, None, periodic=False) == start
+    assert {c.length for c in looked["whole"]} == {100.0, 140.0, 100.0 / 1.4}
+
+
+def test_constants_survive_json() -> None:
+    for shape in SHAPES:
+        constants = SpaceTimeConstants(80.0, 3.0, shape=shape, second_shape=1.5)
+        assert SpaceTimeConstants.from_json(json.loads(json.dumps(constants.to_json(), allow_nan=False))) == constants
 
 
 def test_constants_make_a_covariance_of_unit_variance() -> None:

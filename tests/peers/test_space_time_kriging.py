@@ -176,6 +176,17 @@ def test_neighbours_are_near_include_their_own_and_come_once() -> None:
     assert radius[found[0][found[0] >= 0]].max() > 1.5 * radius[nearest].max()
 
 
+def test_the_nearest_are_the_same_with_a_tree_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(12)
+    points, centres = 50 + rng.standard_normal((2500, 7)), 50 + rng.standard_normal((9, 7))
+    points[:, 3], centres[:, 3] = 7.0, rng.standard_normal(9)
+    alone = np.full((9, 1), -1)
+    by_all = Neighbourhood([points, points], 60).find([centres, centres], alone)
+    monkeypatch.setattr("driftfield.gaussian.neighbours._FEW_PAIRS", 0)
+    by_tree = Neighbourhood([points, points], 60).find([centres, centres], alone)
+    np.testing.assert_array_equal(by_all, by_tree)
+
+
 def test_nothing_seen_leaves_the_prior() -> None:
     none = sample(11, share=0.0)
     increments, variance = solve_leaves(COVARIANCE, none, PLACES, [np.arange(4)], time=0, day=DAYS[0], most=10)

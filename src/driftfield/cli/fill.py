@@ -73,14 +73,18 @@ def fill(
     write_dataset(filled.dataset, out, overwrite=overwrite)
     with replacing(picture, overwrite=overwrite) as temporary:
         draw(filled).savefig(temporary, dpi=130)
-    write_text(recipe_file, recipe(filled))
     print(table(filled))
     for line in filled.lines:
         print(f"- {line}")
+    if not filled.scores:
+        print(f"wrote {out}, {picture}")
+        return
+    if not filled.method.shipped:
+        write_text(recipe_file, recipe(filled))
     print("By hand:")
     for command in commands(filled, recipe_file):
         print(f"  {command}")
-    print(f"wrote {out}, {picture}, {recipe_file}")
+    print(f"wrote {out}, {picture}{'' if filled.method.shipped else f', {recipe_file}'}")
 
 
 class _Progress:

@@ -49,6 +49,12 @@ def reconstruct(
         str, typer.Option(help="Also write quantiles of the members, e.g. 0.05,0.5,0.95: <variable>_quantile.")
     ] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
+    withhold: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of what was seen that the run is not shown, in blocks like the gaps, and is scored on."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
     region: Region = None,
     quality_level: QualityLevel = None,
@@ -59,6 +65,7 @@ def reconstruct(
     """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
+    from driftfield.data.masks.withheld import withhold_share
     from driftfield.data.observation_files import open_observations
     from driftfield.gridded.measures import in_units_of_run
     from driftfield.reconstruction.draws import Draws
@@ -95,6 +102,10 @@ def reconstruct(
         drop_outside=drop_outside,
     )
     observations = in_units_of_run(method, opened, str(obs))
+    whole = observations
+    if withhold is not None:
+        observations = withhold_share(observations, withhold, seed=seed)
+        depends_on |= {"withhold": withhold}
     attrs |= imposing(method, observations)
     finish = _Finish(sigma, levels, attrs | smoothing | {"run": run.name, "observations": obs.name})
     work = Work(method, observations, draws, finish, depends_on)
@@ -104,6 +115,8 @@ def reconstruct(
     else:
         write_reconstruction(work, out, resume=resume, overwrite=overwrite)
     _say_of_gaps(out, observations)
+    if withhold is not None:
+        _print_scores(out, whole, observations, withhold)
     print(visible(f"wrote {out}: {', '.join(_variables(out))}"))
 
 
@@ -189,6 +202,28 @@ def _say_of_gaps(out: Path, observations: Any) -> None:
                 int(seen.sum()),
                 name,
             )
+
+
+def _print_scores(out: Path, whole: Any, shown: Any, share: float) -> None:
+    """RMSE, CRPS and coverage on what the run was not shown, of every variable that it completes."""
+    from driftfield.conventions import state_variables
+    from driftfield.data.sources import open_fields
+    from driftfield.evaluate.evaluation import evaluate
+
+    written = open_fields(out).drop_attrs(deep=False)  # scored under one name, whatever the method calls itself
+    names = [name for name in state_variables(shown) if name in written]
+    label = out.stem
+    scores = evaluate(whole, {label: written}, shown, variables=names).scores[label]
+    for name in names:
+        found = scores[name]
+        values = [
+            f"{word} {value:.4g}"
+            for word, key in (("RMSE", "rmse"), ("CRPS", "crps"), ("90 % coverage", "coverage_90"))
+            if isinstance(value := found.get(key), float | int)
+        ]
+        units = str(whole[name].attrs.get("units", ""))
+        print(f"{name} on {found['n']:,} withheld values{f' [{units}]' if units else ''}: {', '.join(values)}")
+    print(f"{out} was made without these {share:.0%} of what was seen: leave --withhold out to use everything")
 
 
 def _variables(out: Path) -> list[str]:

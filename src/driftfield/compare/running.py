@@ -56,6 +56,8 @@ class Entry:
         seconds: Reconstruction of all times.
         scores: {variable: {score: value, "levels": {...}}}, as `driftfield.evaluate.evaluation` gives them.
         resolved_km: Resolved wavelength by variable (the first level); None where not even the longest is.
+        intervals: {variable: {"rmse" or "crps": {"low", "high", "dates", "independent"}}} of a block bootstrap over the dates
+            (`evaluate.intervals`); nothing for fewer than three.
     """
 
     observations: str
@@ -64,6 +66,7 @@ class Entry:
     seconds: float
     scores: VariableScores
     resolved_km: dict[str, float | None] = field(default_factory=dict)
+    intervals: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
     def number(self, variable: str, score: str) -> float | None:
         """One score; None where the answer has none."""
@@ -264,7 +267,7 @@ class _Bench:
         log.info("%s, %s: %.1f s", method.label, setting.name, seconds)
         entries = {}
         for label, output in zip(variants, outputs, strict=True):
-            scores, resolved = self._score(setting, label, output)
+            scores, resolved, intervals = self._score(setting, label, output)
             entries[label] = Entry(
                 observations=self.results.facts[setting.name].observations,
                 run=run,
@@ -272,6 +275,7 @@ class _Bench:
                 seconds=seconds,
                 scores=scores,
                 resolved_km=resolved,
+                intervals=intervals,
             )
             path = self._file(setting, label, key)
             if self.keep:
@@ -281,12 +285,13 @@ class _Bench:
 
     def _score(
         self, setting: Setting, label: str, output: xr.Dataset
-    ) -> tuple[VariableScores, dict[str, float | None]]:
+    ) -> tuple[VariableScores, dict[str, float | None], dict[str, dict[str, dict[str, float]]]]:
         task, targets = self.tasks[setting.name], self.comparison.targets
         seen, archive = task.scored, task.archive
         truth = archive.dataset[targets].sel(time=seen["time"])
         unnamed = output.drop_attrs(deep=False)
-        found = evaluate(truth, {label: unnamed}, seen, variables=targets).scores[label]
+        evaluation = evaluate(truth, {label: unnamed}, seen, variables=targets)
+        found, ends = evaluation.scores[label], evaluation.intervals.get(label, {})
         resolved: dict[str, float | None] = {}
         for name in targets if setting.segment_km is not None else ():
             inside = level_slice(archive.domain(name).expand_dims("time"), 0).isel(time=0, drop=True)
@@ -296,7 +301,8 @@ class _Bench:
             parts = {"truth": signal, "error": mean.copy(data=mean.values - true.values)}
             curves = segment_spectra(parts, inside, length_km=float(setting.segment_km or 0))
             resolved[name] = resolved_wavelength(curves["error"], curves["truth"])
-        return {name: dict(found[name]) for name in targets}, resolved
+        intervals = {name: {score: asdict(end) for score, end in ends[name].items()} for name in ends}
+        return {name: dict(found[name]) for name in targets}, resolved, intervals
 
     def _usual(self, name: str, scored: xr.DataArray) -> xr.DataArray | float:
         """The mean of all times of the truth that are not scored: knowing it is no skill, and it must not count as signal."""

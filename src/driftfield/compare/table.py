@@ -15,11 +15,14 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from driftfield import __version__
 from driftfield.compare.recipe import COMPARED, RESOLVED
 from driftfield.compare.running import RAW, Results
 from driftfield.conventions import FORMAT
 from driftfield.evaluate.comparison import best_methods
+from driftfield.evaluate.intervals import FEW
 from driftfield.evaluate.scores.score import all_scores
 from driftfield.files import refuse_existing, write_text
 from driftfield.plain import JSONObject
@@ -120,16 +123,47 @@ def _tables(results: Results, variable: str) -> list[str]:
         if any(score in found for row in rows.values() for found in row.values())
     ]
     columns = [(name, score) for name in settings for score in scores if _asked(results, name, score)]
-    units = results.units[variable]
+    units, ends = results.units[variable], _ends(results, variable)
     if len(columns) <= _MOST_COLUMNS:
         several = len(settings) > 1
         heads = [f"{name}: {_head(score, units)}" if several else _head(score, units) for name, score in columns]
-        return [_table(rows, columns, heads)]
+        return [_table(rows, columns, heads, ends), *_sureness(results, variable)]
     blocks = []
     for score in scores:
         some = [column for column in columns if column[1] == score]
-        blocks.append(f"**{_head(score, units)}**\n\n" + _table(rows, some, [name for name, _ in some]))
-    return blocks
+        blocks.append(f"**{_head(score, units)}**\n\n" + _table(rows, some, [name for name, _ in some], ends))
+    return blocks + _sureness(results, variable)
+
+
+def _ends(results: Results, variable: str) -> dict[tuple[str, str, str], str]:
+    """{(label, setting, score): where the score may lie}, in words."""
+    return {
+        (label, name, score): f" ({_number(score, end['low'])} to {_number(score, end['high'])})"
+        for label, entries in results.rows.items()
+        for name, entry in entries.items()
+        for score, end in entry.intervals.get(variable, {}).items()
+    }
+
+
+def _sureness(results: Results, variable: str) -> list[str]:
+    """What the intervals are, and a word where they rest on few independent dates."""
+    independent: dict[str, tuple[float, int]] = {}
+    for entries in results.rows.values():
+        for name, entry in entries.items():
+            for end in entry.intervals.get(variable, {}).values():
+                fewest = min(independent.get(name, (np.inf, 0))[0], end["independent"])
+                independent[name] = (fewest, int(end["dates"]))
+    if not independent:
+        return []
+    few = [
+        f"{name} on about {max(1, round(fewest))} of {dates}"
+        for name, (fewest, dates) in independent.items()
+        if fewest < FEW
+    ]
+    text = "In brackets: 90 % of a block bootstrap over the dates."
+    if few:
+        text += f" Few dates are independent: {', '.join(few)}. A difference inside the brackets says little."
+    return [text]
 
 
 def _rows(results: Results, variable: str) -> dict[str, dict[str, ScoreRow]]:
@@ -152,7 +186,12 @@ def _asked(results: Results, name: str, score: str) -> bool:
     return score != RESOLVED or results.comparison.setting(name).segment_km is not None
 
 
-def _table(rows: dict[str, dict[str, ScoreRow]], columns: list[Column], heads: list[str]) -> str:
+def _table(
+    rows: dict[str, dict[str, ScoreRow]],
+    columns: list[Column],
+    heads: list[str],
+    ends: dict[tuple[str, str, str], str],
+) -> str:
     best = {column: _best(rows, column) for column in columns}
     lines = [["method", *heads], ["---", *("---:" for _ in heads)]]
     for label, row in rows.items():
@@ -163,7 +202,8 @@ def _table(rows: dict[str, dict[str, ScoreRow]], columns: list[Column], heads: l
         for name, score in columns:
             found = row.get(name, {})
             text = _number(score, found[score]) if score in found else "–"
-            cells.append(f"**{text}**" if label in best[name, score] and text != "–" else text)
+            shown = f"**{text}**" if label in best[name, score] and text != "–" else text
+            cells.append(shown + ends.get((label, name, score), ""))
         lines.append([label, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -17,6 +17,7 @@ import xarray as xr
 
 from driftfield.conventions import domain_of, error_of, state_variables
 from driftfield.data.domain_files import add_domain
+from driftfield.data.named_otherwise import with_own_mask
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.domains import check_observed, with_domain
@@ -71,6 +72,9 @@ def open_observations(
     if observations.nbytes <= IN_MEMORY:
         observations = observations.load()
     observations, _ = count_removed(observations, names, str(path))
+    observations = with_own_mask(observations, [name for name in names if name != "mask"], str(path))
+    observations = observations.drop_vars("mask", errors="ignore")
+    names = [name for name in names if name != "mask"]
     if domain is not None:
         observations = add_domain(observations, with_domain(open_fields(domain), str(domain)), source=str(domain))
     still = [name for name in names if domain_of(observations, name) is None]

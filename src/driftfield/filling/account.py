@@ -13,6 +13,9 @@ from driftfield.filling.filling import Filled
 
 def table(filled: Filled) -> str:
     """Every method that was tried, the best first, with its scores on the hidden blocks; units of what was filled."""
+    if not filled.scores:
+        why = "too few values to hide some" if filled.method.shipped else "every cell of the domain was seen"
+        return f"Nothing was tried: {why}."
     units = "log10" if filled.record.quantity.logarithm else filled.record.original.attrs.get("units", "")
     width = max([6, *(len(s.label) for s in filled.scores)])
     suffix = f" [{units}]" if units else ""
@@ -44,6 +47,10 @@ def commands(filled: Filled, recipe_file: Path) -> list[str]:
     """How to go on by hand, from the recipe beside the output."""
     if not filled.record.dated:
         return ["(an image without a date: give it a time axis of one date, then train and reconstruct take it, too)"]
+    if filled.method.shipped:
+        source = shlex.quote(filled.record.source)
+        out = shlex.quote(str(recipe_file.with_suffix("").with_suffix("")) + "_members.nc")
+        return [f"driftfield reconstruct shipped:{filled.method.shipped} {source} --out {out} --members 16"]
     run = recipe_file.with_suffix("").with_suffix("")
     run = run.with_name(f"{run.name}_run")
     source = shlex.quote(filled.record.source)

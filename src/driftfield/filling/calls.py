@@ -38,6 +38,10 @@ def fill_source(
     if members < 0:
         raise ConfigurationError(f"{members} members were asked for: expected 0 or more.")
     record = read_record(source, variable, region=region, time=time, domain=domain, acceptance=acceptance)
+    if knowledge is not None and knowledge.days is not None and record.field.sizes["time"] == 1:
+        raise ConfigurationError(
+            f"Found --days {knowledge.days:g} for {record.source}, which holds one date: time has no say there. Leave it out."
+        )
     filled = fill_record(record, method=method, knowledge=knowledge, members=members, seed=seed, progress=progress)
     tried = {
         s.label: {"rmse": round(s.rmse, 6), "crps": round(s.crps, 6), "coverage": round(s.coverage, 4)}

@@ -14,25 +14,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import gaussian_filter
 
-from driftfield.data.masks.alike import distance_to_seen
 from driftfield.errors import DataError, UserError
-from driftfield.filling.methods import REFERENCES, Knowledge, Method, methods_for, named
+from driftfield.filling.depth import alike, deepest, draw_in, missing_distances, shrunk
+from driftfield.filling.estimation import errors_of, estimated, without_holes
+from driftfield.filling.methods import ANY_FIELD, REFERENCES, Knowledge, Method, methods_for, named
 from driftfield.filling.record import Record
-from driftfield.filling.validation import Blend, Scores, Spread, Withheld, blend, choose, refitted, validate, withhold
-from driftfield.interfaces import Reconstructor
-from driftfield.peers.base import member_generator, time_stamps
-from driftfield.peers.kriging import Kriging
+from driftfield.filling.remarks import remarks
+from driftfield.filling.validation import Scores, Withheld, blend, choose, validate, withhold
 from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
 
-_FEW = 30
-"""Hidden values below which scores say little."""
-
-_DEEP = 0.01
-"""Share of the missing cells that may lie deeper in a gap than all hidden ones and is not said."""
+AS_OBSERVED = "as observed"
+"""What the method is called where nothing is to be filled."""
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and which share of the whole is done."""
@@ -85,7 +80,14 @@ def fill_record(
         DataError: too little was seen, or no method could be fitted.
     """
     knowledge = Knowledge() if knowledge is None else knowledge
-    folds = [withhold(record, seed=seed + k) for k in range(3 if record.field.sizes["time"] < 60 else 2)]
+    if record.error is None and knowledge.noise is None and record.seen[:, record.domain.values].all():
+        return _complete(record, method, knowledge, members, seed)
+    try:
+        folds, weights = _folds(record, seed)
+    except DataError as error:
+        if method is not None or knowledge.arguments:
+            raise
+        return _untried(record, members, seed, str(error))
     distance = np.concatenate([fold.distance for fold in folds])
     methods = methods_for(record, knowledge)
     asked = None if method is None else named(method, record, knowledge)
@@ -96,24 +98,73 @@ def fill_record(
         methods = [m for m in methods if m.label in (*REFERENCES, "linear", asked.label)]
     said: set[str] = set()
     with _each_line_once(said):
-        scores, failed = _try(methods, folds, seed, progress)
+        scores, failed = _try(methods, folds, weights, seed, progress)
     by_label = {s.label: s for s in scores}
     if not scores or (asked is not None and asked.label not in by_label):
         why = failed.get(asked.label if asked else "", "; ".join(failed.values()))
         raise DataError(f"{asked.label if asked else 'No method'} could not be fitted: {why}")
-    pair = None if asked is not None else blend(scores, distance)
+    pair = None if asked is not None else blend(scores, distance, weights)
     best = pair.scores if pair else by_label[asked.label] if asked else choose(scores)
+    drawn = None if asked is not None else draw_in(best, by_label, distance, weights)
     known = {m.label: m for m in methods}
     progress(f"filling with {best.label}", 0.8)
     parts = [(pair.first, pair.weight), (pair.second, 1 - pair.weight)] if pair else [(best, 1.0)]
     with _each_line_once(said):
-        estimate = _estimate(record, parts, best, known, members, seed)
+        estimate, empty = without_holes(record, estimated(record, parts, best, known, members, seed), seed)
+        if drawn is not None:
+            estimate = shrunk(estimate, drawn, record, known[drawn.reference.label], seed)
+            best = drawn.scores
     dataset = _assembled(record, estimate, best.label, members, seed)
-    everything = sorted([*scores, *([pair.scores] if pair else [])], key=lambda s: s.crps)
+    everything = [best, *(s for s in scores if s.label != best.label)]
+    everything.sort(key=lambda s: s.crps)
     leading = max(parts, key=lambda part: part[1])[0]
-    lines = (*_lines(record, best, by_label, dataset, pair), *_untested(record, distance))
+    lines = remarks(record, best, by_label, dataset, pair, drawn, distance)
+    if empty:
+        lines += (f"{best.label} leaves {empty} cells of the domain empty: they are given the mean of what was seen",)
     progress("done", 1.0)
     return Filled(dataset, record, best.label, known[leading.label], tuple(everything), failed, lines)
+
+
+def _complete(record: Record, method: str | None, knowledge: Knowledge, members: int, seed: int) -> Filled:
+    """A record without a gap, and without a word of errors: as it came, and nothing is tried."""
+    log.warning("%s has no gap in %s: it is written as it came, no method was tried", record.name, record.source)
+    mean, sd = record.field.values.astype(np.float64), np.zeros(record.field.shape)
+    drawn = np.zeros((members, *mean.shape), dtype=np.float32) + mean.astype(np.float32) if members else None
+    dataset = _assembled(record, Estimate(mean, sd, drawn), AS_OBSERVED, members, seed)
+    lines = (
+        "nothing is missing: the field is written as it came. --domain FILE names cells that are to be filled, --noise SD "
+        "says that what was observed has errors",
+    )
+    return Filled(dataset, record, AS_OBSERVED, named(method or "kriging", record, knowledge), (), {}, lines)
+
+
+def _folds(record: Record, seed: int) -> tuple[list[Withheld], np.ndarray]:
+    """What is hidden, and the weights of the hidden cells; discs, too, where the gaps of the file are deeper than blocks."""
+    count = 3 if record.field.sizes["time"] < 60 else 2
+    folds = [withhold(record, seed=seed)]
+    missing = missing_distances(record)
+    depth = deepest(missing)
+    if depth <= 1.2 * deepest(folds[0].distance):
+        depth = 0.0
+    folds += [withhold(record, seed=seed + k, depth=depth) for k in range(1, count)]
+    return folds, alike(np.concatenate([fold.distance for fold in folds]), missing)
+
+
+def _untried(record: Record, members: int, seed: int, why: str) -> Filled:
+    """Too few values to hide some: the network that comes with the package fills the record, and nothing of it is tested."""
+    log.warning("%s Filled by shipped:%s, untested.", why, ANY_FIELD.shipped)
+    result = ANY_FIELD.build().reconstruct(record.observations(), members=max(2, members), seed=seed)
+    mean, sd = (result[label].values.astype(np.float64) for label in (record.name, f"{record.name}_sd"))
+    exact = record.seen & (errors_of(record) == 0)
+    mean, sd = np.where(exact, record.field.values, mean), np.where(exact, 0.0, sd)
+    drawn = np.where(exact, record.field.values, result[f"{record.name}_member"].values)[:members] if members else None
+    estimate, _ = without_holes(record, Estimate(mean, sd, drawn), seed)
+    dataset = _assembled(record, estimate, ANY_FIELD.label, members, seed)
+    line = (
+        f"{int(record.seen.sum())} values are too few to hide some and see which method finds them: shipped:{ANY_FIELD.shipped}, "
+        "a network that has seen random worlds and nothing of this one, fills the file. Neither values nor spread are tested"
+    )
+    return Filled(dataset, record, ANY_FIELD.label, ANY_FIELD, (), {}, (line,))
 
 
 @contextmanager
@@ -135,113 +186,21 @@ def _each_line_once(said: set[str]) -> Iterator[None]:
 
 
 def _try(
-    methods: list[Method], folds: list[Withheld], seed: int, progress: Progress
+    methods: list[Method], folds: list[Withheld], weights: np.ndarray, seed: int, progress: Progress
 ) -> tuple[list[Scores], dict[str, str]]:
     """Scores of all methods that can be fitted, and why the others cannot."""
     scores, failed = [], {}
     # what a method costs, roughly, for the time that is left
-    costs = [{"kriging": 10.0, "optimal interpolation": 12.0, "dineof": 4.0}.get(m.label, 1.0) for m in methods]
+    heavy = {"kriging": 10.0, "optimal interpolation": 12.0, "dineof": 4.0, "space-time interpolation": 30.0}
+    costs = [heavy.get(m.label, 1.0) for m in methods]
     for k, method in enumerate(methods):
         progress(f"trying {method.label}", 0.8 * sum(costs[:k]) / sum(costs))
         try:
-            scores.append(validate(method, folds, seed=seed))
+            scores.append(validate(method, folds, weights, seed=seed))
         except UserError as error:
             failed[method.label] = " ".join(str(error).split())
             log.info("%s: not tried, %s", method.label, failed[method.label])
     return scores, failed
-
-
-def _estimate(
-    record: Record,
-    parts: list[tuple[Scores, float]],
-    best: Scores,
-    known: dict[str, Method],
-    members: int,
-    seed: int,
-) -> Estimate:
-    """Weighted mean, spread that holds, and members, as the record is filled."""
-    shape = record.field.shape
-    mean, sd, variance = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    drawn = np.zeros((members, *shape), dtype=np.float32)
-    distance = _distances(record)
-    for scores, weight in parts:
-        fitted = refitted(scores.fitted, known[scores.label], record, seed=seed)
-        m, s, x = _reconstructed(fitted, record, scores.spread, distance, members, seed)
-        mean, sd, variance = mean + weight * m, sd + weight * s, variance + (weight * s) ** 2
-        drawn += np.float32(weight) * (x - m.astype(np.float32))
-    if len(parts) > 1:
-        # independent draws of two methods average out: their departures are widened to the spread of the blend
-        sd = best.spread(sd, distance)
-        drawn *= (sd / np.sqrt(np.maximum(variance, 1e-30))).astype(np.float32)
-    kept = record.seen & (_errors(record) == 0) & ~_analysed(parts)
-    mean = np.where(kept, record.field.values, mean)
-    sd = np.where(kept, 0.0, sd)
-    drawn = np.where(kept, 0.0, drawn) + mean.astype(np.float32)
-    return Estimate(mean, sd, drawn if members else None)
-
-
-def _analysed(parts: list[tuple[Scores, float]]) -> bool:
-    """Whether the user said that observations have errors, so that they are not kept."""
-    return any(isinstance(s.fitted, Kriging) and s.fitted.noise is not None for s, _ in parts)
-
-
-def _reconstructed(
-    fitted: Reconstructor, record: Record, spread: Spread, distance: np.ndarray, members: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, spread that holds and members of all dates with gaps, in the shape of the record; the others are what was seen."""
-    shape, name = record.field.shape, record.name
-    flat = (record.domain.values & ~record.seen).reshape(len(record.field), -1)
-    times = np.flatnonzero(flat.any(axis=1) | (_errors(record) > 0).reshape(len(flat), -1).any(axis=1))
-    if isinstance(fitted, Kriging) and fitted.noise is not None:
-        times = np.arange(len(flat))
-    mean, sd = np.nan_to_num(record.field.values).astype(np.float64), np.zeros(shape)
-    drawn = np.zeros((members, *shape), dtype=np.float32) + mean.astype(np.float32)
-    if not times.size:
-        return mean, sd, drawn
-    if fitted.abilities.uses_other_times:
-        result = fitted.reconstruct(record.observations(), members=max(1, members), seed=seed).isel(time=times)
-    else:
-        result = fitted.reconstruct(record.observations(times), members=max(1, members), seed=seed)
-    mean[times] = np.nan_to_num(result[name].values)
-    stated = np.nan_to_num(result[f"{name}_sd"].values) if f"{name}_sd" in result else None
-    sd[times] = spread(stated, distance[times])
-    if members:
-        ensemble = np.nan_to_num(result[f"{name}_member"].values)
-        if len(ensemble) == members and stated is not None and spread.distances is None:
-            centre = mean[times].astype(np.float32)
-            drawn[:, times] = centre + np.float32(spread.factor) * (ensemble - centre)
-        else:
-            drawn[:, times] = mean[times] + _noise(record, times, members, seed, distance) * sd[times]
-    return mean, sd, drawn
-
-
-def _noise(record: Record, times: np.ndarray, members: int, seed: int, distance: np.ndarray) -> np.ndarray:
-    """Unit fields as smooth as the gaps are wide: members of a method that has none of its own (member, time, ...)."""
-    missing = distance[times][(record.domain.values & ~record.seen)[times]]
-    width = float(np.clip(np.median(missing) if missing.size else 1.0, 0.5, 30.0))
-    stamps = time_stamps(record.field["time"].isel(time=times))
-    fields = np.zeros((members, len(times), *record.field.shape[1:]), dtype=np.float32)
-    mode = ["reflect", "wrap" if record.periodic else "reflect"]
-    for m in range(members):
-        for t, stamp in enumerate(stamps):
-            white = member_generator(seed, m, stamp, record.name).standard_normal(record.field.shape[1:])
-            smooth = gaussian_filter(
-                white, (*[0.0] * (white.ndim - 2), width, width), mode=["reflect"] * (white.ndim - 2) + mode
-            )
-            fields[m, t] = smooth / max(float(smooth.std()), 1e-12)
-    return fields
-
-
-def _distances(record: Record) -> np.ndarray:
-    """Of every cell to the nearest one that was seen on its date, in cells."""
-    return np.stack([distance_to_seen(seen, periodic=record.periodic) for seen in record.seen])
-
-
-def _errors(record: Record) -> np.ndarray:
-    """Stated observation errors, 0 where none is."""
-    if record.error is None:
-        return np.zeros(record.field.shape)
-    return np.broadcast_to(np.nan_to_num(record.error.values), record.field.shape)
 
 
 def _assembled(record: Record, estimate: Estimate, label: str, members: int, seed: int) -> xr.Dataset:
@@ -256,56 +215,3 @@ def _assembled(record: Record, estimate: Estimate, label: str, members: int, see
         observations, {record.name: Estimate(mean, stated.sd, drawn)}, method=label, seed=seed, members=members
     )
     return result if record.dated else result.isel(time=0, drop=True)
-
-
-def _untested(record: Record, hidden: np.ndarray) -> list[str]:
-    """What the hidden blocks do not show: too few of them, or missing cells that lie deeper in a gap (distances in cells)."""
-    lines = []
-    if hidden.size < _FEW:
-        lines.append(
-            f"only {hidden.size} values were hidden: neither the choice of the method nor its spread is tested by so few"
-        )
-    missing = _distances(record)[record.domain.values & ~record.seen]
-    beyond = missing > hidden.max()
-    # a date without any observation is said by a line of its own
-    deepest = missing[np.isfinite(missing)].max(initial=0.0)
-    if np.isfinite(missing[beyond]).any() and beyond.mean() > _DEEP:
-        lines.append(
-            f"{beyond.mean():.0%} of the missing cells lie farther from what was seen (up to {deepest:.0f} "
-            f"cells) than any that was hidden ({hidden.max():.0f}): neither their values nor their spread is tested"
-        )
-    return lines
-
-
-def _lines(
-    record: Record, best: Scores, scores: dict[str, Scores], dataset: xr.Dataset, pair: Blend | None
-) -> tuple[str, ...]:
-    """What a user should know."""
-    lines = []
-    if pair is not None:
-        lines.append(
-            f"{best.label} are blended, {pair.weight:.0%} and {1 - pair.weight:.0%}: together they miss less than either"
-        )
-    for label in REFERENCES:
-        if label in scores and label != best.label and scores[label].rmse <= best.rmse:
-            lines.append(
-                f"{best.label} has no lower error than the {label} on the hidden blocks ({best.rmse:.3g} against "
-                f"{scores[label].rmse:.3g}): the observations say little of the gaps, or this is not their method"
-            )
-    unseen = [k for k, seen in enumerate(record.seen) if not seen.any()]
-    if unseen:
-        stamps = ", ".join(str(record.field["time"].values[k])[:16] for k in unseen[:5])
-        lines.append(f"{len(unseen)} date(s) without any observation are filled from the others: {stamps}")
-    kept = int(record.seen.sum()) if record.error is None else 0
-    if kept:
-        lines.append("what was observed is kept as it is, with spread 0: --noise SD says that it has errors")
-    missing = record.domain.values & ~record.seen
-    estimated = missing | (np.nan_to_num(dataset[f"{record.name}_sd"].values).reshape(missing.shape) > 0)
-    share = float(estimated.sum()) / max(int(record.domain.sum()) * len(record.seen), 1)
-    if share:
-        lines.append(f"{share:.0%} of the domain is estimated, every cell of it has a value and a spread")
-    else:
-        lines.append(
-            "nothing is missing: the field is written as it came. --domain FILE names cells that are to be filled"
-        )
-    return tuple(lines)

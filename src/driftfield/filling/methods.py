@@ -3,6 +3,8 @@
     always                   box mean, climatology, nearest, linear, cubic; kriging learnt from the record itself
     24 dates, half complete  optimal interpolation with the covariance of past fields
     8 dates                  DINEOF
+    up to 300,000 cells      the network that comes with the package, `shipped:anyfield`
+    4 to 60 dates            space-time interpolation, tuned on the record's own gaps, where no past fields are whole
 
 A method is a registered reconstructor with arguments, so that each can be named in a recipe and fitted by hand.
 """
@@ -18,8 +20,10 @@ from driftfield.filling.record import Record
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.inverse_distance import InverseDistance
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
+from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 from driftfield.plain import JSONObject, Spec
 from driftfield.registry import build, names
+from driftfield.runs import find_run, load_reconstructor
 
 REFERENCES = ("climatology", "box mean")
 """Methods that the table always shows, and that the best one is held against."""
@@ -62,15 +66,26 @@ class Method:
         label: In the table.
         spec: Class and arguments, as in a recipe.
         validation: Dates at the end that it needs for validation.
+        shipped: Name of a run that comes with the package, in place of a class: nothing is fitted.
     """
 
     label: str
     spec: Spec = field(default_factory=dict)
     validation: int = 0
+    shipped: str = ""
 
     def build(self) -> Reconstructor:
-        """Not fitted yet."""
+        """Not fitted yet, but for a run that comes with the package."""
+        if self.shipped:
+            return load_reconstructor(find_run(f"shipped:{self.shipped}"))
         made: Reconstructor = build("reconstructor", self.spec)
+        return made
+
+    def fitted_to(self, record: Record, *, seed: int) -> Reconstructor:
+        """Fitted to a record, where there is anything to fit."""
+        made = self.build()
+        if not self.shipped:
+            made.fit(record.training(validation=self.validation), seed=seed)
         return made
 
 
@@ -83,6 +98,13 @@ _SIMPLE = (
 )
 
 
+ANY_FIELD = Method("any field", shipped="anyfield")
+"""The network that comes with the package: it looks at the observations of a date alone, and is fitted to nothing."""
+
+_FEW_CELLS = 300_000
+"""Cells of all dates up to which the network is tried: it takes seconds for every date and draw of blocks."""
+
+
 def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
     """The methods that fit a record, the cheap ones first."""
     found = list(_SIMPLE)
@@ -93,7 +115,11 @@ def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
         found.append(Method("optimal interpolation", spec, validation=max(1, record.field.sizes["time"] // 6)))
     if 8 <= record.field.sizes["time"] <= 400 and record.domain.size * record.field.sizes["time"] <= 3e7:
         found.append(Method("dineof", {"class": "DINEOF"}))
+    if record.domain.size * record.field.sizes["time"] <= _FEW_CELLS and not knowledge.arguments:
+        found.append(ANY_FIELD)
     found.append(Method("kriging", {"class": "Kriging", **knowledge.arguments}))
+    if _few_dates(record) and not knowledge.arguments:
+        found.append(Method("space-time interpolation", {"class": SpaceTimeOptimalInterpolation.__name__}))
     return found
 
 
@@ -107,6 +133,8 @@ def named(name: str, record: Record, knowledge: Knowledge) -> Method:
     label = name.replace("_", " ")
     if label in known:
         return known[label]
+    if label == ANY_FIELD.label or name == f"shipped:{ANY_FIELD.shipped}":
+        return ANY_FIELD
     if name in names("reconstructor"):
         spec: JSONObject = {"class": name}
         if name == "Kriging":
@@ -122,6 +150,12 @@ def _past_fields(record: Record) -> bool:
     share = record.seen.reshape(len(record.seen), -1).sum(axis=1) / max(int(record.domain.sum()), 1)
     cells = int(record.domain.size)
     return bool((share > 0.7).sum() >= 24) and cells <= 60_000
+
+
+def _few_dates(record: Record) -> bool:
+    """Whether dates have gaps that other dates of the record may close, and there are not too many to search for constants."""
+    dates = record.field.sizes["time"]
+    return 4 <= dates <= 60 and record.domain.size * dates <= 3_000_000 and not _past_fields(record)
 
 
 def _typical_share(record: Record) -> float:

@@ -1,7 +1,8 @@
 """The picture beside the output: what was seen, what was made of it, and how far that may be off.
 
 One row for the date with the widest gaps among those that saw something, one for the date that saw most; grey land, white gaps,
-one scale of values with its units. Fields with depth are shown at their first level.
+one scale of values with its units. Fields with depth are shown at their first level; a section, one cell wide, as depth against
+the distance along it.
 """
 
 __all__ = ["draw"]
@@ -9,8 +10,10 @@ __all__ = ["draw"]
 
 import cmocean
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 
+from driftfield.conventions import geometry_of
 from driftfield.evaluate import drawing
 from driftfield.filling.filling import Filled
 
@@ -18,8 +21,9 @@ from driftfield.filling.filling import Filled
 def draw(filled: Filled) -> Figure:
     """Observed, filled and spread of one or two dates."""
     record, name = filled.record, filled.record.name
-    seen, domain = _level(record.original.values), _level(record.domain.values[None])[0]
-    field, sd = (_dated(filled, label) for label in (name, f"{name}_sd"))
+    across = _across(record.original)
+    seen, domain = _plane_of(record.original.values, across), _plane_of(record.domain.values[None], across)[0]
+    field, sd = (_dated(filled, label, across) for label in (name, f"{name}_sd"))
     dates = _dates(np.isfinite(seen), domain)
     units = str(record.original.attrs.get("units", ""))
     called = f"{name} {record.original.attrs.get('standard_name', '')}"
@@ -44,14 +48,23 @@ def draw(filled: Filled) -> Figure:
     return figure
 
 
-def _level(values: np.ndarray) -> np.ndarray:
-    """(time, lat, lon): the first level of a field with depth."""
+def _across(field: xr.DataArray) -> int | None:
+    """The axis of (time, depth, lat, lon) that a section is one cell wide in; None of a map."""
+    if field.ndim < 4 or field.sizes["depth"] < 2:
+        return None
+    return next((axis for axis in (2, 3) if field.shape[axis] == 1), None)
+
+
+def _plane_of(values: np.ndarray, across: int | None) -> np.ndarray:
+    """(time, y, x): a section, or the first level of a field with depth."""
+    if across is not None:
+        return values.squeeze(axis=across)
     return values[:, 0] if values.ndim == 4 else values
 
 
-def _dated(filled: Filled, label: str) -> np.ndarray:
-    values = filled.dataset[label].values
-    return _level(values if filled.record.dated else values[None])
+def _dated(filled: Filled, label: str, across: int | None) -> np.ndarray:
+    values = filled.dataset[label].transpose(*filled.record.field.dims, missing_dims="ignore").values
+    return _plane_of(values if filled.record.dated else values[None], across)
 
 
 def _dates(seen: np.ndarray, domain: np.ndarray) -> list[int]:
@@ -63,5 +76,12 @@ def _dates(seen: np.ndarray, domain: np.ndarray) -> list[int]:
 
 
 def _plane(filled: Filled, seen: np.ndarray, field: np.ndarray, domain: np.ndarray) -> drawing.MapPanel:
-    lat, lon = (filled.record.field[axis].values.astype(np.float64) for axis in ("lat", "lon"))
-    return drawing.MapPanel(lon, lat, False, field, seen, np.zeros(seen.shape, dtype=bool), domain)
+    record, nothing = filled.record.field, np.zeros(seen.shape, dtype=bool)
+    if _across(record) is None:
+        lat, lon = (record[axis].values.astype(np.float64) for axis in ("lat", "lon"))
+        return drawing.MapPanel(lon, lat, False, field, seen, nothing, domain)
+    points = geometry_of(record).points.reshape(-1, 3)
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    distance = np.concatenate([[0.0], np.cumsum(steps)])
+    depth = record["depth"].values.astype(np.float64)
+    return drawing.MapPanel(distance, depth, True, field, seen, nothing, domain, ("distance [km]", "depth [m]"))

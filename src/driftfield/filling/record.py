@@ -20,6 +20,7 @@ import xarray as xr
 
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
 from driftfield.data.domain_files import add_domain
+from driftfield.data.named_otherwise import with_named_error, with_own_mask
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.sources import GriddedArchive, select_time
 from driftfield.errors import ConfigurationError, DataError, suggest
@@ -145,7 +146,7 @@ def read_record(
         log.info("%s has no time axis: taken as one image", label)
         dataset = dataset.drop_vars("time", errors="ignore").expand_dims(time=[UNDATED])
         dataset = dataset.assign({n: a.isel(time=0) for n, a in dataset.data_vars.items() if n in ("domain", "mask")})
-    dataset = _with_mask(dataset, name, label)
+    dataset = with_own_mask(with_named_error(dataset, name, label), [name], label)
     beside = (f"{name}_error", f"{name}_domain", "domain", f"{name}_removed")
     archive_like = dataset[[name, *(n for n in beside if n in dataset)]]
     if domain is not None:
@@ -188,6 +189,9 @@ def _opened(source: xr.Dataset | xr.DataArray | str | Path, label: str, acceptan
 def _variable(dataset: xr.Dataset, asked: str | None, label: str) -> str:
     """The variable to fill: named, or the only one with gaps."""
     names = [n for n in state_variables(dataset) if n != "mask" and dataset[n].dtype.kind == "f"]
+    if asked is None and len(names) == 2:
+        # one of two may be the error of the other
+        names = [n for n in names if f"{n}_error" in with_named_error(dataset[names], n, label)] or names
     if asked is not None:
         if asked not in names:
             raise DataError(f"No variable {asked!r} to fill in {label}: {suggest(asked, names)}")
@@ -203,24 +207,6 @@ def _variable(dataset: xr.Dataset, asked: str | None, label: str) -> str:
     if len(names) > 1:
         raise DataError(f"{label} holds {len(names)} variables, {', '.join(names)}: name one with --variable.")
     return names[0]
-
-
-def _with_mask(dataset: xr.Dataset, name: str, label: str) -> xr.Dataset:
-    """A variable `mask` of zeros and ones is the domain of a file that has no other."""
-    if "mask" not in dataset or domain_of(dataset, name) is not None:
-        return dataset
-    mask = dataset["mask"].isel(time=0, drop=True) if "time" in dataset["mask"].dims else dataset["mask"]
-    values = np.unique(mask.values[np.isfinite(mask.values)]) if mask.dtype.kind == "f" else np.unique(mask.values)
-    if not set(values.tolist()) <= {0, 1}:
-        log.warning("'mask' in %s holds other values than 0 and 1: not taken as the domain", label)
-        return dataset
-    inside = mask.fillna(0).astype(bool) if mask.dtype.kind == "f" else mask.astype(bool)
-    seen = dataset[name].notnull().any("time")
-    seen = seen.any("depth") if "depth" in seen.dims else seen
-    if float((seen & ~inside).sum()) > float((seen & inside).sum()):
-        log.info("'mask' in %s is 1 on land: taken the other way round", label)
-        inside = ~inside
-    return dataset.assign(domain=inside)
 
 
 def _select(

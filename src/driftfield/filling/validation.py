@@ -11,9 +11,7 @@ Nothing of what is hidden enters a fit. The scores say how the method does at a 
 
 __all__ = [
     "Blend",
-    "Distances",
     "Scores",
-    "Spread",
     "Withheld",
     "blend",
     "choose",
@@ -30,18 +28,17 @@ from typing import Any
 
 import numpy as np
 
-from driftfield.data.masks.alike import AlikeGaps, distance_to_seen
+from driftfield.data.masks.alike import AlikeGaps, deep_gap, distance_to_seen
 from driftfield.data.splits import spread_over
 from driftfield.errors import DataError
 from driftfield.filling.methods import REFERENCES, Method
 from driftfield.filling.record import Record
+from driftfield.filling.spread import BAND, Distances, Factors, Spread
 from driftfield.gaussian.tuning import gaussian_crps
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.kriging import Kriging
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
-
-BAND = 1.645
-"""Half the width of the interval that holds 90 % of a normal distribution, in standard deviations."""
+from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 
 
 @dataclass(frozen=True)
@@ -68,52 +65,6 @@ class Withheld:
         mask = np.zeros_like(self.hidden)
         mask[self.times] = self.hidden[self.times]
         return mask
-
-
-@dataclass(frozen=True)
-class Distances:
-    """Spread as a function of the distance to what was seen, for methods that state none.
-
-    Arguments:
-        edges: Upper ends of classes of distance, in cells.
-        spread: Root mean square error in them, rising.
-    """
-
-    edges: np.ndarray
-    spread: np.ndarray
-
-    @classmethod
-    def fit(cls, error: np.ndarray, distance: np.ndarray, *, classes: int = 8) -> "Distances":
-        """Classes with equally many cells, as far as equal distances allow; every class has some."""
-        edges = np.unique(np.quantile(distance, np.linspace(0, 1, classes + 1)[1:], method="higher"))
-        label = np.searchsorted(edges, distance)
-        spread = [np.sqrt(np.mean(error[label == k] ** 2)) for k in range(edges.size)]
-        return cls(edges, np.maximum.accumulate(np.maximum(spread, 1e-9)))
-
-    def __call__(self, distance: np.ndarray) -> np.ndarray:
-        """At some distances; beyond the last class as in it."""
-        middle = np.concatenate([[0.0], self.edges])
-        return np.interp(distance, 0.5 * (middle[1:] + middle[:-1]), self.spread)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """From what a method states to a spread that holds.
-
-    Arguments:
-        factor: On a stated standard deviation.
-        distances: In place of one; None for a method that states its own.
-    """
-
-    factor: float
-    distances: Distances | None = None
-
-    def __call__(self, sd: np.ndarray | None, distance: np.ndarray) -> np.ndarray:
-        """Standard deviation at some cells."""
-        if self.distances is not None:
-            return self.factor * self.distances(distance)
-        assert sd is not None  # a method without a spread has distances
-        return self.factor * sd
 
 
 @dataclass(frozen=True)
@@ -157,8 +108,15 @@ class Blend:
     scores: Scores
 
 
-def withhold(record: Record, *, seed: int, share: float = 0.2, most: int = 8) -> Withheld:
+def withhold(record: Record, *, seed: int, share: float = 0.2, most: int = 8, depth: float = 0.0) -> Withheld:
     """Hides blocks on some dates, and on the dates around them.
+
+    Arguments:
+        record: What was seen.
+        seed: Of what is hidden.
+        share: Of the seen cells of a date.
+        most: Dates that are scored.
+        depth: Radius in cells of a disc that is hidden of every scored date besides.
 
     Raises:
         DataError: there is too little to hide anything.
@@ -173,6 +131,10 @@ def withhold(record: Record, *, seed: int, share: float = 0.2, most: int = 8) ->
     near = np.intersect1d(near, gappy) if gappy.size else near
     hidden = np.zeros(seen.shape, dtype=bool)
     hidden[near] = gaps.hide(seen[near], np.random.default_rng(np.random.SeedSequence([seed, 5])))
+    if depth > 0:
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 6]))
+        for t in times:
+            hidden[t] |= deep_gap(seen[t], depth, rng)
     times = times[hidden[times].reshape(len(times), -1).any(axis=1)]
     if not times.size:
         raise DataError(
@@ -184,14 +146,13 @@ def withhold(record: Record, *, seed: int, share: float = 0.2, most: int = 8) ->
     return Withheld(visible, hidden, times, record.field.values[times][hidden[times]], np.concatenate(distance))
 
 
-def validate(method: Method, folds: Sequence[Withheld], *, seed: int) -> Scores:
-    """Fits a method to the visible cells of every fold and scores it on the hidden ones.
+def validate(method: Method, folds: Sequence[Withheld], weights: np.ndarray, *, seed: int) -> Scores:
+    """Fits a method to the visible cells of every fold and scores it on the hidden ones, which have weights.
 
     The constants of a method that tunes some are those of the first fold; a dozen numbers know nothing of a hidden cell.
     """
     began = time.perf_counter()
-    fitted = method.build()
-    fitted.fit(folds[0].visible.training(validation=method.validation), seed=seed)
+    fitted = method.fitted_to(folds[0].visible, seed=seed)
     parts = [predict(fitted, folds[0], seed=seed)]
     for fold in folds[1:]:
         parts.append(predict(refitted(fitted, method, fold.visible, seed=seed), fold, seed=seed))
@@ -199,7 +160,8 @@ def validate(method: Method, folds: Sequence[Withheld], *, seed: int) -> Scores:
     spreads = [sd for _, sd in parts if sd is not None]
     sd = np.concatenate(spreads) if len(spreads) == len(parts) else None
     distance = np.concatenate([fold.distance for fold in folds])
-    return score(method.label, error, sd, distance, seconds=time.perf_counter() - began, fitted=fitted)
+    seconds = time.perf_counter() - began
+    return score(method.label, error, sd, distance, weights, seconds=seconds, fitted=fitted)
 
 
 def refitted(fitted: Reconstructor, method: Method, record: Record, *, seed: int) -> Reconstructor:
@@ -207,24 +169,28 @@ def refitted(fitted: Reconstructor, method: Method, record: Record, *, seed: int
     data = record.training(validation=method.validation)
     if isinstance(fitted, Kriging | OptimalInterpolation):
         return fitted.continued(data)
-    again = method.build()
-    again.fit(data, seed=seed)
-    return again
+    if isinstance(fitted, SpaceTimeOptimalInterpolation):
+        return fitted.refitted(data, np.union1d(data.train, data.validation).astype(int), seed=seed)
+    return method.fitted_to(record, seed=seed)
 
 
 def predict(fitted: Reconstructor, withheld: Withheld, *, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Mean and spread of the hidden cells of the scored dates (cell,)."""
     record, times = withheld.visible, withheld.times
     mask = withheld.hidden[times]
-    if isinstance(fitted, Kriging):
-        mean, sd = fitted.estimate_at(record.observations(), record.name, withheld.scored)
+    if isinstance(fitted, Kriging | SpaceTimeOptimalInterpolation):
+        mean, sd = fitted.estimate_cells(record.observations(), record.name, withheld.scored)
         return mean[times][mask], sd[times][mask]
     if fitted.abilities.uses_other_times:
         result = fitted.reconstruct(record.observations(), members=1, seed=seed).isel(time=times)
     else:
         result = fitted.reconstruct(record.observations(times), members=1, seed=seed)
     spread = result.get(f"{record.name}_sd")
-    return result[record.name].values[mask], None if spread is None else spread.values[mask]
+    mean = result[record.name].values[mask]
+    # what a method leaves empty is filled with the mean of what was seen, and scored so
+    if not np.isfinite(mean).all() and record.seen.any():
+        mean = np.where(np.isfinite(mean), mean, record.field.values[record.seen].mean())
+    return mean, None if spread is None else np.nan_to_num(spread.values[mask])
 
 
 def score(
@@ -232,26 +198,28 @@ def score(
     error: np.ndarray,
     sd: np.ndarray | None,
     distance: np.ndarray,
+    weights: np.ndarray | None = None,
     *,
     seconds: float = 0.0,
     fitted: Any = None,
 ) -> Scores:
-    """Scores of some errors, once the spread holds."""
+    """Scores of some errors, once the spread holds; every cell counts as much as the next one if no weights are named."""
+    weights = np.ones(error.size) if weights is None else weights
     typical = float(np.sqrt(np.mean(error**2))) or 1e-9
     # a spread that is nothing in some gaps is none
     stated = sd is not None and bool(np.mean(sd > 0.02 * typical) > 0.95)
     distances = None if stated else Distances.fit(error, distance)
     raw = np.maximum(sd if stated else distances(distance), 0.02 * typical)  # type: ignore[misc, arg-type]
-    factor = float(np.quantile(np.abs(error) / raw, 0.9) / BAND)
-    holds = np.maximum(factor * raw, 1e-9)
+    factors = Factors.fit(np.abs(error) / raw, distance, weights)
+    holds = np.maximum(factors(distance) * raw, 1e-9)
     return Scores(
         label=label,
-        rmse=float(np.sqrt(np.mean(error**2))),
-        crps=float(gaussian_crps(error, holds).mean()),
-        coverage=float((np.abs(error) <= BAND * holds).mean()),
+        rmse=float(np.sqrt(np.average(error**2, weights=weights))),
+        crps=float(np.average(gaussian_crps(error, holds), weights=weights)),
+        coverage=float(np.average(np.abs(error) <= BAND * holds, weights=weights)),
         error=error,
         sd=holds,
-        spread=Spread(factor, distances),
+        spread=Spread(factors, distances),
         seconds=seconds,
         fitted=fitted,
     )
@@ -262,23 +230,27 @@ def choose(scores: list[Scores], *, gain: float = 0.04) -> Scores:
     return min(scores, key=lambda s: s.crps * (1.0 if s.spread.distances is None else 1.0 + gain))
 
 
-def blend(scores: list[Scores], distance: np.ndarray, *, gain: float = 0.015) -> Blend | None:
+def blend(
+    scores: list[Scores], distance: np.ndarray, weights: np.ndarray | None = None, *, gain: float = 0.015
+) -> Blend | None:
     """The best pair of the three best methods that know their own spread, if it gains enough over the best one alone.
 
-    Planes between observations have edges, which a blend would carry into a smooth field; a mean is what the others begin with.
+    A linear interpolation has edges, which a blend carries into a smooth field: with it a pair has to gain twice as much. A mean
+    is what the others begin with.
     """
     able = [s for s in scores if s.spread.distances is None and s.label not in REFERENCES]
     best = sorted(able, key=lambda s: s.crps)[:3]
-    found: Blend | None = None
-    for i, first in enumerate(best):
-        for second in best[i + 1 :]:
-            for weight in (0.3, 0.4, 0.5, 0.6, 0.7):
-                error = weight * first.error + (1 - weight) * second.error
-                sd = weight * first.sd + (1 - weight) * second.sd
-                label = f"{first.label} and {second.label}"
-                trial = score(label, error, sd, distance, seconds=first.seconds + second.seconds)
-                if found is None or trial.crps < found.scores.crps:
-                    found = Blend(first, second, weight, trial)
-    if found is None or found.scores.crps > (1 - gain) * best[0].crps:
+    if not best:
         return None
-    return found
+    pairs = [(first, second, gain) for i, first in enumerate(best) for second in best[i + 1 :]]
+    pairs += [(first, second, 2 * gain) for first in best for second in scores if second.label == "linear"]
+    trials = []
+    for first, second, least in pairs:
+        for weight in (0.3, 0.4, 0.5, 0.6, 0.7):
+            error = weight * first.error + (1 - weight) * second.error
+            sd = weight * first.sd + (1 - weight) * second.sd
+            label = f"{first.label} and {second.label}"
+            trial = score(label, error, sd, distance, weights, seconds=first.seconds + second.seconds)
+            if trial.crps <= (1 - least) * best[0].crps:
+                trials.append(Blend(first, second, weight, trial))
+    return min(trials, key=lambda pair: pair.scores.crps) if trials else None

@@ -96,7 +96,7 @@ class Leaves:
 
 
 def cut_leaves(
-    tasks: Sequence[Task], constants: SpaceTimeConstants, *, most: int, count: int, size: int = 6, seed: int = 0
+    tasks: Sequence[Task], constants: SpaceTimeConstants, *, most: int, count: int, size: int = 3, seed: int = 0
 ) -> Leaves:
     """Some leaves of every task, with the neighbours that the constants choose.
 
@@ -237,8 +237,8 @@ def tune(
     *,
     levels: int,
     stated: StatedScales = StatedScales(),
-    most: int = 72,
-    count: int = 240,
+    most: int = 60,
+    count: int = 480,
     seed: int = 0,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[SpaceTimeConstants, float]:
@@ -260,12 +260,15 @@ def tune(
     progress("lengths and time scales, coarsely")
     part = cut_leaves(tasks, coarse, most=most // 2, count=count // 2, seed=seed)
     several = any((task.seen.time != 0).any() for task in tasks)
-    trials = [_refined(start, part, levels, stated, several, steps=12) for start in _structures(coarse, stated)]
+    starts = _structures(coarse, stated, several=several)
+    trials = [_refined(start, part, levels, stated, several, steps=12) for start in starts]
     # half a hundredth is no reason for a second component
-    best = min(trials, key=lambda pair: pair[1] + (0.005 if pair[0].second > 0 else 0.0))[0]
+    trials.sort(key=lambda pair: pair[1] + (0.005 if pair[0].second > 0 else 0.0))
     progress("smoothness and number of components")
-    part = cut_leaves(tasks, best, most=most, count=count, seed=seed + 1)
-    return _refined(best, part, levels, stated, several, steps=15)
+    # the same leaves for both: from one choice of leaves to another the score moves by more than they differ
+    part = cut_leaves(tasks, trials[0][0], most=most, count=count, seed=seed + 1)
+    finalists = [_refined(trial, part, levels, stated, several, steps=15) for trial, _ in trials[:2]]
+    return min(finalists, key=lambda pair: pair[1])
 
 
 def _scored(
@@ -298,13 +301,21 @@ def _starts(tasks: Sequence[Task], stated: StatedScales) -> list[SpaceTimeConsta
     return [SpaceTimeConstants(float(a), float(b), nugget=nugget, middle=middle) for a in lengths for b in scales]
 
 
-def _structures(start: SpaceTimeConstants, stated: StatedScales) -> list[SpaceTimeConstants]:
-    """One component, rough or smoother, and two of them; what is stated is one component."""
+def _structures(start: SpaceTimeConstants, stated: StatedScales, *, several: bool) -> list[SpaceTimeConstants]:
+    """One component, rough or smoother, and two of them; what is stated is one component.
+
+    Of two, the second is finer than the first, or as wide and of its own date alone: an offset of a scene, such as the hour of
+    a pass or the skin of a warm day, which no walk from a finer component finds.
+    """
     alone = [_as_stated(replace(start, shape=shape), stated) for shape in (0.5, 1.5)]
     if stated.length_km is not None or stated.days is not None:
         return alone
     pair = replace(start, length=2 * start.length, days=2 * start.days, second=0.45, second_length=0.2)
-    return [*alone, *(replace(pair, shape=a, second_shape=b) for a, b in ((0.5, 0.5), (1.5, 0.5), (1.5, 1.5)))]
+    finer = [replace(pair, shape=a, second_shape=b) for a, b in ((0.5, 0.5), (1.5, 0.5), (1.5, 1.5))]
+    if not several:
+        return [*alone, *finer]
+    scene = replace(start, days=4 * start.days, second=0.15, second_length=0.9, second_days=0.05, nugget=0.005)
+    return [*alone, *finer, *(replace(scene, shape=a, second_shape=0.5) for a in (0.5, 1.5))]
 
 
 def _as_stated(constants: SpaceTimeConstants, stated: StatedScales) -> SpaceTimeConstants:

@@ -76,8 +76,12 @@ def solve_leaves(
     if not len(seen) or not groups:
         return increments, variance
     # the dates relative to this one: 20,000 days since 1970 would cost digits
-    embedded = covariance.embed(places[seen.cell], seen.day - day)
     targets = covariance.embed(places, np.zeros(len(places)))
+    embedded = []
+    for component, phi in zip(covariance.components, targets, strict=True):
+        around = phi[seen.cell]
+        around[:, -1] = (seen.day - day) / component.days
+        embedded.append(around)
     at = np.full(len(places), -1)
     now = np.flatnonzero(seen.time == time)
     at[seen.cell[now]] = now
@@ -104,12 +108,13 @@ def _solve(
     covariance: SpaceTimeCovariance, left: list[Tensor], right: list[Tensor], same: Tensor, noise: Tensor, used: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Weights (leaf, neighbour, cell) and variances (leaf, cell); an unused neighbour is an island of weight 0."""
-    pairs = used[:, :, None] & used[:, None, :]
-    matrix = covariance.between(left, left) * pairs
+    matrix = covariance.between(left, left)
+    if not bool(used.all()):
+        matrix *= used[:, :, None] & used[:, None, :]
+    cross = (covariance.between(left, right) + covariance.nugget * same) * used[:, :, None]
     # a neighbour that a rounding error could make its own double keeps the matrix definite
     own = torch.where(used, covariance.nugget + noise + 1e-9 + matrix.new_zeros(()), 1.0 - 0.0 * noise)
-    matrix = matrix + torch.diag_embed(own)
-    cross = (covariance.between(left, right) + covariance.nugget * same) * used[:, :, None]
+    matrix.diagonal(dim1=1, dim2=2).add_(own)
     factor, info = torch.linalg.cholesky_ex(matrix)
     if int(info.max()):
         factor = torch.linalg.cholesky(matrix + 1e-6 * torch.eye(matrix.shape[-1], dtype=matrix.dtype))

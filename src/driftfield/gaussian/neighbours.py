@@ -20,6 +20,9 @@ from scipy.spatial import KDTree
 STRETCH = 3.0
 """How much farther times are while choosing; 3 was better than 1 on sea level and on clouds, and than 6 on clouds."""
 
+_FEW_PAIRS = 500_000
+"""Centres times points up to which all distances are cheaper than a tree."""
+
 
 def leaves(points: np.ndarray, size: int) -> list[np.ndarray]:
     """Groups of neighbouring points.
@@ -59,15 +62,15 @@ class Neighbourhood:
         far, near = embedded[0], embedded[-1]
         count = len(far)
         self.count, self.most = count, most
-        self.trees: list[tuple[KDTree, np.ndarray, int, bool]] = []
+        self.thinned: list[tuple[np.ndarray, np.ndarray, int, bool]] = []
         if count <= most:
             return
         # a fixed shuffle: the thinned sets must not follow the rows of the grid
         order = np.random.default_rng(0).permutation(count)
         for thin, room in ((1, most - 2 * (most // 4)), (8, most // 4), (64, most // 4)):
             chosen = order[: -(-count // thin)]
-            tree = KDTree(_stretched(near if thin == 1 else far)[chosen])
-            self.trees.append((tree, chosen, min(room, chosen.size), thin == 1))
+            points = _stretched(near if thin == 1 else far)[chosen]
+            self.thinned.append((points, chosen, min(room, chosen.size), thin == 1))
 
     def find(self, centres: Sequence[np.ndarray], group: np.ndarray) -> np.ndarray:
         """Indices of the observations of every leaf, -1 where there are fewer: (leaf, neighbour), none twice.
@@ -77,16 +80,30 @@ class Neighbourhood:
             own: Observations inside the leaf, (leaf, cell), -1 where not seen.
         """
         n = len(group)
-        if not self.trees:
+        if not self.thinned:
             return np.broadcast_to(np.arange(self.count), (n, self.count))
         groups = [group]
-        for tree, chosen, room, is_near in self.trees:
-            index = tree.query(_stretched(centres[-1] if is_near else centres[0]), k=room)[1].reshape(n, -1)
-            groups.append(chosen[index])
+        for points, chosen, room, is_near in self.thinned:
+            groups.append(chosen[_nearest(points, _stretched(centres[-1] if is_near else centres[0]), room)])
         index = np.sort(np.concatenate(groups, axis=1), axis=1)
         index[:, 1:][index[:, 1:] == index[:, :-1]] = -1
         index = -np.sort(-index, axis=1)
         return index[:, : max(1, int((index >= 0).sum(axis=1).max()))]
+
+
+def _nearest(points: np.ndarray, centres: np.ndarray, room: int) -> np.ndarray:
+    """Indices of the nearest points of every centre, in any order: (centre, room)."""
+    if len(centres) * len(points) <= _FEW_PAIRS:
+        # |p|^2 - 2 p c orders as |p - c|^2 does; about the middle, so that nothing cancels
+        middle = centres.mean(axis=0)
+        points, centres = points - middle, centres - middle
+        squared = (points * points).sum(axis=1) - 2 * centres @ points.T
+        return np.argpartition(squared, room - 1, axis=1)[:, :room]
+    # an axis on which all points agree adds the same to all distances
+    differs = np.ptp(points, axis=0) > 0
+    points, centres = points[:, differs], centres[:, differs]
+    tree = KDTree(points, compact_nodes=False, balanced_tree=False)
+    return np.asarray(tree.query(centres, k=room)[1]).reshape(len(centres), room)
 
 
 def _stretched(points: np.ndarray) -> np.ndarray:

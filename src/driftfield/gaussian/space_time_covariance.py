@@ -20,6 +20,7 @@ __all__ = ["SHAPES", "Component", "Places", "SpaceTimeCovariance"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -50,6 +51,22 @@ class Places(Columns):
     depth: np.ndarray
     likeness: np.ndarray
 
+    @cached_property
+    def radians(self) -> tuple[np.ndarray, np.ndarray]:
+        """Latitude and longitude."""
+        return np.radians(self.lat), np.radians(self.lon)
+
+    @cached_property
+    def sphere(self) -> np.ndarray:
+        """On the unit sphere: (place, 3)."""
+        lat, lon = self.radians
+        return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+    @cached_property
+    def level(self) -> np.ndarray:
+        """log(1 + depth / 100 m): (place,)."""
+        return np.asarray(np.log1p(self.depth / _DEPTH_SCALE))
+
 
 @dataclass(frozen=True)
 class Component:
@@ -77,23 +94,25 @@ class Component:
 
     def embed(self, places: Places) -> np.ndarray:
         """The spatial part of phi: (place, 6)."""
-        lat, lon = np.radians(places.lat), np.radians(places.lon)
+        lat, lon = places.radians
         long, short = max(self.zonal, self.meridional), min(self.zonal, self.meridional)
         excess = EARTH_RADIUS_KM * np.sqrt(max(short**-2 - long**-2, 0.0))
         stretched = lat if self.meridional <= self.zonal else np.cos(np.radians(self.middle)) * lon
-        sphere = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-        level = np.log1p(places.depth / _DEPTH_SCALE) / self.vertical
-        others = np.stack([stretched * excess, level, places.likeness / self.likeness], axis=1)
-        return np.concatenate([sphere * (EARTH_RADIUS_KM / long), others], axis=1)
+        embedded = np.empty((len(places), 6))
+        embedded[:, :3] = places.sphere * (EARTH_RADIUS_KM / long)
+        embedded[:, 3] = stretched * excess
+        embedded[:, 4] = places.level / self.vertical
+        embedded[:, 5] = places.likeness / self.likeness
+        return embedded
 
     def correlation(self, squared: Tensor) -> Tensor:
-        """rho, from the squared distance in the embedding."""
+        """rho, from the squared distance in the embedding, which is overwritten."""
         if np.isinf(self.shape):
-            return torch.exp(-0.5 * squared)
-        d = torch.sqrt(2 * self.shape * squared)
-        decay = torch.exp(-d)
+            return squared.mul_(-0.5).exp_()
+        d = squared.mul_(2 * self.shape).sqrt_()
         if self.shape == 0.5:
-            return decay
+            return d.neg_().exp_()
+        decay = torch.exp(-d)
         return decay * (1 + d) if self.shape == 1.5 else decay * (1 + d + d**2 / 3)
 
     def frequencies(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -132,12 +151,14 @@ class SpaceTimeCovariance:
 
     def between(self, left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
         """Covariance without nugget: (batch, n, 7) and (batch, m, 7) per component -> (batch, n, m)."""
-        total: Tensor | float = 0.0
+        total: Tensor | None = None
         for component, a, b in zip(self.components, left, right, strict=True):
             # |a - b|^2 by a product; the arguments are centred by the caller, so that nothing cancels
-            squared = (a * a).sum(-1)[:, :, None] + (b * b).sum(-1)[:, None, :] - 2 * a @ b.transpose(1, 2)
-            total = total + component.share * component.correlation(squared.clamp_min_(0.0))
-        assert isinstance(total, Tensor)
+            squared = (a * a).sum(-1)[:, :, None] + (b * b).sum(-1)[:, None, :]
+            squared.sub_((2 * a) @ b.transpose(1, 2)).clamp_min_(0.0)
+            part = component.correlation(squared).mul_(component.share)
+            total = part if total is None else total.add_(part)
+        assert total is not None
         return total
 
     def matrix(self, embedded: Sequence[np.ndarray], noise: np.ndarray) -> np.ndarray:

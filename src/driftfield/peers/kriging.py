@@ -15,7 +15,7 @@ __all__ = ["Kriging"]
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -119,7 +119,7 @@ class Kriging(StandardisedPeer):
                     f"{name!r} has too few values to hide some of them. Take more dates, or a larger region."
                 )
             levels = int(np.prod(self.background.domains[name].shape[:-2]))
-            count = 240 if draws == 1 else 320
+            count = 480 if draws == 1 else 720
             self.constants[name], _ = tune(tasks[name], levels=levels, stated=self._stated, count=count, seed=seed)
             self._calibrate(name, tasks[name], sds[name], levels)
         self._learn(data)
@@ -241,7 +241,7 @@ class Kriging(StandardisedPeer):
             output[name] = Estimate(mean, sd, np.where(kept, field.values, drawn))
         return output
 
-    def estimate_at(self, observations: xr.Dataset, name: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def estimate_cells(self, observations: xr.Dataset, name: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of some cells (time, [depth,] lat, lon), from all observations; the others say nothing."""
         mean, sd, _ = self._solve(observations, name, wanted, members=0, seed=0)
         return mean, sd
@@ -349,7 +349,7 @@ class Kriging(StandardisedPeer):
     def _remember(self) -> Remembered:
         arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
         arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
-        constants = {name: asdict(c) | _inverse_shapes(c) for name, c in self.constants.items()}
+        constants = {name: c.to_json() for name, c in self.constants.items()}
         powers = {name: c.power for name, c in self.spread.items()}
         return arrays, {"constants": constants, "power": powers, "validation_crps": self.validation_crps}
 
@@ -358,10 +358,7 @@ class Kriging(StandardisedPeer):
         self.cycle = {}
         self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
         self.validation_crps = dict(extra["validation_crps"])
-        self.constants = {}
-        for name, values in extra["constants"].items():
-            kept = SpaceTimeConstants(**values)
-            self.constants[name] = replace(kept, **_inverse_shapes(kept))
+        self.constants = {name: SpaceTimeConstants.from_json(values) for name, values in extra["constants"].items()}
 
 
 def _to_score(seen: np.ndarray, domain: np.ndarray, *, most: int = 8) -> np.ndarray:
@@ -415,9 +412,3 @@ def _level_spread(fields: np.ndarray, domain: np.ndarray) -> np.ndarray:
     typical = variance[count > 1].mean() if (count > 1).any() else 1.0
     variance = np.where(count > 1, variance, typical)
     return np.broadcast_to(np.sqrt(np.maximum(variance, 1e-12)), domain.shape).astype(np.float32)
-
-
-def _inverse_shapes(constants: SpaceTimeConstants) -> dict[str, float]:
-    """1 / nu of both components, for JSON has no infinity; its own inverse."""
-    shapes = {"shape": constants.shape, "second_shape": constants.second_shape}
-    return {key: float("inf") if nu == 0 else 1.0 / nu for key, nu in shapes.items()}

@@ -15,7 +15,7 @@ __all__ = ["SpaceTimeOptimalInterpolation"]
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,12 +171,26 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         """Mean and standard deviation of one time of the file, from the observations of all of its times; no members."""
         return {name: self._estimate(observations, name, 0, 0, only=time) for name in self.background.targets}
 
+    def estimate_cells(self, observations: xr.Dataset, name: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of some cells (time, [depth,] lat, lon), from all observations; the others say nothing."""
+        estimate = self._estimate(observations, name, 0, 0, wanted=wanted)
+        assert estimate.mean is not None
+        assert estimate.sd is not None
+        return estimate.mean, estimate.sd
+
     def _first_guess(self, observations: xr.Dataset, only: int | None) -> Mapping[str, Estimate]:
         return super()._first_guess(observations, only) if only is None else self.estimate_at(observations, only)
 
     def _estimate(
-        self, observations: xr.Dataset, name: str, members: int, seed: int, only: int | None = None
+        self,
+        observations: xr.Dataset,
+        name: str,
+        members: int,
+        seed: int,
+        only: int | None = None,
+        wanted: np.ndarray | None = None,
     ) -> Estimate:
+        """Of one time or of some cells, where these are named; of those an exact observation is its own answer."""
         field = canonical(observations[name])
         domain = np.broadcast_to(observed_domain(self.background, observations, name), field.shape[1:])
         inside = np.flatnonzero(domain)
@@ -196,12 +210,19 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         groups = leaves(covariance.embed(places, np.zeros(inside.size))[-1], _LEAF)
         window = 4 * covariance.days if self.window is None else self.window
-        wanted = range(len(field)) if only is None else [only]
-        output = np.zeros((2 + members, len(wanted), *field.shape[1:]), dtype=np.float32)
-        for place, t in enumerate(wanted):
+        chosen = range(len(field)) if only is None else [only]
+        output = np.zeros((2 + members, len(chosen), *field.shape[1:]), dtype=np.float32)
+        exact = np.isfinite(values) & (noise == 0) & (wanted is not None)
+        for place, t in enumerate(chosen):
             day = days[t]
             near = seen[np.abs(seen.day - day) <= window]
-            increments, variance = solve_leaves(covariance, near, places, groups, time=t, day=day, most=self.nearest)
+            to_do = ~exact[t] if wanted is None else wanted[t].ravel()[inside] & ~exact[t]
+            increments, variance = solve_leaves(
+                covariance, near, places, _parts_of(groups, to_do), time=t, day=day, most=self.nearest
+            )
+            increments[exact[t], 0] = values[t, exact[t]]
+            increments[exact[t], 1:] = (values[t, exact[t]] - draws[:, t, exact[t]]).T
+            variance[exact[t]] = 0.0
             spread = np.sqrt(variance)
             factor = calibration.apply(spread, prior) / np.maximum(spread, 1e-6)
             factor[near.cell[near.time == t]] = 1.0
@@ -211,7 +232,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             flat[0, inside] = mean * sd
             flat[1, inside] = spread * factor * sd
             flat[2:, inside] = (mean + (drawn - mean) * factor) * sd
-        times = field["time"].isel(time=list(wanted))
+        times = field["time"].isel(time=list(chosen))
         season = self.background.mean(name, times) + self._daily(name, times)
         return Estimate(output[0] + season, output[1], output[2:] + season)
 
@@ -270,8 +291,7 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
         arrays |= {"past_days": self.past_days} | {f"past.{name}": fields for name, fields in self.past.items()}
         arrays |= {f"cycle.{name}": c.coefficients for name, c in self.cycle.items()}
-        # JSON has no infinity: a shape is kept as its inverse
-        constants = {name: asdict(c) | _inverse_shapes(c) for name, c in self.constants.items()}
+        constants = {name: c.to_json() for name, c in self.constants.items()}
         powers = {name: c.power for name, c in self.spread.items()}
         return arrays, {"constants": constants, "power": powers, "validation_crps": self.validation_crps}
 
@@ -281,13 +301,10 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         self.cycle = {name: DailyCycle(c) for name, c in part(arrays, "cycle.").items()}
         self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
         self.validation_crps = dict(extra["validation_crps"])
-        self.constants = {}
-        for name, values in extra["constants"].items():
-            kept = SpaceTimeConstants(**values)
-            self.constants[name] = replace(kept, **_inverse_shapes(kept))
+        self.constants = {name: SpaceTimeConstants.from_json(values) for name, values in extra["constants"].items()}
 
 
-def _inverse_shapes(constants: SpaceTimeConstants) -> dict[str, float]:
-    """1 / nu of both components; its own inverse."""
-    shapes = {"shape": constants.shape, "second_shape": constants.second_shape}
-    return {key: float("inf") if nu == 0 else 1.0 / nu for key, nu in shapes.items()}
+def _parts_of(groups: Sequence[np.ndarray], to_do: np.ndarray) -> list[np.ndarray]:
+    """The cells of every group that are to be done; groups without any are left out."""
+    parts = [group[to_do[group]] for group in groups]
+    return [part for part in parts if part.size]

@@ -8,7 +8,7 @@
 A method that is chosen, and a spread that is calibrated, on cells beside observations says nothing of the middle of a gap.
 """
 
-__all__ = ["AlikeGaps", "distance_to_seen"]
+__all__ = ["AlikeGaps", "deep_gap", "distance_to_seen"]
 
 from dataclasses import dataclass
 from typing import Self
@@ -133,6 +133,25 @@ def distance_to_seen(seen: np.ndarray, *, periodic: bool) -> np.ndarray:
         found = distance_transform_edt(~around)
         distance[level] = found[:, pad : pad + width]
     return distance
+
+
+def deep_gap(seen: np.ndarray, depth: float, rng: np.random.Generator, *, most: float = 0.5) -> np.ndarray:
+    """A disc of seen cells, about a random one of them: boolean, of the shape of `seen` ([depth,] lat, lon).
+
+    Arguments:
+        seen: Boolean.
+        depth: Radius in cells.
+        rng: Chooses where.
+        most: Share of the seen columns that it may hold; the radius is less where it would hold more.
+    """
+    columns = np.argwhere(seen if seen.ndim == 2 else seen.any(axis=0))
+    if len(columns) < 2:
+        return np.zeros_like(seen)
+    apart = np.hypot(*(columns - columns[rng.integers(len(columns))]).T)
+    limit = min(depth, np.sort(apart)[int(most * (len(columns) - 1))])
+    disc = np.zeros(seen.shape[-2:], dtype=bool)
+    disc[tuple(columns[apart <= limit].T)] = True
+    return seen & disc
 
 
 def _pieces(dates: int) -> int:

@@ -1,0 +1,115 @@
+"""Deep gaps: hidden as deep as the file's own, weighted as they are missing, and never worse than the mean."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from driftfield.data.masks.alike import deep_gap, distance_to_seen
+from driftfield.filling.depth import Shrink, alike, distances_of, draw_in, shrunk
+from driftfield.filling.methods import Method
+from driftfield.filling.record import read_record
+from driftfield.filling.spread import BAND, Factors
+from driftfield.filling.validation import score
+from driftfield.reconstruction.output import Estimate
+
+
+def test_a_disc_is_as_deep_as_it_is_asked_to_be_and_leaves_enough() -> None:
+    rng = np.random.default_rng(0)
+    seen = np.ones((60, 80), dtype=bool)
+    depths = []
+    for _ in range(20):
+        hidden = deep_gap(seen, 9.0, rng)
+        assert hidden.sum() <= 0.505 * seen.sum()
+        depths.append(distance_to_seen(seen & ~hidden, periodic=False)[hidden].max())
+    assert max(depths) >= 9.0
+    wide = deep_gap(seen, 1e9, rng)
+    assert 0.4 * seen.sum() < wide.sum() <= 0.505 * seen.sum()
+    assert not deep_gap(np.zeros((4, 4), dtype=bool), 3.0, rng).any()
+
+
+def test_weights_make_hidden_distances_those_of_the_missing() -> None:
+    rng = np.random.default_rng(1)
+    hidden, missing = rng.uniform(1, 12, 5000), 1 + 11 * rng.uniform(0, 1, 4000) ** 2
+    weights = alike(hidden, missing)
+    assert weights.mean() == pytest.approx(1.0)
+    before, after = abs(hidden.mean() - missing.mean()), abs(np.average(hidden, weights=weights) - missing.mean())
+    assert after < 0.6 * before
+    np.testing.assert_array_equal(alike(hidden, np.zeros(0)), 1.0)
+    # what lies deeper than anything hidden is spoken for by the deepest
+    deep = alike(hidden, np.full(50, 90.0))
+    assert deep[hidden > 7].min() > 3 * deep[hidden < 7].max()
+
+
+def test_a_share_is_the_least_squares_answer_and_falls() -> None:
+    rng = np.random.default_rng(2)
+    distance = rng.uniform(0, 30, 40_000)
+    truth = rng.standard_normal(distance.size)
+    # the truth is w(d) of what the method says, and noise
+    says = truth * np.exp(distance / 15)
+    shrink = Shrink.fit(says - truth, -truth, distance)
+    assert shrink is not None
+    assert (np.diff(shrink.weight) <= 0).all()
+    np.testing.assert_allclose(shrink(np.array([10.0, 20.0])), np.exp(-np.array([10.0, 20.0]) / 15), atol=0.06)
+    better = shrink.of(says - truth, -truth, distance)
+    deep = distance > 20
+    assert (better[deep] ** 2).mean() < (truth[deep] ** 2).mean()
+    assert Shrink.fit(0.1 * truth, -truth, distance) is None
+
+
+def test_nine_in_ten_hold_near_and_far() -> None:
+    rng = np.random.default_rng(3)
+    distance = rng.uniform(1, 20, 30_000)
+    error = (0.2 + 0.1 * distance) * rng.standard_normal(distance.size)
+    factors = Factors.fit(np.abs(error), distance, np.ones(distance.size))
+    for low, high in ((1, 5), (8, 12), (16, 20)):
+        part = (distance > low) & (distance < high)
+        assert (np.abs(error) <= BAND * factors(distance))[part].mean() == pytest.approx(0.9, abs=0.035)
+    scores = score("x", error, np.ones(error.size), distance)
+    assert scores.coverage == pytest.approx(0.9, abs=0.002)
+
+
+def test_weights_move_the_scores_and_the_coverage() -> None:
+    rng = np.random.default_rng(4)
+    error = rng.standard_normal(4000) * np.repeat([1.0, 3.0], 2000)
+    distance, weights = np.repeat([1.0, 5.0], 2000), np.repeat([0.5, 1.5], 2000)
+    plain = score("x", error, np.ones(4000), distance)
+    heavy = score("x", error, np.ones(4000), distance, weights)
+    assert plain.rmse == pytest.approx(np.sqrt(5.0), rel=0.05)
+    assert heavy.rmse == pytest.approx(np.sqrt(0.25 + 0.75 * 9), rel=0.05)
+    assert heavy.coverage == pytest.approx(0.9, abs=0.005)
+
+
+def test_what_runs_away_in_a_wide_gap_ends_at_the_mean() -> None:
+    rng = np.random.default_rng(5)
+    seen = rng.random((40, 60)) > 0.3
+    seen[:, 25:] = False
+    field = np.where(seen, 15 + 0.1 * rng.standard_normal(seen.shape), np.nan).astype(np.float32)
+    coords = {"lat": np.linspace(40.0, 44.0, 40), "lon": np.linspace(0.0, 6.0, 60)}
+    record = read_record(xr.DataArray(field, dims=("lat", "lon"), coords=coords, name="sst"))
+    away = distances_of(record)
+    hidden = np.linspace(1, 8, 900)
+    mean_error = 0.1 * rng.standard_normal(900)
+    box = Method("box mean", {"class": "BoxMean"})
+    fitted = box.build()
+    fitted.fit(record.training())
+    scores = {
+        "box mean": score("box mean", mean_error, np.full(900, 0.1), hidden, fitted=fitted),
+        "wild": score("wild", mean_error + 0.05 * hidden**2 * rng.choice([-1, 1], 900), np.full(900, 0.1), hidden),
+    }
+    drawn = draw_in(scores["wild"], scores, hidden, np.ones(900))
+    assert drawn is not None
+    assert drawn.scores.rmse < 0.5 * scores["wild"].rmse
+    sd = np.where(record.seen, 0.0, 0.1)
+    wild = np.where(record.seen, record.field.values, 15 + 0.05 * away**2)
+    estimate = Estimate(wild, sd, np.stack([wild, wild + sd]).astype(np.float32))
+    changed = shrunk(estimate, drawn, record, box, 0)
+    mean, spread, members = changed.mean, changed.sd, changed.members
+    assert mean is not None
+    assert spread is not None
+    assert members is not None
+    far = away > 2 * hidden.max()
+    np.testing.assert_allclose(mean[far], np.nanmean(field), atol=1e-4)
+    np.testing.assert_array_equal(mean[record.seen], record.field.values[record.seen])
+    assert not spread[record.seen].any()
+    np.testing.assert_allclose((members[1] - members[0])[far], spread[far], rtol=1e-3)
+    assert draw_in(scores["box mean"], scores, hidden, np.ones(900)) is None
