@@ -25,7 +25,7 @@ def test_there_are_recipes() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_names_what_exists(path: Path) -> None:
     recipe = read_recipe(path)
-    kind, spec = ("emulator", recipe.emulator) if recipe.emulator else ("reconstructor", recipe.reconstructor)
+    kind, spec = recipe.learner
     learner = build(kind, spec)
     assert build("split", recipe.data.get("split", {"class": "TimeSplit"})) is not None
     assert bool(recipe.trainer) == learner.abilities.needs_training

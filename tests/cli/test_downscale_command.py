@@ -1,5 +1,6 @@
 """From one's own two files to a downscaled file and a score table, and bad input in one line each."""
 
+import json
 import re
 import shutil
 import sys
@@ -205,3 +206,44 @@ def test_settings_without_a_meaning_are_refused(own: Path, command: Command) -> 
     Path("other.yaml").write_text(yaml.safe_dump(recipe))
     done = command("train", "other.yaml", "--out", "again")
     assert (done.code, "Add data.coarse" in done.err) == (2, True)
+
+
+def test_evaluate_writes_groups_cells_and_structure(own: Path, command: Command) -> None:
+    assert (
+        command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Analogs, number: 8}").code == 0
+    )
+    days = ["--time", "2001-04-01:2001-04-10"]
+    assert command("downscale", "run", "coarse.nc", *days, "--members", 4, "--out", "made.nc").code == 0
+    Path("sites.csv").write_text("name,lat,lon\nhut,41.0,6.0\n")
+    with xr.open_dataset("statics.nc") as statics:
+        land = (statics["orog"] > 400).astype(float).assign_attrs(units="1")
+        xr.Dataset({"sftlf": land}).to_netcdf("land.nc")
+    done = command("evaluate", "fine.nc", "made.nc", "--out", "report", "--by", "month,hour", "--land", "land.nc", "--in-box",
+                   "south=39:41:4:9", "--sites", "sites.csv", "--cells", "--rain", "pr", "--coarse", "coarse.nc")  # fmt: skip
+    assert done.code == 0, done.err
+    rows = [line.split(",") for line in Path("report/groups.csv").read_text().splitlines()]
+    assert rows[0][:4] == ["variable", "method", "by", "group"]
+    groups = {(row[2], row[3]) for row in rows[1:]}
+    assert groups == {
+        ("month", "04"),
+        ("hour", "00"),
+        ("surface", "land"),
+        ("surface", "sea"),
+        ("box", "south"),
+        ("site", "hut"),
+    }
+    with xr.open_dataset("report/cells.nc") as cells:
+        assert cells["tas_rmse"].dims == ("output", "lat", "lon")
+    (found,) = json.loads(Path("report/structure.json").read_text()).values()
+    assert {"ralsd_db", "log10_spectrum_beyond", "rain"} <= set(found["pr"])
+    assert {"fss_wet", "rx1day", "cdd", "cwd", "p99.9", "coverage_90_wet"} <= set(found["pr"]["rain"])
+    assert found["correlation bias of pr and tas"] >= 0
+    for words, said in (
+        (["--by", "week"], "Cannot group by 'week'"),
+        (["--in-box", "south=39:41"], "SOUTH:NORTH:WEST:EAST"),
+        (["--rain", "rr"], "no variable 'rr'"),
+        (["--land", "statics.nc"], "No land mask in statics.nc"),
+    ):
+        done = command("evaluate", "fine.nc", "made.nc", "--out", "other", *words)
+        assert done.code == 2
+        assert said in done.err

@@ -181,3 +181,25 @@ def test_statics_need_a_pair(folder: Path) -> None:
         Statics().difference("lsm", Regridding.blocks(CellGrid.around(np.arange(4.0), np.arange(4.0)), 2))
     with pytest.raises(DataError, match="'x' is 1"):
         z_score(np.ones((2, 2)), np.ones((2, 2), dtype=bool), "x")
+
+
+def test_a_covariate_that_says_nothing_is_refused_by_name() -> None:
+    """A static field repeated in time has no departure from its seasonal cycle: a network would be shown zeros."""
+    from dataclasses import replace
+
+    from driftfield.data.codec import FieldCodec
+    from driftfield.testing import tiny_training_data
+
+    data = tiny_training_data()
+    still = data.archive.dataset["sst"].isel(time=0, drop=True)
+    fields = data.archive.dataset.assign(
+        sst=still.broadcast_like(data.archive.dataset["sst"]).transpose(*data.archive.dataset["sst"].dims)
+    )
+    archive = replace(data.archive, dataset=fields)  # type: ignore[type-var]
+    with pytest.raises(DataError, match="'sst' does not vary"):
+        FieldCodec.fit(archive, data.train, ["thetao"], ["sst"], {"class": "ClimatologicalAnomaly"})
+    codec = FieldCodec.fit(archive, data.train, ["thetao"], ["sst"], {"class": "ZScore"})
+    assert codec.covariates == ("sst",)
+    flat = replace(data.archive, dataset=fields.assign(sst=fields["sst"] * 0 + 3.0))  # type: ignore[type-var]
+    with pytest.raises(DataError, match="'sst' does not vary"):
+        FieldCodec.fit(flat, data.train, ["thetao"], ["sst"], {"class": "ZScore"})

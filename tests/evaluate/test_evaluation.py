@@ -12,7 +12,21 @@ from driftfield.evaluate.comparison import best_methods, scores_table, skill_rat
 from driftfield.evaluate.evaluation import evaluate, write_scores
 from driftfield.evaluate.scores import ensembles
 
-SCALARS = {"rmse", "mae", "bias", "correlation", "psnr", "ssim", "crps", "spread_skill", "coverage_90", "n"}
+SCALARS = {
+    "rmse",
+    "mae",
+    "bias",
+    "correlation",
+    "psnr",
+    "ssim",
+    "r2",
+    "smape",
+    "wasserstein",
+    "crps",
+    "spread_skill",
+    "coverage_90",
+    "n",
+}
 SCALARS |= {"quantile_05", "quantile_95", "energy"}
 NAMES = SCALARS | {"spread_bins"}
 

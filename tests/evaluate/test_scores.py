@@ -125,7 +125,7 @@ def test_wrong_questions_are_errors(score, case):
 def test_perfect_answers(case):
     _, truth, mask = case
     found = {name: float(score(truth, truth, mask=mask)) for name, score in DETERMINISTIC.items()}
-    expected = {"bias": 0, "mae": 0, "rmse": 0, "correlation": 1, "psnr": np.inf, "ssim": 1}
+    expected = {"bias": 0, "mae": 0, "rmse": 0, "correlation": 1, "psnr": np.inf, "ssim": 1, "r2": 1, "smape": 0}
     assert found == pytest.approx(expected)
 
 

@@ -27,12 +27,16 @@ def regular(rows: int, columns: int, lat: tuple[float, float], lon: tuple[float,
 
 
 FINE = regular(24, 36, (30, 42), (-10, 8))
+TURNED = rotated(6, 7, 0.6, pole=39.5)
 MAPS = {
     "blocks of 4": Regridding.blocks(FINE, 4),
     "blocks of 2.4 x 4.5": Regridding.blocks(FINE, (2.4, 4.5)),
     "another regular grid": Regridding.overlap(FINE, regular(5, 7, (30, 42), (-10, 8))),
     "blocks of a rotated grid": Regridding.blocks(rotated(12, 16), 4),
     "a rotated grid over a regular one": Regridding.overlap(rotated(20, 26, 0.25), regular(3, 4, (46, 49), (-8, -4))),
+    "a rotated grid over another": Regridding.overlap(
+        rotated(20, 26, 0.25), CellGrid(TURNED.lat[1:, 1:], TURNED.lon[1:, 1:])
+    ),
     "the globe, round the date line": Regridding.overlap(
         regular(18, 36, (-90, 90), (0, 360)), regular(6, 8, (-90, 90), (-180, 180))
     ),

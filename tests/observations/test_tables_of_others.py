@@ -9,7 +9,7 @@ import xarray as xr
 
 from driftfield.errors import DataError, FileFormatError, MissingExtraError
 from driftfield.gridded.gridded_files import open_fields
-from driftfield.observations.readers import read_points
+from driftfield.observations.readers import Quality, counts, read_points
 from driftfield.observations.reading import read_observations
 
 PLACES = {
@@ -144,3 +144,23 @@ def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkey
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(MissingExtraError, match=r"pip install 'driftfield\[parquet\]'"):
         read_points(tmp_path / "a.parquet", {"thetao": "temp"})
+
+
+@pytest.mark.parametrize("interpolated", [False, True])
+@pytest.mark.parametrize("flags", [(1, 2), (1, 2, 8), None])
+@pytest.mark.parametrize("seed", range(3))
+def test_interpolated_positions_are_left_out_and_counted_unless_asked_for(
+    tmp_path: Path, interpolated: bool, flags: tuple[int, ...] | None, seed: int
+) -> None:
+    """Argo's position flag 8: under ice, or out of reach of satellites."""
+    rng = np.random.default_rng(seed)
+    plain = rows(rng).assign(position_qc=rng.choice([1, 2, 4, 8], 12), platform_number=np.arange(12), cycle_number=1)
+    plain.to_csv(tmp_path / "a.csv", index=False)
+    quality = Quality(flags=flags, interpolated=interpolated)
+    found = read_points(tmp_path / "a.csv", {"thetao": "temp"}, quality)
+    accepted = {1, 2, 4, 8} if flags is None else {*flags, *([8] if interpolated else [])}
+    kept = plain[plain["position_qc"].isin(accepted)]
+    np.testing.assert_allclose(np.sort(found["thetao"].values), np.sort(kept["temp"]))
+    dropped = counts(found)["thetao"].dropped
+    number = int((plain["position_qc"] == 8).sum())
+    assert dropped.get("position flag 8", 0) == (0 if 8 in accepted else number)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.evaluation_parts import Parts, make_parts, write_parts
 from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
 
 
@@ -19,6 +20,27 @@ def evaluate(
     observations: Annotated[
         Path | None,
         typer.Option("--observations", help="The observation file they were made from; without it every cell counts."),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Scores by hour, month, season, year (commas): REPORT/groups.csv.")
+    ] = None,
+    land: Annotated[
+        str | None, typer.Option("--land", help="FILE or FILE:VARIABLE with land: groups land and sea.")
+    ] = None,
+    in_box: Annotated[
+        list[str] | None, typer.Option("--in-box", help="NAME=SOUTH:NORTH:WEST:EAST, a group of its own (repeat).")
+    ] = None,
+    sites: Annotated[
+        Path | None, typer.Option("--sites", help="CSV of stations: name, lat, lon; a group each.")
+    ] = None,
+    cells: Annotated[bool, typer.Option("--cells", help="Scores of every cell: REPORT/cells.nc.")] = False,
+    rain: Annotated[
+        str | None, typer.Option("--rain", help="Variable of rain: wet days, extremes, spells: REPORT/structure.json.")
+    ] = None,
+    wet: Annotated[float, typer.Option("--wet", help="From which value on it is wet, units of the variable.")] = 1.0,
+    coarse: Annotated[
+        Path | None,
+        typer.Option("--coarse", help="What was downscaled: power beyond its cells: REPORT/structure.json."),
     ] = None,
     area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
     region: Region = None,
@@ -39,11 +61,13 @@ def evaluate(
     from driftfield.gridded.units import check_plausible
 
     check_output(out, overwrite=overwrite, suffixes=())
+    parts = Parts(by, land, tuple(in_box or ()), sites, cells, rain, wet, coarse)
+    parts.check()
     fields = open_fields(truth, marks=True, acceptance=read_acceptance(quality_level, reject_flags))
     methods = {str(path): open_fields(path) for path in outputs}  # named by their attribute `method` where it is unique
-    seen = everything_held_out(fields, methods) if observations is None else open_fields(observations)
+    seen = None if observations is None else open_fields(observations)
     if box := read_region(region):
-        fields, seen = select_region(fields, box), select_region(seen, box)
+        fields, seen = select_region(fields, box), None if seen is None else select_region(seen, box)
         methods = {path: select_region(output, box) for path, output in methods.items()}
     fields, _ = count_removed(fields, state_variables(fields), str(truth))
     for name in state_variables(fields):
@@ -51,7 +75,8 @@ def evaluate(
             check_plausible(fields[name], source=str(truth))
     measures = Measures.fit(fields, state_variables(fields))
     methods = {path: measures.brought(output, path) for path, output in methods.items()}
-    seen = measures.brought(seen, str(observations or truth))
+    seen = everything_held_out(fields, methods) if seen is None else measures.brought(seen, str(observations))
+    made = make_parts(parts, fields, methods, seen)
     evaluation = score(fields, methods, seen, area_weighted=area_weighted)
     provenance = {
         "truth": str(truth),
@@ -60,4 +85,6 @@ def evaluate(
     }
     write_report_folder(evaluation, fields, methods, seen, provenance=provenance, folder=out, overwrite=overwrite)
     print(scores_table(evaluation))
-    print(f"wrote {out / 'report.html'}, {out / 'scores.json'} and {out / 'figures'}")
+    further = write_parts(made, out)
+    also = "".join(f", {path}" for path in further)
+    print(f"wrote {out / 'report.html'}, {out / 'scores.json'}, {out / 'figures'}{also}")

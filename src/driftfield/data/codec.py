@@ -18,6 +18,7 @@ from driftfield.conventions import WRAPS, Coordinate, positions_of
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.patches import centre
+from driftfield.data.statics import refuse_still
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
 from driftfield.geometry import Geometry
@@ -170,6 +171,8 @@ class FieldCodec:
             )
             for name in variables
         }
+        for name in covariates:
+            refuse_still(name, fitted[name].std, archive.dataset[name].isel(time=train))
         for u, v in pairs:
             if specs[u] != specs[v]:
                 raise ConfigurationError(

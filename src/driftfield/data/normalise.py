@@ -382,9 +382,14 @@ def _moments(array: xr.DataArray, *, centre: Any = None) -> tuple[np.ndarray, np
             total + part.sum(axis=(0, 2, 3)) for total, part in ((weight, w), (first, w * x), (second, w * x * x))
         )
     if not np.all(weight > 0):
-        level = "" if weight.size == 1 else f" at level {int(np.argmin(weight > 0))}"
+        lacking = int(np.argmin(weight > 0))
+        level = (
+            f" at the depth {float(array['depth'][lacking]):g} m" if "depth" in array.coords and weight.size > 1 else ""
+        )
+        advice = "Leave the level out (data.levels), or give" if level else "Give"
         raise DataError(
-            f"{array.name!r} has no finite value{level} in the training split. Drop the level, or train longer."
+            f"{array.name!r} has no finite value{level} in the training split: expected one or more. {advice} the training "
+            "split dates or cells that hold some."
         )
     mean = first / weight
     return mean, second / weight if centre is not None else second / weight - mean**2

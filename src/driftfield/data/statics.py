@@ -7,6 +7,7 @@ channel = (z - mean) / sd                      over the cells of the domain: a z
 
 __all__ = ["Statics", "read_statics"]
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,29 @@ def z_score(values: np.ndarray, domain: np.ndarray, name: str) -> np.ndarray:
     return np.where(domain, (values - mean) / sd, 0.0)
 
 
+def refuse_still(name: str, sd: np.ndarray, field: xr.DataArray) -> None:
+    """Refuses a covariate that is the same at all times or everywhere once it is encoded, and so says nothing.
+
+    Arguments:
+        name: Of the covariate.
+        sd: Standard deviation of what is left once the normaliser's mean is taken off, by level.
+        field: (time, [depth,] lat, lon) of the training.
+
+    Raises:
+        DataError: it does not vary; a field that never changes has no departure from a seasonal cycle.
+    """
+    values = field.isel(time=[0, -1]).values.astype(np.float64)
+    values = values[np.isfinite(values)]
+    size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+    if float(np.max(sd)) <= 1.001 * _LEAST_SD * max(1.0, size):
+        raise DataError(
+            f"The covariate {name!r} does not vary once its mean is taken off: it would be 0 everywhere. A field that "
+            "never changes "
+            f"needs 'normalizer: {{{name}: {{class: ZScore}}, ...}}', or data.statics of a downscaler. Change it, or "
+            "leave it out."
+        )
+
+
 def read_statics(
     file: str | Path,
     variables: Sequence[str],
@@ -124,7 +148,26 @@ def read_statics(
     return Statics(fields, below)
 
 
+_REMEMBERED: dict[tuple[str, ...], dict[str, np.ndarray]] = {}
+"""Fields that were brought to a grid already: methods of one comparison read the same."""
+
+
 def _on_grid(path: str | Path, variables: Sequence[str], like: xr.Dataset, grid: CellGrid) -> dict[str, np.ndarray]:
+    digest = hashlib.sha256(
+        b"".join(np.ascontiguousarray(corners).tobytes() for corners in (grid.lat, grid.lon))
+    ).hexdigest()
+    changed = str(Path(path).stat().st_mtime_ns) if Path(path).exists() else ""
+    key = (str(path), changed, *variables, digest)
+    if key not in _REMEMBERED:
+        if len(_REMEMBERED) >= 8:
+            _REMEMBERED.clear()
+        _REMEMBERED[key] = _read_on_grid(path, variables, like, grid)
+    return {name: values.copy() for name, values in _REMEMBERED[key].items()}
+
+
+def _read_on_grid(
+    path: str | Path, variables: Sequence[str], like: xr.Dataset, grid: CellGrid
+) -> dict[str, np.ndarray]:
     opened = open_fields(path)
     require(opened, variables, str(path))
     lat, lon = grid.corners

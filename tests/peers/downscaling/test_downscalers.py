@@ -60,7 +60,10 @@ def fitted(name: str, folder: Path, file: str = "fine.nc", **changes: Any) -> tu
     return method, data.pair.coarse.isel(time=data.test), data
 
 
-every = pytest.mark.parametrize("name", names("downscaler"))
+TRAINED = {"NetworkRegression"}
+"""Who is fitted by a trainer: tests/peers/downscaling/test_network_regression.py."""
+
+every = pytest.mark.parametrize("name", [name for name in names("downscaler") if name not in TRAINED])
 
 
 @every

@@ -183,12 +183,16 @@ class Downscaler(ABC):
         coarse = grids.place(observations)
         size = int(np.prod(grids.regridding.fine.shape)) * coarse.sizes["time"]
         check_memory(size * (members + 2) * 4 * 3 * len(grids.targets), type(self).__name__, f"of {members} members")
-        estimates = {name: self._all_dates(coarse, name, members, seed) for name in grids.targets}
+        estimates = self.estimates(coarse, members, seed)
         inside = {name: bounded(estimates[name], *ends) for name, ends in grids.bounds.items() if name in estimates}
         return assemble(
             grids.template(coarse["time"]), estimates | inside, method=self.method, seed=seed, members=members,
             domains=grids.domain_arrays,
         )  # fmt: skip
+
+    def estimates(self, coarse: xr.Dataset, members: int, seed: int) -> dict[str, Estimate]:
+        """Of every target and date of coarse fields on the grid of the run."""
+        return {name: self._all_dates(coarse, name, members, seed) for name in self.grids.targets}
 
     def _all_dates(self, coarse: xr.Dataset, name: str, members: int, seed: int) -> Estimate:
         grids = self.grids

@@ -41,9 +41,11 @@ class Conserving(Downscaler):
         self.inner: Downscaler = build("downscaler", self.downscaler)
         if isinstance(self.inner, Conserving):
             raise ConfigurationError("Found Conserving inside Conserving: expected another downscaler. Name it once.")
-        for name, word in (self.how or {}).items():
-            if word not in HOW:
-                raise ConfigurationError(f"Found how of {name}: {word!r}: {suggest(str(word), HOW)}")
+        if self.inner.abilities.needs_training:
+            raise ConfigurationError(
+                f"Conserving cannot train {type(self.inner).__name__}: expected its own argument 'how'. Say it there."
+            )
+        check_how(self.how)
 
     @property
     def method(self) -> str:  # type: ignore[override]
@@ -107,6 +109,18 @@ class Conserving(Downscaler):
         super().take(arrays, extra, grids)
         self.inner.seed = self.seed
         self.inner.take(arrays, extra, grids)
+
+
+def check_how(how: Mapping[str, str] | None) -> dict[str, str]:
+    """{variable: word}.
+
+    Raises:
+        ConfigurationError: a word that is none of `HOW`.
+    """
+    for name, word in (how or {}).items():
+        if word not in HOW:
+            raise ConfigurationError(f"Found how of {name}: {word!r}: {suggest(str(word), HOW)}")
+    return dict(how or {})
 
 
 def conserved(fields: np.ndarray, asked: np.ndarray, regridding: Regridding, how: str) -> np.ndarray:

@@ -202,6 +202,7 @@ class PairGrids:
             },
             "measures": self.measures.to_json(),
             "descriptions": self.descriptions,
+            "targets": list(self.targets),
             "names": self.names,
             "bounds": bounds_to_json(self.bounds),
             "means": self.means,
@@ -212,7 +213,7 @@ class PairGrids:
         """The inverse of `to_arrays` and `to_json`."""
         dims = {"lat": ("lat",), "lon": ("lon",)}
         axes = {n: (dims.get(n, ("lat", "lon")), v, extra["axes"][n]) for n, v in part(arrays, "grid.").items()}
-        names = list(extra["names"])
+        names = list(extra["targets"])
         return cls(
             fine=xr.Dataset(coords=axes),
             regridding=Regridding.from_arrays(part(arrays, "regridding.")),

@@ -3,8 +3,8 @@
     x = interpolate(y) + rate dz            dz = fine height minus interpolated coarse height
     rate = sum_t,x (x - interpolate(y)) dz / sum dz^2            fitted without offset, or stated (-6.5 K/km: ICAO, 1993)
 
-With more static fields (land fraction) the rate is a vector, fitted by least squares, and has an offset: land and sea have
-their own hours. By hour, month or season each group has its own.
+With more static fields (land fraction) dz and the rate are vectors, fitted by least squares. By hour, month or season each
+group has its own: land and sea have their own hours.
 """
 
 __all__ = ["LapseRate"]
@@ -31,7 +31,6 @@ class LapseRate(Downscaler):
         rate: Units of the variable per unit of the first static field, such as -0.0065 (K/m); fitted if not given.
         kind: Of the interpolation: nearest, bilinear or bicubic.
         by: Dates that have a rate of their own: none, hour, month or season.
-        relief: Whether fields beyond the first, too, count as differences from the coarse ones; else as they are.
     """
 
     method = "lapse rate"
@@ -42,7 +41,6 @@ class LapseRate(Downscaler):
         rate: float | None = None,
         kind: Kind = "bicubic",
         by: str = "none",
-        relief: bool = False,
     ) -> None:
         if isinstance(statics, str) or not statics:
             raise ConfigurationError(f"Found statics: {statics!r}: expected a list such as [orog].")
@@ -50,18 +48,12 @@ class LapseRate(Downscaler):
             raise ConfigurationError(
                 "Found a stated rate beside further statics or groups, whose rates are fitted. Leave out one of both."
             )
-        self.statics, self.rate, self.kind, self.by, self.relief = tuple(statics), rate, kind, check_by(by), relief
+        self.statics, self.rate, self.kind, self.by = tuple(statics), rate, kind, check_by(by)
 
     def predictors(self, regridding: Regridding, grids: PairGrids) -> np.ndarray:
-        """(predictor, row, column): the relief; with further fields also those, and 1."""
-        found = [
-            grids.statics.difference(self.statics[0], regridding, "bilinear" if self.kind == "nearest" else self.kind)
-        ]
-        for name in self.statics[1:]:
-            difference = grids.statics.difference(name, regridding, "bilinear")  # refuses an unknown name
-            found.append(difference if self.relief else grids.statics.fine[name])
-            found.append(grids.statics.fine[self.statics[0]] / 1000.0)
-        return np.stack([*found, *([np.ones_like(found[0])] if len(found) > 1 else [])])
+        """What the coarse grid lacks of every static field: (predictor, row, column)."""
+        kind: Kind = "bilinear" if self.kind == "nearest" else self.kind
+        return np.stack([grids.statics.difference(name, regridding, kind) for name in self.statics])
 
     def learn(self, samples: Samples, regridding: Regridding, grids: PairGrids) -> dict[str, np.ndarray]:
         """The rates by group: (group, predictor)."""

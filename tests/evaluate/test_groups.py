@@ -1,0 +1,144 @@
+"""Groups partition what is scored, cells average to the whole, rain and small scales are what they say."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from driftfield.errors import ConfigurationError, DataError, FileFormatError
+from driftfield.evaluate.alignment import everything_held_out
+from driftfield.evaluate.evaluation import evaluate
+from driftfield.evaluate.groups import Places, group_table, read_sites, scores_per_cell
+from driftfield.evaluate.rain import fss, longest_spell, rain_scores
+from driftfield.evaluate.structure import correlation_bias, radial_power, ralsd, spectrum_beyond
+from tests.support.coarse_world import coarse_world
+
+
+@pytest.fixture(scope="module")
+def case() -> tuple[xr.Dataset, dict[str, xr.Dataset], xr.Dataset]:
+    truth = coarse_world(40)
+    rng = np.random.default_rng(3)
+    members = (
+        truth["tas"].values + rng.standard_normal((6, *truth["tas"].shape)) * np.linspace(0.2, 2, 40)[:, None, None]
+    )
+    made = truth[["tas"]].copy()
+    made["tas_member"] = (("member", "time", "lat", "lon"), members.astype(np.float32))
+    made["tas"] = truth["tas"].copy(data=members.mean(axis=0).astype(np.float32))
+    single = truth.copy(deep=True)
+    single["tas"] = truth["tas"] + 1.0
+    outputs = {"drawn": made, "warm": single}
+    return truth, outputs, everything_held_out(truth, outputs)
+
+
+@pytest.mark.parametrize("by", ["hour", "month", "season", "year"])
+def test_groups_of_dates_make_up_the_whole(by: str, case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.Dataset]) -> None:
+    table = group_table(*case, [by], Places())
+    scores = evaluate(*case).scores
+    for method in ("drawn", "warm"):
+        rows = table[(table.method == method) & (table.variable == "tas")]
+        assert rows.n.sum() == scores[method]["tas"]["n"]
+        for score, power in (("rmse", 2), ("mae", 1), ("bias", 1), ("crps", 1)):
+            pooled = float((rows[score] ** power * rows.n).sum() / rows.n.sum()) ** (1 / power)
+            assert pooled == pytest.approx(scores[method]["tas"][score], rel=1e-5, abs=1e-6)
+    if by == "month":
+        assert list(table[(table.method == "warm") & (table.variable == "tas")].group) == ["01", "02"]
+        assert table[table.method == "warm"].bias.iloc[0] == pytest.approx(1.0, rel=1e-5)
+
+
+def test_land_boxes_and_sites(case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.Dataset], tmp_path: Path) -> None:
+    land = xr.zeros_like(case[0]["tas"].isel(time=0, drop=True))
+    land[:, 8:] = 1.0
+    (tmp_path / "sites.csv").write_text("name,lat,lon\nhill,41.02,6.0\n")
+    places = Places(land, {"west": (39, 44, 4.9, 6.1)}, read_sites(tmp_path / "sites.csv"))
+    table = group_table(*case, [], places)
+    rows = table[(table.method == "warm") & (table.variable == "tas")].set_index("group")
+    assert dict(rows.n) == {"land": 40 * 12 * 8, "sea": 40 * 12 * 8, "west": 40 * 12 * 5, "hill": 40}
+    cells = scores_per_cell(*case)
+    assert cells["tas_bias"].sel(output="warm").values == pytest.approx(1.0, rel=1e-4)
+    hill = table[(table.method == "drawn") & (table.group == "hill")].iloc[0]
+    there = cells.sel(output="drawn").isel(lat=4, lon=4)
+    for score in ("rmse", "bias", "crps", "spread_skill"):
+        assert float(there[f"tas_{score}"]) == pytest.approx(hill[score], rel=1e-4)
+    with pytest.raises(DataError, match=r"'far' lies .* degrees from the nearest cell"):
+        group_table(*case, [], Places(sites=pd.DataFrame({"name": ["far"], "lat": [10.0], "lon": [6.0]})))
+    with pytest.raises(DataError, match="holds no cell"):
+        group_table(*case, [], Places(boxes={"nowhere": (0, 1, 0, 1)}))
+    with pytest.raises(ConfigurationError, match="Did you mean 'season'"):
+        group_table(*case, ["seasons"], Places())
+    (tmp_path / "bad.csv").write_text("name,latitude\nx,1\n")
+    with pytest.raises(FileFormatError, match="lacks the column 'lat'"):
+        read_sites(tmp_path / "bad.csv")
+
+
+def test_a_grouped_spread_is_that_of_the_whole(case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.Dataset]) -> None:
+    table = group_table(*case, ["year"], Places())
+    found = float(table[(table.method == "drawn")].spread_skill.iloc[0])
+    assert found == pytest.approx(evaluate(*case).scores["drawn"]["tas"]["spread_skill"], rel=1e-4)
+
+
+def test_fractions_forgive_a_shift_within_the_window() -> None:
+    rain = np.zeros((1, 40, 40))
+    rain[0, 20, 20] = 5.0
+    assert fss(rain, rain, 1.0) == 1.0
+    near, far = np.roll(rain, 1, axis=2), np.roll(rain, 12, axis=2)
+    # a shift of one cell leaves 4 of 5 columns of windows alike
+    assert fss(near, rain, 1.0) == pytest.approx(0.8)
+    assert fss(far, rain, 1.0) == 0.0
+    assert np.isnan(fss(rain * 0, rain * 0, 1.0))
+
+
+def test_spells_stop_at_breaks() -> None:
+    event = np.array([1, 1, 1, 0, 1, 1, 1, 1], dtype=bool)[:, None, None]
+    assert longest_spell(event)[0, 0] == 4
+    breaks = np.zeros(8, dtype=bool)
+    breaks[6] = True
+    assert longest_spell(event, breaks)[0, 0] == 3
+
+
+def test_rain_that_is_the_truth_has_its_figures() -> None:
+    truth = coarse_world(60)["pr"].values.astype(float)
+    found = rain_scores(truth[None], truth, wet=1.0)
+    for name in ("wet_share", "p95", "p99.9", "rx1day", "cdd", "cwd"):
+        assert found[name] == found[f"{name}_truth"] > 0
+    assert found["fss_wet"] == found["fss_p95"] == 1.0
+    rng = np.random.default_rng(0)
+    scale = rng.gamma(2.0, 1.0, truth.shape)
+    members = scale + 0.5 * rng.standard_normal((100, *truth.shape))
+    other = scale + 0.5 * rng.standard_normal(truth.shape)
+    assert rain_scores(members, other, coarse_wet=scale > 1)["coverage_90_wet"] == pytest.approx(0.9, abs=0.02)
+
+
+def test_small_scales_are_one_number() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal((200, 32, 32))
+    assert spectrum_beyond(truth, truth, 4) == 0.0
+    assert spectrum_beyond(0.1 * truth, truth, 4) == pytest.approx(-2.0)
+    assert ralsd(0.1 * truth, truth) == pytest.approx(20.0)
+    assert ralsd(rng.standard_normal((200, 32, 32)), truth) < 0.5
+    means = np.kron(truth.reshape(200, 8, 4, 8, 4).mean((2, 4)), np.ones((1, 4, 4)))
+    assert spectrum_beyond(means, truth, 4) < -1
+    # white noise is flat
+    power = radial_power(truth)[1]
+    assert power.std() / power.mean() < 0.1
+    with pytest.raises(DataError, match="8 x 8"):
+        radial_power(truth[:, :4])
+    with pytest.raises(DataError, match="without holes"):
+        radial_power(np.where(truth > 3, np.nan, truth))
+
+
+def test_the_bias_of_a_correlation() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((4000, 3, 4))
+    b = 0.6 * a + 0.8 * rng.standard_normal(a.shape)
+    assert correlation_bias((a, b), (a, b)) == 0.0
+    assert correlation_bias((a, rng.standard_normal(a.shape)), (a, b)) == pytest.approx(0.6, abs=0.03)
+
+
+def test_seasons_are_those_of_meteorology() -> None:
+    dates = pd.to_datetime(["2001-12-05", "2002-03-05", "2002-05-31", "2002-06-01", "2002-09-01"])
+    truth = coarse_world(5).assign_coords(time=dates)
+    outputs = {"off": truth[["tas"]] + xr.DataArray(np.arange(5.0), dims="time")}
+    table = group_table(truth, outputs, everything_held_out(truth, outputs), ["season"], Places()).set_index("group")
+    assert dict(table.bias.round(3)) == {"DJF": 0.0, "MAM": 1.5, "JJA": 3.0, "SON": 4.0}
