@@ -38,7 +38,7 @@ RECIPE: dict[str, Any] = {
     },
     "truth": {"times": None},
     "settings": {
-        "half": {"reference_mask": "random:0.50", "published": {"others": {"rmse": 1e-6}}},
+        "half": {"reference_mask": "random:0.50", "reference": {"others": {"rmse": 1e-6}}},
         "clouds": {"observe": {"sst": "clouds:0.6"}, "error": 0.1},
     },
     "methods": {"climatology": {"class": "Climatology"}, "linear": {"class": "LinearInterpolation"}},
@@ -272,10 +272,10 @@ def test_a_run_of_another_recipe_is_not_passed_off_as_this_one(make: Make) -> No
     assert set(results.rows["linear"]) == {"half", "clouds"}
 
 
-def test_published_figures_take_part_and_land_in_the_page(make: Make, tmp_path: Path) -> None:
+def test_reference_figures_take_part_and_land_in_the_page(make: Make, tmp_path: Path) -> None:
     text, numbers = page(make(model="linear"), tmp_path / "a.md")
     assert "| *others* | **1.00e-06** |" in text
-    assert numbers["settings"]["half"]["published"] == {"others": {"rmse": 1e-6}}
+    assert numbers["settings"]["half"]["reference"] == {"others": {"rmse": 1e-6}}
     assert "| linear / best of the others | RMSE | CRPS |" in text
     assert "(climatology)" in text
 

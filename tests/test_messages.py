@@ -22,6 +22,14 @@ RECONSTRUCT = ["reconstruct", "peer", "obs.nc", "--out", "new.nc"]
 BAD_INPUT: dict[str, tuple[list[str], list[str]]] = {
     # mask
     "missing file": (["mask", "none.nc", "new.nc", "--observe", "thetao=all"], ["none.nc", "No file"]),
+    "name too long to open": (["mask", "n" * 300 + ".nc", "new.nc", "--observe", "thetao=all"], ["too long"]),
+    "name too long to write": (["mask", "truth.nc", "n" * 300 + ".nc", "--observe", "thetao=all"], ["too long"]),
+    "recipe with a name too long": (["train", "n" * 300 + ".yaml", "--out", "new"], ["too long"]),
+    "run with a name too long": (["reconstruct", "n" * 300, "obs.nc", "--out", "new.nc"], ["is not a run"]),
+    "output in a folder of the kernel": (
+        ["mask", "truth.nc", "/proc/new.nc", "--observe", "thetao=all"],
+        ["/proc/new.nc"],
+    ),
     "not a data file": (["mask", "peer.yaml", "new.nc", "--observe", "thetao=all"], ["peer.yaml", "Cannot read"]),
     "wrong variable": ([*MASK, "theta=all"], ["'theta'", "Did you mean 'thetao'"]),
     "bad pattern": ([*MASK, "thetao=cluds:0.5"], ["'cluds:0.5'", "Did you mean 'clouds'"]),

@@ -98,6 +98,12 @@ def test_a_table_says_what_its_columns_are(tmp_path: Path) -> None:
     assert "--variable sla=sla" in found.following[0]
 
 
+def test_a_table_without_a_row_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("time,latitude,longitude,sla\n", encoding="utf-8")
+    found = inspect_file(tmp_path / "empty.csv")
+    assert found.refused == ["no row below the names time, latitude, longitude, sla"]
+
+
 def test_what_cannot_be_read_is_said_and_not_raised(tmp_path: Path) -> None:
     (tmp_path / "x.nc").write_bytes(b"BUFR" + bytes(100))
     assert "is BUFR" in inspect_file(tmp_path / "x.nc").refused[0]

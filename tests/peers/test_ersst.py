@@ -43,7 +43,7 @@ def settings(comparison: Comparison) -> list[tuple[dict[str, dict[str, float]], 
     for setting in comparison.settings:
         seen = setting_observations(comparison, setting, archive)
         truth = archive.dataset["sst"].sel(time=seen["time"]).values
-        found.append((setting.published, seen, seen["held_out"].values, truth))
+        found.append((setting.reference, seen, seen["held_out"].values, truth))
     assert len(found) == 6
     return found
 
@@ -52,10 +52,10 @@ def settings(comparison: Comparison) -> list[tuple[dict[str, dict[str, float]], 
 def test_optimal_interpolation_beats_the_reference(training: TrainingData, settings: list) -> None:
     oi = OptimalInterpolation()
     oi.fit(training)
-    for published, observations, hidden, truth in settings:
+    for figures, observations, hidden, truth in settings:
         mean, sd = oi.mean_and_sd(observations)["sst"]
         error = (mean - truth)[hidden]
-        reference = published["OI, reference"]
+        reference = figures["OI, reference"]
         assert np.sqrt(np.mean(error**2)) < reference["rmse"]
         assert gaussian_crps(error, sd[hidden]).mean() < reference["crps"]
         assert 0.8 < np.mean(np.abs(error) < 1.645 * sd[hidden]) < 0.97
@@ -65,7 +65,7 @@ def test_optimal_interpolation_beats_the_reference(training: TrainingData, setti
 def test_linear_interpolation_is_that_of_the_reference(training: TrainingData, settings: list) -> None:
     linear = LinearInterpolation()
     linear.fit(training)
-    for published, observations, hidden, truth in settings:
+    for figures, observations, hidden, truth in settings:
         mean = linear.estimate(observations, members=1, seed=0)["sst"].mean
         assert mean is not None
-        assert np.sqrt(np.mean((mean - truth)[hidden] ** 2)) < 1.05 * published["linear, reference"]["rmse"]
+        assert np.sqrt(np.mean((mean - truth)[hidden] ** 2)) < 1.05 * figures["linear, reference"]["rmse"]

@@ -7,7 +7,7 @@ truth:     {archive, times: [first, last]}      what they are scored on; the tes
 learn_from: SETTING                             learn from what this setting shows instead of from the truth
 settings:  {name: {observe | reference_mask | held_out | transplant | split | coarse, error, times, every, segment_km,
     north_first,
-                   published}}
+                   reference}}
 methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` where weights are trained, `data` to change it
             label: {recipe: FILE, set: {...}}   fitted as a training recipe says, beside this file; `set` replaces values of it,
                                                 such as {trainer.initial: FOLDER}
@@ -32,7 +32,7 @@ from driftfield.registry import build
 _TEXT = ("driftfield_format", "title", "description", "notes")
 _TOP = (*_TEXT, "seed", "members", "data", "truth", "learn_from", "settings", "methods", "model")
 _HIDES = ("observe", "reference_mask", "held_out", "transplant", "split", "coarse")
-_SETTING = (*_HIDES, "error", "times", "every", "segment_km", "north_first", "published")
+_SETTING = (*_HIDES, "error", "times", "every", "segment_km", "north_first", "reference")
 COMPARED = ("rmse", "crps", "spread_skill", "coverage_90")
 """The registered scores that a comparison shows."""
 
@@ -55,7 +55,7 @@ class Setting:
         every: Of these only each so many-th.
         segment_km: Length of the segments for the resolved wavelength, or None where it is not asked for.
         north_first: The reference masks were drawn on rows from north to south.
-        published: Figures of others on these very cells: {label: {score: value}}.
+        reference: Figures of others on these very cells: {label: {score: value}}.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Setting:
     every: int = 1
     segment_km: float | None = None
     north_first: bool = False
-    published: dict[str, dict[str, float]] = field(default_factory=dict)
+    reference: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,9 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
             f"The setting {name!r} in {path} has {how or 'none'} of {_HIDES}: expected exactly one."
         )
     value = _hiding(how[0], expanded(spec[how[0]], f"settings.{name}.{how[0]}"), name, path)
-    published = spec.get("published") or {}
-    for label, figures in published.items():
-        _check_keys(figures, (*COMPARED, RESOLVED), f"{where}.published.{label}", path)
+    reference = spec.get("reference") or {}
+    for label, figures in reference.items():
+        _check_keys(figures, (*COMPARED, RESOLVED), f"{where}.reference.{label}", path)
     segment = spec.get("segment_km")
     if segment is not None and not (isinstance(segment, int | float) and segment > 0):
         raise ConfigurationError(f"settings.{name}.segment_km in {path} is {segment!r}: expected kilometres.")
@@ -223,7 +223,7 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
         every=_whole(spec.get("every", 1), f"settings.{name}.every", path),
         segment_km=segment,
         north_first=bool(spec.get("north_first", False)),
-        published={str(label): dict(figures) for label, figures in published.items()},
+        reference={str(label): dict(figures) for label, figures in reference.items()},
     )
 
 

@@ -68,7 +68,7 @@ def as_json(results: Results, command: str) -> JSONObject:
                 **asdict(results.facts[setting.name]),
                 "hides": dict([setting.hides]),
                 "error": setting.error,
-                "published": setting.published,
+                "reference": setting.reference,
             }
             for setting in results.comparison.settings
         },
@@ -170,7 +170,7 @@ def _rows(results: Results, variable: str) -> dict[str, dict[str, ScoreRow]]:
     """{label: {setting: {score: value}}}, figures of others first, resolved wavelengths among the scores."""
     rows: dict[str, dict[str, ScoreRow]] = {}
     for setting in results.comparison.settings if len(results.comparison.targets) == 1 else ():
-        for label, figures in setting.published.items():
+        for label, figures in setting.reference.items():
             rows.setdefault(f"*{label}*", {})[setting.name] = dict(figures)
     for label, entries in results.rows.items():
         rows[label] = {}
@@ -195,7 +195,7 @@ def _table(
     best = {column: _best(rows, column) for column in columns}
     lines = [["method", *heads], ["---", *("---:" for _ in heads)]]
     for label, row in rows.items():
-        # a published row, or a method without spread, may have nothing to say here; one that failed shows that it did
+        # a reference row, or a method without spread, may have nothing to say here; one that failed shows that it did
         if row and not any(_has(row, column) for column in columns):
             continue
         cells = []

@@ -360,6 +360,9 @@ def _table(path: Path, files: str) -> Inspection:
     kinds = column_kinds(rows.columns)
     inspection = Inspection(f"{files}: a table, {len(rows)} rows looked at")
     inspection.parts["columns"] = []
+    if rows.empty:
+        inspection.refused.append(f"no row below the names {', '.join(map(str, rows.columns))}")
+        return inspection
     for name in rows.columns:
         values = pd.to_numeric(rows[name], errors="coerce")
         share = f"{100 * rows[name].isna().mean():.1f} % missing"
