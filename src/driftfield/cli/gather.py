@@ -35,7 +35,11 @@ def gather(
     ranges: Annotated[bool, typer.Option(help="Drop values outside the global and depth ranges.")] = True,
     spikes: Annotated[bool, typer.Option("--spikes", help="Drop spikes.")] = False,
     outliers: Annotated[
-        bool, typer.Option("--outliers", help="Drop values far from their neighbours; else counted.")
+        bool,
+        typer.Option(
+            "--outliers",
+            help="Drop values far from their neighbours, or from the climatology where they have none; else counted.",
+        ),
     ] = False,
     interpolated: Annotated[
         bool, typer.Option("--interpolated", help="Keep profiles whose position is interpolated (position flag 8).")

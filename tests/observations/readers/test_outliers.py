@@ -55,6 +55,32 @@ def test_a_profile_does_not_vouch_for_itself() -> None:
     assert not found[40:].any()
 
 
+def lonely(seed: int, count: int = 300) -> dict[str, np.ndarray]:
+    """Profiles over an ocean and ten years, too far apart to be neighbours, with a season and a slope in latitude."""
+    rng = np.random.default_rng(seed)
+    rows = scattered(seed, count)
+    rows["lat"], rows["lon"] = rng.uniform(0, 50, count), rng.uniform(-70, -10, count)
+    rows["days"] = 15_000 + rng.uniform(0, 3650, count)
+    season = 3 * np.cos(2 * np.pi * rows["days"] / 365.25)
+    rows["values"] = 28 - 0.4 * rows["lat"] + season - 0.03 * rows["depth"] + rng.normal(0, 0.8, count)
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_value_without_neighbours_is_held_against_the_climatology(seed: int) -> None:
+    rows = lonely(seed)
+    assert not is_outlier(**rows).any()
+    spoilt = np.random.default_rng([1, seed]).choice(300, 4, replace=False)
+    rows["values"][spoilt] += np.array([15.0, -15.0, 30.0, 60.0])
+    assert set(np.flatnonzero(is_outlier(**rows))) == set(spoilt)
+
+
+def test_a_short_table_has_no_climatology() -> None:
+    rows = lonely(0, count=60)
+    rows["values"][3] = 1e3
+    assert not is_outlier(**rows).any()
+
+
 def test_a_gathered_table_counts_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = scattered(5)
     rows["values"][10] = 39.0  # inside every range
@@ -63,6 +89,6 @@ def test_a_gathered_table_counts_them(tmp_path: Path, caplog: pytest.LogCaptureF
     frame.to_csv(tmp_path / "a.csv", index=False)
     caplog.set_level("INFO")
     count = counts(read_points(tmp_path / "a.csv", {"thetao": "temp"}, Quality(outliers=True)))["thetao"]
-    assert count.dropped == {"far from its neighbours": 1}
+    assert count.dropped == {"far from its neighbours or the climatology": 1}
     assert not counts(read_points(tmp_path / "a.csv", {"thetao": "temp"}))["thetao"].dropped
-    assert "1 of 600 values of 'thetao' lie far from their neighbours: kept" in caplog.text
+    assert "1 of 600 values of 'thetao' lie far from their neighbours or the climatology: kept" in caplog.text

@@ -3,7 +3,7 @@
     read = kept + sum over reasons of dropped          the first reason that applies is the one that counts
 
 Order of the reasons: mode, position, date, the value's own flag, its depth or pressure, a better copy of the profile, range,
-spike, far from its neighbours.
+spike, far from its neighbours or the climatology.
 
 Flags are those of Argo (reference table 2): 1 good, 2 probably good, 3 probably bad, 4 bad, 5 changed, 8 estimated, 0 not
 checked. Ranges are global (Argo quality control manual, test 6: -2.5..40 degC, 2..41) and, below 200 m, by depth: upper limits
@@ -49,7 +49,7 @@ class Quality:
         adjusted: Take the adjusted values of profiles in modes D and A (else the raw ones, with the raw flags).
         ranges: Drop values outside the ranges.
         spikes: Drop spikes.
-        outliers: Drop what lies far from its neighbours (`outliers.is_outlier`); else it is counted in a line.
+        outliers: Drop what lies far from its neighbours or the climatology (`outliers.is_outlier`); else counted in a line.
         interpolated: Keep profiles whose position is interpolated (position flag 8): floats under ice, or out of reach of the
             satellites. They are left out by default, for the place may be off by a hundred kilometres and more.
 

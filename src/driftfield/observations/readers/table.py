@@ -164,10 +164,10 @@ def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:
                 cast=cast, known=values.ledger.kept,
             )  # fmt: skip
             if quality.outliers:
-                values.ledger.drop("far from its neighbours", wrong)
+                values.ledger.drop("far from its neighbours or the climatology", wrong)
             elif wrong.any():
                 log.info(
-                    "%d of %d values of %r lie far from their neighbours: kept (--outliers drops them)",
+                    "%d of %d values of %r lie far from their neighbours or the climatology: kept (--outliers drops them)",
                     wrong.sum(), values.ledger.kept.sum(), name,
                 )  # fmt: skip
         measured[name] = values
