@@ -118,6 +118,15 @@ def held_out_of(dataset: xr.Dataset, variable: str) -> xr.DataArray | None:
     return _mask_of(dataset, variable, "held_out")
 
 
+def check_dimensions(array: xr.DataArray, where: str, allowed: "Sequence[str]" = DIMS) -> None:
+    """Raises `DataError` where a field or a mask has dimensions that nothing here knows, such as `expver`."""
+    if odd := [str(dim) for dim in array.dims if dim not in allowed]:
+        raise DataError(
+            f"{array.name!r} in {where} has the dimension(s) {odd}: expected (time, [depth,] lat, lon), with depth in metres. "
+            "Select one element of each and write it to a file."
+        )
+
+
 def description_of(attrs: "Mapping[Any, Any]") -> dict[str, str]:
     """What travels with a variable from file to table to file: its units, standard_name and long_name, where stated."""
     return {key: str(attrs[key]) for key in ("units", "standard_name", "long_name") if key in attrs}
@@ -163,4 +172,5 @@ def _mask_of(dataset: xr.Dataset, variable: str, kind: str) -> xr.DataArray | No
             if kind == "held_out":
                 return None
             mask = mask.isel(depth=0, drop=True)
+    check_dimensions(mask, "the file", (*DIMS, "member"))
     return mask.fillna(0).astype(bool) if mask.dtype.kind == "f" else mask.astype(bool)

@@ -452,5 +452,5 @@ def test_observations_with_a_dimension_more_are_refused(method: type[Climatology
     peer = method()
     peer.fit(tiny_training_data())
     seen = tiny_ocean().isel(time=[20])
-    with pytest.raises(DataError, match=r"'thetao' has the dimension\(s\) \['step'\] in the observations"):
+    with pytest.raises(DataError, match=r"'thetao' in the observations has the dimension\(s\) \['step'\]"):
         peer.reconstruct(seen.assign(thetao=seen["thetao"].expand_dims(step=2)), members=2)

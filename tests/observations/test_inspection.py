@@ -1,5 +1,6 @@
 """`driftfield inspect`: what it says of files whose axes, dates and gaps are known."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,15 @@ def test_a_table_says_what_its_columns_are(tmp_path: Path) -> None:
     assert found.parts["columns"][3] == "sla: a variable, if it is asked for; 0.1 to 0.3; 33.3 % missing"
     assert found.parts["depth"] == ["none: surface data"]
     assert "--variable sla=sla" in found.following[0]
+
+
+def test_a_mask_without_a_date_has_nothing_in_it(tmp_path: Path) -> None:
+    axes = {"time": np.array([], "M8[ns]"), "lat": [30.0, 31.0], "lon": [0.0, 1.0, 2.0]}
+    empty = xr.DataArray(np.zeros((0, 2, 3)), axes, ("time", "lat", "lon"))
+    xr.Dataset({"sst": empty, "held_out": empty.astype(bool)}).to_netcdf(tmp_path / "x.nc")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert "nothing in it" in str(inspect_file(tmp_path / "x.nc").parts)
 
 
 def test_a_table_without_a_row_is_said_to_be_one(tmp_path: Path) -> None:

@@ -172,7 +172,8 @@ class FieldCodec:
             for name in variables
         }
         for name in covariates:
-            refuse_still(name, fitted[name].std, archive.dataset[name].isel(time=train))
+            inside = archive.dataset[name].isel(time=train[[0, -1]]).where(archive.domain(name))
+            refuse_still(name, fitted[name].std, inside)
         for u, v in pairs:
             if specs[u] != specs[v]:
                 raise ConfigurationError(

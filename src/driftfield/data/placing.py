@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import DIMS, domain_of, positions_of, state_variables
+from driftfield.conventions import check_dimensions, domain_of, positions_of, state_variables
 from driftfield.errors import DataError
 from driftfield.geometry import Geometry
 
@@ -81,11 +81,7 @@ class GridPlacer:
 
     def _place(self, observations: xr.Dataset) -> Placed:
         for name in (n for n in self.domains if n in observations):
-            if odd := [str(dim) for dim in observations[name].dims if dim not in DIMS]:
-                raise DataError(
-                    f"{name!r} has the dimension(s) {odd} in the observations: expected (time, [depth,] lat, lon). Select one "
-                    "element of each."
-                )
+            check_dimensions(observations[name], "the observations")
         cells = self._by_positions(observations) or self._by_axes(observations)
         inside = {axis: np.flatnonzero(places >= 0) for axis, places in cells.items()}
         rows, columns = (cells[axis][inside[axis]] for axis in ("lat", "lon"))

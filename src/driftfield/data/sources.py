@@ -27,7 +27,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import domain_of, ever_finite, positions_of, require, state_variables
+from driftfield.conventions import (
+    check_dimensions,
+    domain_of,
+    ever_finite,
+    positions_of,
+    require,
+    state_variables,
+)
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.domains import check_domain, with_domain
@@ -177,11 +184,7 @@ def _checked_variables(dataset: xr.Dataset, variables: Sequence[str] | None, pat
             raise DataError(f"{name!r} in {path} holds {dataset[name].dtype}, expected numbers. Name another variable.")
         if "time" not in dataset[name].dims:
             raise DataError(f"{name!r} in {path} has no time axis, which an archive needs. Give the file a time axis.")
-        if odd := [str(d) for d in dataset[name].dims if d not in ("time", "depth", "lat", "lon")]:
-            raise DataError(
-                f"{name!r} in {path} has the dimension(s) {odd}; expected (time, [depth,] lat, lon) with depth in "
-                "metres. Select one element of each and write it to a file."
-            )
+        check_dimensions(dataset[name], path)
     return names
 
 
@@ -220,6 +223,8 @@ def _find_domain(dataset: xr.Dataset, field: xr.DataArray, masks: xr.Dataset | N
     if domain is None and masks is not None:
         domain = _domain_from(masks, field, path)
     stated = domain is not None
+    if domain is not None:
+        check_dimensions(domain, path if masks is not None else "the file", ("depth", "lat", "lon"))
     if domain is None:
         domain = ever_finite(field)
     elif "depth" in field.dims and "depth" not in domain.dims:

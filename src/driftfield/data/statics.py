@@ -99,12 +99,12 @@ def refuse_still(name: str, sd: np.ndarray, field: xr.DataArray) -> None:
     Arguments:
         name: Of the covariate.
         sd: Standard deviation of what is left once the normaliser's mean is taken off, by level.
-        field: (time, [depth,] lat, lon) of the training.
+        field: (time, [depth,] lat, lon) of some dates of the training; NaN outside its domain.
 
     Raises:
         DataError: it does not vary; a field that never changes has no departure from a seasonal cycle.
     """
-    values = field.isel(time=[0, -1]).values.astype(np.float64)
+    values = field.values.astype(np.float64)
     values = values[np.isfinite(values)]
     size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
     if float(np.max(sd)) <= 1.001 * _LEAST_SD * max(1.0, size):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import FORMAT, domain_of, ever_finite, require
+from driftfield.conventions import FORMAT, check_dimensions, domain_of, ever_finite, require
 from driftfield.data.masks import Lender, Pattern, parse_pattern
 from driftfield.data.masks.pattern import Together
 from driftfield.errors import ConfigurationError, DataError, suggest
@@ -177,8 +177,7 @@ def _dated(field: xr.DataArray, name: str) -> tuple[xr.DataArray, list[str]]:
     if "time" not in field.dims:
         raise DataError(f"{name!r} has no time axis, found {field.dims}. A twin experiment needs dated fields.")
     space: list[str] = [d for d in ("depth", "lat", "lon") if d in field.dims]
-    if odd := [str(d) for d in field.dims if d not in ("time", *space)]:
-        raise DataError(f"{name!r} has the dimension(s) {odd}; expected (time, [depth,] lat, lon). Select one of each.")
+    check_dimensions(field, "the fields")
     return field.transpose("time", *space), space
 
 

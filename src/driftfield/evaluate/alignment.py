@@ -16,7 +16,7 @@ from datetime import timedelta
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import positions_of, state_variables
+from driftfield.conventions import check_dimensions, positions_of, state_variables
 from driftfield.errors import DataError
 
 TOLERANCE = {"lat": 1e-3, "lon": 1e-3, "depth": 1e-2}
@@ -60,6 +60,8 @@ def align(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr
         for name in ("time", "lat", "lon"):
             if name not in dataset.coords:
                 raise DataError(f"{_quoted(what)} has no coordinate {name!r}: expected time, [depth,] lat, lon.")
+        for name in state_variables(dataset):
+            check_dimensions(dataset[name], what)
     first, grid = next(iter(named.items()))
     keys = {method: time_keys(dataset["time"]) for method, dataset in named.items()}
     times = [t for t in keys[first] if all(t in other for other in keys.values())]

@@ -76,11 +76,15 @@ def _check_years(dates: xr.DataArray, source: str) -> None:
     values = np.atleast_1d(dates.values)
     if values.dtype.kind == "M":
         years = values[~np.isnat(values)].astype("datetime64[Y]").astype(np.int64) + 1970
-    else:  # another calendar is that of a model, whose years may be any
-        years = np.array([d.year for d in values if getattr(d, "calendar", "") in _STANDARD], dtype=np.int64)
-    if years.size and (years.min() < 1 or years.max() > 9999):
+    else:
+        years = np.array([d.year for d in values], dtype=np.int64)
+    # another calendar is that of a model, whose years may be any that its days can be counted in
+    of_model = values.dtype.kind != "M" and not any(getattr(d, "calendar", "") in _STANDARD for d in values)
+    least, most = (-1_000_000, 1_000_000) if of_model else (1, 9999)
+    if years.size and (years.min() < least or years.max() > most):
         raise FileFormatError(
-            f"The time axis of {source} runs from the year {years.min()} to {years.max()}: expected 1 to 9999. Correct its units."
+            f"The time axis of {source} runs from the year {years.min()} to {years.max()}: expected {least} to {most}. Correct "
+            "its units."
         )
 
 

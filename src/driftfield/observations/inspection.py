@@ -264,8 +264,9 @@ def _like(marks: xr.DataArray, sample: xr.DataArray) -> xr.DataArray:
 def _mask(dataset: xr.Dataset, name: str) -> str:
     array = dataset[name]
     sample, _ = _sampled(array)
-    share = float(np.nanmean(sample.values.astype(float)))
-    return f"{name} ({', '.join(map(str, array.dims))}): {100 * share:.1f} % of the cells"
+    values = sample.values.astype(float)
+    share = f"{100 * np.nanmean(values):.1f} % of the cells" if np.isfinite(values).any() else "nothing in it"
+    return f"{name} ({', '.join(map(str, array.dims))}): {share}"
 
 
 def _flags(path: Path) -> list[str]:
