@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -17,6 +18,7 @@ from driftfield.cli import main
 from driftfield.cli.assimilate_work import _is_gridded
 from driftfield.data.sources import expand_paths, open_fields, write_dataset
 from driftfield.errors import DataError, FileFormatError, UserError, visible
+from driftfield.gridded.gridded_files import open_raw
 from driftfield.observations.readers import read_points
 from driftfield.observations.reading import read_observations
 from driftfield.recipe import read_recipe
@@ -200,3 +202,36 @@ def test_names_of_stations_are_written_in_silence(tmp_path: Path, suffix: str) -
         write_dataset(section, tmp_path / f"out{suffix}")
         again = open_fields(tmp_path / f"out{suffix}")
     assert list(again["station"].values) == list(section["station"].values)
+
+
+def test_text_is_read_once_however_often_a_file_is_opened(tmp_path: Path) -> None:
+    """Two open handles that both read text crash the library at the next opening; run in a process of its own."""
+    dates = np.array(["2001-01-01", "2001-01-02"], dtype=object)
+    fields = xr.Dataset(
+        {
+            "t": (("time", "lat", "lon"), np.ones((2, 3, 4))),
+            "station": ("lat", np.array(["a", "b", "c"], dtype=object)),
+        },
+        {"time": dates, "lat": [0.0, 1.0, 2.0], "lon": [0.0, 1.0, 2.0, 3.0]},
+    )
+    fields.to_netcdf(tmp_path / "x.nc")
+    opened_often = (
+        "from pathlib import Path; from driftfield.gridded.gridded_files import open_raw\n"
+        f"held = open_raw(Path({str(tmp_path / 'x.nc')!r})); [v.values for v in held.variables.values()]\n"
+        "for _ in range(4):\n"
+        f"    again = open_raw(Path({str(tmp_path / 'x.nc')!r})); [v.values for v in again.variables.values()]; del again\n"
+        "print(held.station.values, held.time.values)"
+    )
+    done = subprocess.run([sys.executable, "-c", opened_often], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "['a' 'b' 'c'] ['2001-01-01' '2001-01-02']" in done.stdout
+
+
+def test_a_file_that_changed_has_its_new_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.nc"
+    for text in ("old", "new"):
+        xr.Dataset(
+            {"t": (("lat", "lon"), np.ones((1, 1))), "name": ((), text)}, {"lat": [0.0], "lon": [0.0]}
+        ).to_netcdf(path)
+        os.utime(path, ns=(1, len(path.read_bytes()) + ord(text[0])))
+        assert open_raw(path)["name"].item() == text

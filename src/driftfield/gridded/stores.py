@@ -19,10 +19,12 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import netCDF4
+import numpy as np
 import xarray as xr
 
 from driftfield.errors import FileFormatError
@@ -54,10 +56,7 @@ def group_of(path: Path) -> dict[str, Any]:
     """
     if path.is_dir() or not _is_hdf(path):
         return {}
-    with netCDF4.Dataset(path) as file:
-        if not file.groups or any(v.ndim >= 2 for v in file.variables.values()):
-            return {}
-        groups = [group.path for group in _walk(file) if any(v.ndim >= 2 for v in group.variables.values())]
+    groups = _looked_through(path, path.stat().st_mtime_ns)[0]
     if len(groups) > 1:
         raise FileFormatError(
             f"The variables of {path} are in the groups {', '.join(groups)}: expected them outside of groups, or in one. Copy "
@@ -68,6 +67,35 @@ def group_of(path: Path) -> dict[str, Any]:
     return {"group": groups[0]} if groups else {}
 
 
+def texts_of(path: Path, group: str = "") -> dict[str, xr.Variable]:
+    """The variables of text of a NetCDF-4 file, or of one of its groups, in memory.
+
+    They are read once in each state of the file and take the place of those of the opened one: text that is read through two
+    open handles of one file makes the HDF5 library crash at the next opening.
+    """
+    if path.is_dir() or not _is_hdf(path):
+        return {}
+    return _looked_through(path, path.stat().st_mtime_ns)[1].get(group, {})
+
+
+@lru_cache(maxsize=64)
+def _looked_through(path: Path, _changed: int) -> tuple[tuple[str, ...], dict[str, dict[str, xr.Variable]]]:
+    """Groups with fields of a file that has none outside of groups, and texts by group."""
+    with netCDF4.Dataset(path) as file:
+        texts = {"": _texts(file)} | {group.path: _texts(group) for group in _walk(file)}
+        if not file.groups or any(v.ndim >= 2 for v in file.variables.values()):
+            return (), texts
+        return tuple(g.path for g in _walk(file) if any(v.ndim >= 2 for v in g.variables.values())), texts
+
+
+def _texts(group: Any) -> dict[str, xr.Variable]:
+    return {
+        name: xr.Variable(v.dimensions, np.asarray(v[...], dtype=object), {a: v.getncattr(a) for a in v.ncattrs()})
+        for name, v in group.variables.items()
+        if v.dtype is str
+    }
+
+
 def with_outer_coordinates(dataset: xr.Dataset, path: Path, **options: Any) -> xr.Dataset:
     """A group with the coordinates that its file keeps outside of groups.
 
@@ -76,7 +104,9 @@ def with_outer_coordinates(dataset: xr.Dataset, path: Path, **options: Any) -> x
         path: The file.
         options: Of `xarray.open_dataset`, without the group.
     """
-    outer = xr.open_dataset(path, **options)
+    texts = texts_of(path)
+    axes = [name for name, text in texts.items() if name in text.dims]
+    outer = xr.open_dataset(path, **options, drop_variables=axes).assign(texts).set_coords(axes)
     inherited = [
         n for n, a in outer.variables.items() if n not in dataset.variables and set(a.dims) <= set(dataset.dims)
     ]
