@@ -174,14 +174,15 @@ def test_the_domain_comes_from_the_observations_then_the_option_then_the_run(com
     write_dataset(west.assign_coords(lon=west["lon"] % 360).to_dataset(name="domain"), "west.nc")
 
     def existing(obs: str, *more: str) -> xr.DataArray:
-        assert command("reconstruct", "runs/peer", obs, "--out", "x.nc", "--members", "1", "--overwrite", *more)[0] == 0
+        options = ["--out", "x.nc", "--members", "1", "--overwrite", *more]
+        assert command("reconstruct", "runs/peer", obs, *options)[0] == 0
         return xr.load_dataset("x.nc")["thetao"].notnull().all("time").drop_vars(["lon", "lat", "depth"])
 
     def bare(mask: xr.DataArray) -> xr.DataArray:
         return mask.drop_vars(["lon", "lat", "depth"])
 
-    assert (existing("north.nc", "--domain", "west.nc") == bare(north)).all()
-    assert (existing("bare.nc", "--domain", "west.nc") == bare(west)).all()
+    assert (existing("north.nc", "--domain", "west.nc", "--drop-outside") == bare(north)).all()
+    assert (existing("bare.nc", "--domain", "west.nc", "--drop-outside") == bare(west)).all()
     assert (existing("bare.nc") == bare(whole)).all()
 
 

@@ -236,7 +236,7 @@ def test_a_calibrated_member_depends_on_the_whole_ensemble() -> None:
     parts = []
     for members in (2, 6):
         fields = result().isel(member=slice(members))
-        shown = {"thetao": (None, None, drawn[:members])}
+        shown = {"thetao": Estimate(None, None, drawn[:members])}
         parts.append(
             assemble(fields.assign(domain=fields["thetao"].notnull()), shown, method="x", seed=0, members=members)
         )

@@ -5,13 +5,15 @@ __all__ = ["Parts", "make_parts", "write_parts"]
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite, sqrt
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from driftfield.cli.shared import read_pairs
 from driftfield.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -146,16 +148,18 @@ def _structures(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any)
     return json.dumps(found, indent=2, default=float) + "\n"
 
 
-def _members(output: Any, name: str) -> np.ndarray:
+def _members(output: Any, name: str) -> "np.ndarray":
     drawn = output.get(f"{name}_member")
     fields = output[name].expand_dims("member") if drawn is None else drawn
     return fields.transpose("member", "time", "lat", "lon").values.astype(float)
 
 
 def _structure(
-    parts: Parts, fields: Mapping[str, tuple[np.ndarray, np.ndarray]], output: Any, truth: Any
+    parts: Parts, fields: "Mapping[str, tuple[np.ndarray, np.ndarray]]", output: Any, truth: Any
 ) -> dict[str, Any]:
     from itertools import combinations
+
+    import numpy as np
 
     from driftfield.evaluate.rain import rain_scores
     from driftfield.evaluate.structure import correlation_bias, ralsd, spectrum_beyond
@@ -184,15 +188,16 @@ def _number(score: Any, *arguments: Any) -> float | None:
         value = float(score(*arguments))
     except DataError:
         return None
-    return value if np.isfinite(value) else None
+    return value if isfinite(value) else None
 
 
 def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
-    return {key: value if np.isfinite(value) else None for key, value in scores.items()}
+    return {key: value if isfinite(value) else None for key, value in scores.items()}
 
 
-def _breaks(output: Any) -> np.ndarray:
+def _breaks(output: Any) -> "np.ndarray":
     """Dates that do not follow the one before: more than one and a half steps later."""
+    import numpy as np
     import pandas as pd
 
     stamps = pd.to_datetime([str(t) for t in output["time"].values]).to_numpy().astype("datetime64[s]").astype(float)
@@ -211,16 +216,17 @@ class _Coarse:
     """
 
     fields: Any
-    cells: np.ndarray
+    cells: "np.ndarray"
     width: float
 
-    def of(self, name: str) -> np.ndarray:
+    def of(self, name: str) -> "np.ndarray":
         """(time, row, column) on the fine grid."""
         values = self.fields[name].transpose("time", "lat", "lon").values
         return values.reshape(len(values), -1)[:, self.cells]
 
 
 def _coarse_under(path: Path, output: Any) -> _Coarse:
+    from numpy import median
     from scipy.spatial import cKDTree
 
     from driftfield.data.coarsening import cell_grid_of
@@ -237,5 +243,5 @@ def _coarse_under(path: Path, output: Any) -> _Coarse:
         )
     fine, coarse = cell_grid_of(output), cell_grid_of(fields)
     nearest = cKDTree(coarse.centres.reshape(-1, 3)).query(fine.centres.reshape(-1, 3))[1].reshape(fine.shape)
-    width = float(np.sqrt(np.median(coarse.area) / np.median(fine.area)))
+    width = sqrt(float(median(coarse.area)) / float(median(fine.area)))
     return _Coarse(fields.isel(time=[have[key] for key in wanted]), nearest, width)

@@ -29,10 +29,18 @@ def linear_conversion(stated: str, to: str) -> tuple[float, float] | None:
         stated: The units of the values.
         to: The units wanted.
     """
+    if (plain := _between(stated, to)) is not None:
+        return plain
+    # only where the units are of different kinds: g m-2 and kg m-2 are of one, whatever they are a mass of
     if _WATER.search(stated) and _WATER.search(to) is None:
-        return linear_conversion(_WATER.sub("mm", stated, count=1), to)
+        return _between(_WATER.sub("mm", stated, count=1), to)
     if _WATER.search(to) and _WATER.search(stated) is None:
-        return linear_conversion(stated, _WATER.sub("mm", to, count=1))
+        return _between(stated, _WATER.sub("mm", to, count=1))
+    return None
+
+
+def _between(stated: str, to: str) -> tuple[float, float] | None:
+    """What the library says of two units."""
     source, target = _split(stated), _split(to)
     if source is None or target is None:
         return None
