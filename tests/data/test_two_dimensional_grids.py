@@ -21,6 +21,15 @@ def apart(found: xr.Dataset | xr.DataArray, expected: object, where: np.ndarray)
     return float(np.linalg.norm(geometry_of(found).points - expected.points, axis=-1)[where].max())  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", ["station", "station_lat", "depth", "member", "domain"])
+def test_positions_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    made = member("nemo", 0, times=3)
+    made.dataset.rename({"nav_lon": name}).to_netcdf(tmp_path / "a.nc")
+    fields = open_fields(tmp_path / "a.nc")
+    np.testing.assert_allclose(fields["tos"].values, made.values, rtol=1e-6)
+    assert apart(fields, made.geometry, np.isfinite(made.values[0])) < 0.01
+
+
 @pytest.mark.parametrize(("kind", "seed"), CASES)
 def test_values_and_positions_come_back(tmp_path: Path, kind: str, seed: int) -> None:
     made = member(kind, seed, times=3)

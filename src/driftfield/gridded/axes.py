@@ -59,8 +59,10 @@ def canonical(
     axes, kept, grid = _choose_grid(dataset, kinds, grids, variables, source)
     bounds = _bounds_of_time(dataset, axes.get("time"))
     stamp = scalar_time(dataset) if "time" not in axes else None
-    extra = [name for name in _BESIDE if name in dataset.variables]
     positions = _positions(dataset, grid, kinds, axes, source)
+    extra = [
+        name for name in _BESIDE if name in positions.variables and positions[name].ndim < 2
+    ]  # else it is a position
     dataset = positions[[*kept, *extra]].assign_coords(_coordinates(dataset, positions, axes, grid, source))
     if stamp is not None:
         dataset = dataset.expand_dims(time=[positions[stamp].values]).assign_coords(
