@@ -60,9 +60,8 @@ def canonical(
     bounds = _bounds_of_time(dataset, axes.get("time"))
     stamp = scalar_time(dataset) if "time" not in axes else None
     positions = _positions(dataset, grid, kinds, axes, source)
-    extra = [
-        name for name in _BESIDE if name in positions.variables and positions[name].ndim < 2
-    ]  # else it is a position
+    # one that gave the positions is called otherwise now
+    extra = [name for name in _BESIDE if name in positions.variables]
     dataset = positions[[*kept, *extra]].assign_coords(_coordinates(dataset, positions, axes, grid, source))
     if stamp is not None:
         dataset = dataset.expand_dims(time=[positions[stamp].values]).assign_coords(
