@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from coarse_world import coarse_world
 
 from driftfield.compare import read_comparison, run_comparison, write_tables
 from driftfield.errors import ConfigurationError
-from tests.support.coarse_world import coarse_world
 
 RECIPE: dict[str, Any] = {
     "title": "A small world",

@@ -71,6 +71,8 @@ def test_columns_are_seen_down_to_the_floor_and_levels_where_stated() -> None:
     whole = suggest_places(fields, NextObservations(error=0.1, number=2))
     top = suggest_places(fields, NextObservations(error=0.1, number=2, depths=[5.0]))
     assert whole["variance_left"][0] < top["variance_left"][0]
+    with pytest.raises(ConfigurationError, match="expected 5 to 100"):
+        suggest_places(fields, NextObservations(error=0.1, depths=[4000.0]))
     with pytest.raises(ConfigurationError, match="no levels"):
         suggest_places(ensemble(), NextObservations(error=0.1, depths=[5.0]))
 

@@ -3,9 +3,7 @@
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +11,20 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from coarse_world import coarse_world, write_statics
+from commands import Doing, hearing_apart
 
 import driftfield as df
-from driftfield.cli import main
 from driftfield.conventions import DIMS
 from driftfield.data.coarsening import coarsened, regridding_by_factor
-from tests.support.coarse_world import coarse_world, write_statics
 
 GUIDE = Path(__file__).parents[2] / "docs" / "user-guide.md"
 
 
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
-
-
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def command(capfd: pytest.CaptureFixture[str]) -> Doing:
     """The command line in this process."""
-
-    def run(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capfd.readouterr()
-        return Done(int(end.value.code or 0), captured.out, captured.err)
-
-    return run
+    return hearing_apart(capfd)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +47,7 @@ def own(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "own"
 
 
-def test_the_three_commands_of_the_user_guide(own: Path, command: Command) -> None:
+def test_the_three_commands_of_the_user_guide(own: Path, command: Doing) -> None:
     section = GUIDE.read_text("utf-8").split("## Downscaling")[1].split("\n## ")[0]
     (block,) = re.findall(r"```sh\n(driftfield train downscale\.yaml.*?)```", section, re.S)
     lines = [line.split("#")[0].split() for line in block.splitlines() if line.startswith("driftfield")]
@@ -87,7 +67,7 @@ def test_the_three_commands_of_the_user_guide(own: Path, command: Command) -> No
 
 
 def test_a_killed_one_goes_on_and_python_gives_the_same(
-    own: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    own: Path, command: Doing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ("data.targets=[tas]", "data.bounds={}", "downscaler.how={tas: additive}")
     done = command("train", "downscale.yaml", "--out", "run", *(word for text in settings for word in ("--set", text)))
@@ -142,7 +122,7 @@ BAD: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_coarse_files_are_refused_in_one_line(case: str, own: Path, command: Command) -> None:
+def test_bad_coarse_files_are_refused_in_one_line(case: str, own: Path, command: Doing) -> None:
     assert command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Bilinear}").code == 0
     change, said = BAD[case]
     with xr.open_dataset("coarse.nc") as coarse:
@@ -158,7 +138,7 @@ def test_bad_coarse_files_are_refused_in_one_line(case: str, own: Path, command:
 
 
 def test_gaps_in_a_coarse_file_are_counted_and_filled_from_the_nearest(
-    own: Path, command: Command, caplog: pytest.LogCaptureFixture
+    own: Path, command: Doing, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Bilinear}").code == 0
     with xr.open_dataset("coarse.nc") as coarse:
@@ -172,7 +152,7 @@ def test_gaps_in_a_coarse_file_are_counted_and_filled_from_the_nearest(
         assert np.isfinite(made["tas"]).all()
 
 
-def test_a_larger_coarse_file_is_cut(own: Path, command: Command) -> None:
+def test_a_larger_coarse_file_is_cut(own: Path, command: Doing) -> None:
     assert command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Bilinear}").code == 0
     world = coarse_world(5, rows=20, columns=24).assign_coords(
         lat=39.0 + 0.25 * np.arange(20), lon=4.0 + 0.25 * np.arange(24)
@@ -184,7 +164,7 @@ def test_a_larger_coarse_file_is_cut(own: Path, command: Command) -> None:
     np.testing.assert_array_equal(a["tas"], b["tas"])
 
 
-def test_settings_without_a_meaning_are_refused(own: Path, command: Command) -> None:
+def test_settings_without_a_meaning_are_refused(own: Path, command: Doing) -> None:
     assert command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Bilinear}").code == 0
     done = command("downscale", "run", "coarse.nc", "--members", 4, "--out", "out.nc")
     assert (done.code, "gives one field: leave out --members" in done.err) == (2, True)
@@ -208,7 +188,7 @@ def test_settings_without_a_meaning_are_refused(own: Path, command: Command) -> 
     assert (done.code, "Add data.coarse" in done.err) == (2, True)
 
 
-def test_evaluate_writes_groups_cells_and_structure(own: Path, command: Command) -> None:
+def test_evaluate_writes_groups_cells_and_structure(own: Path, command: Doing) -> None:
     assert (
         command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Analogs, number: 8}").code == 0
     )

@@ -1,16 +1,13 @@
 """Coarse files: area means on regular and rotated grids, through the command, and what cannot be is refused."""
 
 import logging
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from commands import Doing, hearing_apart
 
-from driftfield.cli import main
 from driftfield.data.coarsening import coarsened, regridding_by_factor, regridding_onto
 from driftfield.data.sources import open_fields
 from driftfield.errors import DataError
@@ -19,26 +16,10 @@ from driftfield.testing import tiny_ocean
 RACMO = "downscaling/racmo22e_ecearth_iberia_djf_historical_1983-2002.nc"
 
 
-@dataclass
-class Done:
-    returncode: int
-    stderr: str
-
-
-Command = Callable[..., Done]
-
-
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def command(capfd: pytest.CaptureFixture[str]) -> Doing:
     """The command line in this process."""
-
-    def run(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["driftfield", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return Done(int(end.value.code or 0), capfd.readouterr().err)
-
-    return run
+    return hearing_apart(capfd)
 
 
 def test_means_are_area_means_of_what_is_known() -> None:
@@ -68,11 +49,11 @@ def test_onto_another_grid_it_keeps_its_coordinates() -> None:
 
 
 def test_a_rotated_grid_by_the_command(
-    command: Command, caplog: pytest.LogCaptureFixture, data_folder: Path, tmp_path: Path
+    command: Doing, caplog: pytest.LogCaptureFixture, data_folder: Path, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.INFO)
     done = command("coarsen", data_folder / RACMO, "--variable", "tas", "--factor", 4, "--out", tmp_path / "coarse.nc")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert "cells lie in no coarse cell" in caplog.text
     coarse, fine = open_fields(tmp_path / "coarse.nc"), open_fields(data_folder / RACMO, variables=["tas"])
     assert (coarse.sizes["lat"], coarse.sizes["lon"]) == (7, 7)
@@ -81,7 +62,7 @@ def test_a_rotated_grid_by_the_command(
     middle = fine["latitude"].values[:4, :4].mean()
     assert float(coarse["latitude"][0, 0]) == pytest.approx(middle, abs=0.02)
     again = command("coarsen", data_folder / RACMO, "--factor", 4, "--out", tmp_path / "coarse.nc")
-    assert (again.returncode, "--overwrite" in again.stderr) == (2, True)
+    assert (again.code, "--overwrite" in again.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +75,8 @@ def test_a_rotated_grid_by_the_command(
         (("--factor", "2", "--least", "0"), "expected a share"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(
-    command: Command, words: tuple[str, ...], message: str, tmp_path: Path
-) -> None:
+def test_what_makes_no_sense_is_one_line(command: Doing, words: tuple[str, ...], message: str, tmp_path: Path) -> None:
     tiny_ocean(times=1).to_netcdf(tmp_path / "fine.nc")
     done = command("coarsen", tmp_path / "fine.nc", "--out", tmp_path / "c.nc", *words)
-    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
-    assert message in done.stderr
+    assert (done.code, len(done.err.strip().splitlines())) == (2, 1), done.err
+    assert message in done.err

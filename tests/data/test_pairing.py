@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from coarse_world import coarse_world, hills, write_statics
 
 from driftfield.data.coarsening import coarsened, regridding_by_factor
 from driftfield.data.prepare import prepare
@@ -15,7 +16,6 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.linalg.cell_grid import CellGrid
 from driftfield.linalg.regridding import Regridding
-from tests.support.coarse_world import coarse_world, hills, write_statics
 
 SPLIT = {"class": "TimeSplit", "validation": 0.1, "test": 0.2}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from coarse_world import coarse_world
 
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.evaluate.alignment import everything_held_out
@@ -13,7 +14,6 @@ from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.groups import Places, group_table, read_sites, scores_per_cell
 from driftfield.evaluate.rain import fss, longest_spell, rain_scores
 from driftfield.evaluate.structure import correlation_bias, radial_power, ralsd, spectrum_beyond
-from tests.support.coarse_world import coarse_world
 
 
 @pytest.fixture(scope="module")

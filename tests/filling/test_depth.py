@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from driftfield.data.masks.alike import deep_gap, distance_to_seen
-from driftfield.filling.depth import Shrink, alike, distances_of, draw_in, shrunk
+from driftfield.filling.depth import Shrink, alike, draw_in, shrunk
 from driftfield.filling.methods import Method
 from driftfield.filling.record import read_record
 from driftfield.filling.spread import BAND, Factors
@@ -86,7 +86,7 @@ def test_what_runs_away_in_a_wide_gap_ends_at_the_mean() -> None:
     field = np.where(seen, 15 + 0.1 * rng.standard_normal(seen.shape), np.nan).astype(np.float32)
     coords = {"lat": np.linspace(40.0, 44.0, 40), "lon": np.linspace(0.0, 6.0, 60)}
     record = read_record(xr.DataArray(field, dims=("lat", "lon"), coords=coords, name="sst"))
-    away = distances_of(record)
+    away = record.distance
     hidden = np.linspace(1, 8, 900)
     mean_error = 0.1 * rng.standard_normal(900)
     box = Method("box mean", {"class": "BoxMean"})

@@ -1,9 +1,10 @@
 """`driftfield ARGUMENTS` in this process, as a user types it."""
 
-__all__ = ["Command", "exit_code", "hearing_all", "hearing_errors", "succeed"]
+__all__ = ["Command", "Done", "Doing", "exit_code", "hearing_all", "hearing_apart", "hearing_errors", "succeed"]
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -11,6 +12,19 @@ from driftfield.cli import main
 
 Command = Callable[..., tuple[int, str]]
 """Arguments -> exit code, and what it says."""
+
+
+@dataclass
+class Done:
+    """How a command ended, and what it said where."""
+
+    code: int
+    out: str
+    err: str
+
+
+Doing = Callable[..., Done]
+"""Arguments -> how it ended."""
 
 
 def exit_code(*arguments: object) -> int:
@@ -48,5 +62,17 @@ def hearing_errors(capsys: pytest.CaptureFixture[str]) -> Command:
         capsys.readouterr()
         code = exit_code(*arguments)
         return code, capsys.readouterr().err.strip()
+
+    return run
+
+
+def hearing_apart(capfd: pytest.CaptureFixture[str]) -> Doing:
+    """Hears both streams, each by itself, also what libraries write there."""
+
+    def run(*arguments: object) -> Done:
+        capfd.readouterr()
+        code = exit_code(*arguments)
+        heard = capfd.readouterr()
+        return Done(code, heard.out, heard.err)
 
     return run

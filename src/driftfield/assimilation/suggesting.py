@@ -21,7 +21,7 @@ from driftfield.conventions import cell_area, geometry_of, require
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gaussian.placement import BestPlaces, EnsemblePrior, best_places
 from driftfield.geometry import EARTH_RADIUS_KM
-from driftfield.gridded.encodings import date_text
+from driftfield.gridded.choosing import dates_beginning, nearest_on_axis
 from driftfield.gridded.region import select_region
 
 log = logging.getLogger(__name__)
@@ -99,8 +99,7 @@ def _one_date(fields: xr.Dataset, asked: NextObservations) -> xr.Dataset:
         )
     if "time" not in fields.dims:
         return fields
-    dates = [date_text(date) for date in fields["time"].values]
-    chosen = [t for t, date in enumerate(dates) if date.startswith(asked.time or "")]
+    dates, chosen = dates_beginning(fields, asked.time)
     if len(chosen) != 1:
         raise ConfigurationError(
             f"{len(chosen)} of the {len(dates)} dates of the file ({dates[0]} ... {dates[-1]}) begin with {asked.time or ''!r}: "
@@ -228,7 +227,8 @@ class _EnsembleState:
         if asked.depths is not None:
             if depth is None:
                 raise ConfigurationError(f"{observed} has no levels: leave out --depth.")
-            shown = np.unique([int(np.abs(depth - wanted).argmin()) for wanted in asked.depths])
+            axis = xr.Dataset(coords={"depth": depth})
+            shown = np.unique([nearest_on_axis(axis, "depth", wanted) for wanted in asked.depths])
         inside = self._inside(asked.places, "the region of possible places")
         usable = (self.name == observed) & np.isin(self.level, shown) & inside[self.place]
         if not usable.any():

@@ -33,7 +33,7 @@ def animate(
     import xarray as xr
 
     from driftfield.conventions import state_variables
-    from driftfield.data.sources import open_fields
+    from driftfield.data.sources import open_fields, select_time
     from driftfield.evaluate.film import write_film
     from driftfield.evaluate.film_of_files import film_of
     from driftfield.gridded.region import select_region
@@ -46,7 +46,7 @@ def animate(
     shown = opened(fields)
     assert shown is not None
     if time is not None:
-        shown = shown.sel(time=slice(*read_period(time)))
+        shown = select_time(shown, read_period(time))
     film = film_of(
         shown,
         variable or state_variables(shown)[0],

@@ -5,7 +5,7 @@ __all__ = ["Parts", "make_parts", "write_parts"]
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -226,7 +226,7 @@ class _Coarse:
 
 
 def _coarse_under(path: Path, output: Any) -> _Coarse:
-    from numpy import median
+    import numpy as np
     from scipy.spatial import cKDTree
 
     from driftfield.data.coarsening import cell_grid_of
@@ -243,5 +243,5 @@ def _coarse_under(path: Path, output: Any) -> _Coarse:
         )
     fine, coarse = cell_grid_of(output), cell_grid_of(fields)
     nearest = cKDTree(coarse.centres.reshape(-1, 3)).query(fine.centres.reshape(-1, 3))[1].reshape(fine.shape)
-    width = sqrt(float(median(coarse.area)) / float(median(fine.area)))
+    width = float(np.sqrt(np.median(coarse.area) / np.median(fine.area)))
     return _Coarse(fields.isel(time=[have[key] for key in wanted]), nearest, width)

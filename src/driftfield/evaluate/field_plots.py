@@ -38,7 +38,7 @@ from driftfield.evaluate.drawing import (
     panel_size,
     place,
 )
-from driftfield.gridded.encodings import date_text
+from driftfield.gridded.choosing import dates_beginning, nearest_on_axis
 
 PARTS = ("mean", "spread", "members", "section", "profile")
 Panels = Sequence[tuple[str, np.ndarray, bool]]
@@ -85,9 +85,9 @@ class FieldPlot:
         return cls(
             parts,
             _date(fields, time),
-            0 if depth is None else _nearest(fields, "depth", depth),
-            None if lat is None else _nearest(fields, "lat", lat),
-            None if lon is None else _nearest(fields, "lon", lon),
+            0 if depth is None else nearest_on_axis(fields, "depth", depth),
+            None if lat is None else nearest_on_axis(fields, "lat", lat),
+            None if lon is None else nearest_on_axis(fields, "lon", lon),
             members,
         )
 
@@ -277,25 +277,8 @@ def _date(fields: xr.Dataset, text: str | None) -> int:
     """The first date that begins so."""
     if text is None:
         return 0
-    dates = [date_text(date) for date in fields["time"].values] if "time" in fields.dims else []
-    matching = [index for index, date in enumerate(dates) if date.startswith(text)]
+    dates, matching = dates_beginning(fields, text)
     if not matching:
         holds = f"{dates[0]} ... {dates[-1]}" if dates else "no dates"
         raise ConfigurationError(f"No date in the file begins with {text!r}: it holds {holds}.")
     return matching[0]
-
-
-def _nearest(fields: xr.Dataset, axis: str, value: float) -> int:
-    """The place on an axis that is nearest, if the axis reaches there."""
-    if axis not in fields.dims:
-        raise ConfigurationError(f"The file has no {axis}: leave out --{axis}.")
-    values = np.asarray(fields[axis].values, dtype=float)
-    away = np.abs(values - value)
-    if axis == "lon":
-        away = np.abs((values - value + 180.0) % 360.0 - 180.0)
-    step = float(np.abs(np.diff(values)).max()) if values.size > 1 else float("inf")
-    if away.min() > step:
-        raise ConfigurationError(
-            f"Found --{axis} {value:g}: expected {values.min():g} to {values.max():g}, which the file holds."
-        )
-    return int(away.argmin())

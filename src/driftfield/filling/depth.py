@@ -8,14 +8,14 @@ w is the least squares answer on hidden cells, class by class; deeper than any o
 extrapolates wildly far from observations ends at r, so that a wide gap is not worse than the mean.
 """
 
-__all__ = ["DrawnIn", "Shrink", "alike", "deepest", "distances_of", "draw_in", "missing_distances", "shrunk"]
+__all__ = ["DrawnIn", "Shrink", "alike", "deepest", "draw_in", "missing_distances", "shrunk"]
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from driftfield.data.masks.alike import EDGES, distance_to_seen
+from driftfield.data.masks.alike import EDGES
 from driftfield.filling.methods import REFERENCES, Method
 from driftfield.filling.record import Record
 from driftfield.filling.spread import classes_of
@@ -32,12 +32,8 @@ _LOSES = 0.9
 
 def missing_distances(record: Record) -> np.ndarray:
     """Of the cells that are missing on dates with any observation, (cell,)."""
-    parts = [
-        distance_to_seen(seen, periodic=record.periodic)[record.domain.values & ~seen]
-        for seen in record.seen
-        if seen.any()
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    dates = [t for t, seen in enumerate(record.seen) if seen.any()]
+    return record.distance[dates][record.domain.values & ~record.seen[dates]]
 
 
 def deepest(distance: np.ndarray) -> float:
@@ -144,7 +140,7 @@ def shrunk(estimate: Estimate, drawn: DrawnIn, record: Record, method: Method, s
     """The estimate, drawn to the reference by distance; what was seen stays."""
     mean, sd, members = estimate.mean, estimate.sd, estimate.members
     assert mean is not None and sd is not None  # noqa: PT018 - every method here states both
-    distance = distances_of(record)
+    distance = record.distance
     fitted = refitted(drawn.reference.fitted, method, record, seed=seed)
     result = fitted.reconstruct(record.observations(), members=1, seed=seed)
     reference = np.nan_to_num(result[record.name].values)
@@ -158,8 +154,3 @@ def shrunk(estimate: Estimate, drawn: DrawnIn, record: Record, method: Method, s
         ratio = spread / np.maximum(sd, 1e-30)
         members = (centre + (members - mean) * ratio).astype(np.float32)
     return Estimate(centre, spread, members)
-
-
-def distances_of(record: Record) -> np.ndarray:
-    """Of every cell to the nearest one that was seen on its date, in cells."""
-    return np.stack([distance_to_seen(seen, periodic=record.periodic) for seen in record.seen])

@@ -10,7 +10,6 @@ __all__ = ["errors_of", "estimated", "without_holes"]
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from driftfield.filling.depth import distances_of
 from driftfield.filling.methods import Method
 from driftfield.filling.record import Record
 from driftfield.filling.spread import Spread
@@ -34,7 +33,7 @@ def estimated(
     shape = record.field.shape
     mean, sd, variance = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     drawn = np.zeros((members, *shape), dtype=np.float32)
-    distance = distances_of(record)
+    distance = record.distance
     for scores, weight in parts:
         fitted = refitted(scores.fitted, known[scores.label], record, seed=seed)
         m, s, x = _reconstructed(fitted, record, scores.spread, distance, members, seed)

@@ -11,6 +11,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import xarray as xr
 
 from driftfield.conventions import DIMS, domain_of, error_of, state_variables
 from driftfield.data.domain_files import add_domain
+from driftfield.data.masks.alike import distance_to_seen
 from driftfield.data.named_otherwise import with_named_error, with_own_mask
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.sources import GriddedArchive, select_time
@@ -82,6 +84,11 @@ class Record:
     def seen(self) -> np.ndarray:
         """Where it was seen: boolean (time, [depth,] lat, lon)."""
         return np.isfinite(self.field.values) & self.domain.values
+
+    @cached_property
+    def distance(self) -> np.ndarray:
+        """Of every cell to the nearest one that was seen on its date, in cells: (time, [depth,] lat, lon)."""
+        return np.stack([distance_to_seen(seen, periodic=self.periodic) for seen in self.seen])
 
     def without(self, hidden: np.ndarray) -> "Record":
         """The record with some cells hidden."""

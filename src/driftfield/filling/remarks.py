@@ -5,7 +5,7 @@ __all__ = ["remarks"]
 import numpy as np
 import xarray as xr
 
-from driftfield.filling.depth import DrawnIn, distances_of
+from driftfield.filling.depth import DrawnIn
 from driftfield.filling.methods import REFERENCES
 from driftfield.filling.record import Record
 from driftfield.filling.validation import Blend, Scores
@@ -89,7 +89,7 @@ def _untested(record: Record, hidden: np.ndarray) -> list[str]:
         lines.append(
             f"only {hidden.size} values were hidden: neither the choice of the method nor its spread is tested by so few"
         )
-    missing = distances_of(record)[record.domain.values & ~record.seen]
+    missing = record.distance[record.domain.values & ~record.seen]
     beyond = missing > hidden.max()
     # a date without any observation is said by a line of its own
     deepest = missing[np.isfinite(missing)].max(initial=0.0)

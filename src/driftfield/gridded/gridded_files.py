@@ -28,8 +28,8 @@ from driftfield.gridded.one_unit import in_one_unit
 from driftfield.gridded.sentinels import find_constants, without_constants
 from driftfield.gridded.stores import (
     group_of,
+    opened_with_texts,
     options_for,
-    texts_of,
     with_outer_coordinates,
     with_true_zeros,
     without_forecasts,
@@ -160,10 +160,7 @@ def open_raw(path: Path) -> xr.Dataset:
         options |= group_of(path) if "engine" not in options else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)
-            texts = texts_of(path, options.get("group", "")) if "engine" not in options else {}
-            axes = [name for name, text in texts.items() if name in text.dims]
-            opened = xr.open_dataset(path, chunks=None, cache=False, drop_variables=axes, **options)
-            opened = opened.assign(texts).set_coords(axes)
+            opened = opened_with_texts(path, chunks=None, cache=False, **options)
         if options.pop("group", None):
             opened = with_outer_coordinates(opened, path, chunks=None, cache=False, **options)
         if path.is_dir():

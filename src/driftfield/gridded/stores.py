@@ -7,6 +7,7 @@ groups              a file whose variables are all in one group is that group, w
 
 __all__ = [
     "group_of",
+    "opened_with_texts",
     "options_for",
     "refuse_pickles",
     "with_outer_coordinates",
@@ -56,7 +57,7 @@ def group_of(path: Path) -> dict[str, Any]:
     """
     if path.is_dir() or not _is_hdf(path):
         return {}
-    groups = _looked_through(path, path.stat().st_mtime_ns)[0]
+    groups = _contents(path)[0]
     if len(groups) > 1:
         raise FileFormatError(
             f"The variables of {path} are in the groups {', '.join(groups)}: expected them outside of groups, or in one. Copy "
@@ -67,19 +68,30 @@ def group_of(path: Path) -> dict[str, Any]:
     return {"group": groups[0]} if groups else {}
 
 
-def texts_of(path: Path, group: str = "") -> dict[str, xr.Variable]:
-    """The variables of text of a NetCDF-4 file, or of one of its groups, in memory.
+def opened_with_texts(path: Path, **options: Any) -> xr.Dataset:
+    """`xarray.open_dataset`, with the text of a NetCDF-4 file, or of its `group`, in memory.
 
-    They are read once in each state of the file and take the place of those of the opened one: text that is read through two
-    open handles of one file makes the HDF5 library crash at the next opening.
+    Text is read once in each state of the file: read through two open handles of one file it makes the HDF5 library crash at
+    the next opening.
     """
-    if path.is_dir() or not _is_hdf(path):
-        return {}
-    return _looked_through(path, path.stat().st_mtime_ns)[1].get(group, {})
+    if "engine" in options or path.is_dir() or not _is_hdf(path):
+        return xr.open_dataset(path, **options)
+    texts = _contents(path)[1].get(options.get("group", ""), {})
+    # an axis is read as soon as the file is opened, everything else when it is asked for
+    axes = [name for name, text in texts.items() if name in text.dims]
+    return xr.open_dataset(path, drop_variables=axes, **options).assign(texts).set_coords(axes)
+
+
+def _contents(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, xr.Variable]]]:
+    """`_looked_through` of the file as it is now."""
+    state = path.stat()
+    return _looked_through(path.resolve(), (state.st_ino, state.st_size, state.st_mtime_ns))
 
 
 @lru_cache(maxsize=64)
-def _looked_through(path: Path, _changed: int) -> tuple[tuple[str, ...], dict[str, dict[str, xr.Variable]]]:
+def _looked_through(
+    path: Path, _state: tuple[int, int, int]
+) -> tuple[tuple[str, ...], dict[str, dict[str, xr.Variable]]]:
     """Groups with fields of a file that has none outside of groups, and texts by group."""
     with netCDF4.Dataset(path) as file:
         texts = {"": _texts(file)} | {group.path: _texts(group) for group in _walk(file)}
@@ -104,9 +116,7 @@ def with_outer_coordinates(dataset: xr.Dataset, path: Path, **options: Any) -> x
         path: The file.
         options: Of `xarray.open_dataset`, without the group.
     """
-    texts = texts_of(path)
-    axes = [name for name, text in texts.items() if name in text.dims]
-    outer = xr.open_dataset(path, **options, drop_variables=axes).assign(texts).set_coords(axes)
+    outer = opened_with_texts(path, **options)
     inherited = [
         n for n, a in outer.variables.items() if n not in dataset.variables and set(a.dims) <= set(dataset.dims)
     ]

@@ -5,7 +5,7 @@ below that is only partly drowned there, and every start of a walk (`sampling.st
 must reach as far. The largest amplitude is the root of the largest eigenvalue of E[x x^T] over the fields, in network units.
 """
 
-__all__ = ["checked_range", "covering", "largest_amplitude"]
+__all__ = ["amplitude_of_samples", "checked_range", "covering", "largest_amplitude"]
 
 import inspect
 import logging

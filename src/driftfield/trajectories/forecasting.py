@@ -16,6 +16,7 @@ from driftfield.conventions import require
 from driftfield.data.codec import with_levels
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.gridded.choosing import dates_beginning
 from driftfield.gridded.encodings import date_text, time_days
 from driftfield.gridded.units import check_plausible
 from driftfield.reconstruction.output import Estimate, assemble
@@ -128,8 +129,7 @@ def _at_date(initial: xr.Dataset, start: str | None) -> xr.Dataset:
     """The data set at one date; `time` stays, with a size of one."""
     if "time" not in initial.dims:
         raise DataError("The initial states have no time axis: a forecast needs their date. Add one.")
-    texts = [date_text(date) for date in initial["time"].values]
-    matching = [index for index, text in enumerate(texts) if start is None or text.startswith(start)]
+    texts, matching = dates_beginning(initial, start)
     if len(matching) != 1:
         several = f"{len(matching)} dates" if matching else "no date"
         asked = "" if start is None else f" that begin with {start!r}"

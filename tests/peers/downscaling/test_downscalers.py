@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from coarse_world import coarse_world, write_statics
 
 from driftfield.data.coarsening import coarsened, regridding_by_factor
 from driftfield.data.prepare import prepare
@@ -15,7 +16,6 @@ from driftfield.linalg.cell_grid import CellGrid
 from driftfield.linalg.regridding import Regridding
 from driftfield.registry import build, names
 from driftfield.runs import load_downscaler, load_reconstructor
-from tests.support.coarse_world import coarse_world, write_statics
 
 SPLIT = {"class": "TimeSplit", "validation": 0.1, "test": 0.2}
 ARGUMENTS: dict[str, dict[str, Any]] = {

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from coarse_world import coarse_world, write_statics
 
 from driftfield.data.prepare import prepare
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
 from driftfield.registry import build
 from driftfield.runs import load_downscaler
-from tests.support.coarse_world import coarse_world, write_statics
 
 pytest.importorskip("lightning")
 NETWORK = {

@@ -200,9 +200,10 @@ class Downscaler(ABC):
         filled = regridding.fill_coarse(values)
         known = grids.known[name]
         parts: list[Estimate] = []
+        dates = as_dates(coarse["time"])
         for index, stamp in enumerate(time_stamps(coarse["time"])):
             asked = np.where(known, values[index], np.nan)
-            date = Date(filled[index], asked, as_dates(coarse["time"])[index], stamp, seed, members, name)
+            date = Date(filled[index], asked, dates[index], stamp, seed, members, name)
             found = self.estimate(date, self.fitted[name], regridding, grids)
             parts.append(found.by_part(lambda array, axis: np.asarray(array, dtype=np.float32)))
         return Estimate(
