@@ -130,10 +130,24 @@ def test_dates_and_grids_have_to_fit(fields: xr.Dataset) -> None:
         film_of(fields, "t", truth=fields.isel(time=slice(0, 4)))
     with pytest.raises(DataError, match="different grids"):
         film_of(fields, "t", truth=fields.isel(lon=slice(1, None)))
+    with pytest.raises(DataError, match="different grids: lat"):
+        film_of(fields, "t", truth=fields.assign_coords(lat=fields["lat"] + 0.5))
     with pytest.raises(DataError, match="no dates"):
         film_of(fields.isel(time=0), "t")
     with pytest.raises(ConfigurationError, match="no levels"):
         film_of(fields, "t", depth=10)
+
+
+def test_the_level_of_the_film_is_shown_and_no_other(fields: xr.Dataset) -> None:
+    deep = xr.concat([fields[["t"]] - depth for depth in (0.0, 10.0)], xr.Variable("depth", [5.0, 50.0]))
+    deep = deep.transpose("time", "depth", "lat", "lon")
+    film = film_of(deep, "t", layout=["truth", "mean"], truth=deep + 1, depth=49)
+    np.testing.assert_array_equal(film.panels[0].values, fields["t"].values - 9)
+    assert film.name.endswith("at 50 m")
+    with pytest.raises(DataError, match="no level at 50 m: it holds 5, 40"):
+        film_of(deep, "t", truth=deep.assign_coords(depth=[5.0, 40.0]), depth=50)
+    with pytest.raises(ConfigurationError, match="expected 5 to 50"):
+        film_of(deep, "t", depth=4000)
 
 
 def test_the_command(fields: xr.Dataset, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ import xarray as xr
 
 from driftfield.conventions import domain_of, positions_of, require
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.evaluate.alignment import TOLERANCE
 from driftfield.evaluate.drawing import MapPanel
 from driftfield.evaluate.film import Film, FilmPanel
+from driftfield.gridded.choosing import nearest_on_axis
 from driftfield.gridded.encodings import date_text
 
 LAYOUT = ("truth", "observed", "mean", "spread")
@@ -53,6 +55,9 @@ def film_of(
     dates = [date_text(date) for date in fields["time"].values]
     level = _level(fields[name], depth)
     panels = [_panel(word, sources, dates, level) for word in words]
+    for word in ("truth", "observed"):
+        if word in sources:
+            _check_places(fields, sources[word], word)
     return Film(
         _plane(fields, name, panels, level),
         panels,
@@ -83,8 +88,7 @@ def _level(field: xr.DataArray, depth: float | None) -> float | None:
         if depth is not None:
             raise ConfigurationError(f"{field.name} has no levels: leave out --depth.")
         return None
-    depths = field["depth"].values
-    return float(depths[0] if depth is None else depths[int(np.abs(depths - depth).argmin())])
+    return float(field["depth"].values[0 if depth is None else nearest_on_axis(field, "depth", depth)])
 
 
 def _panel(word: str, sources: Mapping[str, xr.DataArray], dates: list[str], level: float | None) -> FilmPanel:
@@ -100,7 +104,7 @@ def _panel(word: str, sources: Mapping[str, xr.DataArray], dates: list[str], lev
             raise ConfigurationError(f"Found {word!r} in --layout: the file has members 0 to {count - 1}.")
         array = array.isel(member=int(number))
     if "depth" in array.dims:
-        array = array.sel(depth=level, method="nearest")
+        array = _at_level(array, level, word)
     array = array.transpose("time", "lat", "lon")
     index_of = {date_text(date): index for index, date in enumerate(array["time"].values)}
     missing = [date for date in dates if date not in index_of]
@@ -114,11 +118,31 @@ def _panel(word: str, sources: Mapping[str, xr.DataArray], dates: list[str], lev
     return FilmPanel(f"member {number}" if kind == "member" else title.get(kind, kind), values, kind == "spread")
 
 
+def _check_places(fields: xr.Dataset, other: xr.DataArray, word: str) -> None:
+    """Refuses a file whose cells lie elsewhere: panels side by side show the same places."""
+    for axis in ("lat", "lon"):
+        ours, theirs = fields[axis].values, other[axis].values
+        if len(ours) != len(theirs) or np.abs(ours - theirs).max() > TOLERANCE[axis]:
+            raise DataError(
+                f"The files are on different grids: {axis} of the film is {ours[0]:g} to {ours[-1]:g} ({len(ours)} cells), in "
+                f"the file for {word!r} it is {theirs[0]:g} to {theirs[-1]:g} ({len(theirs)}). Cut both with "
+                "--region, or regrid one."
+            )
+
+
+def _at_level(array: xr.DataArray, level: float | None, word: str) -> xr.DataArray:
+    """The level that the film shows, and no other in its place."""
+    try:
+        return array.sel(depth=level, method="nearest", tolerance=TOLERANCE["depth"])
+    except KeyError as error:
+        held = ", ".join(f"{depth:g}" for depth in array["depth"].values)
+        raise DataError(
+            f"The file for {word!r} has no level at {level:g} m: it holds {held}. Choose another --depth."
+        ) from error
+
+
 def _plane(fields: xr.Dataset, name: str, panels: Sequence[FilmPanel], level: float | None) -> MapPanel:
     """The map under all panels; land is what the file says, or what no panel ever knows."""
-    shapes = {panel.values.shape for panel in panels}
-    if len(shapes) > 1:
-        raise DataError(f"The files are on different grids: found {sorted(shape[1:] for shape in shapes)} cells.")
     domain = domain_of(fields, name)
     if domain is not None and "depth" in domain.dims:
         domain = domain.sel(depth=level, method="nearest")
