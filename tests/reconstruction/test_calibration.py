@@ -11,6 +11,7 @@ import xarray as xr
 import yaml
 from commands import Command, hearing_all
 
+from driftfield.checkpoint import Run
 from driftfield.data.sources import GriddedArchive, write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
@@ -20,6 +21,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers.climatology import Climatology
 from driftfield.peers.linear import LinearInterpolation
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells, LevelMap
 from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.reconstruction.calibration_fit import conformal_quantile, fit_calibration, fit_level
@@ -358,12 +360,21 @@ def test_what_cannot_be_calibrated_is_said(peer: Climatology, data: TrainingData
 
 
 def test_a_calibration_of_another_version_is_refused(peer: Climatology, data: TrainingData) -> None:
-    content = json.loads(json.dumps(calibrate(peer, data, cases=3, patterns=HIDE).to_json()))
-    assert Calibration.from_json(content).to_json() == content
+    content, arrays = calibrate(peer, data, cases=3, patterns=HIDE).kept()
+
+    def read(content: JSONObject) -> Calibration | None:
+        return Calibration.of_run(Run("Climatology", {}, arrays, {"calibration": content}))
+
+    content = json.loads(json.dumps(content))
+    again = read(content)
+    assert again is not None
+    assert again.kept()[0] == content
     with pytest.raises(FileFormatError, match="version 99"):
-        Calibration.from_json(content | {"version": 99})
+        read(content | {"version": 99})
     with pytest.raises(FileFormatError, match="damaged"):
-        Calibration.from_json({"version": 1, "levels": {"thetao": [{"depth": 3}]}})
+        read({"version": 1, "levels": {"thetao": [{"depth": 3}]}})
+    with pytest.raises(FileFormatError, match="damaged"):
+        read(content | {"version": 2, "places": {"thetao": {"dates": 3, "width": 1, "dims": ["lat", "lon"]}}})
 
 
 def test_a_network_is_calibrated_with_its_own_patterns(data: TrainingData, tmp_path: Path) -> None:

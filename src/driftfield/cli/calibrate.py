@@ -21,6 +21,7 @@ Conformal = Annotated[
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Run folder that `driftfield train` wrote.")],
     cases: Annotated[int, typer.Option(help="Validation dates to reconstruct, evenly spaced.")] = 12,
+    masks: Annotated[int, typer.Option(help="Patterns of gaps that each date is seen through.")] = 1,
     members: Annotated[int, typer.Option(help="Size of the ensembles.")] = 16,
     seed: Annotated[int, typer.Option(help="Of masks, noise and members.")] = 0,
     conformal: Conformal = None,
@@ -41,9 +42,10 @@ def calibrate(
     overwrite: Overwrite = False,
 ) -> None:
     """Fit spread and bias of a run to its validation split; `reconstruct` applies them from then on."""
-    from driftfield.checkpoint import amend_run, read_run
+    from driftfield.checkpoint import read_run
     from driftfield.data.prepare import prepare
     from driftfield.recipe import read_recipe
+    from driftfield.reconstruction.calibration import write_calibration
     from driftfield.reconstruction.calibration_cases import calibrate as fit
     from driftfield.runs import find_run, load_reconstructor
 
@@ -52,6 +54,7 @@ def calibrate(
             f"{run} belongs to the package: expected a run folder. Copy {find_run(run)} and name it."
         )
     check_counts({"--cases": cases}, least=3)
+    check_counts({"--masks": masks}, least=1)
     check_counts({"--members": members}, least=2)
     check_counts({"--seed": seed}, least=0)
     if conformal is not None and not 0 < conformal < 1:
@@ -72,9 +75,9 @@ def calibrate(
             raise ConfigurationError(
                 f"{name!r} is no variable of {run}: expected one of {(*data.targets, *data.covariates)}."
             )
-    judged = partial(fit, reconstructor, data, cases=cases, members=members, seed=seed, patterns=patterns, error=stated)
-    calibration = judged(coverage=conformal, by_time=by_time, bias=not no_bias)
-    amend_run(run, {"calibration": calibration.to_json()})
+    judged = partial(fit, reconstructor, data, cases=cases, masks=masks, members=members, seed=seed)
+    calibration = judged(patterns=patterns, error=stated, coverage=conformal, by_time=by_time, bias=not no_bias)
+    write_calibration(run, calibration)
     print(_table(calibration))
     print(f"wrote the calibration into {run / 'run.json'}")
 
@@ -100,6 +103,13 @@ def _table(calibration: Any) -> str:
             numbers = f"{depth:>10}{level_map.bias:10.2g}{level_map.inflation:11.3f}{level_map.power:7.1f}{level_map.cells:8d}"
             interval = "" if level_map.quantile is None else f"   interval {level_map.quantile:.2f} sd"
             lines.append(" " * (len(name) + 2) + numbers + interval)
+        if (place := calibration.places.get(name)) is not None:
+            least, middle, most = place.factor.quantile([0.05, 0.5, 0.95]).values
+            lines.append(
+                f"{name}: a factor for every place, {least:.2f} {middle:.2f} {most:.2f} (5, 50 and 95 % of the cells)"
+            )
+        else:
+            lines.append(f"{name}: no factor for places: the dates left out do not ask for one")
     return "\n".join(lines)
 
 

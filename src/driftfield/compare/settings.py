@@ -118,8 +118,11 @@ def content_hash(dataset: xr.Dataset) -> str:
     for name in sorted(map(str, dataset.variables)):
         array = dataset[name]
         digest.update(f"{name} {array.dims} {array.shape}".encode())
-        if array.dtype.kind in "MO" or name == "time":
+        if array.dtype.kind == "M" or name == "time":
             digest.update(" ".join(time_keys(array)).encode())
+        elif array.dtype.kind in "OSU":
+            # names of stations, dates of a model calendar
+            digest.update("\n".join(map(str, array.values.ravel())).encode())
         else:
             digest.update(np.ascontiguousarray(array.values).tobytes())
     return digest.hexdigest()[:16]

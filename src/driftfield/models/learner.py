@@ -113,7 +113,8 @@ class Learner:
         arrays |= {name: array.astype(dtype) for name, array in weight_arrays(self.model).items()}
         extra = self.extra | {"codec": description}
         if self.calibration is not None:
-            extra["calibration"] = self.calibration.to_json()
+            extra["calibration"], maps = self.calibration.kept()
+            arrays |= maps
         write_run(folder, class_name, arguments, arrays, extra)
 
     @classmethod
@@ -132,7 +133,7 @@ class Learner:
         model = build_model(codec)
         restore_weights(model, run.arrays, folder)
         extra = {key: value for key, value in run.extra.items() if key not in ("codec", "calibration")}
-        return cls(codec, model.eval(), extra, Calibration.from_json(run.extra.get("calibration")))
+        return cls(codec, model.eval(), extra, Calibration.of_run(run))
 
 
 class Taught(ABC):

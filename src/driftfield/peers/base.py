@@ -356,7 +356,8 @@ class Peer(ABC):
         if background.bounds:
             extra["bounds"] = bounds_to_json(background.bounds)
         if self.calibration is not None:
-            extra["calibration"] = self.calibration.to_json()
+            extra["calibration"], maps = self.calibration.kept()
+            arrays |= maps
         write_run(Path(folder), type(self).__name__, self._arguments(), background.to_arrays() | arrays, extra)
 
     @classmethod
@@ -369,7 +370,7 @@ class Peer(ABC):
         bounds = bounds_from_json(run.extra.get("bounds", {}))
         measures = Measures.from_json(run.extra.get("measures"))
         peer.background = Background.from_arrays(run.arrays, **names, bounds=bounds, measures=measures)
-        peer.calibration = Calibration.from_json(run.extra.get("calibration"))
+        peer.calibration = Calibration.of_run(run)
         peer._recall(run.arrays, run.extra)
         return peer
 

@@ -1,28 +1,35 @@
 """Spread and bias as the validation split shows them to be, level by level; and intervals with a stated coverage.
 
-    centre    m' = m + b w(s)             w(s) = min(1, s / s_low): no shift where the method is certain, at observed cells
-    spread    s' = a g(s) s               g(s) = (s / s_0)^(p - 1), s held between its 2 and 98 % quantiles
-    members   x' = m' + a g(s) (x - m)    every member keeps its shape where p = 1
-    interval  m - q s ... m + q s         q: conformal quantile of |y - m| / s
+    place     s = A(x) s_m                    the map of `calibration_place`, 1 where there is none
+    centre    m' = m + b w(s)                 w(s) = min(1, s / s_low): no shift where the method is certain, at observed cells
+    spread    s' = a g(s) s                   g(s) = (s / s_0)^(p - 1), s held between its 2 and 98 % quantiles
+    members   x' = m' + a g(s) A (x - m)      every member keeps its shape where p = 1 and there is no map
+    interval  m - q s ... m + q s             q: conformal quantile of |y - m| / s
 
-m and s are mean and standard deviation of a cell as the method gave them; bias b, inflation a, power p and q are fitted by
+m and s_m are mean and standard deviation of a cell as the method gave them; bias b, inflation a, power p and q are fitted by
 `calibration_fit`.
 """
 
-__all__ = ["Calibration", "CalibrationCells", "LevelMap", "bend"]
+__all__ = ["ARRAYS", "Calibration", "CalibrationCells", "LevelMap", "bend", "write_calibration"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
+from driftfield.checkpoint import Run, read_run, write_run
 from driftfield.conventions import state_variables
 from driftfield.errors import DataError, FileFormatError
 from driftfield.plain import JSONObject
+from driftfield.reconstruction.calibration_place import PlaceMap
 
-VERSION = 1
+VERSIONS = (1, 2)
+"""Of calibrations without and with maps."""
+ARRAYS = "place."
+"""How the arrays of a run begin that are of its calibration."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class CalibrationCells:
         truth, mean, sd: (cell), physical units.
         time: Which date a cell is of (cell), integers.
         members: (member, cell), or None for a method that states mean and standard deviation only.
+        place: Which cell of the map, row times columns plus column (cell), or None where it is not needed.
     """
 
     truth: np.ndarray
@@ -40,6 +48,7 @@ class CalibrationCells:
     sd: np.ndarray
     time: np.ndarray
     members: np.ndarray | None = None
+    place: np.ndarray | None = None
 
     @classmethod
     def join(cls, parts: "Sequence[CalibrationCells]") -> "CalibrationCells":
@@ -48,8 +57,11 @@ class CalibrationCells:
         def joined(name: str) -> np.ndarray:
             return np.concatenate([getattr(part, name) for part in parts], axis=-1)
 
-        members = joined("members") if all(part.members is not None for part in parts) else None
-        return cls(joined("truth"), joined("mean"), joined("sd"), joined("time"), members)
+        members, place = (
+            joined(name) if all(getattr(part, name) is not None for part in parts) else None
+            for name in ("members", "place")
+        )
+        return cls(joined("truth"), joined("mean"), joined("sd"), joined("time"), members, place)
 
     def __len__(self) -> int:
         return self.truth.size
@@ -57,13 +69,28 @@ class CalibrationCells:
     def at(self, chosen: np.ndarray) -> "CalibrationCells":
         """A part of the cells, by mask or index."""
         members = None if self.members is None else self.members[:, chosen]
-        return CalibrationCells(self.truth[chosen], self.mean[chosen], self.sd[chosen], self.time[chosen], members)
+        place = None if self.place is None else self.place[chosen]
+        return CalibrationCells(
+            self.truth[chosen], self.mean[chosen], self.sd[chosen], self.time[chosen], members, place
+        )
+
+    def by_place(self, factor: np.ndarray) -> "CalibrationCells":
+        """The same with the spread of every cell multiplied by that of its place.
+
+        Arguments:
+            factor: (lat, lon).
+        """
+        if self.place is None:
+            return self
+        here = factor.reshape(-1)[self.place]
+        members = None if self.members is None else self.mean + here * (self.members - self.mean)
+        return replace(self, sd=here * self.sd, members=members)
 
     def in_spreads(self) -> "CalibrationCells":
         """The same, divided by the root mean square of the standard deviation."""
         scale = float(np.sqrt((self.sd**2).mean())) or 1.0
         members = None if self.members is None else self.members / scale
-        return CalibrationCells(self.truth / scale, self.mean / scale, self.sd / scale, self.time, members)
+        return replace(self, truth=self.truth / scale, mean=self.mean / scale, sd=self.sd / scale, members=members)
 
     @property
     def sampled(self) -> bool:
@@ -118,6 +145,7 @@ class Calibration:
 
     Arguments:
         levels: Per variable one map per level.
+        places: Per variable the factors of its cells, where there are any.
         coverage: Of the conformal intervals, None without them.
         about: Plain facts for whoever reads `run.json`: cases, members, seed, patterns, scores before and after.
     """
@@ -125,6 +153,7 @@ class Calibration:
     levels: dict[str, tuple[LevelMap, ...]]
     coverage: float | None
     about: JSONObject
+    places: Mapping[str, PlaceMap] = field(default_factory=dict)
 
     def apply(self, result: xr.Dataset) -> xr.Dataset:
         """A reconstruction with calibrated mean, spread and members; the global attribute `calibration` says so.
@@ -145,27 +174,35 @@ class Calibration:
             done.append(name)
             mean, sd = result[name], result[f"{name}_sd"]
             maps = self._maps(name, mean)
-            spread = np.asarray(sd.values, dtype=np.float64)
-            factor = _by_level(maps, mean, [one.factor for one in maps], spread)
-            shift = _by_level(maps, mean, [one.shift for one in maps], spread)
+            here = self._place(name, mean)
+            spread = here * np.asarray(sd.values, dtype=np.float64)
+            factor = _by_level(maps, mean, [level.factor for level in maps], spread)
+            shift = _by_level(maps, mean, [level.shift for level in maps], spread)
             centre = mean.values + shift
             output[name] = _like(mean, centre)
             output[f"{name}_sd"] = _like(sd, factor * spread)
             if (ensemble := result.get(f"{name}_member")) is not None:
-                output[f"{name}_member"] = _like(ensemble, centre + factor * (ensemble.values - mean.values))
+                output[f"{name}_member"] = _like(ensemble, centre + factor * here * (ensemble.values - mean.values))
             if self.coverage is not None:
-                self._add_interval(output, mean, sd, maps)
+                self._add_interval(output, mean, spread, maps)
         facts = ", ".join(f"{self.about[key]} {key}" for key in ("cases", "members") if key in self.about)
         said = f"spread and bias of the validation split ({facts})" if done else "not applied: no spread"
         return output.assign_attrs(calibration=said)
+
+    def _place(self, name: str, field: xr.DataArray) -> np.ndarray:
+        """The factors of the cells of a field, in its order of dimensions; 1 where there is no map."""
+        if name not in self.places:
+            return np.ones(1)
+        factor = self.places[name].on(field)
+        return factor.broadcast_like(field).transpose(*field.dims).values
 
     def _maps(self, name: str, field: xr.DataArray) -> list[LevelMap]:
         """The maps of the levels of a field, in its order."""
         maps = []
         for depth in field["depth"].values if "depth" in field.dims else [None]:
-            near = [one for one in self.levels[name] if _same_level(one.depth, depth)]
+            near = [level for level in self.levels[name] if _same_level(level.depth, depth)]
             if not near:
-                known = [one.depth for one in self.levels[name]]
+                known = [level.depth for level in self.levels[name]]
                 raise DataError(
                     f"{name!r} at {depth} m was not calibrated: expected the levels {known} m. "
                     "Reconstruct on the levels of the run, or with --raw."
@@ -173,9 +210,9 @@ class Calibration:
             maps.append(near[0])
         return maps
 
-    def _add_interval(self, output: xr.Dataset, mean: xr.DataArray, sd: xr.DataArray, maps: list[LevelMap]) -> None:
-        """`<variable>_lower` and `<variable>_upper`, from mean and spread as the method gave them."""
-        width = _by_level(maps, mean, [lambda s, q=one.quantile: q * s for one in maps], sd.values)
+    def _add_interval(self, output: xr.Dataset, mean: xr.DataArray, spread: np.ndarray, maps: list[LevelMap]) -> None:
+        """`<variable>_lower` and `<variable>_upper`, from the mean as the method gave it and the spread by place."""
+        width = _by_level(maps, mean, [lambda s, q=level.quantile: q * s for level in maps], spread)
         says = f"conformal interval that holds {100 * (self.coverage or 0):g} % of the hidden cells"
         for label, sign in (("lower", -1), ("upper", 1)):
             bound = _like(mean, mean.values + sign * width)
@@ -184,33 +221,53 @@ class Calibration:
                 long_name=f"{label} end of the {says}", coverage=self.coverage
             )
 
-    def to_json(self) -> JSONObject:
-        """Plain numbers for `run.json`."""
-        levels = {name: [asdict(one) for one in maps] for name, maps in self.levels.items()}
-        return {"version": VERSION, "coverage": self.coverage, "levels": levels, "about": self.about}
+    def kept(self) -> tuple[JSONObject, dict[str, np.ndarray]]:
+        """Plain numbers for `run.json`, and arrays for the file beside it."""
+        levels = {name: [asdict(level) for level in maps] for name, maps in self.levels.items()}
+        places: JSONObject = {name: place.facts() for name, place in self.places.items()}
+        arrays = {key: array for name, place in self.places.items() for key, array in place.arrays(name).items()}
+        content: JSONObject = {"coverage": self.coverage, "levels": levels, "about": self.about, "version": VERSIONS[0]}
+        if places:
+            # without maps it is what earlier versions read, too
+            content |= {"version": VERSIONS[1], "places": places}
+        return content, arrays
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any] | None) -> Self | None:
-        """The inverse; None for a run that has no calibration.
+    def of_run(cls, run: Run) -> Self | None:
+        """What `kept` gave; None for a run that has no calibration.
 
         Raises:
             FileFormatError: it is of a newer version, or damaged.
         """
+        content = run.extra.get("calibration")
         if content is None:
             return None
         version = content.get("version")
-        if version != VERSION:
+        if version not in VERSIONS:
             raise FileFormatError(
-                f"The calibration of the run has version {version!r}: this driftfield reads {VERSION}. "
+                f"The calibration of the run has version {version!r}: this driftfield reads {VERSIONS[0]} and {VERSIONS[1]}. "
                 "Calibrate the run again, or install a newer driftfield."
             )
         try:
-            levels = {name: tuple(LevelMap(**one) for one in maps) for name, maps in content["levels"].items()}
-            return cls(levels, content["coverage"], dict(content["about"]))
+            levels = {name: tuple(LevelMap(**level) for level in maps) for name, maps in content["levels"].items()}
+            places = {n: PlaceMap.of_run(facts, run.arrays, n) for n, facts in content.get("places", {}).items()}
+            return cls(levels, content["coverage"], dict(content["about"]), places)
         except (KeyError, TypeError, AttributeError) as error:
             raise FileFormatError(
                 f"The calibration in run.json is damaged: {error}. Calibrate the run again."
             ) from error
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Puts a calibration into a run, in place of the one that it has.
+
+    Raises:
+        FileFormatError: the folder is no run.
+    """
+    run = read_run(folder)
+    content, arrays = calibration.kept()
+    rest = {name: array for name, array in run.arrays.items() if not name.startswith(ARRAYS)}
+    write_run(folder, run.class_name, run.arguments, rest | arrays, {**run.extra, "calibration": content})
 
 
 def bend(sd: np.ndarray, power: float, low: float, middle: float, high: float) -> np.ndarray:

@@ -9,7 +9,7 @@ it knows: its twin without the validation split is fitted from the same data and
 __all__ = ["Calibratable", "calibrate"]
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, Self, cast
 
 import numpy as np
@@ -25,7 +25,8 @@ from driftfield.evaluate.scores import ensembles
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells
-from driftfield.reconstruction.calibration_fit import fit_calibration
+from driftfield.reconstruction.calibration_fit import Places, fit_calibration
+from driftfield.reconstruction.calibration_place import PlaceSums
 from driftfield.reconstruction.draws import Draws, TakesDraws
 from driftfield.reconstruction.settings import check_ability
 
@@ -65,6 +66,7 @@ def calibrate(
     data: TrainingData,
     *,
     cases: int = 12,
+    masks: int = 1,
     members: int = 16,
     seed: int = 0,
     patterns: Patterns | None = None,
@@ -79,6 +81,7 @@ def calibrate(
         reconstructor: A network or a peer.
         data: What it was fitted to.
         cases: Validation times, evenly spaced.
+        masks: How many patterns of gaps each of them is seen through.
         members: Size of the ensembles; reconstruct with as many for intervals that hold what they state.
         seed: Of masks, noise and members.
         patterns: Per variable the patterns to choose from (`data.masks.parse_pattern`); those of the method by default.
@@ -98,37 +101,51 @@ def calibrate(
             f"Pass --observe {missing[0]}=PATTERN."
         )
     method = reconstructor.unseen(data)
-    validation = np.sort(np.asarray(data.validation))
-    chosen = spread_over(validation, cases)
-    alone = not method.abilities.uses_other_times
+    chosen = spread_over(np.sort(np.asarray(data.validation)), cases)
     parts: dict[str, dict[float | None, list[CalibrationCells]]] = {name: {} for name in data.targets}
-    seen = results = None
-    if not alone:
-        seen = _observed(data, validation, observing, seed)
-        results = _together(method, seen, np.searchsorted(validation, chosen), members, seed)
-    for number, time in enumerate(chosen):
-        log.info("calibration: case %d of %d", number + 1, len(chosen))
-        if results is None or seen is None:
-            case = _observed(data, [time], observing, seed)
-            result = method.reconstruct(case, members=members, seed=seed)
-        else:
-            case = seen.isel(time=np.searchsorted(validation, [time]))
-            result = results.isel(time=[number])
-        for name, depth, cells in _hidden(data, case, result, int(time), seed):
-            parts[name].setdefault(depth, []).append(cells)
+    sums: dict[str, dict[float | None, list[PlaceSums]]] = {name: {} for name in data.targets}
+    for turn in range(masks):
+        for number, (time, case, result) in enumerate(_cases(method, data, observing, chosen, members, seed + turn)):
+            log.info("calibration: case %d of %d", turn * len(chosen) + number + 1, masks * len(chosen))
+            for name, depth, cells, level_sums in _hidden(data, case, result, time, seed + turn):
+                parts[name].setdefault(depth, []).append(cells)
+                sums[name].setdefault(depth, []).append(level_sums)
     samples = {
-        n: {depth: CalibrationCells.join(some) for depth, some in levels.items()}
-        for n, levels in parts.items()
+        name: {depth: CalibrationCells.join(some) for depth, some in levels.items()}
+        for name, levels in parts.items()
+        if levels
+    }
+    grid = {axis: data.to_validate.dataset[axis].values for axis in ("lat", "lon")}
+    places = {
+        name: Places({depth: PlaceSums.join(some) for depth, some in levels.items()}, **grid)
+        for name, levels in sums.items()
         if levels
     }
     about = {
         "cases": len(chosen),
+        **({"masks": masks} if masks > 1 else {}),
         "members": members,
         "seed": seed,
         "patterns": {name: list(texts) for name, texts in observing.observe.items()},
-        "scores": _before_and_after(samples, bias=bias),
+        "scores": _before_and_after(samples, places, bias=bias),
     }
-    return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about)
+    return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about, places=places)
+
+
+def _cases(
+    method: Calibratable, data: TrainingData, observing: ObservingSystem, chosen: np.ndarray, members: int, seed: int
+) -> Iterator[tuple[int, xr.Dataset, xr.Dataset]]:
+    """(time, observations, reconstruction) of every chosen time."""
+    if not method.abilities.uses_other_times:
+        for time in chosen:
+            case = _observed(data, [time], observing, seed)
+            yield int(time), case, method.reconstruct(case, members=members, seed=seed)
+        return
+    validation = np.sort(np.asarray(data.validation))
+    seen = _observed(data, validation, observing, seed)
+    results = _together(method, seen, np.searchsorted(validation, chosen), members, seed)
+    for number, time in enumerate(chosen):
+        yield int(time), seen.isel(time=np.searchsorted(validation, [time])), results.isel(time=[number])
 
 
 def _observed(
@@ -157,8 +174,8 @@ def _together(method: Calibratable, seen: xr.Dataset, cases: np.ndarray, members
 
 def _hidden(
     data: TrainingData, observations: xr.Dataset, result: xr.Dataset, time: int, seed: int
-) -> list[tuple[str, float | None, CalibrationCells]]:
-    """Some of the hidden cells of one date, per variable and level."""
+) -> list[tuple[str, float | None, CalibrationCells, PlaceSums]]:
+    """Some of the hidden cells of one date, per variable and level; and what all of them add up to on the map."""
     archive = data.to_validate
     inside, hidden = _validated(data, observations), []
     for name in data.targets:
@@ -178,8 +195,27 @@ def _hidden(
             where = np.flatnonzero(mask)
             if where.size > CELLS:
                 where = np.sort(np.random.default_rng((seed, time, index)).choice(where, CELLS, replace=False))
-            hidden.append((name, depth, _picked(truth, result, name, index, where, time)))
+            cells = _picked(truth, result, name, index, where, time)
+            size = len(cells.members) if cells.members is not None and cells.sampled else 0
+            hidden.append((name, depth, cells, _place_sums(data, truth, result, name, index, mask[0], size, time)))
     return hidden
+
+
+def _place_sums(
+    data: TrainingData,
+    truth: xr.DataArray,
+    result: xr.Dataset,
+    name: str,
+    index: int,
+    mask: np.ndarray,
+    size: int,
+    time: int,
+) -> PlaceSums:
+    """All hidden cells of one level and date."""
+    error, sd = (
+        level_slice(a, index).values[0].astype(np.float64) for a in (truth - result[name], result[f"{name}_sd"])
+    )
+    return PlaceSums.of(error, sd, mask, size=size, time=time, periodic=data.to_validate.periodic)
 
 
 def _picked(
@@ -198,6 +234,7 @@ def _picked(
         sd=flat(result[f"{name}_sd"]),
         time=np.full(where.size, time),
         members=None if ensemble is None or ensemble.sizes["member"] < 2 else flat(ensemble),
+        place=where,
     )
 
 
@@ -210,7 +247,9 @@ def _validated(data: TrainingData, observations: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(inside, dims=("lat", "lon"), coords={"lat": lat, "lon": lon})
 
 
-def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[str, JSONObject]]:
+def _before_and_after(
+    samples: Samples, places: Mapping[str, Places], *, bias: bool = True
+) -> dict[str, dict[str, JSONObject]]:
     """Scores of the raw and of the calibrated fields; each date is calibrated by a fit to the others."""
     dates = np.unique(np.concatenate([cells.time for levels in samples.values() for cells in levels.values()]))
     if len(dates) < 2:
@@ -221,12 +260,14 @@ def _before_and_after(samples: Samples, *, bias: bool = True) -> dict[str, dict[
             name: {depth: cells.at(~np.isin(cells.time, fold)) for depth, cells in levels.items()}
             for name, levels in samples.items()
         }
-        fitted = fit_calibration(rest, bias=bias)
+        others = np.setdiff1d(dates, fold)
+        fitted = fit_calibration(rest, bias=bias, places={name: part.at(others) for name, part in places.items()})
         for name, levels in samples.items():
-            for (_, cells), level in zip(levels.items(), fitted.levels[name], strict=True):
+            for number, ((_, cells), level) in enumerate(zip(levels.items(), fitted.levels[name], strict=True)):
                 left_out = cells.at(np.isin(cells.time, fold))
                 raw[name].append(left_out)
-                after[name].append(level(left_out))
+                placed = fitted.places.get(name)
+                after[name].append(level(left_out if placed is None else left_out.by_place(placed.level(number))))
     return {name: {"raw": _scores(raw[name]), "calibrated": _scores(after[name])} for name in samples}
 
 

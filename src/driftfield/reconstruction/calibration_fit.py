@@ -1,19 +1,21 @@
 """How a calibration is found: bias, inflation and power from hidden cells of validation times, quantiles for intervals.
 
+    A:    where a method errs by more than it says       `calibration_place`
     a:    <(y - m')^2> = (1 + 1/M) <(a g s)^2>          the spread is as large as the error
     p:    least CRPS, a as it may be                   candidates from 0.5 to 1.5
     b:    <y - m>
 
 A dozen dates are few: b is shrunk by its own uncertainty toward 0, log a toward that of all levels, and that toward 0. An
-honest method is left alone. M members are few, too: their s is noisy, and a power learnt from it would learn the noise. p is
-therefore judged on one half of the members with the spread of the other half, and stays 1 unless the dates agree that it
-should not.
+honest method is left alone. The cells of a date are scaled by the map of the other dates before a, p and b are looked for:
+the map of all dates knows their errors by heart. M members are few, too: their s is noisy, and a power learnt from it would
+learn the noise. p is therefore judged on one half of the members with the spread of the other half, and stays 1 unless the
+dates agree that it should not.
 """
 
-__all__ = ["conformal_quantile", "fit_calibration", "fit_level"]
+__all__ = ["Places", "conformal_quantile", "fit_calibration", "fit_level"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from scipy.optimize import minimize_scalar
 from driftfield.errors import DataError
 from driftfield.evaluate.scores.ensembles import crps_gaussian
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells, LevelMap, bend
+from driftfield.reconstruction.calibration_place import Choice, PlaceMap, PlaceSums, choose_place, place_folds
 
 POWERS = np.round(np.arange(0.5, 1.51, 0.1), 1)
 """p is one of these: a calibration bends the pattern of the spread, it does not turn it over."""
@@ -41,11 +44,13 @@ def fit_calibration(
     by_time: bool = False,
     bias: bool = True,
     about: Mapping[str, Any] | None = None,
+    places: "Mapping[str, Places] | None" = None,
 ) -> Calibration:
     """Fits every level of every variable.
 
     Arguments:
         samples: Hidden cells per variable and depth (None: surface).
+        places: What the cells of the map add up to, per variable; no map without it.
         coverage: Of conformal intervals, such as 0.9; none by default.
         by_time: Take the dates, not the cells, as what is exchangeable (`conformal_quantile`).
         bias: Whether the mean is shifted.
@@ -54,8 +59,13 @@ def fit_calibration(
     Raises:
         DataError: a variable has no hidden cell, or there are too few for the coverage.
     """
-    levels = {}
+    levels, maps_of = {}, {}
     for name, depths in samples.items():
+        if places and (choice := choose_place(list(places[name].sums.values()))) is not None:
+            maps_of[name] = places[name].map(choice)
+            depths = {
+                depth: _by_other_dates(cells, places[name].sums[depth], choice) for depth, cells in depths.items()
+            }
         filled = {depth: cells for depth, cells in depths.items() if len(cells)}
         if not filled:
             raise DataError(f"No cell of {name!r} was hidden: expected gaps to calibrate on. Choose another pattern.")
@@ -77,7 +87,43 @@ def fit_calibration(
             maps.append(level_map)
         levels[name] = tuple(maps)
     facts = dict(about or {}) | ({} if coverage is None else {"conformal_by": "time" if by_time else "cell"})
-    return Calibration(levels, coverage, facts)
+    return Calibration(levels, coverage, facts, maps_of)
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the cells of the map add up to, for one variable.
+
+    Arguments:
+        sums: By depth (None: surface).
+        lat, lon: Of the cells, degrees.
+    """
+
+    sums: Mapping[float | None, PlaceSums]
+    lat: np.ndarray
+    lon: np.ndarray
+
+    def map(self, choice: Choice) -> PlaceMap:
+        """Of all dates."""
+        factors, grid = [sums.factor(choice) for sums in self.sums.values()], {"lat": self.lat, "lon": self.lon}
+        if None in self.sums:
+            return PlaceMap(xr.DataArray(factors[0], grid, ("lat", "lon")), *choice)
+        coordinates = {"depth": list(self.sums), **grid}
+        return PlaceMap(xr.DataArray(np.stack(factors), coordinates, ("depth", "lat", "lon")), *choice)
+
+    def at(self, times: np.ndarray) -> "Places":
+        """Of a part of the dates alone."""
+        return replace(self, sums={depth: sums.at(np.isin(sums.time, times)) for depth, sums in self.sums.items()})
+
+
+def _by_other_dates(cells: CalibrationCells, sums: PlaceSums, choice: Choice) -> CalibrationCells:
+    """The cells, those of every date scaled by a map of other dates."""
+    parts = []
+    for fold in place_folds(sums.time):
+        out = np.isin(cells.time, fold)
+        if out.any():
+            parts.append(cells.at(out).by_place(sums.at(~np.isin(sums.time, fold)).factor(choice)))
+    return CalibrationCells.join(parts)
 
 
 def fit_level(
@@ -204,7 +250,7 @@ def _choose_power(cells: CalibrationCells, level: LevelMap, powers: Sequence[flo
             return 1.0
         parts = cells.members[0::2], cells.members[1::2]
         pairs = ((parts[0], parts[1]), (parts[1], parts[0]))
-        halves = [(one.std(axis=0, ddof=1), replace(cells, members=other)) for one, other in pairs]
+        halves = [(spreads.std(axis=0, ddof=1), replace(cells, members=judged)) for spreads, judged in pairs]
     dates, inverse = np.unique(cells.time, return_inverse=True)
     if dates.size < FEW_TIMES:
         return 1.0

@@ -12,6 +12,7 @@ from pathlib import Path
 from driftfield.checkpoint import read_run, write_run
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.files import write_text
+from driftfield.reconstruction.calibration import ARRAYS
 from driftfield.training.power_ema import blend, exponent, profile_coefficients, profile_error
 from driftfield.training.snapshots import list_snapshots, read_snapshot
 
@@ -60,7 +61,7 @@ def choose_width(run: Path, out: Path, width: float, step: int | None = None) ->
     profiles = [(at, snapshot) for at, snapshot, _ in used]
     coefficients = profile_coefficients(profiles, width, last)
     weights = blend(zip(coefficients, (read_snapshot(place).weights for _, _, place in used), strict=True))
-    arrays = dict(trained.arrays)
+    arrays = {name: array for name, array in trained.arrays.items() if not name.startswith(ARRAYS)}
     for name, value in weights.items():
         stored = arrays.get(f"weights.{name}")
         if stored is None or stored.shape != tuple(value.shape):
