@@ -148,6 +148,15 @@ def test_what_is_shown_follows_the_pattern_the_error_and_the_seed(make: Make) ->
     assert content_hash(setting_observations(make(), comparison.settings[1], archive)) == content_hash(clouds)
 
 
+def test_names_of_stations_count_in_a_hash_as_text() -> None:
+    def section(names: list[str], kind: type) -> xr.Dataset:
+        return xr.Dataset({"t": (("time", "lon"), np.zeros((1, 2)))}, {"station": ("lon", np.array(names, dtype=kind))})
+
+    assert content_hash(section(["A", "B"], object)) == content_hash(section(["A", "B"], str))
+    assert content_hash(section(["A", "B"], object)) != content_hash(section(["A", "C"], object))
+    assert content_hash(section(["A", "B"], object)) != content_hash(section(["AB", ""], object))
+
+
 def test_held_out_cells_come_from_a_file_too(make: Make, tmp_path: Path) -> None:
     comparison = make()
     seen = setting_observations(comparison, comparison.settings[0], open_truth(comparison))
