@@ -84,6 +84,8 @@ def calibrate(
 
 def _table(calibration: Any) -> str:
     """Scores before and after, side by side; then what is done at each level."""
+    import numpy as np
+
     lines = []
     for name, both in calibration.about["scores"].items():
         lines.append(
@@ -104,12 +106,13 @@ def _table(calibration: Any) -> str:
             interval = "" if level_map.quantile is None else f"   interval {level_map.quantile:.2f} sd"
             lines.append(" " * (len(name) + 2) + numbers + interval)
         if (place := calibration.places.get(name)) is not None:
-            least, middle, most = place.factor.quantile([0.05, 0.5, 0.95]).values
+            middle, most, largest = np.sqrt(place.variance.quantile([0.5, 0.95, 1.0]).values)
             lines.append(
-                f"{name}: a factor for every place, {least:.2f} {middle:.2f} {most:.2f} (5, 50 and 95 % of the cells)"
+                f"{name}: a variance for every place, of standard deviation {middle:.2g}, {most:.2g} and {largest:.2g} "
+                "(50, 95 and 100 % of the cells)"
             )
         else:
-            lines.append(f"{name}: no factor for places: the dates left out do not ask for one")
+            lines.append(f"{name}: no variance for places: the dates left out do not ask for one")
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """Spread and bias as the validation split shows them to be, level by level; and intervals with a stated coverage.
 
-    place     s = A(x) s_m                    the map of `calibration_place`, 1 where there is none
+    place     s = A s_m                       A^2 = 1 + v(x) / s_m^2: the map of `calibration_place`, 1 where there is none
     centre    m' = m + b w(s)                 w(s) = min(1, s / s_low): no shift where the method is certain, at observed cells
     spread    s' = a g(s) s                   g(s) = (s / s_0)^(p - 1), s held between its 2 and 98 % quantiles
     members   x' = m' + a g(s) A (x - m)      every member keeps its shape where p = 1 and there is no map
@@ -24,7 +24,7 @@ from driftfield.checkpoint import Run, read_run, write_run
 from driftfield.conventions import state_variables
 from driftfield.errors import DataError, FileFormatError
 from driftfield.plain import JSONObject
-from driftfield.reconstruction.calibration_place import PlaceMap
+from driftfield.reconstruction.calibration_place import PlaceMap, widened
 
 VERSIONS = (1, 2)
 """Of calibrations without and with maps."""
@@ -74,15 +74,15 @@ class CalibrationCells:
             self.truth[chosen], self.mean[chosen], self.sd[chosen], self.time[chosen], members, place
         )
 
-    def by_place(self, factor: np.ndarray) -> "CalibrationCells":
-        """The same with the spread of every cell multiplied by that of its place.
+    def by_place(self, variance: np.ndarray) -> "CalibrationCells":
+        """The same with the spread of every cell widened by the variance of its place.
 
         Arguments:
-            factor: (lat, lon).
+            variance: (lat, lon).
         """
         if self.place is None:
             return self
-        here = factor.reshape(-1)[self.place]
+        here = widened(self.sd, variance.reshape(-1)[self.place])
         members = None if self.members is None else self.mean + here * (self.members - self.mean)
         return replace(self, sd=here * self.sd, members=members)
 
@@ -145,7 +145,7 @@ class Calibration:
 
     Arguments:
         levels: Per variable one map per level.
-        places: Per variable the factors of its cells, where there are any.
+        places: Per variable the variances of its cells, where there are any.
         coverage: Of the conformal intervals, None without them.
         about: Plain facts for whoever reads `run.json`: cases, members, seed, patterns, scores before and after.
     """
@@ -174,8 +174,9 @@ class Calibration:
             done.append(name)
             mean, sd = result[name], result[f"{name}_sd"]
             maps = self._maps(name, mean)
-            here = self._place(name, mean)
-            spread = here * np.asarray(sd.values, dtype=np.float64)
+            spread = np.asarray(sd.values, dtype=np.float64)
+            here = self._widened(name, mean, spread)
+            spread = here * spread
             factor = _by_level(maps, mean, [level.factor for level in maps], spread)
             shift = _by_level(maps, mean, [level.shift for level in maps], spread)
             centre = mean.values + shift
@@ -189,12 +190,12 @@ class Calibration:
         said = f"spread and bias of the validation split ({facts})" if done else "not applied: no spread"
         return output.assign_attrs(calibration=said)
 
-    def _place(self, name: str, field: xr.DataArray) -> np.ndarray:
-        """The factors of the cells of a field, in its order of dimensions; 1 where there is no map."""
+    def _widened(self, name: str, field: xr.DataArray, spread: np.ndarray) -> np.ndarray:
+        """A of the cells of a field, in its order of dimensions; 1 where there is no map."""
         if name not in self.places:
             return np.ones(1)
-        factor = self.places[name].on(field)
-        return factor.broadcast_like(field).transpose(*field.dims).values
+        variance = self.places[name].on(field).broadcast_like(field).transpose(*field.dims)
+        return widened(spread, variance.values)
 
     def _maps(self, name: str, field: xr.DataArray) -> list[LevelMap]:
         """The maps of the levels of a field, in its order."""

@@ -1,12 +1,12 @@
 """How a calibration is found: bias, inflation and power from hidden cells of validation times, quantiles for intervals.
 
-    A:    where a method errs by more than it says       `calibration_place`
+    v:    where a method errs by more than it says       `calibration_place`
     a:    <(y - m')^2> = (1 + 1/M) <(a g s)^2>          the spread is as large as the error
     p:    least CRPS, a as it may be                   candidates from 0.5 to 1.5
     b:    <y - m>
 
 A dozen dates are few: b is shrunk by its own uncertainty toward 0, log a toward that of all levels, and that toward 0. An
-honest method is left alone. The cells of a date are scaled by the map of the other dates before a, p and b are looked for:
+honest method is left alone. The cells of a date are widened by the map of the other dates before a, p and b are looked for:
 the map of all dates knows their errors by heart. M members are few, too: their s is noisy, and a power learnt from it would
 learn the noise. p is therefore judged on one half of the members with the spread of the other half, and stays 1 unless the
 dates agree that it should not.
@@ -105,11 +105,11 @@ class Places:
 
     def map(self, choice: Choice) -> PlaceMap:
         """Of all dates."""
-        factors, grid = [sums.factor(choice) for sums in self.sums.values()], {"lat": self.lat, "lon": self.lon}
+        variances, grid = [sums.variance(choice) for sums in self.sums.values()], {"lat": self.lat, "lon": self.lon}
         if None in self.sums:
-            return PlaceMap(xr.DataArray(factors[0], grid, ("lat", "lon")), *choice)
+            return PlaceMap(xr.DataArray(variances[0], grid, ("lat", "lon")), *choice)
         coordinates = {"depth": list(self.sums), **grid}
-        return PlaceMap(xr.DataArray(np.stack(factors), coordinates, ("depth", "lat", "lon")), *choice)
+        return PlaceMap(xr.DataArray(np.stack(variances), coordinates, ("depth", "lat", "lon")), *choice)
 
     def at(self, times: np.ndarray) -> "Places":
         """Of a part of the dates alone."""
@@ -117,12 +117,12 @@ class Places:
 
 
 def _by_other_dates(cells: CalibrationCells, sums: PlaceSums, choice: Choice) -> CalibrationCells:
-    """The cells, those of every date scaled by a map of other dates."""
+    """The cells, those of every date widened by a map of other dates."""
     parts = []
     for fold in place_folds(sums.time):
         out = np.isin(cells.time, fold)
         if out.any():
-            parts.append(cells.at(out).by_place(sums.at(~np.isin(sums.time, fold)).factor(choice)))
+            parts.append(cells.at(out).by_place(sums.at(~np.isin(sums.time, fold)).variance(choice)))
     return CalibrationCells.join(parts)
 
 

@@ -1,34 +1,42 @@
-"""Where on the map a method errs by more, or less, than it says: a factor of the spread for every cell of a level.
+"""Where on the map a method errs by more than it says: a variance for every cell of a level that it does not know of.
 
-    A(x)^2 = (sum K e^2 / s + k u) / (sum K (1 + 1/M) s + k u)          s' = A s
+    s'^2 = s^2 + v(x) / c          v(x) = max(0, sum_y K(x - y) n_y v_y) / (k + sum_y K(x - y) n_y)
+                                   v_y = sum_t w (e^2 - c s^2) / sum_t w          w = (c s^2 + v)^-2, c = 1 + 1/M
 
-e is the error of a hidden cell and s its stated spread; the sums run over the hidden cells of all validation dates, with a
-Gaussian kernel K of a cell or two around x; u is the median over cells of what one date adds to the denominator, so that k
-counts dates that say "as stated". A covariance, or a network's idea of one, is much the same from place to place; errors at an
-ice edge, along a coast or in a strait are not, and a few such cells can hold most of the squared error of an ocean.
+e is the error of a cell y that was hidden at n_y validation dates t, s its stated spread, M the size of the ensemble that made
+its mean, K a Gaussian kernel of a cell or two, k a number of dates that find nothing. v_y is the moment estimate of a variance
+that is added, weighted as Gaussian errors want it.
 
-k and the width of K are chosen by the Gaussian log score of dates that were left out; the map is left out altogether unless it is
-better there by more than chance.
+A covariance, or a network's idea of one, is much the same from place to place; what it cannot resolve at an ice edge, along a
+coast or in a strait is not, and a few such cells can hold most of the squared error of an ocean. A factor in place of a variance
+made spreads too large wherever little is seen.
+
+k and the width of K have the least CRPS of a normal error at dates that were left out. There is no map at all where the stated
+spread has less, or where the map's log score is not better by more than chance.
 """
 
-__all__ = ["Choice", "PlaceMap", "PlaceSums", "choose_place", "place_folds"]
+__all__ = ["Choice", "PlaceMap", "PlaceSums", "choose_place", "place_folds", "widened"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter
+from scipy.special import ndtr
 
 from driftfield.plain import JSONObject
 
-DATES = (3.0, 10.0, 30.0)
+DATES = (1.0, 3.0, 10.0, 30.0)
 """Candidates for k."""
-WIDTHS = (0.7, 2.0)
+WIDTHS = (0.5, 0.7, 1.5)
 """Candidates for the standard deviation of K, cells."""
 MOST = 8.0
-"""Largest factor, and 1 / MOST the smallest."""
+"""Largest factor by which a spread is widened: members, too, are moved apart by it."""
+TURNS = 4
+"""Rounds of weights and variance."""
 FOLDS, LEAST = 4, 6
 """Parts that the dates are cut into, and how many dates there have to be."""
 DOUBT = 2.0
@@ -40,18 +48,20 @@ Choice = tuple[float, float]
 
 @dataclass(frozen=True)
 class PlaceSums:
-    """What the hidden cells of the validation dates add up to at one level.
+    """Errors and spreads of the hidden cells of the validation dates at one level.
 
     Arguments:
-        error: e^2 / s (date, lat, lon); 0 where nothing was hidden.
-        stated: (1 + 1/M) s (date, lat, lon).
+        error: e^2 (date, lat, lon); 0 where nothing was hidden.
+        stated: c s^2 (date, lat, lon); 0 there, too.
         time: Which date (date), integers.
+        size: How many members made the mean, 0 where it does not come from members.
         periodic: Whether longitude wraps.
     """
 
     error: np.ndarray
     stated: np.ndarray
     time: np.ndarray
+    size: int
     periodic: bool
 
     @classmethod
@@ -63,14 +73,11 @@ class PlaceSums:
         Arguments:
             error, sd: Truth less mean, and what is stated of it (lat, lon), physical units.
             judged: Which cells were hidden (lat, lon).
-            size: How many members made the mean, 0 where it does not come from members.
-            time, periodic: As of the class.
+            size, time, periodic: As of the class.
         """
         judged = judged & (sd > 0)
-        s = np.where(judged, sd, 1.0)
-        over = np.where(judged, error**2 / s, 0.0)
-        stated = np.where(judged, (1 + (1 / size if size else 0)) * s, 0.0)
-        return cls(over[None].astype(np.float32), stated[None].astype(np.float32), np.array([time]), periodic)
+        squares = [np.where(judged, part, 0.0).astype(np.float32)[None] for part in (error**2, _c(size) * sd**2)]
+        return cls(*squares, np.array([time]), size, periodic)
 
     @classmethod
     def join(cls, parts: "Sequence[PlaceSums]") -> "PlaceSums":
@@ -78,33 +85,55 @@ class PlaceSums:
         error, stated, time = (
             np.concatenate([getattr(part, n) for part in parts]) for n in ("error", "stated", "time")
         )
-        return cls(error, stated, time, parts[0].periodic)
+        return cls(error, stated, time, parts[0].size, parts[0].periodic)
 
     def at(self, dates: np.ndarray) -> "PlaceSums":
         """A part of the dates, by mask or index."""
-        return PlaceSums(self.error[dates], self.stated[dates], self.time[dates], self.periodic)
+        return replace(self, error=self.error[dates], stated=self.stated[dates], time=self.time[dates])
 
-    def factor(self, choice: Choice | None) -> np.ndarray:
-        """A (lat, lon); 1 everywhere without a choice."""
-        if choice is None or not self.stated.any():
-            return np.ones(self.error.shape[1:])
+    def variance(self, choice: Choice | None) -> np.ndarray:
+        """v / c (lat, lon), which is added to s^2; 0 everywhere without a choice."""
+        judged = self.stated > 0
+        variance = np.zeros(self.error.shape[1:])
+        if choice is None or not judged.any():
+            return variance
         dates, width = choice
-        error, stated = (self._around(part, width) for part in (self.error, self.stated))
-        unit = dates * np.median(stated[self.stated.any(axis=0)]) / len(self.time)
-        return np.sqrt(np.clip((error + unit) / (stated + unit), MOST**-2, MOST**2))
+        floor = 1e-3 * float(np.median(self.stated[judged]))
+        count = judged.sum(axis=0)
+        around = self._around(count, width)
+        share = np.divide(1.0, around + dates, out=np.zeros_like(around), where=around > 0)
+        for _ in range(TURNS):
+            weight = np.where(judged, (self.stated + variance + floor) ** -2.0, 0.0)
+            excess, total = ((weight * part).sum(axis=0, dtype=np.float64) for part in (self.error - self.stated, 1.0))
+            # of every cell by itself first: weights of different cells would let the quiet ones speak for their neighbours
+            of_cells = count * np.divide(excess, total, out=np.zeros_like(total), where=count > 0)
+            variance = np.maximum(share * self._around(of_cells, width), 0)
+        return variance / _c(self.size)
 
-    def log_score(self, factor: np.ndarray) -> np.ndarray:
-        """log A + e^2 / (2 (1 + 1/M) A^2 s^2) over the hidden cells, a mean a date (date)."""
+    def scores(self, variance: np.ndarray) -> np.ndarray:
+        """CRPS and log score of N(0, c (s^2 + v)) at the hidden cells, means a date (score, date)."""
         hidden = self.stated > 0
-        # error and stated are e^2 / s and (1 + 1/M) s: their ratio is the square of the standardised error
-        squares = np.divide(self.error, self.stated, out=np.zeros_like(self.error), where=hidden)
-        score = np.where(hidden, np.log(factor) + squares / (2 * factor**2), 0.0)
-        return score.sum(axis=(1, 2)) / np.maximum(hidden.sum(axis=(1, 2)), 1)
+        stated = np.sqrt(np.where(hidden, self.stated, 1.0))
+        sd = stated * widened(stated / np.sqrt(_c(self.size)), variance)
+        z = np.sqrt(self.error) / sd
+        crps = sd * (z * (2 * ndtr(z) - 1) + 2 * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) - 1 / np.sqrt(np.pi))
+        both = np.stack([crps, np.log(sd) + z**2 / 2])
+        return np.where(hidden, both, 0.0).sum(axis=(2, 3)) / np.maximum(hidden.sum(axis=(1, 2)), 1)
 
-    def _around(self, sums: np.ndarray, width: float) -> np.ndarray:
-        """K * sums over all dates."""
+    def _around(self, part: np.ndarray, width: float) -> np.ndarray:
+        """K * part."""
         modes = ("constant", "wrap" if self.periodic else "constant")
-        return gaussian_filter(sums.sum(axis=0, dtype=np.float64), width, mode=modes)
+        return gaussian_filter(part.astype(np.float64), width, mode=modes)
+
+
+def widened(sd: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """A = (1 + v / s^2)^(1/2), at most `MOST`; 1 where there is no spread: what is known stays known."""
+    known = ~(sd > 0)
+    return np.where(known, 1.0, np.minimum(np.sqrt(1 + variance / np.where(known, 1.0, sd) ** 2), MOST))
+
+
+def _c(size: int) -> float:
+    return 1 + (1 / size if size else 0.0)
 
 
 def choose_place(levels: "Sequence[PlaceSums]") -> Choice | None:
@@ -117,14 +146,11 @@ def choose_place(levels: "Sequence[PlaceSums]") -> Choice | None:
     if len(dates) < LEAST:
         return None
     none = _left_out(levels, None, dates)
-    best: Choice | None = None
-    least = none
-    for choice in [(k, width) for k in DATES for width in WIDTHS]:
-        score = _left_out(levels, choice, dates)
-        if score.mean() < least.mean():
-            best, least = choice, score
-    better = none - least
-    return best if better.mean() > DOUBT * better.std(ddof=1) / np.sqrt(len(dates)) else None
+    maps = {choice: _left_out(levels, choice, dates) for choice in product(DATES, WIDTHS)}
+    best = min(maps, key=lambda choice: maps[choice][0].mean())
+    crps, better = maps[best][0].mean() - none[0].mean(), none[1] - maps[best][1]
+    clear = better.mean() > DOUBT * better.std(ddof=1) / np.sqrt(len(dates))
+    return best if crps < 0 and clear else None
 
 
 def place_folds(dates: np.ndarray) -> list[np.ndarray]:
@@ -133,67 +159,71 @@ def place_folds(dates: np.ndarray) -> list[np.ndarray]:
 
 
 def _left_out(levels: "Sequence[PlaceSums]", choice: Choice | None, dates: np.ndarray) -> np.ndarray:
-    """Log score of every date under the map of the other blocks of dates, a mean over the levels (date)."""
-    total, seen = np.zeros(len(dates)), np.zeros(len(dates))
+    """Scores of every date under the map of the other blocks of dates, a mean over the levels (score, date)."""
+    total, seen = np.zeros((2, len(dates))), np.zeros(len(dates))
     for sums in levels:
+        # levels of another size count alike
+        scale = np.array([[np.sqrt(sums.stated[sums.stated > 0].mean())], [1.0]]) if sums.stated.any() else 1.0
         for fold in place_folds(dates):
             out = np.isin(sums.time, fold)
             if out.all() or not out.any():
                 continue
             here = np.searchsorted(dates, sums.time[out])
-            np.add.at(total, here, sums.at(out).log_score(sums.at(~out).factor(choice)))
+            np.add.at(total.T, here, (sums.at(out).scores(sums.at(~out).variance(choice)) / scale).T)
             np.add.at(seen, here, 1)
     return total / np.maximum(seen, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class PlaceMap:
-    """The factors of one variable.
+    """The variances of one variable.
 
     Arguments:
-        factor: A ([depth,] lat, lon), with the coordinates of the run.
+        variance: v ([depth,] lat, lon), with the coordinates of the run, units squared.
         dates: k.
         width: Of K, cells.
     """
 
-    factor: xr.DataArray
+    variance: xr.DataArray
     dates: float
     width: float
 
     def on(self, field: xr.DataArray) -> xr.DataArray:
-        """A on the cells of a field ([depth,] lat, lon); 1 where the run has no such cell."""
-        factor = self.factor
-        for name in (dim for dim in factor.dims if dim in field.dims):
-            known, wanted = factor[name].values, field[name].values
+        """v on the cells of a field ([depth,] lat, lon); 0 where the run has no such cell."""
+        variance = self.variance
+        for name in (dim for dim in variance.dims if dim in field.dims):
+            known, wanted = variance[name].values, field[name].values
             if known.shape == wanted.shape and np.allclose(known, wanted):
-                factor = factor.assign_coords({name: wanted})
+                variance = variance.assign_coords({name: wanted})
                 continue
             step = np.abs(np.diff(known)).min() if known.size > 1 else 1.0
-            factor = factor.sortby(name).reindex(
-                {name: wanted}, method="nearest", tolerance=0.01 * step, fill_value=1.0
+            variance = variance.sortby(name).reindex(
+                {name: wanted}, method="nearest", tolerance=0.01 * step, fill_value=0.0
             )
-        return factor.transpose(*(dim for dim in field.dims if dim in factor.dims))
+        return variance.transpose(*(dim for dim in field.dims if dim in variance.dims))
 
     def __eq__(self, other: object) -> bool:
-        """The same factors on the same cells."""
-        return isinstance(other, PlaceMap) and self.facts() == other.facts() and self.factor.identical(other.factor)
+        """The same variances on the same cells."""
+        return isinstance(other, PlaceMap) and self.facts() == other.facts() and self.variance.identical(other.variance)
 
     def level(self, index: int) -> np.ndarray:
-        """A of one level (lat, lon)."""
-        return self.factor.values[index] if "depth" in self.factor.dims else self.factor.values
+        """v of one level (lat, lon)."""
+        return self.variance.values[index] if "depth" in self.variance.dims else self.variance.values
 
     def facts(self) -> JSONObject:
         """What `run.json` says of it."""
-        return {"dates": self.dates, "width": self.width, "dims": [str(dim) for dim in self.factor.dims]}
+        return {"dates": self.dates, "width": self.width, "dims": [str(dim) for dim in self.variance.dims]}
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Factor and coordinates, by their names in a run."""
-        coordinates = {f"place.{name}.{dim}": np.asarray(self.factor[dim].values, float) for dim in self.factor.dims}
-        return coordinates | {f"place.{name}": self.factor.values.astype(np.float32)}
+        """Variance and coordinates, by their names in a run."""
+        coordinates = {
+            f"place.{name}.{dim}": np.asarray(self.variance[dim].values, float) for dim in self.variance.dims
+        }
+        return coordinates | {f"place.{name}": self.variance.values.astype(np.float32)}
 
     @classmethod
     def of_run(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str) -> "PlaceMap":
         """What `facts` and `arrays` gave; raises KeyError where a part is missing."""
         coordinates = {dim: arrays[f"place.{name}.{dim}"] for dim in facts["dims"]}
-        factor = xr.DataArray(arrays[f"place.{name}"].astype(np.float64), coordinates, tuple(facts["dims"]))
-        return cls(factor, float(facts["dates"]), float(facts["width"]))
+        variance = xr.DataArray(arrays[f"place.{name}"].astype(np.float64), coordinates, tuple(facts["dims"]))
+        return cls(variance, float(facts["dates"]), float(facts["width"]))
