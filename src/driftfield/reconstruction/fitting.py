@@ -55,6 +55,8 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
             f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
         )
     _check_data(recipe, reconstructor, source)
+    if reconstructor.abilities.checks_training:
+        reconstructor.check()
     data = prepare(**recipe.data)
     if data.covariates and isinstance(reconstructor.abilities.covariates, Cannot):
         log.warning(
