@@ -90,6 +90,7 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
         dataset.training,
         dataset.mix,
         guess.leave_out_days,
+        guess.made_of,
         folds,
         described,
     ]
