@@ -222,6 +222,7 @@ class TrainingData:
         bounds: (lower, upper) of targets that have bounds, physical units, infinite where there is none.
         validation_archive: The same truth, NaN but in the cells that validate; given where cells, not times, divide the parts.
         pair: Coarse fields of the same times (`data.pairing.Pair`), where the recipe names any.
+        statics: Fields that do not change, (lat, lon) by name, in their units; those of a pair are in the pair.
     """
 
     archive: Archive
@@ -236,6 +237,7 @@ class TrainingData:
     bounds: "dict[str, tuple[float, float]]" = field(default_factory=dict)
     validation_archive: Archive | None = None
     pair: "Any" = None
+    statics: "dict[str, np.ndarray]" = field(default_factory=dict)
 
     @property
     def to_validate(self) -> Archive:
@@ -285,6 +287,7 @@ class Abilities:
         device: Can be moved: `to(device)`.
         calibration: Applies a calibration of spread and bias, see `reconstruction.calibration_cases.Calibratable`.
         covariates: Looks at the covariates of the recipe; of a method that does not, the fit says so.
+        statics: Looks at static fields on the grid of the archive.
     """
 
     needs_training: bool = False
@@ -303,6 +306,7 @@ class Abilities:
     device: Ability = Cannot("computes on the processor")
     calibration: Ability = True
     covariates: Ability = True
+    statics: Ability = Cannot("looks at no static fields on the grid of its targets")
 
 
 @runtime_checkable

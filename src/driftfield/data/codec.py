@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import WRAPS, Coordinate, positions_of
+from driftfield.data.conditions import Conditions
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.patches import centre
@@ -126,7 +127,7 @@ class FieldCodec:
         self.context, self.step_days = check_offsets(context), float(step_days)
         self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
         self.normalizers, self.domains = dict(normalizers), dict(domains)
-        self.measures = Measures()
+        self.measures, self.conditions = Measures(), Conditions()
         self.vector_pairs = [(u, v) for u, v in vector_pairs]
         self.bounds = {name: (float(low), float(high)) for name, (low, high) in (bounds or {}).items()}
         if turning := sorted({name for pair in self.vector_pairs for name in pair} & set(self.bounds)):
@@ -185,6 +186,11 @@ class FieldCodec:
         codec = cls(grid, targets, covariates, fitted, domains, vector_pairs, context, step, bounds)
         codec.measures = Measures.fit(archive.dataset, variables, train)
         return codec
+
+    @property
+    def exists(self) -> np.ndarray:
+        """Where any target exists at any level: (lat, lon)."""
+        return np.logical_or.reduce([self.domains[name].any(axis=0) for name in self.targets])
 
     def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
         """The channel table: every level of every variable (default: of the targets)."""
@@ -303,9 +309,11 @@ class FieldCodec:
         }
         if self.bounds:
             description["bounds"] = bounds_to_json(self.bounds)
+        if self.conditions.labels:
+            description["labels"] = list(self.conditions.labels)
         if self.measures:
             description["measures"] = self.measures.to_json()
-        arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
+        arrays = {"lat": self.grid.lat, "lon": self.grid.lon} | self.conditions.to_arrays()
         if self.grid.positions is not None:
             arrays |= {"latitude": self.grid.positions.latitude, "longitude": self.grid.positions.longitude}
         for name, normalizer in self.normalizers.items():
@@ -351,6 +359,7 @@ class FieldCodec:
             grid, description["targets"], description["covariates"], normalizers, domains, pairs, *around, bounds
         )
         codec.measures = Measures.from_json(description.get("measures"))
+        codec.conditions = Conditions.from_arrays(description.get("labels", ()), arrays)
         return codec
 
 

@@ -69,7 +69,8 @@ def observation_batch(
         # a covariate that was asked for and saw nothing is as missing as one that is not in the file
         add("presence", np.full(levels, float(seen.any())))
     parts |= bound_parts(codec, stamp, rows, columns)
-    return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess)
+    classes = codec.conditions.classes_at(observations["time"][[time]])[0]
+    return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess, classes=classes)
 
 
 def _seen(

@@ -13,6 +13,7 @@ from driftfield.data.pairing import make_pair
 from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
+from driftfield.data.statics import statics_on
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.acceptance import Acceptance
 from driftfield.interfaces import TrainingData
@@ -56,7 +57,7 @@ def prepare(
         vector_pairs: [eastward, northward] components of vectors.
         bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
         coarse: {factor} or {archive, names, halo, paired}: the coarse fields that a downscaler starts from (`pairing.make_pair`).
-        statics: {file, variables, coarse}: static fields of a downscaler.
+        statics: {file, variables, coarse}: static fields, `coarse` for a downscaler alone.
 
     Raises:
         ConfigurationError: a variable is both target and covariate, a vector pair names another, or a window size makes no sense.
@@ -83,10 +84,6 @@ def prepare(
         acceptance=Acceptance.of(quality_level, reject_flags),
     )
     require(opened.dataset, [*targets, *covariates], str(archive))
-    if statics is not None and coarse is None:
-        raise ConfigurationError(
-            "data.statics belong to a pair of grids: expected data.coarse beside them. Add it, or leave them out."
-        )
     pair = None
     if coarse is not None:
         opened, pair = make_pair(opened, coarse, statics)
@@ -116,6 +113,7 @@ def prepare(
         bounds=_bounds(targets, bounds or {}),
         validation_archive=checked,
         pair=pair,
+        statics=statics_on(opened.dataset, statics) if statics is not None and pair is None else {},
     )
 
 

@@ -5,7 +5,7 @@ difference = z - interpolate(coarse z)         the relief that a coarse model do
 channel = (z - mean) / sd                      over the cells of the domain: a z-score, since a climatology of it would be 0
 """
 
-__all__ = ["Statics", "read_statics"]
+__all__ = ["Statics", "checked", "read_statics", "statics_on"]
 
 import hashlib
 import logging
@@ -146,6 +146,25 @@ def read_statics(
     for name, values in fields.items():
         z_score(values, np.isfinite(values), name)
     return Statics(fields, below)
+
+
+def statics_on(fields: xr.Dataset, section: Any) -> dict[str, np.ndarray]:
+    """The static fields of a recipe without a pair, on the grid of its archive: (lat, lon) by name, in their units.
+
+    Arguments:
+        fields: Give the grid.
+        section: `data.statics`.
+
+    Raises:
+        ConfigurationError: keys that make no sense, or fields of a coarse model, which is not there.
+        DataError: a field that is missing, changes in time or does not cover the grid.
+    """
+    asked = checked(section)
+    if asked["coarse_file"] is not None:
+        raise ConfigurationError(
+            "data.statics.coarse belongs to a pair of grids: expected data.coarse beside it. Add it, or leave it out."
+        )
+    return _on_grid(asked["file"], asked["variables"], fields, cell_grid_of(fields))
 
 
 _REMEMBERED: dict[tuple[str, ...], dict[str, np.ndarray]] = {}

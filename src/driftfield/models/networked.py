@@ -21,6 +21,7 @@ from torch import nn
 
 from driftfield.checkpoint import Run
 from driftfield.data.codec import FieldCodec
+from driftfield.data.conditions import Conditions, check_labels
 from driftfield.data.context import check_offsets
 from driftfield.data.dataset import TwinDataset
 from driftfield.data.gaps import warn_of_gaps
@@ -31,6 +32,7 @@ from driftfield.fields import FieldBatch
 from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Abilities, Archive, TrainingData
 from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
+from driftfield.models.conditioning import taken
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.network_guess import NetworkGuess
@@ -54,6 +56,7 @@ class Shared(TypedDict, total=False):
     first_guess: Mapping[str, Any] | None
     validation_samples: int
     context: Sequence[int]
+    labels: Sequence[str]
 
 
 class NetworkReconstructor(NetworkGuess, Trained):
@@ -68,6 +71,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
             learnt, in N samples computed beforehand, out of fold.
         context: Time offsets, in steps of the archive, of the neighbouring frames that are seen too, such as [-1, 1].
         validation_samples: Fixed validation samples.
+        labels: Classes of the date that the network is told: month, season, hour, day_of_year (`data.conditions`).
     """
 
     method: ClassVar[str]
@@ -81,13 +85,14 @@ class NetworkReconstructor(NetworkGuess, Trained):
         first_guess: Mapping[str, Any] | None = None,
         validation_samples: int = 32,
         context: Sequence[int] = (),
+        labels: Sequence[str] = (),
     ) -> None:
         super().__init__(network, normalizer, validation_samples)
         self.observing_spec = dict(observing)
         self.observing: ObservingSystem = build("observing", {"class": "ObservingSystem", **observing})
         self.augment = dict(augment or {})
         self.first_guess_spec = dict(first_guess or {})
-        self.context = check_offsets(context)
+        self.context, self.labels = check_offsets(context), check_labels(labels)
         known = ("mix", "out_of_fold", "symmetries")
         for key in self.augment:
             if key not in known:
@@ -101,6 +106,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
             "augment": self.augment,
             "first_guess": self.first_guess_spec,
             "context": list(self.context),
+            **({"labels": list(self.labels)} if self.labels else {}),
         }
 
     @abstractmethod
@@ -181,7 +187,10 @@ class NetworkReconstructor(NetworkGuess, Trained):
 
     def _fitted_codec(self, data: TrainingData) -> FieldCodec:
         variables = data.targets, data.covariates, self.normalizer, data.vector_pairs
-        return FieldCodec.fit(data.archive, data.train, *variables, self.context, data.bounds)
+        codec = FieldCodec.fit(data.archive, data.train, *variables, self.context, data.bounds)
+        dates = data.archive.times[data.train]
+        codec.conditions = Conditions.fit(data.statics, self.labels, exists=codec.exists, train=dates)
+        return codec
 
     def _check_first_guess(self) -> None:
         # here and not in __init__: runs that were trained so before are still loaded
@@ -199,6 +208,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
             covariates=len(codec.given()),
             first_guess=self.guess is not None,
             **({"visible": True} if self.observing.shown and self.method == "diffusion" else {}),
+            **taken(self.network_spec, codec.conditions),
         )
         return self.objective(network.to(memory_format=torch.channels_last), codec)
 
@@ -239,6 +249,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
             chooses_times=True,
             device=True,
             first_guess=True,
+            statics=True,
         )
 
     def expected_observations(

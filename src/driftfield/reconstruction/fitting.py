@@ -59,6 +59,12 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         raise ConfigurationError(
             f"{source} has data.coarse and a {kind!r}, which would ignore it: expected a 'downscaler'. Name one, or leave it out."
         )
+    statics = reconstructor.abilities.statics
+    if recipe.data.get("statics") is not None and recipe.data.get("coarse") is None and isinstance(statics, Cannot):
+        raise ConfigurationError(
+            f"{type(reconstructor).__name__} {statics.why}: found data.statics. Leave them out, or use a network that completes "
+            "fields; a downscaler takes them with data.coarse."
+        )
     data = prepare(**recipe.data)
     if data.covariates and isinstance(reconstructor.abilities.covariates, Cannot):
         log.warning(
