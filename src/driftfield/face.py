@@ -234,6 +234,7 @@ def fill(
     *,
     method: str | None = None,
     members: int = 0,
+    learn: str | None = None,
     length_km: float | None = None,
     days: float | None = None,
     noise: float | None = None,
@@ -254,6 +255,8 @@ def fill(
         variable: Which one; may be left out where there is one.
         method: The method to use, such as "kriging" or "linear"; the one that finds hidden blocks best if not given.
         members: Size of the ensemble that comes with it; none by default.
+        learn: How long a diffusion model may learn what the chosen method leaves ("90s", "10min", "1h"); it fills the field only
+            where it misses less of hidden blocks.
         length_km: Distance at which the correlation is 1 / e, where it is known.
         days: Time after which it is, where it is known.
         noise: Standard deviation of the observation error, units of the variable; observed cells are then analysed, too.
@@ -274,6 +277,7 @@ def fill(
         variable,
         method=method,
         members=members,
+        learn=learn,
         knowledge=Knowledge(length_km, days, noise),
         region=region,
         time=time,

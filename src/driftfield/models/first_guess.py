@@ -23,6 +23,7 @@ from driftfield.checkpoint import find_run, hash_run, read_run
 from driftfield.data.codec import FieldCodec
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.models.dates_around import among_others
 from driftfield.models.network_guess import has_learnt_from, without_times
 from driftfield.models.teaching import Teaching
 from driftfield.reconstruction.output import Estimate
@@ -37,7 +38,7 @@ FLOOR = 0.02
 Encoded = tuple[np.ndarray, np.ndarray]
 """Guess and error scale (channel, lat, lon) of one time, network units."""
 
-_KEYS = ("run", "pool", "leave_out_days", "folds")
+_KEYS = ("run", "pool", "leave_out_days", "folds", "around")
 
 
 class Guessing(Reconstructor, Protocol):
@@ -80,6 +81,7 @@ class FirstGuess:
         scale: Error in network units per channel, for a peer that states none.
         data: In training, from where a peer with a memory has the fields before the observations.
         made_of: Hash of the run, so that samples computed beforehand never meet another one.
+        around: Dates before and after that a peer in space and time is shown in training, beside those of the sample.
     """
 
     def __init__(
@@ -92,8 +94,9 @@ class FirstGuess:
         scale: Sequence[float] | None = None,
         data: TrainingData | None = None,
         made_of: str = "",
+        around: int = 0,
     ) -> None:
-        self.data, self.made_of = data, made_of
+        self.data, self.made_of, self.around = data, made_of, around
         self.peer, self.leave_out_days, self.folds, self.unseen = peer, leave_out_days, list(folds), unseen
         self.scale = None if scale is None else np.asarray(scale, dtype=np.float32)
         self._kept: tuple[xr.Dataset, dict[int, Encoded]] | None = None
@@ -117,6 +120,7 @@ class FirstGuess:
             raise ConfigurationError(f"first_guess needs the key 'run' (a fitted peer), found {dict(spec)}.")
         folder = find_run(spec["run"])
         guess = cls.load(folder, spec)
+        guess.data = data
         count = spec.get("folds", 0)
         # the mean of a short record goes with its days: each needs those before and after, whatever their split
         times = (
@@ -136,7 +140,6 @@ class FirstGuess:
                 "there is nothing to leave out. Leave 'folds' out."
             )
         if count:
-            guess.data = data
             guess._leave_out(data, np.array_split(times, count), seed, teaching if trained else None)
         elif not elsewhere and not able.leaves_out_near_times:
             cost = " (it is trained five times more, by the trainer of the recipe)" if trained else ""
@@ -171,8 +174,14 @@ class FirstGuess:
         """
         peer: Guessing = lookup("reconstructor", read_run(folder).class_name).load(folder)
         check_ability(peer, "first_guess")
-        days = float(spec.get("leave_out_days", 400.0))
-        return cls(peer, leave_out_days=days, scale=scale, made_of=hash_run(folder))
+        days, around = float(spec.get("leave_out_days", 400.0)), spec.get("around", 0)
+        if type(around) is not int or around < 0:
+            raise ConfigurationError(f"Found first_guess.around={around!r}: expected a number of dates, 0 or more.")
+        if around and not peer.abilities.uses_other_times:
+            raise ConfigurationError(
+                f"Found first_guess.around={around} for {type(peer).__name__}, which looks at one date alone. Leave it out."
+            )
+        return cls(peer, leave_out_days=days, scale=scale, made_of=hash_run(folder), around=around)
 
     def save(self, folder: Path) -> None:
         """The peer's run, so that a network's run is complete in itself."""
@@ -190,6 +199,8 @@ class FirstGuess:
         """
         if training is None:
             return self.peer.first_guess(observations, only=only)
+        if self.around and self.data is not None and only is not None:
+            observations, only = among_others(observations, only, self.data, training, self.around)
         if not self.folds:
             return self.peer.first_guess(observations, only=only, leave_out_days=self.leave_out_days)
         unseen = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)

@@ -91,6 +91,7 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
         dataset.mix,
         guess.leave_out_days,
         guess.made_of,
+        guess.around,
         folds,
         described,
     ]
