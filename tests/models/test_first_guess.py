@@ -16,6 +16,7 @@ from driftfield.data.patches import Window
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.gridded.fingerprint import fingerprint
+from driftfield.models.dates_around import among_others
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.first_guess_pool import first_guess_pool
@@ -341,3 +342,22 @@ def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) 
     assert other is not None
     np.testing.assert_array_equal(one, two)
     assert np.nanmax(np.abs(other - one)) > 0.05
+
+
+def test_a_peer_in_space_and_time_is_shown_the_dates_around(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    data = tiny_training_data(fields)
+    known = np.union1d(data.train, data.validation)
+    time = int(known[3])
+    sample = observe(fields[["thetao"]].isel(time=[time]), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+    shown, only = among_others(sample, 0, data, time, 2)
+    assert shown["time"].values.tolist() == fields["time"].values[known[1:6]].tolist()
+    assert only == 2
+    np.testing.assert_array_equal(shown["thetao"].isel(time=only), sample["thetao"].isel(time=0))
+    for index, other in enumerate(known[1:6]):
+        if index != only:
+            domain = data.archive.domain("thetao").values
+            truth = data.archive.dataset["thetao"].isel(time=int(other)).values
+            np.testing.assert_allclose(shown["thetao"].values[index][domain], truth[domain], rtol=1e-6)
+    with pytest.raises(ConfigurationError, match="looks at one date alone"):
+        FirstGuess.load(fitted("Climatology", tmp_path), {"around": 3})

@@ -101,6 +101,13 @@ def test_a_time_limit_ends_at_a_validation(tmp_path: Path, monkeypatch: pytest.M
     assert ends == [False, True]
 
 
+def test_a_limit_may_end_a_training_at_once(tmp_path: Path) -> None:
+    limit = build("callback", {"class": "TimeLimit", "hours": 1e-9, "at_once": True})
+    _, history = trained(tmp_path, callbacks=[limit])
+    assert [row["step"] for row in history] == [1]  # validated where it ended
+    assert not build("callback", {"class": "TimeLimit", "hours": 1e-9}).after_step(1, 0.0)
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "no list": ("TimeLimit", "expected a list"),
     "unknown": ([{"class": "TimeLimits", "hours": 1}], "Unknown callback 'TimeLimits'.*TimeLimit"),

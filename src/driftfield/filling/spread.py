@@ -6,8 +6,8 @@
     spread(d)  root mean square error at d, for methods that state none
 
 One factor for all distances is too wide beside observations and too narrow in the middle of a gap. 92 and not 90: what is hidden
-are some forty blocks, and the quantile of n that nine in ten others do not exceed is that of a share of 0.9 (n + 1) / n (conformal
-prediction; Vovk et al. 2005, "Algorithmic learning in a random world").
+are some forty blocks, and the quantile of n that nine in ten others do not exceed is that of a share of 0.9 (n + 1) / n
+(conformal prediction; Vovk et al. 2005, "Algorithmic learning in a random world").
 """
 
 __all__ = ["AIM", "BAND", "Distances", "Factors", "Spread", "classes_of", "quantile"]

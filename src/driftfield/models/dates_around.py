@@ -35,11 +35,11 @@ def among_others(sample: xr.Dataset, only: int, data: TrainingData, time: int, a
     frames: dict[str, xr.DataArray] = {}
     names = [str(n) for n in sample.data_vars]
     for name in (n for n in names if f"{n}_error" in names):
-        values = fields[name].transpose(*sample[name].dims).assign_coords(sample[name].coords | {"time": stamps[near]})
+        places = {key: axis for key, axis in sample[name].coords.items() if "time" not in axis.dims}
+        values = fields[name].transpose(*sample[name].dims).assign_coords({**places, "time": stamps[near]})
         stated = fields.get(f"{name}_error")
         error = xr.zeros_like(values) if stated is None else stated.transpose(*values.dims).assign_coords(values.coords)
         frames |= {name: values, f"{name}_error": error.where(values.notnull())}
-    timed = [n for n in names if "time" in sample[n].dims]
-    joined: xr.Dataset = xr.concat([sample[timed], xr.Dataset(frames)[timed]], dim="time", join="override")
-    joined = joined.assign({n: sample[n] for n in names if n not in timed}).sortby("time")
+    joined: xr.Dataset = xr.concat([sample[list(frames)], xr.Dataset(frames)], dim="time", join="override")
+    joined = joined.assign({n: sample[n] for n in names if "time" not in sample[n].dims}).sortby("time")
     return joined, int(np.flatnonzero(joined["time"].values == sample["time"].values[only])[0])
