@@ -33,7 +33,8 @@ def scene(dates: int = 8) -> xr.Dataset:
         "lon": np.linspace(0, 3.0, 16),
     }
     values = np.where(clouds, np.nan, truth).astype(np.float32)
-    return xr.Dataset({"sst": (("time", "lat", "lon"), values, {"units": "degC"})}, coords=coords)
+    fields = xr.Dataset({"sst": (("time", "lat", "lon"), values, {"units": "degC"})}, coords=coords)
+    return fields.assign(sst_error=xr.where(fields["sst"].notnull(), 0.05, np.nan).astype(np.float32))
 
 
 @pytest.fixture(autouse=True)
