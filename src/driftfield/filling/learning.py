@@ -167,18 +167,17 @@ def learn(
         raise ConfigurationError(
             f"Found --learn over {method.label}, which is no first guess that can be refitted: name a peer with --method."
         )
-    began = time.monotonic()
+    began, seconds = time.monotonic(), 60 * learning.minutes
+    trainer_spec = trainer_of(seconds)
+    trainer = build("trainer", trainer_spec)
     scores.fitted.save(learning.folder / "base")
     data = _training(fold.visible, max(1, dates // 6))
     each = _seconds_of_a_guess(scores.fitted, fold.visible)
-    seconds = 60 * learning.minutes
     pool = int(np.clip(_GUESSES * seconds / max(each, 1e-3), 8, 400))
     spec = _spec(fold.visible, learning.folder / "base", pool, together=scores.fitted.abilities.uses_other_times)
     network: DiffusionReconstructor = build("reconstructor", spec)
-    left = max(0.2 * seconds, seconds - (pool + _validation(pool)) * each - (time.monotonic() - began))
-    trainer_spec = trainer_of(left)
-    log.info("learning: %d first guesses of %.1f s each, then %.0f s of training", pool, each, left)
-    network.fit(data, seed=seed, trainer=build("trainer", trainer_spec), folder=learning.folder)
+    log.info("learning: %d first guesses of %.1f s each, and training until %.0f s have passed", pool, each, seconds)
+    network.fit(data, seed=seed, trainer=trainer, folder=learning.folder)
     network.save(learning.folder)
     learnt = LearntMethod(network, scores.fitted, method).continued(fold.visible, seed=seed)
     mean, sd = predict(learnt, fold, seed=seed)  # type: ignore[arg-type]
@@ -193,7 +192,7 @@ def learn(
 
 def trainer_of(seconds: float) -> JSONObject:
     """The trainer of a recipe: as many steps as there is time for."""
-    limit: JSONObject = {"class": "TimeLimit", "hours": round(seconds / 3600, 5), "at_once": True}
+    limit: JSONObject = {"class": "TimeLimit", "hours": round(seconds / 3600, 5), "at_once": True, "preparing": True}
     rate: JSONObject = {"peak": 5.0e-4, "plan": "constant", "warm_up": 50}
     return {
         "class": "LightningTrainer",

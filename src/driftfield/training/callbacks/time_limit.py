@@ -21,15 +21,18 @@ class TimeLimit(TrainingCallback):
     Arguments:
         hours: Since the training began, or was resumed.
         at_once: Whether the step is the last one that is under way then; it is validated.
+        preparing: Whether what is done before the first step, such as first guesses, counts, too.
     """
 
-    def __init__(self, hours: float, at_once: bool = False) -> None:
+    def __init__(self, hours: float, at_once: bool = False, preparing: bool = False) -> None:
         if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours < math.inf:
             raise ConfigurationError(f"Found hours={hours!r}: expected a number above 0.")
-        self.hours, self.at_once, self._began = hours, at_once, time.monotonic()
+        self.hours, self.at_once, self.preparing = hours, at_once, preparing
+        self._began = time.monotonic()
 
     def begin(self, step: int) -> None:
-        self._began = time.monotonic()
+        if not self.preparing:
+            self._began = time.monotonic()
 
     def after_step(self, step: int, loss: float) -> bool:
         return self.at_once and self._over()
