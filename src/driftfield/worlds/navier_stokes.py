@@ -77,8 +77,8 @@ class NavierStokes:
             )
         if not 0 < self.reynolds < math.inf or not 0 <= self.drag < math.inf or not 0 < self.time_step < math.inf:
             raise ConfigurationError(
-                f"Found reynolds={self.reynolds:g}, drag={self.drag:g} and step={self.time_step:g}: expected numbers above 0, and "
-                "0 or more of drag."
+                f"Found reynolds={self.reynolds:g}, drag={self.drag:g} and step={self.time_step:g}: expected numbers above 0, "
+                "and 0 or more of drag."
             )
         if self.forcing not in FORCINGS:
             raise ConfigurationError(f"Found forcing={self.forcing!r}: {suggest(self.forcing, FORCINGS)}")
