@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from driftfield.cli.options import Out
 from driftfield.cli.shared import Overwrite, app, check_output, read_number
 from driftfield.errors import ConfigurationError
 
@@ -14,7 +15,7 @@ from driftfield.errors import ConfigurationError
 @app.command()
 def coarsen(
     fine: Annotated[Path, typer.Argument(help="Fine fields: NetCDF, GRIB or Zarr, on any grid.")],
-    out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
+    out: Out,
     factor: Annotated[
         str | None, typer.Option(help="Cells per block: NUMBER, or ROWSxCOLUMNS; 2.5 is possible.")
     ] = None,
