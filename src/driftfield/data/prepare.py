@@ -66,16 +66,7 @@ def prepare(
         DataError: a variable is missing, or a split has no sample.
         OverlapError: two splits share cells or times.
     """
-    if twice := set(targets) & set(covariates):
-        raise ConfigurationError(
-            f"{sorted(twice)} are targets and covariates: a field is given or reconstructed, not both."
-        )
-    for name in (name for pair in vector_pairs for name in pair):
-        if name not in (*targets, *covariates):
-            raise ConfigurationError(
-                f"data.vector_pairs names {name!r}, which is neither target nor covariate: "
-                f"{suggest(str(name), (*targets, *covariates))}"
-            )
+    _check_names(targets, covariates, vector_pairs)
     opened = open_archive(
         archive,
         [*targets, *covariates],
@@ -97,16 +88,7 @@ def prepare(
         )
     splits = divide(opened, targets, split=split, windows=windows)
     validates = lookup("split", (split or {"class": "TimeSplit"})["class"]).validates
-    for name in ("train", "validation"):
-        part = getattr(splits, name)
-        if name == "validation" and not validates:
-            continue
-        if not len(part.times) or not len(part.windows):
-            raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
-    for name in ("train", "validation", "test"):
-        part = getattr(splits, name)
-        times, places = len(part.times), len(part.windows)
-        log.info("%s: %d times x %d windows = %d samples", name, times, places, times * places)
+    _check_filled(splits, archive, validates=validates)
     learnt, checked = _known(opened, splits)
     return TrainingData(
         archive=learnt,
@@ -123,6 +105,30 @@ def prepare(
         pair=pair,
         statics=statics_on(opened.dataset, statics) if statics is not None and pair is None else {},
     )
+
+
+def _check_names(targets: Sequence[str], covariates: Sequence[str], vector_pairs: Sequence[Sequence[str]]) -> None:
+    if twice := set(targets) & set(covariates):
+        raise ConfigurationError(
+            f"{sorted(twice)} are targets and covariates: a field is given or reconstructed, not both."
+        )
+    for name in (name for pair in vector_pairs for name in pair):
+        if name not in (*targets, *covariates):
+            raise ConfigurationError(
+                f"data.vector_pairs names {name!r}, which is neither target nor covariate: "
+                f"{suggest(str(name), (*targets, *covariates))}"
+            )
+
+
+def _check_filled(splits: Splits, archive: str, *, validates: bool) -> None:
+    """Refuses a part without a sample, and says how many the others have."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    for name in ("train", "validation") if validates else ("train",):
+        if not len(parts[name].times) or not len(parts[name].windows):
+            raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
+    for name, part in parts.items():
+        times, places = len(part.times), len(part.windows)
+        log.info("%s: %d times x %d windows = %d samples", name, times, places, times * places)
 
 
 def divide(

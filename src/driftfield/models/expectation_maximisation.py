@@ -85,6 +85,10 @@ class ExpectationMaximisation(Taught):
         declared: Abilities = self.inner.abilities
         return replace(declared, first_guess=Cannot("is kept as a run of the method inside, which may be one"))
 
+    def check(self) -> None:
+        """That of the reconstructor inside, which has one if it says so."""
+        self.inner.check()
+
     @property
     def calibration(self) -> Calibration | None:
         """That of the reconstructor inside."""

@@ -10,7 +10,7 @@ import copy
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypedDict, cast
 
@@ -89,7 +89,6 @@ class NetworkReconstructor(NetworkGuess, Trained):
     ) -> None:
         super().__init__(network, normalizer, validation_samples)
         self.observing_spec = dict(observing)
-        self.observing: ObservingSystem = build("observing", {"class": "ObservingSystem", **observing})
         self.augment = dict(augment or {})
         self.first_guess_spec = dict(first_guess or {})
         self.context, self.labels = check_offsets(context), check_labels(labels)
@@ -99,6 +98,23 @@ class NetworkReconstructor(NetworkGuess, Trained):
                 raise ConfigurationError(f"Unknown key {key!r} under 'augment': {suggest(key, known)}")
         check_keys(self.first_guess_spec)
         self.guess: FirstGuess | None = None
+
+    @cached_property
+    def observing(self) -> ObservingSystem:
+        """What is seen in training; who completes fields with a run never asks."""
+        system: ObservingSystem = build("observing", {"class": "ObservingSystem", **self.observing_spec})
+        return system
+
+    def check(self) -> None:
+        """Refuses patterns and errors that make no sense; before anything is opened, and not whenever a run is loaded.
+
+        Raises:
+            ConfigurationError: there is one.
+        """
+        if not self.observing.observe:
+            raise ConfigurationError(
+                "'observe' is empty: expected a pattern for every variable, {thetao: profiles:0.9}."
+            )
 
     def arguments(self) -> JSONObject:
         return super().arguments() | {
@@ -147,6 +163,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
             ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
         self._check_first_guess()
+        self.check()
         trainer, seed, archive = teaching.trainer, teaching.seed, data.archive
         codec = self._fitted_codec(data)
         if trainer.preview_depth is not None:
@@ -207,7 +224,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
             channels=len(codec.channels()),
             covariates=len(codec.given()),
             first_guess=self.guess is not None,
-            **({"visible": True} if self.observing.shown and self.method == "diffusion" else {}),
+            **({"visible": True} if self.observing_spec.get("visible") and self.method == "diffusion" else {}),
             **taken(self.network_spec, codec.conditions),
         )
         return self.objective(network.to(memory_format=torch.channels_last), codec)
@@ -244,6 +261,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
         """Trained; looks at other dates in its context, or where its first guess does."""
         return Abilities(
             needs_training=True,
+            checks_training=True,
             uses_other_times=bool(self.context) or (self.guess is not None and self.guess.uses_other_times),
             takes_draws=True,
             chooses_times=True,

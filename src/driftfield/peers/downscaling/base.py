@@ -21,7 +21,7 @@ import xarray as xr
 
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.pairing import Pair, require_pair
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError, DataError, once_fitted
 from driftfield.gridded.encodings import as_dates
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import Abilities, Cannot, TrainingData
@@ -108,9 +108,7 @@ class Downscaler(ABC):
     @property
     def grids(self) -> PairGrids:
         """What it knows of its pair, once it is fitted."""
-        if self._grids is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._grids
+        return once_fitted(self, self._grids)
 
     @property
     def measures(self) -> Measures:
