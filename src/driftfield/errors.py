@@ -14,6 +14,7 @@ __all__ = [
     "OverlapError",
     "UserError",
     "need",
+    "once_fitted",
     "suggest",
     "visible",
     "whole_number",
@@ -24,6 +25,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(ValueError):
@@ -75,6 +79,17 @@ def need(library: str, extra: str, purpose: str) -> ModuleType:
         raise MissingExtraError(
             f"{purpose} needs {library}. Install it with: pip install 'driftfield[{extra}]'."
         ) from error
+
+
+def once_fitted(method: object, learnt: T | None) -> T:
+    """What a method has learnt.
+
+    Raises:
+        ConfigurationError: nothing yet.
+    """
+    if learnt is None:
+        raise ConfigurationError(f"{type(method).__name__} is not fitted yet. Call fit, or load a run.")
+    return learnt
 
 
 def visible(text: str) -> str:

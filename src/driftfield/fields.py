@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 
@@ -129,6 +129,8 @@ class FieldBatch(Tensors):
         guess: A first guess of the target, where there is one.
         visible: Where the noisy field exists, where that is not all of the domain: the clean one is known nowhere else.
         bounds: Of the target, where any of it has bounds.
+        statics: Fields that are the same at all times, such as heights (`data.conditions`); 0 where no target exists.
+        labels: Classes that the date belongs to, such as the month, numbers from 0 (`data.conditions`).
     """
 
     target: Float[Tensor, "batch channel lat lon"]
@@ -142,6 +144,8 @@ class FieldBatch(Tensors):
     guess: Guess | None = None
     visible: Bool[Tensor, "batch channel lat lon"] | None = None
     bounds: Bounds | None = None
+    statics: Float[Tensor, "batch static lat lon"] | None = None
+    labels: Integer[Tensor, "batch label"] | None = None
 
     def __len__(self) -> int:
         return self.target.shape[0]

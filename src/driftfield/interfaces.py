@@ -222,6 +222,7 @@ class TrainingData:
         bounds: (lower, upper) of targets that have bounds, physical units, infinite where there is none.
         validation_archive: The same truth, NaN but in the cells that validate; given where cells, not times, divide the parts.
         pair: Coarse fields of the same times (`data.pairing.Pair`), where the recipe names any.
+        statics: Fields that do not change, (lat, lon) by name, in their units; those of a pair are in the pair.
     """
 
     archive: Archive
@@ -236,6 +237,7 @@ class TrainingData:
     bounds: "dict[str, tuple[float, float]]" = field(default_factory=dict)
     validation_archive: Archive | None = None
     pair: "Any" = None
+    statics: "dict[str, np.ndarray]" = field(default_factory=dict)
 
     @property
     def to_validate(self) -> Archive:
@@ -270,6 +272,8 @@ class Abilities:
 
     Arguments:
         needs_training: `fit` takes a trainer, a folder and `resume`.
+        learns: Fits anything to an archive.
+        checks_training: Has `check`, which refuses what a training could not do before anything is opened.
         uses_other_times: The fields of a date depend on the observations of other dates in the same file.
         takes_draws: Has `complete`, which takes `reconstruction.draws.Draws` in place of members and seed alone.
         chooses_times: Of these it takes `times`: which dates to complete, all others being context.
@@ -284,9 +288,12 @@ class Abilities:
         device: Can be moved: `to(device)`.
         calibration: Applies a calibration of spread and bias, see `reconstruction.calibration_cases.Calibratable`.
         covariates: Looks at the covariates of the recipe; of a method that does not, the fit says so.
+        statics: Looks at static fields on the grid of the archive.
     """
 
     needs_training: bool = False
+    learns: bool = True
+    checks_training: bool = False
     uses_other_times: bool = False
     takes_draws: bool = False
     chooses_times: bool = False
@@ -301,6 +308,7 @@ class Abilities:
     device: Ability = Cannot("computes on the processor")
     calibration: Ability = True
     covariates: Ability = True
+    statics: Ability = Cannot("looks at no static fields on the grid of its targets")
 
 
 @runtime_checkable

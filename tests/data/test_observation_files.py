@@ -114,13 +114,13 @@ def test_nothing_out_leaves_nothing_behind(tmp_path: Path, suffix: str, failure:
 
 @pytest.mark.parametrize("case", ["no gap", "gaps on land alone", "gaps"])
 def test_nothing_filled_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, case: str) -> None:
-    from driftfield.cli.reconstruct import _say_of_gaps
+    from driftfield.cli.reconstruct_outcome import tell
 
     ocean = tiny_ocean().isel(time=[20])[["sst"]]
     seen = ocean.fillna(0.0) if case == "no gap" else ocean.where(ocean["lon"] < -36) if case == "gaps" else ocean
     write_dataset(ocean if case != "no gap" else ocean.fillna(0.0), tmp_path / "out.nc")
     with caplog.at_level(logging.INFO):
-        _say_of_gaps(tmp_path / "out.nc", seen)
+        tell(tmp_path / "out.nc", seen, seen, None)
     assert ("nothing of 'sst' was filled" in caplog.text) == (case != "gaps")
     assert ("lie outside of its domain" in caplog.text) == (case == "gaps on land alone")
 
@@ -130,7 +130,7 @@ def test_values_outside_of_the_domain_of_the_run_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, domain: bool
 ) -> None:
     """A file that states a domain has been counted when it was opened."""
-    from driftfield.cli.reconstruct import _say_of_gaps
+    from driftfield.cli.reconstruct_outcome import tell
 
     ocean = tiny_ocean().isel(time=[20])[["sst"]]
     seen = ocean.fillna(5.0).where(ocean["lon"] < -36)
@@ -138,7 +138,7 @@ def test_values_outside_of_the_domain_of_the_run_are_counted(
         seen["domain"] = ocean["sst"].isel(time=0, drop=True).notnull()
     write_dataset(ocean, tmp_path / "out.nc")
     with caplog.at_level(logging.INFO):
-        _say_of_gaps(tmp_path / "out.nc", seen)
+        tell(tmp_path / "out.nc", seen, seen, None)
     outside = int((seen["sst"].notnull() & ocean["sst"].isnull()).sum())
     assert outside > 0
     said = (

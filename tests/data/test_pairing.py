@@ -174,9 +174,15 @@ def test_statics_that_say_nothing_are_refused(folder: Path, statics: dict[str, A
     (folder / "small.nc").unlink()
 
 
-def test_statics_need_a_pair(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"expected data\.coarse"):
-        prepare(str(folder / "fine.nc"), ["tas"], statics={"file": str(folder / "statics.nc"), "variables": ["orog"]})
+def test_statics_without_a_pair_lie_on_the_grid_of_the_archive(folder: Path) -> None:
+    data = prepare(
+        str(folder / "fine.nc"), ["tas"], statics={"file": str(folder / "statics.nc"), "variables": ["orog"]}
+    )
+    assert data.pair is None
+    np.testing.assert_allclose(data.statics["orog"], hills(), rtol=1e-6)
+
+
+def test_a_static_field_that_is_not_there_or_says_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="No static field 'lsm'"):
         Statics().difference("lsm", Regridding.blocks(CellGrid.around(np.arange(4.0), np.arange(4.0)), 2))
     with pytest.raises(DataError, match="'x' is 1"):

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from driftfield.cli.options import Members, Out
 from driftfield.cli.shared import read_errors, read_pairs
 from driftfield.errors import ConfigurationError
 
@@ -51,7 +52,6 @@ Obs = Annotated[
         help="A table of observations, files of profiles or tracks, or a gridded file; may be left out with --coarse."
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")]
 Points = Annotated[
     Path | None, typer.Option(help="A table that guides; OBS is then gridded, and what the network is shown.")
 ]
@@ -72,7 +72,6 @@ Variable = Annotated[
     list[str] | None,
     typer.Option(help="NAME=NAME IN THE FILES (repeat), such as thetao=TEMP, for profiles and tracks."),
 ]
-Members = Annotated[int, typer.Option(help="Size of the ensemble.")]
 Seed = Annotated[int, typer.Option(help="Of the members, and of what is withheld.")]
 Method = Annotated[str | None, typer.Option(help="Guidance method: mmps, or that of the run, by default.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="method.OPTION=VALUE, such as method.iterations=5.")]

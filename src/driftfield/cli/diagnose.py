@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from driftfield.cli.options import OutFolder, Seed
 from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, use_sampler
 
 
@@ -16,10 +17,10 @@ def diagnose(
     run: Annotated[Path, typer.Argument(help="Run folder of a diffusion model, or shipped:NAME.")],
     obs: Annotated[Path, typer.Argument(help="Observation file that `driftfield mask` wrote.")],
     truth: Annotated[Path, typer.Option("--truth", help="The complete fields.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    out: OutFolder,
     members: Annotated[int, typer.Option(help="Size of the ensemble, drawn at once.")] = 8,
     time: Annotated[int, typer.Option(help="Which time of OBS, counted from 0.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
+    seed: Seed = 0,
     variable: Annotated[str | None, typer.Option(help="What the maps show; the first target by default.")] = None,
     depth: Annotated[float | None, typer.Option(help="Level of the maps, metres.")] = None,
     sampler: SamplerName = None,

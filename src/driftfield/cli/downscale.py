@@ -2,12 +2,13 @@
 
 __all__ = ["downscale"]
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from driftfield.cli.growing import write_with_bar
+from driftfield.cli.options import Out, Resume, Seed
 from driftfield.cli.shared import Overwrite, app, check_output, read_period, whole
 from driftfield.errors import visible
 
@@ -19,13 +20,13 @@ MEMBERS = 10
 def downscale(
     run: Annotated[Path, typer.Argument(help="Run folder of a downscaler that `driftfield train` wrote.")],
     coarse: Annotated[Path, typer.Argument(help="Coarse fields on the coarse grid of the run, or on more of it.")],
-    out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
+    out: Out,
     members: Annotated[
         int | None, typer.Option(help="Size of the ensemble; 10 by default, 1 of a method that gives one field.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
+    seed: Seed = 0,
     time: Annotated[str | None, typer.Option(help="FIRST:LAST date, both included.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")] = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Make fine fields from coarse ones: an ensemble, its mean and its standard deviation, date by date."""
@@ -35,7 +36,7 @@ def downscale(
     from driftfield.gridded.gridded_files import open_fields
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import check_ability
-    from driftfield.reconstruction.writer import Work, write_reconstruction
+    from driftfield.reconstruction.writer import Work
     from driftfield.runs import find_run, load_downscaler
 
     check_output(out, overwrite=overwrite or resume)
@@ -56,9 +57,5 @@ def downscale(
 
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__}
     work = Work(method, fields, Draws(count, seed), finish, depends_on)
-    if sys.stderr.isatty():
-        with typer.progressbar(length=work.dates * count, label="downscale", file=sys.stderr) as bar:
-            write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
-    else:
-        write_reconstruction(work, out, resume=resume, overwrite=overwrite)
+    write_with_bar(work, out, label="downscale", resume=resume, overwrite=overwrite)
     print(visible(f"wrote {out}: {work.dates} dates of {count} member(s), {method.method}"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from driftfield.cli.options import BatchSize, Out
 from driftfield.cli.shared import Overwrite, SamplerName, app, check_draws, read_errors, use_sampler
 
 
@@ -16,7 +17,7 @@ def forecast(
     run: Annotated[Path, typer.Argument(help="Run folder of an emulator.")],
     initial: Annotated[Path, typer.Argument(help="Complete states of one date or more, or an ensemble of them.")],
     steps: Annotated[int, typer.Option(help="Time steps to go.")],
-    out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
+    out: Out,
     members: Annotated[int | None, typer.Option(help="Size of the ensemble; that of INITIAL by default.")] = None,
     seed: Annotated[int, typer.Option(help="Of perturbations and members.")] = 0,
     start: Annotated[str | None, typer.Option(help="Date of the states, if INITIAL has several.")] = None,
@@ -24,7 +25,7 @@ def forecast(
         list[str] | None,
         typer.Option(help="Standard deviation of noise added to every state: NUMBER, or VARIABLE=NUMBER (repeat)."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 256,
+    batch_size: BatchSize = 256,
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:

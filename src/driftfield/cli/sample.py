@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from driftfield.cli.options import BatchSize, Out, Seed
 from driftfield.cli.shared import Overwrite, SamplerName, app, check_draws, use_sampler
 from driftfield.errors import ConfigurationError, DataError
 
@@ -26,9 +27,9 @@ def sample(
             help="Run folder of a diffusion model trained with the pattern none, or of a prior of trajectories."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")],
+    out: Out,
     members: Annotated[int, typer.Option(help="How many fields.")] = 16,
-    seed: Annotated[int, typer.Option(help="Of the members.")] = 0,
+    seed: Seed = 0,
     date: Date = None,
     around: Annotated[
         Path | None, typer.Option(help="Complete fields, such as a reconstruction: members around this first guess.")
@@ -42,7 +43,7 @@ def sample(
     states: Annotated[
         int | None, typer.Option(help="Steps of a course, for a prior of trajectories; its window by default.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Members at a time; does not change them.")] = 64,
+    batch_size: BatchSize = 64,
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:

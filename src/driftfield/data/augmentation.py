@@ -97,6 +97,7 @@ def _transform(
         held_out=moved(batch.held_out, channels),
         given=seen(batch.given, covariates),
         visible=None if batch.visible is None else moved(batch.visible, channels),
+        statics=None if batch.statics is None else move(batch.statics),
         bounds=None if batch.bounds is None else batch.bounds.mapped(lambda field: moved(field, channels)),
     )
 

@@ -1,6 +1,6 @@
 """FieldCodec: between data sets in physical units and the channels that networks work on.
 
-    data set (time, [depth,] lat, lon)  --encode: (x - mean(time, cell)) / std-->  (time, channel, lat, lon)  --decode-->  back
+    data set (time, [depth,] lat, lon)  --encode: (x - mean(time, cell)) / scale-->  (time, channel, lat, lon)  --decode-->  back
 
 It knows the grid that a run was made on, so that a reconstruction of a part of the grid finds its own climatology and noise.
 """
@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import WRAPS, Coordinate, positions_of
+from driftfield.data.conditions import Conditions
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.patches import centre
@@ -42,6 +43,7 @@ class Grid:
         periodic: Whether longitude wraps.
         monthly: Whether the dates stand for whole months.
         positions: Where the cells lie, if the axes do not say it.
+        told: The place that networks are told, of a run that was moved here from there: latitude and longitude.
     """
 
     lat: np.ndarray
@@ -50,6 +52,7 @@ class Grid:
     periodic: bool
     monthly: bool
     positions: Geometry | None = None
+    told: tuple[float, float] | None = None
 
     def cells(self, fields: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the rows and columns of a data set on this grid: by positions where both have them, else by the axes.
@@ -67,6 +70,8 @@ class Grid:
 
     def middle(self, rows: np.ndarray, columns: np.ndarray) -> tuple[float, float]:
         """Latitude and longitude of the middle of some rows and columns."""
+        if self.told is not None:
+            return self.told
         if self.positions is None:
             return centre(self.lat[rows], self.lon[columns])
         return self.positions.part(rows, columns).middle
@@ -126,7 +131,7 @@ class FieldCodec:
         self.context, self.step_days = check_offsets(context), float(step_days)
         self.grid, self.targets, self.covariates = grid, tuple(targets), tuple(covariates)
         self.normalizers, self.domains = dict(normalizers), dict(domains)
-        self.measures = Measures()
+        self.measures, self.conditions = Measures(), Conditions()
         self.vector_pairs = [(u, v) for u, v in vector_pairs]
         self.bounds = {name: (float(low), float(high)) for name, (low, high) in (bounds or {}).items()}
         if turning := sorted({name for pair in self.vector_pairs for name in pair} & set(self.bounds)):
@@ -186,6 +191,11 @@ class FieldCodec:
         codec.measures = Measures.fit(archive.dataset, variables, train)
         return codec
 
+    @property
+    def exists(self) -> np.ndarray:
+        """Where any target exists at any level: (lat, lon)."""
+        return np.logical_or.reduce([self.domains[name].any(axis=0) for name in self.targets])
+
     def channels(self, variables: Sequence[str] | None = None) -> list[Channel]:
         """The channel table: every level of every variable (default: of the targets)."""
         names = self.targets if variables is None else variables
@@ -215,7 +225,14 @@ class FieldCodec:
     def encode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Physical units (time, level, lat, lon) -> network units; NaN stays NaN."""
         normalizer = self.normalizers[name]
-        return normalizer.encode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
+        place = times, rows, columns
+        return normalizer.encode(values, normalizer.mean_at(*place), normalizer.scale_at(*place)).astype(np.float32)
+
+    def slope(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Physical units in a network unit at physical values (time, level, lat, lon): what an error is divided by."""
+        normalizer = self.normalizers[name]
+        found = normalizer.slope(values, normalizer.scale_at(times, rows, columns))
+        return np.broadcast_to(found, np.broadcast_shapes(found.shape, values.shape))
 
     def decode(
         self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray, *, bounded: bool = True
@@ -228,13 +245,14 @@ class FieldCodec:
                 lie beyond them by its error, a field may not.
         """
         normalizer = self.normalizers[name]
-        field = normalizer.decode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
+        mean, scale = normalizer.mean_at(times, rows, columns), normalizer.scale_at(times, rows, columns)
+        field = normalizer.decode(values, mean, scale).astype(np.float32)
         if not bounded or name not in self.bounds:
             return field
         low, high = self.bounds[name]
         # an end that is infinite has no room beside it
         over, under = (
-            2 * BOUND_WIDTH * normalizer.slope(np.full((1, 1, 1), end if np.isfinite(end) else 0.0, np.float32))
+            2 * BOUND_WIDTH * normalizer.slope(np.full((1, 1, 1), end if np.isfinite(end) else 0.0, np.float32), scale)
             for end in (low, high)
         )
         return np.where(field < low + over, low, np.where(field > high - under, high, field)).astype(np.float32)
@@ -258,13 +276,14 @@ class FieldCodec:
             rows, columns: Place on the grid.
         """
         normalizer, stated = self.normalizers[name], errors[0][0]
+        scale = normalizer.scale_at(times, rows, columns)
+        scale = scale[0] if scale.ndim == 4 else scale
         if normalizer.affine:
-            std = normalizer.std
-            return sum((size / std * draw for size, draw in errors), field), stated / std
+            return sum((size / scale * draw for size, draw in errors), field), stated / scale
         mean = normalizer.mean_at(times, rows, columns)[0]
         off = sum(size * draw for size, draw in errors)
-        seen = normalizer.decode(field, mean) + off
-        return np.where(off == 0, field, normalizer.encode(seen, mean)), stated / normalizer.slope(seen)
+        seen = normalizer.decode(field, mean, scale) + off
+        return np.where(off == 0, field, normalizer.encode(seen, mean, scale)), stated / normalizer.slope(seen, scale)
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """(lower, upper) that no reconstruction leaves: the bounds, and the ends of what a normaliser can decode to."""
@@ -274,9 +293,10 @@ class FieldCodec:
 
     def bounds_at(self, name: str, times: Any, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bound of a variable in network units, (time, level, lat, lon); infinite where there is none."""
-        mean = self.normalizers[name].mean_at(times, rows, columns)
+        normalizer = self.normalizers[name]
+        mean, scale = normalizer.mean_at(times, rows, columns), normalizer.scale_at(times, rows, columns)
         low, high = (
-            self.normalizers[name].encode(np.full(mean.shape, end, np.float32), mean).astype(np.float32)
+            normalizer.encode(np.full(mean.shape, end, np.float32), mean, scale).astype(np.float32)
             if np.isfinite(end)
             else np.full(mean.shape, end, np.float32)
             for end in self.bounds.get(name, (-np.inf, np.inf))
@@ -301,11 +321,15 @@ class FieldCodec:
             "step_days": self.step_days,
             "normalizers": {name: normalizer.describe() for name, normalizer in self.normalizers.items()},
         }
+        if self.grid.told is not None:
+            description["told"] = list(self.grid.told)
         if self.bounds:
             description["bounds"] = bounds_to_json(self.bounds)
+        if self.conditions.labels:
+            description["labels"] = list(self.conditions.labels)
         if self.measures:
             description["measures"] = self.measures.to_json()
-        arrays = {"lat": self.grid.lat, "lon": self.grid.lon}
+        arrays = {"lat": self.grid.lat, "lon": self.grid.lon} | self.conditions.to_arrays()
         if self.grid.positions is not None:
             arrays |= {"latitude": self.grid.positions.latitude, "longitude": self.grid.positions.longitude}
         for name, normalizer in self.normalizers.items():
@@ -336,6 +360,7 @@ class FieldCodec:
             periodic=description["periodic"],
             monthly=description["monthly"],
             positions=Geometry(arrays["latitude"], arrays["longitude"]) if "latitude" in arrays else None,
+            told=(description["told"][0], description["told"][1]) if "told" in description else None,
         )
         names = [*description["targets"], *description["covariates"]]
         normalizers = {}
@@ -351,6 +376,7 @@ class FieldCodec:
             grid, description["targets"], description["covariates"], normalizers, domains, pairs, *around, bounds
         )
         codec.measures = Measures.from_json(description.get("measures"))
+        codec.conditions = Conditions.from_arrays(description.get("labels", ()), arrays)
         return codec
 
 

@@ -82,7 +82,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         self.start, self.training, self.mix, self.pool = start, training, mix and training, pool
         self.augmentation = build("augmentation", {"class": "Augmentation", **(symmetries or {})})
         self.stamps = archive.times.values
-        self.dates = codec.dates(archive.times)
+        self.dates, self.classes = codec.dates(archive.times), codec.conditions.classes_at(archive.times)
         inflation = left_out_factor(archive.times, self.times, self.times) if out_of_fold and training else ()
         self.inflation = dict(zip(self.times.tolist(), inflation, strict=False))
         self._encoded: dict[tuple[str, int], np.ndarray] = {}
@@ -123,7 +123,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
             parts.pop("visible", None)
         if mixed is None:  # a mix of two fields has no bounds
             parts |= self._bounds(time, rows, columns)
-        return make_batch(self.codec, parts, self.dates[time], rows, columns)
+        return make_batch(self.codec, parts, self.dates[time], rows, columns, classes=self.classes[time])
 
     def _bounds(self, time: int, rows: np.ndarray, columns: np.ndarray) -> dict[str, list[np.ndarray]]:
         """Bounds of the targets at one time, scaled as the anomalies are."""
@@ -271,16 +271,18 @@ def make_batch(
     columns: np.ndarray,
     *,
     guess: tuple[np.ndarray, np.ndarray] | None = None,
+    classes: np.ndarray,
 ) -> FieldBatch:
     """One sample from its per-variable arrays (level, lat, lon), network units, finite.
 
     Arguments:
-        codec: Knows position and date.
+        codec: Knows position and static fields.
         parts: Lists of arrays: target, observations, observed, error_std, domain, held_out, covariates, covariates_observed,
             covariates_error_std, presence; and, where there are any, visible, lower, upper.
         date: Fractions of the year and of the day, (2,).
         rows, columns: Grid indices of the window.
         guess: First guess and its error scale, (channel, lat, lon).
+        classes: Of the date, (label,).
     """
     space = (len(rows), len(columns))
 
@@ -304,6 +306,10 @@ def make_batch(
         guess=None if guess is None else Guess(*(torch.from_numpy(part).float()[None] for part in guess)),
         visible=tensor("visible", torch.bool) if parts.get("visible") else None,
         bounds=_bounds(parts),
+        statics=torch.from_numpy(codec.conditions.window(rows, columns)).float()[None]
+        if codec.conditions.statics
+        else None,
+        labels=torch.from_numpy(classes)[None] if classes.size else None,
     )
 
 

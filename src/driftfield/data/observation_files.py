@@ -60,15 +60,8 @@ def open_observations(
             "--like`, or constrain a run by it with `driftfield assimilate`."
         )
     observations = select_region(open_fields(path, marks=True, acceptance=acceptance), region or {})
-    if "time" not in observations.dims:
-        raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
-    if not observations.sizes["time"]:
-        raise DataError(f"{path} holds no date: its time axis is empty. Expected observations of one date or more.")
     names = state_variables(observations)
-    if odd := [name for name in names if observations[name].dtype.kind not in "fiub"]:
-        raise DataError(
-            f"{odd[0]!r} in {path} holds {observations[odd[0]].dtype}, expected numbers. Leave the variable out."
-        )
+    _check_dates_and_numbers(observations, names, path)
     if observations.nbytes <= IN_MEMORY:
         observations = observations.load()
     observations, _ = count_removed(observations, names, str(path))
@@ -96,6 +89,17 @@ def open_observations(
         check_plausible(observations[name], inside=domain_of(observations, name), source=str(path))
         _check_error(observations, name, str(path))
     return complete_errors(observations, str(path))
+
+
+def _check_dates_and_numbers(observations: xr.Dataset, names: Sequence[str], path: Path) -> None:
+    if "time" not in observations.dims:
+        raise ConfigurationError(f"{path} has no time axis: a reconstruction needs the date. Add one.")
+    if not observations.sizes["time"]:
+        raise DataError(f"{path} holds no date: its time axis is empty. Expected observations of one date or more.")
+    if odd := [name for name in names if observations[name].dtype.kind not in "fiub"]:
+        raise DataError(
+            f"{odd[0]!r} in {path} holds {observations[odd[0]].dtype}, expected numbers. Leave the variable out."
+        )
 
 
 def _check_error(observations: xr.Dataset, name: str, source: str) -> None:

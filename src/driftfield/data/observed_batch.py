@@ -69,7 +69,8 @@ def observation_batch(
         # a covariate that was asked for and saw nothing is as missing as one that is not in the file
         add("presence", np.full(levels, float(seen.any())))
     parts |= bound_parts(codec, stamp, rows, columns)
-    return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess)
+    classes = codec.conditions.classes_at(observations["time"][[time]])[0]
+    return make_batch(codec, parts, codec.dates(stamp)[0], rows, columns, guess=guess, classes=classes)
 
 
 def _seen(
@@ -86,7 +87,7 @@ def _seen(
         )
     values = with_levels(array.isel(time=[time]))
     y = codec.encode(name, values, observations["time"].values[[time]], rows, columns)[0]
-    slope = codec.normalizers[name].slope(values[0])
+    slope = codec.slope(name, values, observations["time"].values[[time]], rows, columns)[0]
     given = error_of(observations, name)
     error = np.zeros(y.shape) if given is None else with_levels(_at(given, time))[0] / slope
     if (np.nan_to_num(error) < 0).any():

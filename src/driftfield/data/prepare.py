@@ -13,6 +13,8 @@ from driftfield.data.pairing import make_pair
 from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
+from driftfield.data.statics import statics_on
+from driftfield.data.window_dates import windows_as_dates
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.acceptance import Acceptance
 from driftfield.interfaces import TrainingData
@@ -46,7 +48,8 @@ def prepare(
         targets: Variables to reconstruct.
         covariates: Variables that are given.
         split: Class and arguments of the split; the last tenth of the times validates by default.
-        windows: `size` [lat, lon], `stride`, `max_nodata_fraction`; the whole grid by default.
+        windows: `size` [lat, lon], `stride`, `max_nodata_fraction`; the whole grid by default. Beside `coarse` complete windows
+            are fields of their own: `size`, `stride`, `holding` (`window_dates.windows_as_dates`).
         levels: Depths in metres.
         region: {lat: [a, b], lon: [a, b]}.
         time: [first, last].
@@ -56,23 +59,14 @@ def prepare(
         vector_pairs: [eastward, northward] components of vectors.
         bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
         coarse: {factor} or {archive, names, halo, paired}: the coarse fields that a downscaler starts from (`pairing.make_pair`).
-        statics: {file, variables, coarse}: static fields of a downscaler.
+        statics: {file, variables, coarse}: static fields, `coarse` for a downscaler alone.
 
     Raises:
         ConfigurationError: a variable is both target and covariate, a vector pair names another, or a window size makes no sense.
         DataError: a variable is missing, or a split has no sample.
         OverlapError: two splits share cells or times.
     """
-    if twice := set(targets) & set(covariates):
-        raise ConfigurationError(
-            f"{sorted(twice)} are targets and covariates: a field is given or reconstructed, not both."
-        )
-    for name in (name for pair in vector_pairs for name in pair):
-        if name not in (*targets, *covariates):
-            raise ConfigurationError(
-                f"data.vector_pairs names {name!r}, which is neither target nor covariate: "
-                f"{suggest(str(name), (*targets, *covariates))}"
-            )
+    _check_names(targets, covariates, vector_pairs)
     opened = open_archive(
         archive,
         [*targets, *covariates],
@@ -83,25 +77,18 @@ def prepare(
         acceptance=Acceptance.of(quality_level, reject_flags),
     )
     require(opened.dataset, [*targets, *covariates], str(archive))
-    if statics is not None and coarse is None:
-        raise ConfigurationError(
-            "data.statics belong to a pair of grids: expected data.coarse beside them. Add it, or leave them out."
-        )
     pair = None
     if coarse is not None:
+        if windows:
+            opened, windows = windows_as_dates(opened, targets, windows), None
         opened, pair = make_pair(opened, coarse, statics)
+    elif "holding" in (windows or {}):
+        raise ConfigurationError(
+            "data.windows.holding chooses windows for a downscaler: expected data.coarse. Leave it out."
+        )
     splits = divide(opened, targets, split=split, windows=windows)
     validates = lookup("split", (split or {"class": "TimeSplit"})["class"]).validates
-    for name in ("train", "validation"):
-        part = getattr(splits, name)
-        if name == "validation" and not validates:
-            continue
-        if not len(part.times) or not len(part.windows):
-            raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
-    for name in ("train", "validation", "test"):
-        part = getattr(splits, name)
-        times, places = len(part.times), len(part.windows)
-        log.info("%s: %d times x %d windows = %d samples", name, times, places, times * places)
+    _check_filled(splits, archive, validates=validates)
     learnt, checked = _known(opened, splits)
     return TrainingData(
         archive=learnt,
@@ -116,7 +103,32 @@ def prepare(
         bounds=_bounds(targets, bounds or {}),
         validation_archive=checked,
         pair=pair,
+        statics=statics_on(opened.dataset, statics) if statics is not None and pair is None else {},
     )
+
+
+def _check_names(targets: Sequence[str], covariates: Sequence[str], vector_pairs: Sequence[Sequence[str]]) -> None:
+    if twice := set(targets) & set(covariates):
+        raise ConfigurationError(
+            f"{sorted(twice)} are targets and covariates: a field is given or reconstructed, not both."
+        )
+    for name in (name for pair in vector_pairs for name in pair):
+        if name not in (*targets, *covariates):
+            raise ConfigurationError(
+                f"data.vector_pairs names {name!r}, which is neither target nor covariate: "
+                f"{suggest(str(name), (*targets, *covariates))}"
+            )
+
+
+def _check_filled(splits: Splits, archive: str, *, validates: bool) -> None:
+    """Refuses a part without a sample, and says how many the others have."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    for name in ("train", "validation") if validates else ("train",):
+        if not len(parts[name].times) or not len(parts[name].windows):
+            raise DataError(f"The {name} split of {archive} is empty. Choose longer periods or smaller windows.")
+    for name, part in parts.items():
+        times, places = len(part.times), len(part.windows)
+        log.info("%s: %d times x %d windows = %d samples", name, times, places, times * places)
 
 
 def divide(

@@ -90,6 +90,8 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
         dataset.training,
         dataset.mix,
         guess.leave_out_days,
+        guess.made_of,
+        guess.around,
         folds,
         described,
     ]
@@ -147,4 +149,5 @@ def _frame(
     y, seen, error = (tensor[0, part].numpy() for tensor in (part_seen.value, part_seen.where, part_seen.error))
     rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
     value = codec.decode(name, y[None], stamp, rows, columns, bounded=False)[0]
-    return np.where(seen, value, np.nan), np.where(seen, error * codec.normalizers[name].slope(value), np.nan)
+    slope = codec.slope(name, value[None], stamp, rows, columns)[0]
+    return np.where(seen, value, np.nan), np.where(seen, error * slope, np.nan)

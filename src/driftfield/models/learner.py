@@ -27,7 +27,7 @@ from driftfield.checkpoint import Run, read_run_of, write_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer, Placed
-from driftfield.errors import ConfigurationError, whole_number
+from driftfield.errors import ConfigurationError, once_fitted, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import TrainingData
@@ -214,9 +214,7 @@ class Trained(Taught):
         Raises:
             ConfigurationError: nothing yet.
         """
-        if self._learner is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._learner
+        return once_fitted(self, self._learner)
 
     @learner.setter
     def learner(self, learner: Learner) -> None:

@@ -10,7 +10,7 @@ import copy
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypedDict, cast
 
@@ -21,6 +21,7 @@ from torch import nn
 
 from driftfield.checkpoint import Run
 from driftfield.data.codec import FieldCodec
+from driftfield.data.conditions import Conditions, check_labels
 from driftfield.data.context import check_offsets
 from driftfield.data.dataset import TwinDataset
 from driftfield.data.gaps import warn_of_gaps
@@ -31,8 +32,10 @@ from driftfield.fields import FieldBatch
 from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Abilities, Archive, TrainingData
 from driftfield.models.barely_trained import crps_of_mean_field, said_of_training
+from driftfield.models.conditioning import taken
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
+from driftfield.models.network_guess import NetworkGuess
 from driftfield.models.preview import shown_channels, write_preview
 from driftfield.models.teaching import Teaching
 from driftfield.models.training_samples import TrainingSamples
@@ -53,9 +56,10 @@ class Shared(TypedDict, total=False):
     first_guess: Mapping[str, Any] | None
     validation_samples: int
     context: Sequence[int]
+    labels: Sequence[str]
 
 
-class NetworkReconstructor(Trained):
+class NetworkReconstructor(NetworkGuess, Trained):
     """A reconstructor whose weights are trained.
 
     Arguments:
@@ -63,10 +67,11 @@ class NetworkReconstructor(Trained):
         observing: Arguments of `ObservingSystem`: what is seen in training.
         normalizer: Class and arguments of the normaliser of every variable, or such a mapping for each variable.
         augment: `mix` and `out_of_fold` of `TwinDataset`, `symmetries`: arguments of `Augmentation` (not with a first guess).
-        first_guess: {run: FOLDER, pool: N, folds: K or leave_out_days: D}: a fitted peer whose residual is learnt, in N samples
-            computed beforehand, out of fold.
+        first_guess: {run: FOLDER or shipped:NAME, pool: N, folds: K or leave_out_days: D}: a fitted method whose residual is
+            learnt, in N samples computed beforehand, out of fold.
         context: Time offsets, in steps of the archive, of the neighbouring frames that are seen too, such as [-1, 1].
         validation_samples: Fixed validation samples.
+        labels: Classes of the date that the network is told: month, season, hour, day_of_year (`data.conditions`).
     """
 
     method: ClassVar[str]
@@ -80,13 +85,13 @@ class NetworkReconstructor(Trained):
         first_guess: Mapping[str, Any] | None = None,
         validation_samples: int = 32,
         context: Sequence[int] = (),
+        labels: Sequence[str] = (),
     ) -> None:
         super().__init__(network, normalizer, validation_samples)
         self.observing_spec = dict(observing)
-        self.observing: ObservingSystem = build("observing", {"class": "ObservingSystem", **observing})
         self.augment = dict(augment or {})
         self.first_guess_spec = dict(first_guess or {})
-        self.context = check_offsets(context)
+        self.context, self.labels = check_offsets(context), check_labels(labels)
         known = ("mix", "out_of_fold", "symmetries")
         for key in self.augment:
             if key not in known:
@@ -94,12 +99,30 @@ class NetworkReconstructor(Trained):
         check_keys(self.first_guess_spec)
         self.guess: FirstGuess | None = None
 
+    @cached_property
+    def observing(self) -> ObservingSystem:
+        """What is seen in training; who completes fields with a run never asks."""
+        system: ObservingSystem = build("observing", {"class": "ObservingSystem", **self.observing_spec})
+        return system
+
+    def check(self) -> None:
+        """Refuses patterns and errors that make no sense; before anything is opened, and not whenever a run is loaded.
+
+        Raises:
+            ConfigurationError: there is one.
+        """
+        if not self.observing.observe:
+            raise ConfigurationError(
+                "'observe' is empty: expected a pattern for every variable, {thetao: profiles:0.9}."
+            )
+
     def arguments(self) -> JSONObject:
         return super().arguments() | {
             "observing": self.observing_spec,
             "augment": self.augment,
             "first_guess": self.first_guess_spec,
             "context": list(self.context),
+            **({"labels": list(self.labels)} if self.labels else {}),
         }
 
     @abstractmethod
@@ -140,12 +163,13 @@ class NetworkReconstructor(Trained):
             ConfigurationError: a first guess together with what its samples, computed beforehand, do not have.
         """
         self._check_first_guess()
+        self.check()
         trainer, seed, archive = teaching.trainer, teaching.seed, data.archive
         codec = self._fitted_codec(data)
         if trainer.preview_depth is not None:
             _say_shown(codec, trainer.preview_depth)
         if self.first_guess_spec:
-            self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed)
+            self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed, teaching=teaching)
         if self.method == "diffusion" and not self.observing.shown:
             warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         torch.manual_seed(seed)
@@ -180,7 +204,10 @@ class NetworkReconstructor(Trained):
 
     def _fitted_codec(self, data: TrainingData) -> FieldCodec:
         variables = data.targets, data.covariates, self.normalizer, data.vector_pairs
-        return FieldCodec.fit(data.archive, data.train, *variables, self.context, data.bounds)
+        codec = FieldCodec.fit(data.archive, data.train, *variables, self.context, data.bounds)
+        dates = data.archive.times[data.train]
+        codec.conditions = Conditions.fit(data.statics, self.labels, exists=codec.exists, train=dates)
+        return codec
 
     def _check_first_guess(self) -> None:
         # here and not in __init__: runs that were trained so before are still loaded
@@ -197,7 +224,8 @@ class NetworkReconstructor(Trained):
             channels=len(codec.channels()),
             covariates=len(codec.given()),
             first_guess=self.guess is not None,
-            **({"visible": True} if self.observing.shown and self.method == "diffusion" else {}),
+            **({"visible": True} if self.observing_spec.get("visible") and self.method == "diffusion" else {}),
+            **taken(self.network_spec, codec.conditions),
         )
         return self.objective(network.to(memory_format=torch.channels_last), codec)
 
@@ -233,10 +261,13 @@ class NetworkReconstructor(Trained):
         """Trained; looks at other dates in its context, or where its first guess does."""
         return Abilities(
             needs_training=True,
+            checks_training=True,
             uses_other_times=bool(self.context) or (self.guess is not None and self.guess.uses_other_times),
             takes_draws=True,
             chooses_times=True,
             device=True,
+            first_guess=True,
+            statics=True,
         )
 
     def expected_observations(
@@ -309,7 +340,9 @@ class NetworkReconstructor(Trained):
             stated = affine or len(members) == 1
             decoded[name] = Estimate(
                 None if mean is None or not stated else codec.decode(name, mean[None, part], date, rows, columns)[0],
-                None if sd is None or not affine else sd[part] * codec.normalizers[name].std,
+                None
+                if sd is None or not affine
+                else sd[part] * codec.slope(name, sd[None, part], date, rows, columns)[0],
                 codec.decode(name, members[:, part], date, rows, columns),
             )
         return decoded

@@ -59,24 +59,28 @@ def set_wrap(network: nn.Module, wrap: bool) -> None:
             module.wrap = wrap
 
 
-def condition_channels(channels: int, covariates: int, *, first_guess: bool, visible: bool) -> int:
+def condition_channels(channels: int, covariates: int, *, first_guess: bool, visible: bool, statics: int = 0) -> int:
     """Channels of `stack_condition`.
 
-    Per field channel: value, seen?, error, exists?, first guess, its scale, noisy?; per covariate: value, seen?, error.
+    Per field channel: value, seen?, error, exists?, first guess, its scale, noisy?; per covariate: value, seen?, error; the
+    static fields themselves.
     """
-    return (4 + 2 * first_guess + visible) * channels + 3 * covariates
+    return (4 + 2 * first_guess + visible) * channels + 3 * covariates + statics
 
 
-def stack_condition(batch: FieldBatch, *, first_guess: bool, visible: bool) -> Float[Tensor, "batch condition lat lon"]:
+def stack_condition(
+    batch: FieldBatch, *, first_guess: bool, visible: bool, statics: int = 0
+) -> Float[Tensor, "batch condition lat lon"]:
     """All that is known of a batch beside the noisy field; does not see `batch.target`.
 
     Arguments:
         batch: In network units.
         first_guess: Whether the first guess and its scale are part of it.
         visible: Whether it says where the noisy field exists.
+        statics: How many static fields are part of it.
 
     Raises:
-        ConfigurationError: there is no first guess in the batch.
+        ConfigurationError: there is no first guess in the batch, or another number of static fields.
     """
     domain = batch.domain.float()
     condition = [batch.seen.value, batch.seen.where.float(), batch.seen.error, domain]
@@ -87,4 +91,9 @@ def stack_condition(batch: FieldBatch, *, first_guess: bool, visible: bool) -> F
         condition += [batch.guess.mean, batch.guess.scale]
     if visible:
         condition.append(domain if batch.visible is None else batch.visible.float())
+    held = 0 if batch.statics is None else batch.statics.shape[1]
+    if held != statics:
+        raise ConfigurationError(f"This network was built for {statics} static fields, but the batch holds {held}.")
+    if batch.statics is not None:
+        condition.append(batch.statics)
     return torch.cat(condition, dim=1)

@@ -14,7 +14,7 @@ __all__ = ["DiffusersCondition", "DiffusersUNet"]
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,10 +68,12 @@ class DiffusersUNet(nn.Module):
             32, 64 and 128, one layer each, attention on the coarsest grid. With `num_class_embeds: N` the class label is the
             N-th part of the year (12: the month), and position, date and presence are constant input channels.
         position: Encoding of the window's position: "unit_sphere", "sincos" or "raw".
+        statics: How many static fields are part of the condition.
+        labels: How many classes the label of a sample has, in a list of one: their `num_class_embeds`.
 
     Raises:
         MissingExtraError: diffusers is not installed.
-        ConfigurationError: an unknown model or argument, or one that is filled in here.
+        ConfigurationError: an unknown model or argument, one that is filled in here, or more labels than their model takes.
     """
 
     def __init__(
@@ -83,19 +85,21 @@ class DiffusersUNet(nn.Module):
         model: str = "UNet2DModel",
         config: Mapping[str, Any] | None = None,
         position: str = "unit_sphere",
+        statics: int = 0,
+        labels: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if model not in MODELS:
             raise ConfigurationError(f"Unknown model {model!r} of diffusers: {suggest(str(model), MODELS)}")
         theirs = getattr(need("diffusers", "diffusers", f"The network {model}"), model)
         conditional = model == "UNet2DConditionModel"
-        arguments = _arguments(theirs, dict(config or {}), conditional)
+        arguments = _arguments(theirs, _with_classes(dict(config or {}), labels), conditional)
         widths = arguments["block_out_channels"]
-        self.first_guess, self.visible = first_guess, visible
+        self.first_guess, self.visible, self.statics, self.labelled = first_guess, visible, statics, bool(labels)
         self.multiple = 2 ** (len(widths) - 1)
         self.classes: int | None = arguments.get("num_class_embeds")
         self.fourier = arguments.get("time_embedding_type") == "fourier"
-        known = condition_channels(channels, covariates, first_guess=first_guess, visible=visible)
+        known = condition_channels(channels, covariates, first_guess=first_guess, visible=visible, statics=statics)
         self.model = theirs(
             in_channels=channels + known + (_CONSTANTS if self.classes else 0),
             out_channels=channels,
@@ -112,15 +116,15 @@ class DiffusersUNet(nn.Module):
 
     def encode(self, batch: FieldBatch, *, wrap: bool = False) -> DiffusersCondition:
         """What is known; does not see `batch.target`."""
-        condition = pad(stack_condition(batch, first_guess=self.first_guess, visible=self.visible), self.multiple, wrap)
+        known = stack_condition(batch, first_guess=self.first_guess, visible=self.visible, statics=self.statics)
+        condition = pad(known, self.multiple, wrap)
         context = self.context(batch.position, batch.date, batch.presence)
         tokens = None if self.tokens is None else self.tokens(context).unflatten(1, (_TOKENS, -1))
         if self.classes is None:
             return DiffusersCondition(condition, context, tokens, wrap)
         assert self.constants is not None
         constants = self.constants(context)[:, :, None, None].expand(-1, -1, *condition.shape[-2:])
-        part = (batch.date[:, 0] * self.classes).long().clamp(0, self.classes - 1)
-        return DiffusersCondition(torch.cat([condition, constants], dim=1), part, tokens, wrap)
+        return DiffusersCondition(torch.cat([condition, constants], dim=1), self._label(batch), tokens, wrap)
 
     def forward(
         self, x: Float[Tensor, "batch channel lat lon"], c_noise: Float[Tensor, " batch"], encoded: DiffusersCondition
@@ -136,6 +140,15 @@ class DiffusersUNet(nn.Module):
         (answer,) = self.model(channels_last(sample), self._timestep(c_noise), return_dict=False, **conditions)
         return answer[..., :height, west : west + width]
 
+    def _label(self, batch: FieldBatch) -> Integer[Tensor, " batch"]:
+        """The class of every sample: its label, or else the part of the year."""
+        assert self.classes is not None
+        if not self.labelled:
+            return (batch.date[:, 0] * self.classes).long().clamp(0, self.classes - 1)
+        if batch.labels is None or batch.labels.shape[1] != 1:
+            raise ConfigurationError("This network was built for 1 class label, which the batch does not hold.")
+        return batch.labels[:, 0]
+
     def _timestep(self, c_noise: Tensor) -> Tensor:
         """The noise level as the model's own embedding of time expects it."""
         log_s = 4 * c_noise.float()
@@ -144,6 +157,18 @@ class DiffusersUNet(nn.Module):
             return 100 * log_s
         # UNet2DModel takes the logarithm itself
         return log_s if self.tokens is not None else log_s.exp()
+
+
+def _with_classes(config: Mapping[str, Any], labels: Sequence[int]) -> Mapping[str, Any]:
+    """The config with the number of classes of the label."""
+    if not labels:
+        return config
+    if len(labels) > 1 or "num_class_embeds" in config:
+        stated = f"{len(labels)} labels" if len(labels) > 1 else "labels and num_class_embeds"
+        raise ConfigurationError(
+            f"DiffusersUNet has one class label: found {stated}. Name one label, and leave the other out."
+        )
+    return {**config, "num_class_embeds": labels[0]}
 
 
 def _arguments(theirs: type, config: Mapping[str, Any], conditional: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Numbers that steer a whole window: noise level, position, date, presence of covariates.
+"""Numbers that steer a whole window: noise level, position, date, presence of covariates, class labels.
 
 position   unit_sphere  (cos phi cos lambda, cos phi sin lambda, sin phi)
            sincos       (sin phi, cos phi, sin lambda, cos lambda)
@@ -7,13 +7,13 @@ position   unit_sphere  (cos phi cos lambda, cos phi sin lambda, sin phi)
 date       (sin, cos) of the year's and of the day's fraction, and of twice the year's
 """
 
-__all__ = ["ContextEmbedding", "NoiseEmbedding"]
+__all__ = ["ContextEmbedding", "LabelEmbedding", "NoiseEmbedding"]
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -78,3 +78,26 @@ class ContextEmbedding(nn.Module):
             features = [torch.zeros_like(lat)]
         stacked = [torch.stack(features, dim=1)] if features else []
         return F.silu(self.mlp(torch.cat([*stacked, presence.float()], dim=1)))
+
+
+class LabelEmbedding(nn.Module):
+    """A learnt vector for every class of every label; the vectors of a sample are added. All are 0 at first.
+
+    Arguments:
+        embedding: Length of the result.
+        classes: How many classes each label has.
+    """
+
+    def __init__(self, embedding: int, classes: Sequence[int]) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(count, embedding) for count in classes)
+        for table in self.tables:
+            nn.init.zeros_(table.weight)  # type: ignore[arg-type]
+
+    def forward(self, labels: Integer[Tensor, "batch label"] | None) -> Float[Tensor, "batch embedding"]:
+        held = 0 if labels is None else labels.shape[1]
+        if labels is None or held != len(self.tables):
+            raise ConfigurationError(
+                f"This network was built for {len(self.tables)} class labels, the batch holds {held}."
+            )
+        return torch.stack([table(labels[:, number]) for number, table in enumerate(self.tables)]).sum(dim=0)

@@ -33,7 +33,7 @@ from driftfield.networks.blocks import (
     silent,
 )
 from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
-from driftfield.networks.embeddings import ContextEmbedding, NoiseEmbedding
+from driftfield.networks.embeddings import ContextEmbedding, LabelEmbedding, NoiseEmbedding
 from driftfield.registry import register
 
 
@@ -128,6 +128,8 @@ class UNet(nn.Module, ABC):
         dropout: Probability inside every block.
         position: Encoding of the window's position: "unit_sphere", "sincos" or "raw"; "none" where it shall not matter.
         date: Whether the network knows season and hour.
+        statics: How many static fields are part of the condition.
+        labels: How many classes each label of a sample has.
     """
 
     def __init__(
@@ -144,6 +146,8 @@ class UNet(nn.Module, ABC):
         position: str = "unit_sphere",
         visible: bool = False,
         date: bool = True,
+        statics: int = 0,
+        labels: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(condition_depths):
@@ -169,8 +173,9 @@ class UNet(nn.Module, ABC):
         self.context = ContextEmbedding(embedding, covariates, position, date)
         self.noise = NoiseEmbedding(embedding)
         self.stem = Conv(channels, widths[0])
-        self.first_guess, self.visible = first_guess, visible
-        known = condition_channels(channels, covariates, first_guess=first_guess, visible=visible)
+        self.first_guess, self.visible, self.statics = first_guess, visible, statics
+        self.labels = LabelEmbedding(embedding, labels) if labels else None
+        known = condition_channels(channels, covariates, first_guess=first_guess, visible=visible, statics=statics)
         self.condition_stem = Conv(known, widths[0])
         self.encoder = _Pyramid(block, widths, condition_depths, embedding, dropout=dropout)
         self.to_trunk = nn.ModuleList(Conv(width, width, 1) for width in widths)
@@ -188,8 +193,10 @@ class UNet(nn.Module, ABC):
     def encode(self, batch: FieldBatch, *, wrap: bool = False) -> Encoded:
         """What is known, as features of every resolution; does not see `batch.target`."""
         set_wrap(self, halo(batch.domain.shape[-1], self.multiple, wrap)[2])
-        condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible)
+        condition = stack_condition(batch, first_guess=self.first_guess, visible=self.visible, statics=self.statics)
         context = self.context(batch.position, batch.date, batch.presence)
+        if self.labels is not None:
+            context = context + self.labels(batch.labels)
         anywhere = pad(batch.domain.float().amax(dim=1, keepdim=True), self.multiple, wrap)
         h = self.condition_stem(channels_last(pad(condition, self.multiple, wrap)))
         features = self.encoder(h, context, anywhere, None)

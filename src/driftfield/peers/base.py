@@ -28,7 +28,7 @@ from driftfield.data.climatology import MonthlyClimatology
 from driftfield.data.codec import bounds_from_json, bounds_to_json
 from driftfield.data.observation_files import complete_errors
 from driftfield.data.placing import GridPlacer
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError, DataError, once_fitted
 from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.geometry import Geometry
 from driftfield.gridded.measures import Measures
@@ -382,9 +382,7 @@ class Peer(ABC):
     @property
     def background(self) -> Background:
         """Seasonal cycle and domain, once it is fitted."""
-        if self._background is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._background
+        return once_fitted(self, self._background)
 
     @background.setter
     def background(self, background: Background) -> None:

@@ -44,8 +44,7 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         ConfigurationError: a trainer that is missing, or one for a method that is fitted at once.
         DataError: the archive does not hold what the recipe asks for.
     """
-    kind, spec = recipe.learner
-    reconstructor = build(kind, spec)
+    reconstructor = build(*recipe.learner)
     trainer = build("trainer", recipe.trainer) if recipe.trainer else None
     trained = reconstructor.abilities.needs_training
     if trained and trainer is None:
@@ -55,10 +54,9 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         raise ConfigurationError(
             f"{type(reconstructor).__name__} is fitted at once: {found} has no meaning. Leave it out."
         )
-    if recipe.data.get("coarse") is not None and kind != "downscaler":
-        raise ConfigurationError(
-            f"{source} has data.coarse and a {kind!r}, which would ignore it: expected a 'downscaler'. Name one, or leave it out."
-        )
+    _check_data(recipe, reconstructor, source)
+    if reconstructor.abilities.checks_training:
+        reconstructor.check()
     data = prepare(**recipe.data)
     if data.covariates and isinstance(reconstructor.abilities.covariates, Cannot):
         log.warning(
@@ -84,6 +82,20 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
     if trained and data.train_windows:
         write_text(out / "windows.csv", _windows_of(data))
+
+
+def _check_data(recipe: Recipe, method: Any, source: str) -> None:
+    """Refuses what a recipe gives and its method would not look at."""
+    kind, coarse, statics = recipe.learner[0], recipe.data.get("coarse"), method.abilities.statics
+    if coarse is not None and kind != "downscaler":
+        raise ConfigurationError(
+            f"{source} has data.coarse and a {kind!r}, which would ignore it: expected a 'downscaler'. Name one, or leave it out."
+        )
+    if recipe.data.get("statics") is not None and coarse is None and isinstance(statics, Cannot):
+        raise ConfigurationError(
+            f"{type(method).__name__} {statics.why}: found data.statics. Leave them out, or use a network that completes "
+            "fields; a downscaler takes them with data.coarse."
+        )
 
 
 def _windows_of(data: TrainingData) -> str:

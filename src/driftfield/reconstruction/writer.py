@@ -75,11 +75,6 @@ class Work:
         }
         return own | dict(self.depends_on)
 
-    @property
-    def keeps_draws(self) -> bool:
-        """Whether batches of members can be kept one by one."""
-        return self.reconstructor.abilities.keeps_draws
-
     def date(self, index: int, keeper: Keeper | None = None) -> xr.Dataset:
         """The reconstruction of one date, as a data set with one time."""
         draws = replace(self.draws, keeper=keeper)
@@ -172,7 +167,7 @@ def write_reconstruction(
 
 
 def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Progress) -> None:
-    if work.keeps_draws:
+    if work.reconstructor.abilities.keeps_draws:
         part = as_cf(work.date(index, keeper=_KeptDraws(draws / str(index), work.draws.members, progress)))
     else:
         part = as_cf(work.date(index))

@@ -22,7 +22,7 @@ from driftfield.checkpoint import Run, load_as, read_run
 from driftfield.data.codec import FieldCodec
 from driftfield.diffusion.model import to_residual
 from driftfield.diffusion.noise import CellNoise
-from driftfield.errors import ConfigurationError, DivergenceError
+from driftfield.errors import ConfigurationError, DivergenceError, once_fitted
 from driftfield.fields import FieldBatch
 from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Abilities, Cannot, TrainingData
@@ -190,9 +190,7 @@ class Emulator(Trained):
     @property
     def increments(self) -> IncrementCodec:
         """Mean and scale of the increments, network units."""
-        if self._increments is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._increments
+        return once_fitted(self, self._increments)
 
     def _beside(self, folder: Path) -> dict[str, np.ndarray]:
         return {f"{_PREFIX}{name}": array for name, array in self.increments.to_arrays().items()}

@@ -21,10 +21,10 @@ import xarray as xr
 
 from driftfield.checkpoint import read_run_of, write_run
 from driftfield.data.pairing import Pair, require_pair
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError, DataError, once_fitted
 from driftfield.gridded.encodings import as_dates
 from driftfield.gridded.measures import Measures
-from driftfield.interfaces import Abilities, Cannot, TrainingData
+from driftfield.interfaces import Abilities, Ability, Cannot, TrainingData
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.base import member_generator, part, time_stamps
 from driftfield.peers.downscaling.grids import PairGrids
@@ -85,6 +85,8 @@ class Downscaler(ABC):
     method: ClassVar[str]
     needs_pairs: ClassVar[bool] = True
     """Whether it needs fine and coarse fields of the same times."""
+    follows_shifts: ClassVar[Ability] = True
+    """Whether a coarse field that is 5 K warmer everywhere gives fine fields that are 5 K warmer, and nothing else."""
     abilities: ClassVar[Abilities] = Abilities(
         first_guess=Cannot("starts from coarse fields"),
         spreads=Cannot("gives one field"),
@@ -108,9 +110,7 @@ class Downscaler(ABC):
     @property
     def grids(self) -> PairGrids:
         """What it knows of its pair, once it is fitted."""
-        if self._grids is None:
-            raise ConfigurationError(f"{type(self).__name__} is not fitted yet. Call fit, or load a run.")
-        return self._grids
+        return once_fitted(self, self._grids)
 
     @property
     def measures(self) -> Measures:

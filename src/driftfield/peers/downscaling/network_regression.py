@@ -20,19 +20,19 @@ import torch
 import xarray as xr
 from torch.utils.data import Dataset
 
+from driftfield.data.group_scaling import Scaling
 from driftfield.data.pairing import require_pair
 from driftfield.diffusion.model import RegressionModel
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch, Seen
 from driftfield.gridded.encodings import as_dates
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Cannot, TrainingData
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.peers.base import part as prefixed
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.conserving import check_how, conserved
 from driftfield.peers.downscaling.grids import PairGrids
-from driftfield.peers.downscaling.scaling import Scaling
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import build, register
@@ -52,6 +52,7 @@ class NetworkRegression(Downscaler):
 
     method = "network regression"
     abilities = replace(Downscaler.abilities, needs_training=True)
+    follows_shifts = Cannot("asks a network, which sees how warm it is")
 
     def __init__(
         self,
