@@ -33,6 +33,8 @@ MOST = 5.0
 """Largest inflation, and 1 / MOST the smallest."""
 DOUBT = 2.0
 """Standard errors over dates that a fitted number must exceed: there are many levels."""
+DOUBT_OF_ALL = 1.0
+"""And for the inflation of all levels together, which is one number."""
 FEW_CELLS, FEW_TIMES = 200, 3
 """A level with less than this takes the inflation of its variable as a whole, and no bias."""
 
@@ -72,7 +74,7 @@ def fit_calibration(
         whole = CalibrationCells.join(list(filled.values()))
         # in units of each level's spread, so that no level rules; it says nothing of a level's own bias or pattern
         scaled = CalibrationCells.join([cells.in_spreads() for cells in filled.values()])
-        common = fit_level(None, scaled, powers=(1.0,), bias=bias).inflation
+        common = fit_level(None, scaled, powers=(1.0,), bias=bias, doubts=DOUBT_OF_ALL).inflation
         maps = []
         for depth, cells in depths.items():
             enough = len(cells) >= FEW_CELLS and np.unique(cells.time).size >= FEW_TIMES
@@ -133,6 +135,7 @@ def fit_level(
     powers: Sequence[float] | np.ndarray = POWERS,
     toward: float = 1.0,
     bias: bool = True,
+    doubts: float = DOUBT,
 ) -> LevelMap:
     """Bias, inflation and power on hidden cells; see the module.
 
@@ -142,6 +145,7 @@ def fit_level(
         powers: Candidates for p; 1 must be one of them.
         toward: The inflation that holds where the dates do not speak against it.
         bias: Whether the mean is shifted.
+        doubts: Standard errors that the inflation must exceed.
     """
     low, middle, high = (float(q) for q in np.quantile(cells.sd, [0.02, 0.5, 0.98]))
     shift = _shrunken_bias(cells.truth - cells.mean, cells.time) if bias else 0.0
@@ -150,7 +154,7 @@ def fit_level(
     power = _choose_power(rest, level_map, powers) if low > 0 else 1.0
     plain, doubt = _log_inflation(rest, np.ones(len(cells)))
     bent, _ = _log_inflation(rest, bend(cells.sd, power, low, middle, high))
-    log = np.log(toward) + _shrunken(plain - np.log(toward), doubt) + bent - plain
+    log = np.log(toward) + _shrunken(plain - np.log(toward), doubt, doubts) + bent - plain
     return replace(level_map, power=power, inflation=float(np.clip(np.exp(log), 1 / MOST, MOST)))
 
 
@@ -191,13 +195,13 @@ def _interval_quantile(cells: CalibrationCells, coverage: float, *, by_time: boo
     return quantile
 
 
-def _shrunken(value: float, uncertainty: float) -> float:
-    """The value, less what chance explains: v max(0, 1 - (2 e / v)^2).
+def _shrunken(value: float, uncertainty: float, doubts: float = DOUBT) -> float:
+    """The value, less what chance explains: v max(0, 1 - (d e / v)^2).
 
-    The positive-part estimate of James and Stein, with twice the standard error e: a value within its own doubt is 0,
+    The positive-part estimate of James and Stein, with d times the standard error e: a value within its own doubt is 0,
     and once it has been corrected nothing is left to find.
     """
-    return value * max(0.0, 1.0 - (DOUBT * uncertainty / value) ** 2) if value else 0.0
+    return value * max(0.0, 1.0 - (doubts * uncertainty / value) ** 2) if value else 0.0
 
 
 def _shrunken_bias(error: np.ndarray, time: np.ndarray) -> float:
