@@ -60,6 +60,6 @@ def test_a_blend_gains_or_is_none() -> None:
 def test_means_and_methods_without_a_spread_are_left_out_but_linear() -> None:
     a, b, c = noise(3)
     silent = scores_of({"nearest": b, "linear": c}, stated=False)
-    together = blend([*scores_of({"a": a, "climatology": b}), *silent], NEAR)
+    together = blend([*scores_of({"a": a, "climatology": b, "regression": b}), *silent], NEAR)
     assert together is not None
     assert {s.label for s, _ in together.parts} == {"a", "linear"}

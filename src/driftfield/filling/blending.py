@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from driftfield.filling.methods import REFERENCES
+from driftfield.filling.methods import MEANS
 from driftfield.filling.validation import Scores, score
 
 TOWARDS_EQUAL = 0.1
@@ -55,7 +55,7 @@ def blend(scores: list[Scores], distance: np.ndarray, weights: np.ndarray | None
         distance: Of the cells, to what was seen.
         weights: Of the cells; equal ones if not given.
     """
-    able = [s for s in scores if s.spread.distances is None and s.label not in REFERENCES]
+    able = [s for s in scores if s.spread.distances is None and s.label not in MEANS]
     able += [s for s in scores if s.label == "linear" and s.spread.distances is not None]
     if not able:
         return None
