@@ -60,7 +60,8 @@ def _calibrated(run: Path, recipe: "Recipe") -> str:
         return f"not calibrated: {error}\n"
     write_calibration(run, calibration)
     lines = []
-    for name, both in calibration.about["scores"].items():
+    scores: Any = calibration.about["scores"]
+    for name, both in scores.items():
         before, after = both["raw"], both["calibrated"]
         figures = ", ".join(
             f"{label} {before[score]:.3g} -> {after[score]:.3g}"

@@ -76,8 +76,8 @@ class PlaceSums:
             size, time, periodic: As of the class.
         """
         judged = judged & (sd > 0)
-        squares = [np.where(judged, part, 0.0).astype(np.float32)[None] for part in (error**2, _c(size) * sd**2)]
-        return cls(*squares, np.array([time]), size, periodic)
+        error, stated = (np.where(judged, part, 0.0).astype(np.float32) for part in (error**2, _c(size) * sd**2))
+        return cls(error[None], stated[None], np.array([time]), size, periodic)
 
     @classmethod
     def join(cls, parts: "Sequence[PlaceSums]") -> "PlaceSums":
