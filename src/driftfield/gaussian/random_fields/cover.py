@@ -72,8 +72,8 @@ class NoiseCover:
         if s_min > self.s_min:
             raise ConfigurationError(
                 f"The noise outlasts the data: at s_min = {s_min:g} wave {self.wavenumber[low]:.0f} has noise of standard "
-                f"deviation {s_min * self.noise[low] ** 0.5:.3g} for a signal of {self.signal[low] ** 0.5:.3g}, expected at most half "
-                f"of it. Lower s_min to {self.s_min:.2g}, or choose a smoother noise."
+                f"deviation {s_min * self.noise[low] ** 0.5:.3g} for a signal of {self.signal[low] ** 0.5:.3g}, expected at "
+                f"most half of it. Lower s_min to {self.s_min:.2g}, or choose a smoother noise."
             )
 
 
