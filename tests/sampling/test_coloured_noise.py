@@ -1,7 +1,7 @@
 """Noise with the colour of a random field, on exact Gaussians: what docs/decisions/0022-coloured-noise.md is built on.
 
 With x_t / alpha = x + s A e, C = A A', everything is white in u = A^-1 x: walks, guidance with H A in place of H, and their
-posteriors, which are those of the dense Gaussian. In x the same guidance is (sigma^2 / alpha) C J' in place of (sigma^2 / alpha) J'.
+posteriors, which are those of the dense Gaussian. In x the guidance is (sigma^2 / alpha) C J' in place of (sigma^2 / alpha) J'.
 """
 
 import numpy as np
