@@ -78,13 +78,13 @@ def reconstruct(
     check_draws(out, overwrite=overwrite or resume, seed=seed, members=members, batch_size=batch_size)
     if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    levels = _levels(quantiles, members) if quantiles else ()
+    probabilities = _probabilities(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)
     sigma, smoothing = _smoothing(folder, smooth)
     settings = Settings(read_sampler(sampler) if sampler else None, precision, replacement, device, raw)
     applied = with_settings(method, settings)
-    if levels:
+    if probabilities:
         check_ability(method, "spreads", asked="--quantiles")
     if batch_size is not None:
         check_ability(method, "batch_size", asked="--batch-size")
@@ -97,10 +97,10 @@ def reconstruct(
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__, "smooth": sigma, "raw": raw}
     depends_on |= {"sampler": sampler or "", "precision": precision or "", "replacement": replacement}
     elsewhere = None if applied.device == "cpu" else applied.device
-    depends_on |= _stated(quantiles=list(levels) or None, region=region or None, device=elsewhere)
+    depends_on |= _stated(quantiles=list(probabilities) or None, region=region or None, device=elsewhere)
     depends_on |= _stated(reject_flags=reject_flags or None, quality_level=quality_level, withhold=withhold)
     draws = Draws(members, seed, batch_size=(batch_size or BATCH_SIZE) if method.abilities.batch_size else None)
-    work = Work(method, shown, draws, _Finish(sigma, levels, attrs), depends_on)
+    work = Work(method, shown, draws, _Finish(sigma, probabilities, attrs), depends_on)
     write_with_bar(work, out, label="reconstruct", resume=resume, overwrite=overwrite)
     tell(out, observations, shown, withhold)
 
@@ -134,12 +134,12 @@ class _Finish:
 
     Arguments:
         smooth: Gaussian sigma in cells.
-        levels: Probabilities of quantiles.
+        probabilities: Of quantiles.
         attrs: Global attributes.
     """
 
     smooth: float
-    levels: tuple[float, ...]
+    probabilities: tuple[float, ...]
     attrs: Mapping[str, str]
 
     def __call__(self, part: Any) -> Any:
@@ -149,11 +149,11 @@ class _Finish:
         from driftfield.reconstruction.postprocess import smoothed
 
         part = smoothed(part, self.smooth, is_periodic(part["lon"])) if self.smooth else part
-        part = with_quantiles(part, self.levels) if self.levels else part
+        part = with_quantiles(part, self.probabilities) if self.probabilities else part
         return part.assign_attrs(self.attrs, driftfield_format=FORMAT)
 
 
-def _levels(quantiles: str, members: int) -> tuple[float, ...]:
+def _probabilities(quantiles: str, members: int) -> tuple[float, ...]:
     from driftfield.reconstruction.output import check_quantiles
 
     try:

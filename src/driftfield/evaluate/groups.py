@@ -236,7 +236,7 @@ def scores_per_cell(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observ
     methods = list(aligned.outputs)
     like = next(iter(aligned.outputs.values()))
     coords = {n: like[n] for n in ("lat", "lon", "latitude", "longitude") if n in like.coords}
-    found: dict[str, dict[str, np.ndarray]] = {}
+    by_score: dict[str, dict[str, np.ndarray]] = {}
     for name, method, parts in _all_parts(aligned):
         count = np.isfinite(parts.error).sum(axis=0)
         some = np.maximum(count, 1)
@@ -250,10 +250,10 @@ def scores_per_cell(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observ
             spread = (parts.members + 1) / parts.members * np.nansum(parts.variance, axis=0) / some
             cells["spread_skill"] = np.sqrt(spread / np.where(square > 0, square, np.nan))
         for score, values in cells.items():
-            found.setdefault(f"{name}_{score}", {})[method] = np.where(count > 0, values, np.nan)
+            by_score.setdefault(f"{name}_{score}", {})[method] = np.where(count > 0, values, np.nan)
     empty = np.full((like.sizes["lat"], like.sizes["lon"]), np.nan)
     fields = {
         key: (("output", "lat", "lon"), np.stack([by_method.get(m, empty) for m in methods]).astype(np.float32))
-        for key, by_method in found.items()
+        for key, by_method in by_score.items()
     }
     return xr.Dataset(fields, coords={"output": methods, **coords}, attrs={"dates": len(aligned.times)})
