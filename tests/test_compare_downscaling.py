@@ -86,3 +86,76 @@ def test_both_settings_are_scored_on_every_cell_and_once(folder: Path, monkeypat
 def test_what_does_not_go_together_is_refused(folder: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         comparison(folder, **changes)
+
+
+def test_scores_of_whole_fields_are_asked_for_by_name(folder: Path) -> None:
+    asked = {"scores": ["rmse", "p99", "wet_share", "coverage_90_wet", "correlation_bias"], "wet": {"pr": 1.0}}
+    results = run_comparison(comparison(folder, **asked), runs=folder / "runs")
+    found = results.rows["analogs"]["test"].scores
+    assert found["pr"]["wet_share"] == pytest.approx(found["pr"]["wet_share_made"] / found["pr"]["wet_share_truth"])
+    assert 0.3 < found["pr"]["coverage_90_wet"] <= 1.0
+    assert found["tas"]["wet_share"] is None
+    write_tables(results, folder / "page.md", command="driftfield compare small.yaml")
+    page = (folder / "page.md").read_text()
+    assert "P99 / truth" in page
+    assert "CRPS" not in page
+    for changes, said in (
+        ({"scores": ["rsme"]}, "Did you mean 'rmse'"),
+        ({"scores": "rmse"}, "expected a list"),
+        ({"wet": {"prr": 1.0}}, "Did you mean 'pr'"),
+        ({"wet": {"pr": "much"}}, "such as"),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            comparison(folder, **changes)
+
+
+def test_windows_of_another_region_are_fields_of_their_own(folder: Path) -> None:
+    changes: dict[str, Any] = {
+        "data": {**RECIPE["data"], "targets": ["pr"], "split": {"class": "WholeRecord"},
+                 "region": {"lon": [4.8, 6.9]}, "windows": {"size": 4, "holding": {"above": 0.5, "share": 0.1}}},
+        "settings": {"east": {"coarse": {"region": {"lon": [6.9, 8.9]}}, "some": 30}},
+        "methods": {"blocks": {"class": "AnalogBlocks", "number": 6, "reach": 1}, "nearest": {"class": "NearestCell"}},
+    }  # fmt: skip
+    changes["data"]["coarse"] = {"factor": 2}
+    results = run_comparison(comparison(folder, **changes), runs=folder / "runs")
+    assert not results.notes
+    assert results.facts["east"].times[2] == 30
+    assert results.facts["east"].held_out["pr"] == (30 * 16, 1.0)
+    assert results.rows["nearest"]["east"].scores["pr"]["rmse"] > 0
+    again = run_comparison(comparison(folder, **changes), runs=folder / "runs", afresh=True)
+    assert again.facts["east"].observations == results.facts["east"].observations
+    plain = {key: value for key, value in RECIPE["data"].items() if key != "coarse"}
+    with pytest.raises(ConfigurationError, match=r"settings\.gaps\.some"):
+        comparison(folder, data=plain, settings={"gaps": {"observe": {"tas": "random:0.5"}, "some": 3}})
+
+
+def test_a_model_that_runs_freely_is_judged_by_distributions(folder: Path) -> None:
+    """The quantiles of every cell: what quantile mapping learns comes out, and the dates of the model are its own."""
+    from driftfield.data.coarsening import coarsened, regridding_by_factor
+
+    free = coarse_world(200, seed=9)
+    free["tas"] = (free["tas"] - 3.0).assign_attrs(free["tas"].attrs)
+    coarsened(free, regridding_by_factor(free, 4)).assign_coords(
+        time=free["time"].values + np.timedelta64(3650, "D")
+    ).to_netcdf("free.nc")
+    changes = {
+        "data": {**RECIPE["data"], "coarse": {"archive": "free.nc", "paired": False}},
+        "settings": {"test": {"coarse": True}},
+        "scores": ["mae", "mean_in_cells"],
+        "methods": {"bilinear": {"class": "Bilinear"}, "mapped": {"class": "QuantileMapping"}},
+    }
+    results = run_comparison(comparison(folder, **changes), runs=folder / "runs")
+    assert not results.notes
+    truth = coarse_world(60)["tas"].isel(time=slice(48, 60))
+    assert results.facts["test"].times[2] == 12
+    mae = {label: rows["test"].scores["tas"]["mae"] for label, rows in results.rows.items()}
+    assert mae["mapped"] < 0.75 * mae["bilinear"]
+    # the bilinear row by hand: Wasserstein distances of every cell
+    from scipy.stats import wasserstein_distance
+
+    regridding = regridding_by_factor(truth.to_dataset(), 4)
+    up = regridding.interpolate(regridding.apply(free["tas"].values))
+    by_hand = np.mean([wasserstein_distance(up[:, i, j], truth.values[:, i, j]) for i in range(12) for j in range(16)])
+    assert mae["bilinear"] == pytest.approx(by_hand, rel=0.03)
+    write_tables(results, folder / "page.md", command="driftfield compare small.yaml")
+    assert "share no dates" in (folder / "page.md").read_text()

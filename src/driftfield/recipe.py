@@ -70,7 +70,7 @@ _KEYS = {
         "statics",
     ),
     "reconstruction": ("smooth",),
-    "data.windows": ("size", "stride", "max_nodata_fraction"),
+    "data.windows": ("size", "stride", "max_nodata_fraction", "holding"),
 }
 
 

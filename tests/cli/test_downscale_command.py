@@ -214,10 +214,11 @@ def test_evaluate_writes_groups_cells_and_structure(own: Path, command: Doing) -
     }
     with xr.open_dataset("report/cells.nc") as cells:
         assert cells["tas_rmse"].dims == ("output", "lat", "lon")
-    (found,) = json.loads(Path("report/structure.json").read_text()).values()
-    assert {"ralsd_db", "log10_spectrum_beyond", "rain"} <= set(found["pr"])
-    assert {"fss_wet", "rx1day", "cdd", "cwd", "p99.9", "coverage_90_wet"} <= set(found["pr"]["rain"])
-    assert found["correlation bias of pr and tas"] >= 0
+    (found,) = json.loads(Path("report/scores.json").read_text()).values()
+    assert {"ralsd_db", "log10_spectrum_beyond", "correlation_bias", "p99"} <= set(found["tas"])
+    assert {"fss_wet", "rx1day", "cdd", "cwd", "p99_9", "coverage_90_wet", "wet_share_truth"} <= set(found["pr"])
+    assert found["pr"]["coverage_90_wet"] > 0.3
+    assert "Structure of the whole fields" in Path("report/report.html").read_text()
     for words, said in (
         (["--by", "week"], "Cannot group by 'week'"),
         (["--in-box", "south=39:41"], "SOUTH:NORTH:WEST:EAST"),

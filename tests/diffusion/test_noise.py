@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from driftfield.diffusion.noise import CellNoise, philox, standard_normal
+from driftfield.diffusion.noise import CellNoise
+from driftfield.gaussian.counter_noise import philox, standard_normal
 
 ROWS, COLUMNS = np.arange(40), np.arange(60)
 

@@ -12,8 +12,6 @@ from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.evaluate.alignment import everything_held_out
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.groups import Places, group_table, read_sites, scores_per_cell
-from driftfield.evaluate.rain import fss, longest_spell, rain_scores
-from driftfield.evaluate.structure import correlation_bias, radial_power, ralsd, spectrum_beyond
 
 
 @pytest.fixture(scope="module")
@@ -76,64 +74,6 @@ def test_a_grouped_spread_is_that_of_the_whole(case: tuple[xr.Dataset, dict[str,
     table = group_table(*case, ["year"], Places())
     found = float(table[(table.method == "drawn")].spread_skill.iloc[0])
     assert found == pytest.approx(evaluate(*case).scores["drawn"]["tas"]["spread_skill"], rel=1e-4)
-
-
-def test_fractions_forgive_a_shift_within_the_window() -> None:
-    rain = np.zeros((1, 40, 40))
-    rain[0, 20, 20] = 5.0
-    assert fss(rain, rain, 1.0) == 1.0
-    near, far = np.roll(rain, 1, axis=2), np.roll(rain, 12, axis=2)
-    # a shift of one cell leaves 4 of 5 columns of windows alike
-    assert fss(near, rain, 1.0) == pytest.approx(0.8)
-    assert fss(far, rain, 1.0) == 0.0
-    assert np.isnan(fss(rain * 0, rain * 0, 1.0))
-
-
-def test_spells_stop_at_breaks() -> None:
-    event = np.array([1, 1, 1, 0, 1, 1, 1, 1], dtype=bool)[:, None, None]
-    assert longest_spell(event)[0, 0] == 4
-    breaks = np.zeros(8, dtype=bool)
-    breaks[6] = True
-    assert longest_spell(event, breaks)[0, 0] == 3
-
-
-def test_rain_that_is_the_truth_has_its_figures() -> None:
-    truth = coarse_world(60)["pr"].values.astype(float)
-    found = rain_scores(truth[None], truth, wet=1.0)
-    for name in ("wet_share", "p95", "p99.9", "rx1day", "cdd", "cwd"):
-        assert found[name] == found[f"{name}_truth"] > 0
-    assert found["fss_wet"] == found["fss_p95"] == 1.0
-    rng = np.random.default_rng(0)
-    scale = rng.gamma(2.0, 1.0, truth.shape)
-    members = scale + 0.5 * rng.standard_normal((100, *truth.shape))
-    other = scale + 0.5 * rng.standard_normal(truth.shape)
-    assert rain_scores(members, other, coarse_wet=scale > 1)["coverage_90_wet"] == pytest.approx(0.9, abs=0.02)
-
-
-def test_small_scales_are_one_number() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.standard_normal((200, 32, 32))
-    assert spectrum_beyond(truth, truth, 4) == 0.0
-    assert spectrum_beyond(0.1 * truth, truth, 4) == pytest.approx(-2.0)
-    assert ralsd(0.1 * truth, truth) == pytest.approx(20.0)
-    assert ralsd(rng.standard_normal((200, 32, 32)), truth) < 0.5
-    means = np.kron(truth.reshape(200, 8, 4, 8, 4).mean((2, 4)), np.ones((1, 4, 4)))
-    assert spectrum_beyond(means, truth, 4) < -1
-    # white noise is flat
-    power = radial_power(truth)[1]
-    assert power.std() / power.mean() < 0.1
-    with pytest.raises(DataError, match="8 x 8"):
-        radial_power(truth[:, :4])
-    with pytest.raises(DataError, match="without holes"):
-        radial_power(np.where(truth > 3, np.nan, truth))
-
-
-def test_the_bias_of_a_correlation() -> None:
-    rng = np.random.default_rng(0)
-    a = rng.standard_normal((4000, 3, 4))
-    b = 0.6 * a + 0.8 * rng.standard_normal(a.shape)
-    assert correlation_bias((a, b), (a, b)) == 0.0
-    assert correlation_bias((a, rng.standard_normal(a.shape)), (a, b)) == pytest.approx(0.6, abs=0.03)
 
 
 def test_seasons_are_those_of_meteorology() -> None:

@@ -183,14 +183,17 @@ def test_interpolation_keeps_constants_and_linear_fields(kind: str) -> None:
                                linear_fine, atol=1e-12)  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "theirs"), [("bilinear", "bilinear"), ("nearest", "nearest")])
-def test_block_centres_lie_where_they_should(kind: str, theirs: str) -> None:
-    """Half a cell off would be `align_corners`."""
+@pytest.mark.parametrize("kind", ["bilinear", "nearest", "bicubic"])
+def test_block_centres_lie_where_they_should(kind: str) -> None:
+    """Half a cell off would be `align_corners`; the cubic of torch has the constant -3/4, and ours is another."""
     grids = Regridding.blocks(FINE, 4)
     y = RNG.standard_normal(grids.coarse.shape)
-    options = {} if theirs == "nearest" else {"align_corners": False}
-    up = torch.nn.functional.interpolate(torch.from_numpy(y)[None, None], scale_factor=4, mode=theirs, **options)
-    np.testing.assert_allclose(grids.interpolate(y, kind), up[0, 0].numpy(), atol=1e-12)  # type: ignore[arg-type]
+    options = {} if kind == "nearest" else {"align_corners": False}
+    up = torch.nn.functional.interpolate(torch.from_numpy(y)[None, None], scale_factor=4, mode=kind, **options)
+    found = grids.interpolate(y, kind, constant=-0.75)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, up[0, 0].numpy(), atol=1e-12)
+    if kind == "bicubic":
+        assert np.abs(grids.interpolate(y, kind) - found).max() > 0.01  # type: ignore[arg-type]
 
 
 def test_interpolation_on_a_rotated_grid() -> None:

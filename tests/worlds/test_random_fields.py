@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from driftfield.gaussian.random_fields.kernels import matern_correlation
 from driftfield.worlds.random_coasts import draw_domain
-from driftfield.worlds.random_fields import Matern, draw_fields, draw_frames, grid_covariance, matern_correlation
+from driftfield.worlds.random_fields import Matern, draw_fields, draw_frames, grid_covariance
 from driftfield.worlds.random_worlds import RandomWorlds
 
 MANY = 1500

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
-from driftfield.cli.evaluation_parts import Parts, make_parts, write_parts
+from driftfield.cli.evaluation_parts import Parts, make_parts, structure_of, write_parts
 from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
 
 
@@ -35,12 +35,12 @@ def evaluate(
     ] = None,
     cells: Annotated[bool, typer.Option("--cells", help="Scores of every cell: REPORT/cells.nc.")] = False,
     rain: Annotated[
-        str | None, typer.Option("--rain", help="Variable of rain: wet days, extremes, spells: REPORT/structure.json.")
+        str | None, typer.Option("--rain", help="Variable of rain: wet days, extremes, spells, near misses.")
     ] = None,
     wet: Annotated[float, typer.Option("--wet", help="From which value on it is wet, units of the variable.")] = 1.0,
     coarse: Annotated[
         Path | None,
-        typer.Option("--coarse", help="What was downscaled: power beyond its cells: REPORT/structure.json."),
+        typer.Option("--coarse", help="What was downscaled: power beyond its cells, distance of spectra."),
     ] = None,
     area_weighted: Annotated[bool, typer.Option("--area-weighted", help="Weight cells by their area.")] = False,
     region: Region = None,
@@ -77,7 +77,8 @@ def evaluate(
     methods = {path: measures.brought(output, path) for path, output in methods.items()}
     seen = everything_held_out(fields, methods) if seen is None else measures.brought(seen, str(observations))
     made = make_parts(parts, fields, methods, seen)
-    evaluation = score(fields, methods, seen, area_weighted=area_weighted)
+    structure = structure_of(parts, methods, measures)
+    evaluation = score(fields, methods, seen, area_weighted=area_weighted, structure=structure)
     provenance = {
         "truth": str(truth),
         "observations": str(observations or "none: every cell counts"),

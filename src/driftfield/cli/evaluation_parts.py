@@ -1,11 +1,9 @@
-"""What `driftfield evaluate` writes beside its report: scores by group, per cell, of rain and of small scales."""
+"""What `driftfield evaluate` can be asked for beside its report: scores by group, per cell, of rain and of small scales."""
 
-__all__ = ["Parts", "make_parts", "write_parts"]
+__all__ = ["Parts", "make_parts", "structure_of", "write_parts"]
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +64,6 @@ def make_parts(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) 
         from driftfield.evaluate.groups import scores_per_cell
 
         made["cells.nc"] = scores_per_cell(truth, methods, seen)
-    if parts.rain or parts.coarse:
-        made["structure.json"] = _structures(parts, truth, methods, seen)
     return made
 
 
@@ -115,94 +111,32 @@ def _land(text: str, like: Any) -> Any:
     """The land mask on the grid of the reconstructions."""
     import xarray as xr
 
-    from driftfield.data.coarsening import cell_grid_of
-    from driftfield.data.statics import read_statics
-    from driftfield.gridded.gridded_files import open_fields
-    from driftfield.linalg.regridding import Regridding
+    from driftfield.data.statics import read_land
 
-    file, _, name = text.rpartition(":") if ":" in text and not Path(text).exists() else (text, "", "")
-    found = [str(n) for n in open_fields(file).data_vars]
-    variable = name or next((n for n in ("sftlf", "lsm", "land", "mask") if n in found), "")
-    if not variable:
-        raise DataError(f"No land mask in {file}: found {sorted(found)}. Name it with --land FILE:VARIABLE.")
-    grid = cell_grid_of(like)
-    values = read_statics(file, [variable], fine=like, regridding=Regridding.blocks(grid, 1)).fine[variable]
-    return xr.DataArray(values, dims=("lat", "lon"))
+    return xr.DataArray(read_land(text, like).astype(float), dims=("lat", "lon"))
 
 
-def _structures(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) -> str:
-    from driftfield.conventions import state_variables
-    from driftfield.evaluate.alignment import align
+def structure_of(parts: Parts, methods: Mapping[str, Any], measures: Any) -> Any:
+    """What scores of whole fields are told (`evaluate.whole.Structure`); None where nobody asked for them.
 
-    aligned = align(truth, methods, seen)
-    found: dict[str, Any] = {}
-    for method, output in aligned.outputs.items():
-        names = [n for n in state_variables(output) if n in aligned.truth and "depth" not in output[n].dims]
-        if parts.rain and parts.rain not in names:
-            raise DataError(f"{method} has no variable {parts.rain!r} for --rain: found {names}.")
-        fields = {
-            n: (_members(output, n), aligned.truth[n].transpose("time", "lat", "lon").values.astype(float))
-            for n in names
-        }
-        found[method] = _structure(parts, fields, output, truth)
-    return json.dumps(found, indent=2, default=float) + "\n"
+    Arguments:
+        parts: What was asked for.
+        methods: The reconstructions.
+        measures: What the truth is measured in; the coarse file is brought to it.
 
+    Raises:
+        DataError: the coarse file lacks scored times.
+    """
+    from driftfield.evaluate.whole import Structure
 
-def _members(output: Any, name: str) -> "np.ndarray":
-    drawn = output.get(f"{name}_member")
-    fields = output[name].expand_dims("member") if drawn is None else drawn
-    return fields.transpose("member", "time", "lat", "lon").values.astype(float)
-
-
-def _structure(
-    parts: Parts, fields: "Mapping[str, tuple[np.ndarray, np.ndarray]]", output: Any, truth: Any
-) -> dict[str, Any]:
-    from itertools import combinations
-
-    import numpy as np
-
-    from driftfield.evaluate.rain import rain_scores
-    from driftfield.evaluate.structure import correlation_bias, ralsd, spectrum_beyond
-
-    found: dict[str, Any] = {}
-    coarse = None if parts.coarse is None else _coarse_under(parts.coarse, output)
-    for name, (members, true) in fields.items():
-        part: dict[str, Any] = {}
-        if np.isfinite(members).all() and np.isfinite(true).all():
-            part["ralsd_db"] = _number(ralsd, members[0], true)
-            if coarse is not None:
-                part["log10_spectrum_beyond"] = _number(spectrum_beyond, members[0], true, coarse.width)
-        if name == parts.rain:
-            wet = None if coarse is None else coarse.of(name) >= 0.1 * parts.wet
-            part["rain"] = _finite(rain_scores(members, true, wet=parts.wet, breaks=_breaks(output), coarse_wet=wet))
-        found[name] = part
-    for a, b in combinations(fields, 2):
-        made = tuple(np.nan_to_num(fields[n][0][0]) for n in (a, b))
-        real = tuple(np.nan_to_num(fields[n][1]) for n in (a, b))
-        found[f"correlation bias of {a} and {b}"] = correlation_bias((made[0], made[1]), (real[0], real[1]))
-    return found
-
-
-def _number(score: Any, *arguments: Any) -> float | None:
-    try:
-        value = float(score(*arguments))
-    except DataError:
+    if not (parts.rain or parts.coarse):
         return None
-    return value if isfinite(value) else None
-
-
-def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
-    return {key: value if isfinite(value) else None for key, value in scores.items()}
-
-
-def _breaks(output: Any) -> "np.ndarray":
-    """Dates that do not follow the one before: more than one and a half steps later."""
-    import numpy as np
-    import pandas as pd
-
-    stamps = pd.to_datetime([str(t) for t in output["time"].values]).to_numpy().astype("datetime64[s]").astype(float)
-    steps = np.diff(stamps)
-    return np.concatenate([[False], steps > 1.5 * np.median(steps)]) if steps.size else np.zeros(1, dtype=bool)
+    wet = {parts.rain: parts.wet} if parts.rain else {}
+    if parts.coarse is None:
+        return Structure(wet)
+    coarse = _coarse_under(parts.coarse, list(methods.values()), measures)
+    found = {name: coarse.of(name) >= 0.1 * least for name, least in wet.items() if name in coarse.fields}
+    return Structure(wet, coarse.width, found)
 
 
 @dataclass(frozen=True)
@@ -225,7 +159,7 @@ class _Coarse:
         return values.reshape(len(values), -1)[:, self.cells]
 
 
-def _coarse_under(path: Path, output: Any) -> _Coarse:
+def _coarse_under(path: Path, outputs: list[Any], measures: Any) -> _Coarse:
     import numpy as np
     from scipy.spatial import cKDTree
 
@@ -233,9 +167,11 @@ def _coarse_under(path: Path, output: Any) -> _Coarse:
     from driftfield.evaluate.alignment import time_keys
     from driftfield.gridded.gridded_files import open_fields
 
-    fields = open_fields(path)
+    fields = measures.brought(open_fields(path), str(path))
+    output = outputs[0]
     have = {key: index for index, key in enumerate(time_keys(fields["time"]))}
-    wanted = [str(t) for t in output["time"].values]
+    shared = set.intersection(*(set(time_keys(made["time"])) for made in outputs))
+    wanted = [key for key in time_keys(output["time"]) if key in shared]
     if lacking := [key for key in wanted if key not in have]:
         raise DataError(
             f"{path} lacks {len(lacking)} of {len(wanted)} scored times, the first is {lacking[0]}. Name the file that was "

@@ -2,12 +2,13 @@
 
 title, description, notes                       text for the page that is written
 seed, members                                   of observations and fits; size of the ensembles
+scores: [rmse, crps, p99]                       registered scores of the page; rmse, crps, spread_skill, coverage_90 if not given
+wet: {variable: value}                          from which value on it is wet, for scores of rain
 data:      as in a training recipe              what the methods learn from
 truth:     {archive, times: [first, last]}      what they are scored on; the test part of `data.split` if not given
 learn_from: SETTING                             learn from what this setting shows instead of from the truth
-settings:  {name: {observe | reference_mask | held_out | transplant | split | coarse, error, times, every, segment_km,
-    north_first,
-                   reference}}
+settings:  {name: {observe | reference_mask | held_out | transplant | split | coarse, error, times, every, some, segment_km,
+                   north_first, reference}}
 methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` where weights are trained, `data` to change it
             label: {recipe: FILE, set: {...}}   fitted as a training recipe says, beside this file; `set` replaces values of it,
                                                 such as {trainer.initial: FOLDER}
@@ -26,15 +27,16 @@ from typing import Any
 
 from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, suggest, whole_number
+from driftfield.evaluate.scores.score import all_scores
 from driftfield.recipe import DataSection, Recipe, as_recipe, expanded, read_recipe, read_yaml
 from driftfield.registry import build
 
 _TEXT = ("driftfield_format", "title", "description", "notes")
-_TOP = (*_TEXT, "seed", "members", "data", "truth", "learn_from", "settings", "methods", "model")
+_TOP = (*_TEXT, "seed", "members", "scores", "wet", "data", "truth", "learn_from", "settings", "methods", "model")
 _HIDES = ("observe", "reference_mask", "held_out", "transplant", "split", "coarse")
-_SETTING = (*_HIDES, "error", "times", "every", "segment_km", "north_first", "reference")
+_SETTING = (*_HIDES, "error", "times", "every", "some", "segment_km", "north_first", "reference")
 COMPARED = ("rmse", "crps", "spread_skill", "coverage_90")
-"""The registered scores that a comparison shows."""
+"""The registered scores that a comparison shows, unless it names others."""
 
 RESOLVED = "resolved_km"
 """Beside them, where a setting asks for it: the shortest wavelength that a method resolves."""
@@ -49,10 +51,11 @@ class Setting:
         hides: One of `observe` (variable -> pattern), `reference_mask` ("random:0.5"), `held_out` (a file), `transplant`
             (arguments of `driftfield.data.transplant.transplant_clouds`), `split` ("test" or "validation": all of that part), or
             `coarse` (every fine cell: shown are the coarse fields of `data.coarse`; `true`, or the truth of this setting
-            {archive, coarse}); and its value.
+            {archive, coarse, region}); and its value.
         error: Standard deviation of the observation error, for all or by variable.
         times: First and last date, or None for those of the truth.
         every: Of these only each so many-th.
+        some: Of these so many, drawn at random; None for all.
         segment_km: Length of the segments for the resolved wavelength, or None where it is not asked for.
         north_first: The reference masks were drawn on rows from north to south.
         reference: Figures of others on these very cells: {label: {score: value}}.
@@ -63,6 +66,7 @@ class Setting:
     error: float | dict[str, float] = 0.0
     times: tuple[Any, Any] | None = None
     every: int = 1
+    some: int | None = None
     segment_km: float | None = None
     north_first: bool = False
     reference: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -102,6 +106,8 @@ class Comparison:
         learn_from: Name of the setting that shows what may be learnt from.
         settings, methods: In the order of the file.
         model: Label of the method that is set against the best of the others.
+        scores: Names of the registered scores that the page shows.
+        wet: {variable: from which value on it is wet}.
     """
 
     name: str
@@ -116,6 +122,8 @@ class Comparison:
     settings: tuple[Setting, ...]
     methods: tuple[ComparedMethod, ...]
     model: str | None
+    scores: tuple[str, ...] = COMPARED
+    wet: dict[str, float] = field(default_factory=dict)
 
     @property
     def targets(self) -> list[str]:
@@ -176,7 +184,29 @@ def read_comparison(path: Path, overrides: Sequence[str] = (), *, runs: Path = P
         settings=settings,
         methods=methods,
         model=model,
+        scores=_scores(content.get("scores"), path),
+        wet=_wet(content.get("wet") or {}, shared.data["targets"], path),
     )
+
+
+def _scores(names: Any, path: Path) -> tuple[str, ...]:
+    if names is None:
+        return COMPARED
+    if not isinstance(names, list) or not names:
+        raise ConfigurationError(f"scores in {path} is {names!r}: expected a list such as [rmse, crps].")
+    for name in names:
+        if name not in all_scores():
+            raise ConfigurationError(f"Unknown score {name!r} in {path}: {suggest(str(name), all_scores())}")
+    return tuple(names)
+
+
+def _wet(wet: Any, targets: Sequence[str], path: Path) -> dict[str, float]:
+    if not isinstance(wet, Mapping) or any(isinstance(v, bool) or not isinstance(v, int | float) for v in wet.values()):
+        raise ConfigurationError(f"wet in {path} is {wet!r}: expected {{variable: value}}, such as {{pr: 1.0}}.")
+    for name in wet:
+        if name not in targets:
+            raise ConfigurationError(f"wet in {path} names {name!r}, which is no target: {suggest(str(name), targets)}")
+    return {str(name): float(value) for name, value in wet.items()}
 
 
 def _truth(content: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> tuple[str, tuple[Any, Any] | None]:
@@ -188,12 +218,18 @@ def _truth(content: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> t
     times = truth.get("times")
     if times is None and "archive" not in truth and content.get("learn_from") is None:
         times = (data.get("split") or {}).get("test")
-        if not times:
+        if not times and not all(_own_fields(spec) for spec in content["settings"].values()):
             raise ConfigurationError(
                 f"{path} does not say what is scored: give data.split.test (a share, or [first, last]) or truth.times."
             )
         times = times if isinstance(times, list) else None
     return archive, _period(times, "truth.times", path)
+
+
+def _own_fields(spec: Any) -> bool:
+    """Whether a setting of a downscaling comparison has fields of its own to score."""
+    coarse = spec.get("coarse") if isinstance(spec, Mapping) else None
+    return isinstance(coarse, Mapping) and bool({"archive", "region"} & set(coarse))
 
 
 def _setting(name: str, spec: Any, path: Path) -> Setting:
@@ -211,7 +247,7 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
     value = _hiding(how[0], expanded(spec[how[0]], f"settings.{name}.{how[0]}"), name, path)
     reference = spec.get("reference") or {}
     for label, figures in reference.items():
-        _check_keys(figures, (*COMPARED, RESOLVED), f"{where}.reference.{label}", path)
+        _check_keys(figures, (*all_scores(), RESOLVED), f"{where}.reference.{label}", path)
     segment = spec.get("segment_km")
     if segment is not None and not (isinstance(segment, int | float) and segment > 0):
         raise ConfigurationError(f"settings.{name}.segment_km in {path} is {segment!r}: expected kilometres.")
@@ -221,6 +257,7 @@ def _setting(name: str, spec: Any, path: Path) -> Setting:
         error=_standard_deviations(spec.get("error", 0.0), name, path),
         times=_period(spec.get("times"), f"settings.{name}.times", path),
         every=_whole(spec.get("every", 1), f"settings.{name}.every", path),
+        some=None if spec.get("some") is None else _whole(spec["some"], f"settings.{name}.some", path),
         segment_km=segment,
         north_first=bool(spec.get("north_first", False)),
         reference={str(label): dict(figures) for label, figures in reference.items()},
@@ -241,7 +278,7 @@ def _hiding(how: str, value: Any, name: str, path: Path) -> Any:
             raise ConfigurationError(f"{where}: expected random:SHARE or clouds:SHARE, below 1.")
     elif how == "coarse":
         if value is not True:
-            _check_keys(value, ("archive", "coarse"), f"under settings.{name}.coarse", path)
+            _check_keys(value, ("archive", "coarse", "region"), f"under settings.{name}.coarse", path)
     elif how == "split" and value not in ("test", "validation"):
         raise ConfigurationError(f"{where}: expected test or validation.")
     elif how == "transplant":
@@ -320,8 +357,9 @@ def _check_coarse(content: Mapping[str, Any], path: Path) -> None:
                 f"settings.{name} in {path} {'hides cells' if coarse else 'shows coarse fields'}, and data.coarse is "
                 f"{'there' if coarse else 'not'}: expected 'coarse: true' in every setting and data.coarse, or neither."
             )
-        if isinstance(spec, Mapping) and "every" in spec and not coarse:
-            raise ConfigurationError(f"settings.{name}.every in {path} is for coarse fields. Leave it out.")
+        for key in ("every", "some"):
+            if isinstance(spec, Mapping) and key in spec and not coarse:
+                raise ConfigurationError(f"settings.{name}.{key} in {path} is for coarse fields. Leave it out.")
     if coarse and content.get("learn_from"):
         raise ConfigurationError(
             f"{path} has data.coarse and learn_from: downscalers learn from the archive. Leave it out."

@@ -26,13 +26,17 @@ from driftfield import __version__
 from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
 from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import coarse_setting, content_hash, open_truth, setting_observations
+from driftfield.compare.unpaired import as_quantiles
 from driftfield.conventions import domain_of, held_out_of
+from driftfield.data.pairing import Pair
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
-from driftfield.evaluate.alignment import time_keys
+from driftfield.evaluate.alignment import everything_held_out, time_keys
 from driftfield.evaluate.cells import level_slice
 from driftfield.evaluate.evaluation import VariableScores, evaluate
+from driftfield.evaluate.scores.score import field_scores
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
+from driftfield.evaluate.whole import Structure
 from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
 from driftfield.gridded.gridded_files import write_dataset
@@ -168,16 +172,39 @@ class _Task:
         shown: What the methods see.
         scored: The observation file that says which cells are held out; the same, unless coarse fields are shown.
         archive: The truth.
+        pair: Of coarse and fine fields, where coarse ones are shown.
     """
 
     shown: xr.Dataset
     scored: xr.Dataset
     archive: GriddedArchive
+    pair: Pair | None = None
+
+    @property
+    def paired(self) -> bool:
+        """Whether what is made has the dates of the truth."""
+        return self.pair is None or self.pair.paired
+
+    def structure(self, comparison: Comparison) -> Structure | None:
+        """What scores of whole fields are told, where the comparison shows any."""
+        asked = [name for name in comparison.scores if name in field_scores()]
+        if not asked:
+            return None
+        if self.pair is None or not self.paired:
+            return Structure(comparison.wet, only=asked)
+        regridding = self.pair.regridding
+        width = float(np.sqrt(np.median(regridding.coarse.area) / np.median(regridding.fine.area)))
+        wet = {
+            name: regridding.interpolate(regridding.fill_coarse(self.shown[name].values), "nearest") >= 0.1 * least
+            for name, least in comparison.wet.items()
+        }
+        return Structure(comparison.wet, width, wet, asked)
 
 
 def _task(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> _Task:
     if setting.hides[0] == "coarse":
-        return _Task(*coarse_setting(comparison, setting, archive))
+        opened = coarse_setting(comparison, setting, archive)
+        return _Task(opened.shown, opened.scored, opened.archive, opened.pair)
     seen = setting_observations(comparison, setting, archive)
     return _Task(seen, seen, archive)
 
@@ -236,6 +263,8 @@ class _Bench:
         ]
         if setting.hides[0] == "coarse":
             parts.append(content_hash(self.tasks[setting.name].shown))
+        if asked := [name for name in self.comparison.scores if name in field_scores()]:
+            parts.append(json.dumps([asked, self.comparison.wet]))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def _file(self, setting: Setting, label: str, key: str) -> Path:
@@ -290,8 +319,12 @@ class _Bench:
         seen, archive = task.scored, task.archive
         truth = archive.dataset[targets].sel(time=seen["time"])
         unnamed = output.drop_attrs(deep=False)
-        evaluation = evaluate(truth, {label: unnamed}, seen, variables=targets)
-        found, ends = evaluation.scores[label], evaluation.intervals.get(label, {})
+        if not task.paired:
+            truth, unnamed = as_quantiles(truth, targets), as_quantiles(unnamed, targets)
+            seen = everything_held_out(truth, {label: unnamed})
+        structure = task.structure(self.comparison)
+        evaluation = evaluate(truth, {label: unnamed}, seen, variables=targets, structure=structure)
+        found, ends = evaluation.scores[label], evaluation.intervals.get(label, {}) if task.paired else {}
         resolved: dict[str, float | None] = {}
         for name in targets if setting.segment_km is not None else ():
             inside = level_slice(archive.domain(name).expand_dims("time"), 0).isel(time=0, drop=True)

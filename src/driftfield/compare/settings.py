@@ -7,11 +7,11 @@ the clouds of another day, or are a whole part of the split. Where a split divid
 are scored: the others were learnt from.
 """
 
-__all__ = ["coarse_setting", "content_hash", "open_truth", "setting_observations"]
+__all__ = ["CoarseTask", "coarse_setting", "content_hash", "open_truth", "setting_observations"]
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ import xarray as xr
 from driftfield.compare.recipe import Comparison, Setting
 from driftfield.conventions import held_out_of
 from driftfield.data.masks import reference_mask
-from driftfield.data.pairing import make_pair
+from driftfield.data.pairing import Pair, make_pair
 from driftfield.data.prepare import divide
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits
 from driftfield.data.transplant import transplant_clouds
 from driftfield.data.twin import observe
+from driftfield.data.window_dates import windows_as_dates
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.alignment import time_keys
 from driftfield.gridded.acceptance import Acceptance
@@ -38,7 +39,15 @@ def open_truth(comparison: Comparison) -> GriddedArchive:
     options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
     acceptance = Acceptance.of(data.get("quality_level"), data.get("reject_flags"))
     names = [*data["targets"], *data.get("covariates", ())]
-    return open_archive(comparison.truth[0], names, acceptance=acceptance, **options)
+    return _in_windows(comparison, open_archive(comparison.truth[0], names, acceptance=acceptance, **options))
+
+
+def _in_windows(comparison: Comparison, archive: GriddedArchive) -> GriddedArchive:
+    """The windows that a downscaler learns from and is scored on, where the recipe asks for them."""
+    data = comparison.data
+    if data.get("coarse") is None or not data.get("windows"):
+        return archive
+    return windows_as_dates(archive, data["targets"], data["windows"])
 
 
 def setting_observations(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> xr.Dataset:
@@ -79,37 +88,55 @@ def setting_observations(comparison: Comparison, setting: Setting, archive: Grid
     return seen.assign_attrs(comparison=comparison.name, setting=setting.name)
 
 
-def coarse_setting(
-    comparison: Comparison, setting: Setting, archive: GriddedArchive
-) -> tuple[xr.Dataset, xr.Dataset, GriddedArchive]:
-    """What a setting of a downscaling comparison shows, what it scores, and its truth.
+@dataclass(frozen=True)
+class CoarseTask:
+    """What a setting of a downscaling comparison shows, and what it scores.
 
-    Returns:
-        The coarse fields; the fine truth as an observation file of which every cell is held out; the truth itself.
+    Arguments:
+        shown: The coarse fields.
+        scored: The fine truth as an observation file of which every cell is held out.
+        archive: The truth itself.
+        pair: Both with the map between them.
+    """
+
+    shown: xr.Dataset
+    scored: xr.Dataset
+    archive: GriddedArchive
+    pair: Pair
+
+
+def coarse_setting(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> CoarseTask:
+    """What a setting of a downscaling comparison shows, what it scores, and its truth.
 
     Raises:
         DataError: its archives are no pair, or hold none of its times.
     """
     data, spec = comparison.data, setting.hides[1]
     stated: dict[str, Any] = spec if isinstance(spec, dict) else {}
-    if "archive" in stated:
+    other = bool({"archive", "region"} & set(stated))
+    if other:
         options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
-        archive = open_archive(stated["archive"], data["targets"], **options)
+        options["region"] = stated.get("region", options["region"])
+        path = stated.get("archive", comparison.truth[0])
+        archive = _in_windows(comparison, open_archive(path, data["targets"], **options))
     archive, pair = make_pair(archive, {**data["coarse"], **(stated.get("coarse") or {})})
-    period = setting.times or (None if "archive" in stated else comparison.truth[1])
-    if period is None and "archive" not in stated and comparison.truth[0] == str(data["archive"]):
+    period = setting.times or (None if other else comparison.truth[1])
+    if period is None and not other and comparison.truth[0] == str(data["archive"]):
         times = _divided(comparison, archive)[0].test.times
     else:
         times = _times(archive, period, setting.name)
     times = times[:: setting.every]
+    if setting.some is not None:
+        times = np.sort(np.random.default_rng(comparison.seed).permutation(times)[: setting.some])
     parts = []
     for number, name in enumerate(comparison.targets):
         fields = archive.dataset[name].isel(time=times)
         everything = np.ones(fields.shape, dtype=bool)
         part = _hide(fields, everything, archive.domain(name), setting, comparison.seed)
         parts.append(part.rename({key: f"{name}_{key}" for key in ("domain", "held_out")} if number else {}))
-    attrs = {"comparison": comparison.name, "setting": setting.name}
-    return pair.coarse.isel(time=times), xr.merge(parts).assign_attrs(attrs), archive
+    scored = xr.merge(parts).assign_attrs(comparison=comparison.name, setting=setting.name)
+    # fields of a model that runs freely have dates of their own: all of them are shown
+    return CoarseTask(pair.coarse.isel(time=times) if pair.paired else pair.coarse, scored, archive, pair)
 
 
 def content_hash(dataset: xr.Dataset) -> str:
@@ -169,7 +196,8 @@ def _divided(comparison: Comparison, archive: GriddedArchive) -> tuple[Splits, x
     data = comparison.data
     chosen = _times(archive, data.get("time"), "data")
     inside = replace(archive, dataset=archive.dataset.isel(time=chosen))
-    splits = divide(inside, data["targets"], split=data.get("split"), windows=data.get("windows"))
+    windows = None if data.get("coarse") else data.get("windows")
+    splits = divide(inside, data["targets"], split=data.get("split"), windows=windows)
     return splits, inside.dataset[data["targets"][0]]
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from driftfield import __version__
-from driftfield.compare.recipe import COMPARED, RESOLVED
+from driftfield.compare.recipe import RESOLVED
 from driftfield.compare.running import RAW, Results
+from driftfield.compare.unpaired import COUNT
 from driftfield.conventions import FORMAT
 from driftfield.evaluate.comparison import best_methods
 from driftfield.evaluate.intervals import FEW
@@ -111,7 +112,13 @@ def _facts(results: Results) -> str:
         )
         lines.append(f"| {name} | {count}, {first[:10]} to {last[:10]} | {cells} | `{facts.observations[:8]}` |")
     ensemble = f"Ensembles of {results.members} members; scores over the hidden cells, unweighted. The last column is the hash of"
-    return "\n".join([*lines, "", f"{ensemble} the observations, which were the same for every method."])
+    text = f"{ensemble} the observations, which were the same for every method."
+    if (results.comparison.data.get("coarse") or {}).get("paired") is False:
+        text += (
+            f" Fine and coarse fields share no dates: scored are the {COUNT} quantiles of every cell over all dates, so that "
+            "MAE is the mean Wasserstein distance in a cell."
+        )
+    return "\n".join([*lines, "", text])
 
 
 def _tables(results: Results, variable: str) -> list[str]:
@@ -119,7 +126,7 @@ def _tables(results: Results, variable: str) -> list[str]:
     settings = [setting.name for setting in results.comparison.settings]
     scores = [
         score
-        for score in (*COMPARED, RESOLVED)
+        for score in (*results.comparison.scores, RESOLVED)
         if any(score in found for row in rows.values() for found in row.values())
     ]
     columns = [(name, score) for name in settings for score in scores if _asked(results, name, score)]
@@ -175,7 +182,8 @@ def _rows(results: Results, variable: str) -> dict[str, dict[str, ScoreRow]]:
     for label, entries in results.rows.items():
         rows[label] = {}
         for name, entry in entries.items():
-            row_scores = {score: entry.number(variable, score) for score in COMPARED if score in entry.scores[variable]}
+            shown = [score for score in results.comparison.scores if score in entry.scores[variable]]
+            row_scores = {score: entry.number(variable, score) for score in shown}
             if variable in entry.resolved_km:
                 row_scores[RESOLVED] = entry.resolved_km[variable]
             rows[label][name] = row_scores

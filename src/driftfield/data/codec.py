@@ -1,6 +1,6 @@
 """FieldCodec: between data sets in physical units and the channels that networks work on.
 
-    data set (time, [depth,] lat, lon)  --encode: (x - mean(time, cell)) / std-->  (time, channel, lat, lon)  --decode-->  back
+    data set (time, [depth,] lat, lon)  --encode: (x - mean(time, cell)) / scale-->  (time, channel, lat, lon)  --decode-->  back
 
 It knows the grid that a run was made on, so that a reconstruction of a part of the grid finds its own climatology and noise.
 """
@@ -221,7 +221,14 @@ class FieldCodec:
     def encode(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Physical units (time, level, lat, lon) -> network units; NaN stays NaN."""
         normalizer = self.normalizers[name]
-        return normalizer.encode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
+        place = times, rows, columns
+        return normalizer.encode(values, normalizer.mean_at(*place), normalizer.scale_at(*place)).astype(np.float32)
+
+    def slope(self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Physical units in a network unit at physical values (time, level, lat, lon): what an error is divided by."""
+        normalizer = self.normalizers[name]
+        found = normalizer.slope(values, normalizer.scale_at(times, rows, columns))
+        return np.broadcast_to(found, np.broadcast_shapes(found.shape, values.shape))
 
     def decode(
         self, name: str, values: np.ndarray, times: Any, rows: np.ndarray, columns: np.ndarray, *, bounded: bool = True
@@ -234,13 +241,14 @@ class FieldCodec:
                 lie beyond them by its error, a field may not.
         """
         normalizer = self.normalizers[name]
-        field = normalizer.decode(values, normalizer.mean_at(times, rows, columns)).astype(np.float32)
+        mean, scale = normalizer.mean_at(times, rows, columns), normalizer.scale_at(times, rows, columns)
+        field = normalizer.decode(values, mean, scale).astype(np.float32)
         if not bounded or name not in self.bounds:
             return field
         low, high = self.bounds[name]
         # an end that is infinite has no room beside it
         over, under = (
-            2 * BOUND_WIDTH * normalizer.slope(np.full((1, 1, 1), end if np.isfinite(end) else 0.0, np.float32))
+            2 * BOUND_WIDTH * normalizer.slope(np.full((1, 1, 1), end if np.isfinite(end) else 0.0, np.float32), scale)
             for end in (low, high)
         )
         return np.where(field < low + over, low, np.where(field > high - under, high, field)).astype(np.float32)
@@ -264,13 +272,14 @@ class FieldCodec:
             rows, columns: Place on the grid.
         """
         normalizer, stated = self.normalizers[name], errors[0][0]
+        scale = normalizer.scale_at(times, rows, columns)
+        scale = scale[0] if scale.ndim == 4 else scale
         if normalizer.affine:
-            std = normalizer.std
-            return sum((size / std * draw for size, draw in errors), field), stated / std
+            return sum((size / scale * draw for size, draw in errors), field), stated / scale
         mean = normalizer.mean_at(times, rows, columns)[0]
         off = sum(size * draw for size, draw in errors)
-        seen = normalizer.decode(field, mean) + off
-        return np.where(off == 0, field, normalizer.encode(seen, mean)), stated / normalizer.slope(seen)
+        seen = normalizer.decode(field, mean, scale) + off
+        return np.where(off == 0, field, normalizer.encode(seen, mean, scale)), stated / normalizer.slope(seen, scale)
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """(lower, upper) that no reconstruction leaves: the bounds, and the ends of what a normaliser can decode to."""
@@ -280,9 +289,10 @@ class FieldCodec:
 
     def bounds_at(self, name: str, times: Any, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bound of a variable in network units, (time, level, lat, lon); infinite where there is none."""
-        mean = self.normalizers[name].mean_at(times, rows, columns)
+        normalizer = self.normalizers[name]
+        mean, scale = normalizer.mean_at(times, rows, columns), normalizer.scale_at(times, rows, columns)
         low, high = (
-            self.normalizers[name].encode(np.full(mean.shape, end, np.float32), mean).astype(np.float32)
+            normalizer.encode(np.full(mean.shape, end, np.float32), mean, scale).astype(np.float32)
             if np.isfinite(end)
             else np.full(mean.shape, end, np.float32)
             for end in self.bounds.get(name, (-np.inf, np.inf))

@@ -1,21 +1,32 @@
 """Physical units <-> network units, variable by variable and level by level.
 
-    encode(x) = (x - mean_at(t, rows, cols)) / std        decode(z) = z std + mean_at(t, rows, cols)
+    encode(x) = (x - mean_at(t, rows, cols)) / scale_at(t, rows, cols)        decode(z) = z scale_at + mean_at
 
     ZScore                    mean_at = mean of the level
     ClimatologicalAnomaly     mean_at = monthly climatology of the cell (or of the domain)
     Bounded                   mean_at, std = middle and half of the range of the level, so that z lies in [-1, 1]
+    Standard                  mean_at, scale_at = mean and sd of each cell, of all, or of land and sea, by month (`standard`)
     LogTransform              one of these, of ln(x + floor), for what is positive: decode(z) = e^(z std + mean_at) - floor
+    SquareRoot                one of these, of x^(1/2) (`square_root`)
 
 The two components of a vector have no offset that is the same in every cell, and one scale (of both together), so that a
 symmetry of the flow is the same one in network units: (u, v) -> (-v, u) commutes with the coding.
 
-Fitted on training times and domain cells only, area-weighted (cos lat), block by block. The mean is an array and std a
-constant per channel: encoding and decoding are plain arithmetic, the same for numpy and torch and inside guidance. An error e
-of a value x is e / slope(x) in network units, slope = dx / dz: std where the coding is affine, (x + floor) std of a logarithm.
+Fitted on training times and domain cells only, area-weighted (cos lat), block by block. The scale is std, a constant per channel,
+but of `Standard`: encoding and decoding are plain arithmetic, the same for numpy and torch and inside guidance. An error e
+of a value x is e / slope(x) in network units, slope = dx / dz: the scale where the coding is affine, (x + floor) times it of a
+logarithm.
 """
 
-__all__ = ["Bounded", "ClimatologicalAnomaly", "LogTransform", "Normalizer", "ZScore", "normalizer_from_arrays"]
+__all__ = [
+    "Bounded",
+    "ClimatologicalAnomaly",
+    "LogTransform",
+    "Normalizer",
+    "Transformed",
+    "ZScore",
+    "normalizer_from_arrays",
+]
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,17 +129,27 @@ class Normalizer(ABC):
             (time, channel, lat, lon), float32, finite.
         """
 
-    def encode(self, values: Any, mean: Any) -> Any:
-        """Physical -> network units; numpy or torch, (..., channel, lat, lon)."""
-        return (values - mean) / self._std_like(values)
+    def scale_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
+        """The scale on given dates and cells, (time, channel, lat, lon) or broadcast to it; arguments as of `mean_at`."""
+        return self.std
 
-    def decode(self, values: Any, mean: Any) -> Any:
-        """Network -> physical units; the inverse of `encode` for the same `mean`."""
-        return values * self._std_like(values) + mean
+    def encode(self, values: Any, mean: Any, scale: Any = None) -> Any:
+        """Physical -> network units; numpy or torch, (..., channel, lat, lon).
 
-    def slope(self, values: Any) -> Any:
+        Arguments:
+            values: Physical values.
+            mean: From `mean_at`.
+            scale: From `scale_at`; std if not given.
+        """
+        return (values - mean) / self._scale_like(values, scale)
+
+    def decode(self, values: Any, mean: Any, scale: Any = None) -> Any:
+        """Network -> physical units; the inverse of `encode` for the same `mean` and `scale`."""
+        return values * self._scale_like(values, scale) + mean
+
+    def slope(self, values: Any, scale: Any = None) -> Any:
         """Physical units in a network unit at given physical values, (..., channel, lat, lon) or broadcast to it."""
-        return self._std_like(values)
+        return self._scale_like(values, scale)
 
     def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
@@ -143,10 +164,11 @@ class Normalizer(ABC):
         self.std = np.asarray(arrays["std"])
         self.shape = (int(arrays["shape"][0]), int(arrays["shape"][1]))
 
-    def _std_like(self, values: Any) -> Any:
-        if isinstance(values, np.ndarray):
-            return self.std
-        return values.new_tensor(self.std)  # torch, without importing it
+    def _scale_like(self, values: Any, scale: Any) -> Any:
+        scale = self.std if scale is None else scale
+        if isinstance(values, np.ndarray) or not isinstance(scale, np.ndarray):
+            return scale
+        return values.new_tensor(scale)  # torch, without importing it
 
 
 class _Constant(Normalizer):
@@ -254,8 +276,102 @@ class ClimatologicalAnomaly(Normalizer):
         self.climatology = MonthlyClimatology.from_arrays(own)
 
 
+class Transformed(Normalizer):
+    """Another normaliser, of a function of what is not negative; its inverse is not affine.
+
+    Arguments:
+        of: Class and arguments of what normalises the transformed values.
+    """
+
+    affine = False
+    lowest = 0.0
+    word: ClassVar[str]
+    """What messages call the transform."""
+
+    def __init__(self, of: Mapping[str, Any]) -> None:
+        inner: Normalizer = build("normalizer", of)
+        if not inner.affine:
+            raise ConfigurationError(
+                f"{type(self).__name__} of {type(inner).__name__}: expected one {self.word}. Drop the inner one."
+            )
+        super().__init__(inner.std_floor)
+        self.of = inner
+
+    @abstractmethod
+    def forward(self, values: Any) -> Any:
+        """The function; values below 0 count as 0."""
+
+    @abstractmethod
+    def inverse(self, values: Any) -> Any:
+        """Its inverse, 0 or above."""
+
+    @abstractmethod
+    def derivative(self, values: Any) -> Any:
+        """Physical units in a unit of the function, at physical values."""
+
+    @property
+    @abstractmethod
+    def tolerance(self) -> float:
+        """How far below 0 a training value may lie."""
+
+    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
+        """Learns offset and scale of the transformed values; returns itself.
+
+        Raises:
+            ConfigurationError: a component of a vector, which has two signs.
+            DataError: values too far below 0, or a level without a finite value.
+        """
+        if vector:
+            raise ConfigurationError(f"{array.name!r} is part of a vector pair: it has two signs, and no {self.word}.")
+        inside = array.isel(time=np.asarray(time_indices, dtype=int)).where(domain)
+        # packing leaves a little less than 0 of a 0
+        if (low := float(_extremes(inside.transpose("time", ..., "lat", "lon"))[0].min())) < -self.tolerance:
+            raise DataError(
+                f"{array.name!r} falls to {low:g} in the training split: a {self.word} needs 0 and above. Normalise it by "
+                "ZScore or ClimatologicalAnomaly, or correct the archive."
+            )
+        self.of.fit(array.copy(data=self.forward(array.data)), domain, time_indices)
+        self.shape, self.std = self.of.shape, self.of.std
+        return self
+
+    def _fit_mean(self, array: xr.DataArray) -> None:
+        raise NotImplementedError  # the inner normaliser is fitted as a whole
+
+    def mean_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
+        """The offset of the transformed values."""
+        return self.of.mean_at(times, rows, cols)
+
+    def scale_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
+        """The scale of the transformed values."""
+        return self.of.scale_at(times, rows, cols)
+
+    def encode(self, values: Any, mean: Any, scale: Any = None) -> Any:
+        """Physical -> network units; what errors have brought below 0 counts as 0."""
+        return self.of.encode(self.forward(values), mean, scale)
+
+    def decode(self, values: Any, mean: Any, scale: Any = None) -> Any:
+        """Network -> physical units, 0 or above; the inverse of `encode` for the same `mean` and `scale`."""
+        return self.inverse(self.of.decode(values, mean, scale))
+
+    def slope(self, values: Any, scale: Any = None) -> Any:
+        """Physical units in a network unit at given physical values (the delta method)."""
+        return self.derivative(values) * self.of.slope(values, scale)
+
+    def describe(self) -> JSONObject:
+        """Class and arguments, as a recipe names them."""
+        return {"class": type(self).__name__, "of": self.of.describe()}
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain numbers for safetensors."""
+        return self.of.to_arrays()
+
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super()._restore(arrays)
+        self.of._restore(arrays)
+
+
 @register("normalizer")
-class LogTransform(Normalizer):
+class LogTransform(Transformed):
     """Logarithm of a positive variable, such as chlorophyll or precipitation, around another normaliser.
 
     ln(x + floor) is a logarithm well above the floor and linear well below it, so that 0 has a place of its own. Its inverse is
@@ -266,80 +382,38 @@ class LogTransform(Normalizer):
         of: Class and arguments of what normalises the logarithm; `ClimatologicalAnomaly` by default.
     """
 
-    affine = False
-    lowest = 0.0
+    word = "logarithm"
 
     def __init__(self, floor: float, of: Mapping[str, Any] | None = None) -> None:
         if isinstance(floor, bool) or not isinstance(floor, int | float) or not 0 < floor < np.inf:
             raise ConfigurationError(f"Found floor={floor!r}: expected a number above 0, in units of the variable.")
-        inner: Normalizer = build("normalizer", of or {"class": "ClimatologicalAnomaly"})
-        if not inner.affine:
-            raise ConfigurationError(
-                f"LogTransform of {type(inner).__name__}: expected one logarithm. Drop the inner one."
-            )
-        super().__init__(inner.std_floor)
-        self.floor, self.of = float(floor), inner
+        super().__init__(of or {"class": "ClimatologicalAnomaly"})
+        self.floor = float(floor)
 
-    def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
-        """Learns offset and scale of the logarithm; returns itself.
+    @property
+    def tolerance(self) -> float:
+        """The floor."""
+        return self.floor
 
-        Raises:
-            ConfigurationError: a component of a vector, which has two signs.
-            DataError: values further below 0 than the floor is above it, or a level without a finite value.
-        """
-        if vector:
-            raise ConfigurationError(f"{array.name!r} is part of a vector pair: it has two signs, and no logarithm.")
-        super().fit(array, domain, time_indices)
-        self.of.std = self.std
-        return self
-
-    def _fit_mean(self, array: xr.DataArray) -> None:
-        # packing leaves a little less than 0 of a 0
-        if (low := float(_extremes(array)[0].min())) < -self.floor:
-            raise DataError(
-                f"{array.name!r} falls to {low:g} in the training split: a logarithm needs 0 and above. Normalise it by "
-                "ZScore or ClimatologicalAnomaly, or correct the archive."
-            )
-        self.of.shape = self.shape
-        self.of._fit_mean(self._logarithm_of(array))
-
-    def _fit_scale(self, array: xr.DataArray) -> np.ndarray:
-        return self.of._fit_scale(self._logarithm_of(array))
-
-    def _logarithm_of(self, array: xr.DataArray) -> xr.DataArray:
-        return array.copy(data=np.log((array.clip(min=0.0) + self.floor).data))
-
-    def mean_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
-        """The offset of the logarithm."""
-        return self.of.mean_at(times, rows, cols)
-
-    def encode(self, values: Any, mean: Any) -> Any:
-        """Physical -> network units; what errors have brought below 0 counts as 0."""
+    def forward(self, values: Any) -> Any:
+        """ln(x + floor)."""
         lifted = values.clip(min=0.0) + self.floor
-        return super().encode(np.log(lifted) if isinstance(lifted, np.ndarray) else lifted.log(), mean)
+        return lifted.log() if hasattr(lifted, "log") else np.log(lifted)
 
-    def decode(self, values: Any, mean: Any) -> Any:
-        """Network -> physical units, 0 or above; the inverse of `encode` for the same `mean`."""
+    def inverse(self, values: Any) -> Any:
+        """e^z - floor."""
         # fp32: the exponential of an untrained network's answer overflows beyond 88
-        logarithm = super().decode(values, mean).clip(max=80.0)
+        logarithm = values.clip(max=80.0)
         lifted = np.exp(logarithm) if isinstance(logarithm, np.ndarray) else logarithm.exp()
         return (lifted - self.floor).clip(min=0.0)
 
-    def slope(self, values: Any) -> Any:
-        """Physical units in a network unit at given physical values (the delta method)."""
-        return (values.clip(min=0.0) + self.floor) * self._std_like(values)
+    def derivative(self, values: Any) -> Any:
+        """x + floor."""
+        return values.clip(min=0.0) + self.floor
 
     def describe(self) -> JSONObject:
         """Class and arguments, as a recipe names them."""
-        return {"class": type(self).__name__, "floor": self.floor, "of": self.of.describe()}
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Plain numbers for safetensors."""
-        return self.of.to_arrays()
-
-    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        super()._restore(arrays)
-        self.of._restore(arrays)
+        return super().describe() | {"floor": self.floor}
 
 
 def normalizer_from_arrays(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Normalizer:

@@ -87,7 +87,7 @@ def _seen(
         )
     values = with_levels(array.isel(time=[time]))
     y = codec.encode(name, values, observations["time"].values[[time]], rows, columns)[0]
-    slope = codec.normalizers[name].slope(values[0])
+    slope = codec.slope(name, values, observations["time"].values[[time]], rows, columns)[0]
     given = error_of(observations, name)
     error = np.zeros(y.shape) if given is None else with_levels(_at(given, time))[0] / slope
     if (np.nan_to_num(error) < 0).any():

@@ -14,6 +14,7 @@ from driftfield.data.patches import Window, window_index
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
 from driftfield.data.statics import statics_on
+from driftfield.data.window_dates import windows_as_dates
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.acceptance import Acceptance
 from driftfield.interfaces import TrainingData
@@ -47,7 +48,8 @@ def prepare(
         targets: Variables to reconstruct.
         covariates: Variables that are given.
         split: Class and arguments of the split; the last tenth of the times validates by default.
-        windows: `size` [lat, lon], `stride`, `max_nodata_fraction`; the whole grid by default.
+        windows: `size` [lat, lon], `stride`, `max_nodata_fraction`; the whole grid by default. Beside `coarse` complete windows
+            are fields of their own: `size`, `stride`, `holding` (`window_dates.windows_as_dates`).
         levels: Depths in metres.
         region: {lat: [a, b], lon: [a, b]}.
         time: [first, last].
@@ -77,7 +79,13 @@ def prepare(
     require(opened.dataset, [*targets, *covariates], str(archive))
     pair = None
     if coarse is not None:
+        if windows:
+            opened, windows = windows_as_dates(opened, targets, windows), None
         opened, pair = make_pair(opened, coarse, statics)
+    elif "holding" in (windows or {}):
+        raise ConfigurationError(
+            "data.windows.holding chooses windows for a downscaler: expected data.coarse. Leave it out."
+        )
     splits = divide(opened, targets, split=split, windows=windows)
     validates = lookup("split", (split or {"class": "TimeSplit"})["class"]).validates
     _check_filled(splits, archive, validates=validates)

@@ -5,7 +5,7 @@ difference = z - interpolate(coarse z)         the relief that a coarse model do
 channel = (z - mean) / sd                      over the cells of the domain: a z-score, since a climatology of it would be 0
 """
 
-__all__ = ["Statics", "checked", "read_statics", "statics_on"]
+__all__ = ["LAND_NAMES", "Statics", "checked", "read_land", "read_statics", "statics_on"]
 
 import hashlib
 import logging
@@ -146,6 +146,29 @@ def read_statics(
     for name, values in fields.items():
         z_score(values, np.isfinite(values), name)
     return Statics(fields, below)
+
+
+LAND_NAMES = ("sftlf", "lsm", "land", "mask")
+"""How files call the share of land."""
+
+
+def read_land(text: str, like: xr.Dataset) -> np.ndarray:
+    """Where there is more than half land: boolean (row, column) on the grid of some fields.
+
+    Arguments:
+        text: `FILE` or `FILE:VARIABLE`, on any grid that covers theirs; a share of 1 or of 100, or a mask.
+        like: The fields.
+
+    Raises:
+        DataError: no such variable, or it does not cover the grid.
+    """
+    file, _, name = text.rpartition(":") if ":" in text and not Path(text).exists() else (text, "", "")
+    have = [str(n) for n in open_fields(file).data_vars]
+    variable = name or next((n for n in LAND_NAMES if n in have), "")
+    if not variable:
+        raise DataError(f"No land mask in {file}: found {sorted(have)}. Name it as {file}:VARIABLE.")
+    share = _on_grid(file, [variable], like, cell_grid_of(like))[variable]
+    return np.asarray(share > (50.0 if np.nanmax(share) > 1.5 else 0.5))
 
 
 def statics_on(fields: xr.Dataset, section: Any) -> dict[str, np.ndarray]:

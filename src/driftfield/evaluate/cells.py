@@ -108,7 +108,8 @@ class ScoredCells:
 
     def scores(self, kind: str) -> dict[str, object]:
         """Every score as JSON knows it: a finite float or None, and `n`."""
-        found = {name: self._value(name, score, kind) for name, score in all_scores().items()}
+        of_cells = {name: score for name, score in all_scores().items() if score.kinds != ("fields",)}
+        found = {name: self._value(name, score, kind) for name, score in of_cells.items()}
         numbers: dict[str, object] = {
             name: float(value) if value is not None and np.isfinite(value) else None for name, value in found.items()
         }

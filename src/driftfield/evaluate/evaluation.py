@@ -33,6 +33,7 @@ from driftfield.evaluate.cells import Picker, ScoredCells, cells_of, level_keys,
 from driftfield.evaluate.intervals import FEW, Interval, block_bootstrap
 from driftfield.evaluate.scores import ensembles
 from driftfield.evaluate.spectra import box_spectra
+from driftfield.evaluate.whole import Structure, structure_scores
 from driftfield.files import write_text
 
 VariableScores = dict[str, dict[str, object]]
@@ -94,6 +95,7 @@ def evaluate(
     *,
     variables: Sequence[str] | None = None,
     area_weighted: bool = False,
+    structure: Structure | None = None,
 ) -> Evaluation:
     """Scores reconstructions on held-out cells.
 
@@ -103,6 +105,7 @@ def evaluate(
         observations: The observation file of the twin experiment, with `held_out` and, if known, `domain`.
         variables: What to score; by default every variable that a method reconstructs and that has held-out cells.
         area_weighted: Weight cells by the cosine of their latitude.
+        structure: Asks for the scores of whole fields too, which look at all cells and not at the held-out ones alone.
 
     Raises:
         DataError: times or cells do not match, a variable is missing, nothing was held out, or a method left a hole.
@@ -123,6 +126,9 @@ def evaluate(
     )
     for name in chosen:
         _evaluate_variable(aligned, name, result)
+    for method, name, found, note in structure_scores(aligned, structure) if structure is not None else ():
+        result.scores[method].get(name, {}).update(found)
+        notes += [] if note is None else [note]
     return result
 
 

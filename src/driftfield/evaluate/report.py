@@ -20,7 +20,7 @@ from driftfield.errors import visible
 from driftfield.evaluate.comparison import best_methods
 from driftfield.evaluate.evaluation import Evaluation, write_scores
 from driftfield.evaluate.figures import caption, write_figures
-from driftfield.evaluate.scores.score import all_scores
+from driftfield.evaluate.scores.score import all_scores, field_scores
 from driftfield.files import refuse_existing, replacing, write_text
 
 INTERVAL = ("held by the interval", "width of the interval")
@@ -119,7 +119,8 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
     """What the template shows of one variable."""
     rows = {method: by_variable[name] for method, by_variable in evaluation.scores.items() if name in by_variable}
     units = evaluation.units[name]
-    labels = {score: all_scores()[score].heading(units) for score in all_scores()}
+    labels = {name: score.heading(units) for name, score in all_scores().items() if score.kinds != ("fields",)}
+    structure = {name: score.heading(units) for name, score in field_scores().items() if _scored(rows, name)}
     if any("interval_coverage" in row for row in rows.values()):
         labels |= {"interval_coverage": INTERVAL[0], "interval_width": f"{INTERVAL[1]} [{units}]"}
     cells, share = evaluation.held_out[name]
@@ -131,6 +132,7 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
         "cells": f"{cells:,}",
         "share": f"{100 * share:.1f}",
         "overall": _table(rows, labels),
+        "structure": _table(rows, structure) if structure else None,
         "whole": _table({m: row["whole_domain"] for m, row in rows.items() if row["whole_domain"]}, labels),  # type: ignore[misc]
         "levels": {
             score.heading(units): _level_table(rows, levels, name)
@@ -156,6 +158,11 @@ def _section(evaluation: Evaluation, name: str, figures: Sequence[Path]) -> dict
             if path.stem.startswith(f"{name}--")
         ],
     }
+
+
+def _scored(rows: Mapping[str, Mapping[str, object]], score: str) -> bool:
+    """Whether any method has the score."""
+    return any(row.get(score) is not None for row in rows.values())
 
 
 def _table(rows: Mapping[str, Mapping[str, object]], labels: Mapping[str, str]) -> dict[str, object]:

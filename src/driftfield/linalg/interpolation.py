@@ -2,7 +2,7 @@
 
     nearest      the cell whose centre is nearest
     bilinear     linear in each axis; on curvilinear grids linear on triangles of centres
-    bicubic      Keys (1981) with a = -1/2, third order, in each axis; curvilinear grids have none
+    bicubic      Keys (1981) in each axis, a = -1/2 (third order) unless another constant is stated; curvilinear grids have none
 
 Beyond the outermost centres a field goes on as it is there.
 """
@@ -17,10 +17,17 @@ from driftfield.errors import ConfigurationError
 from driftfield.linalg.cell_grid import CellGrid, equal_area
 
 KINDS = ("nearest", "bilinear", "bicubic")
+KEYS = -0.5
+"""The constant of the cubic kernel that is of third order; torch and OpenCV have -0.75."""
 
 
-def interpolation_matrix(source: CellGrid, target: CellGrid, kind: str) -> sparse.csr_matrix:
+def interpolation_matrix(source: CellGrid, target: CellGrid, kind: str, *, constant: float = KEYS) -> sparse.csr_matrix:
     """(target cell, source cell), rows that sum to 1.
+
+    Arguments:
+        source, target: The grids.
+        kind: nearest, bilinear or bicubic.
+        constant: The slope a of the cubic kernel at its first zero.
 
     Raises:
         ConfigurationError: an unknown kind, or bicubic on a curvilinear grid.
@@ -28,8 +35,8 @@ def interpolation_matrix(source: CellGrid, target: CellGrid, kind: str) -> spars
     if kind not in KINDS:
         raise ConfigurationError(f"Unknown interpolation {kind!r}: expected one of {KINDS}.")
     if source.rectilinear and target.rectilinear:
-        lat = axis_matrix(_middle(source.lat), _middle(target.lat), kind)
-        lon = axis_matrix(_middle(source.lon), _turned(_middle(target.lon), source.lon), kind)
+        lat = axis_matrix(_middle(source.lat), _middle(target.lat), kind, constant=constant)
+        lon = axis_matrix(_middle(source.lon), _turned(_middle(target.lon), source.lon), kind, constant=constant)
         return sparse.csr_matrix(sparse.kron(lat, lon))
     if kind == "nearest":
         nearest = cKDTree(source.centres.reshape(-1, 3)).query(target.centres.reshape(-1, 3))[1]
@@ -39,7 +46,7 @@ def interpolation_matrix(source: CellGrid, target: CellGrid, kind: str) -> spars
     return _on_triangles(source, target)
 
 
-def axis_matrix(source: np.ndarray, target: np.ndarray, kind: str) -> sparse.csr_matrix:
+def axis_matrix(source: np.ndarray, target: np.ndarray, kind: str, *, constant: float = KEYS) -> sparse.csr_matrix:
     """(target, source) along one axis of rising centres."""
     if source.size == 1:
         return sparse.csr_matrix(np.ones((target.size, 1)))
@@ -58,13 +65,13 @@ def axis_matrix(source: np.ndarray, target: np.ndarray, kind: str) -> sparse.csr
         first = np.floor(place).astype(int)
         share = place - first
         offsets = (-1, 0, 1, 2)
-        weights = _keys(np.stack([share + 1, share, 1 - share, 2 - share]))
+        weights = _keys(np.stack([share + 1, share, 1 - share, 2 - share]), constant)
     rows = np.tile(np.arange(target.size), len(offsets))
     columns = np.concatenate([np.clip(first + offset, 0, source.size - 1) for offset in offsets])
     return sparse.csr_matrix((weights.ravel(), (rows, columns)), shape=(target.size, source.size))
 
 
-def _keys(distance: np.ndarray, a: float = -0.5) -> np.ndarray:
+def _keys(distance: np.ndarray, a: float) -> np.ndarray:
     """Keys' cubic kernel of distances 0 to 2."""
     near = (a + 2) * distance**3 - (a + 3) * distance**2 + 1
     far = a * distance**3 - 5 * a * distance**2 + 8 * a * distance - 4 * a

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.linalg.cell_grid import CellGrid
-from driftfield.linalg.interpolation import axis_matrix, interpolation_matrix
+from driftfield.linalg.interpolation import KEYS, axis_matrix, interpolation_matrix
 from driftfield.linalg.operators import SparseOperator
 from driftfield.linalg.overlap import overlap_areas
 
@@ -122,9 +122,15 @@ class Regridding:
         """H' y: <H x, y> = <x, H' y>."""
         return self._product(sparse.csr_matrix(self.matrix.T), y, self.fine.shape)
 
-    def interpolate(self, y: np.ndarray, kind: Kind = "bilinear") -> np.ndarray:
-        """A coarse field at the centres of the fine cells; beyond the outermost centres it goes on as it is there."""
-        return self._product(self._interpolation(kind), y, self.fine.shape)
+    def interpolate(self, y: np.ndarray, kind: Kind = "bilinear", *, constant: float = KEYS) -> np.ndarray:
+        """A coarse field at the centres of the fine cells; beyond the outermost centres it goes on as it is there.
+
+        Arguments:
+            y: (..., row, column).
+            kind: nearest, bilinear or bicubic.
+            constant: Of the cubic kernel (Keys, 1981).
+        """
+        return self._product(self._interpolation(kind, constant), y, self.fine.shape)
 
     def fill_coarse(self, y: np.ndarray) -> np.ndarray:
         """Coarse fields with the value of the nearest known cell where they are NaN; a field without any stays NaN."""
@@ -234,21 +240,21 @@ class Regridding:
         return np.asarray((back @ solved).T).reshape(*difference.shape[:-2], *self.fine.shape)
 
     @cached_property
-    def _matrices(self) -> dict[str, sparse.csr_matrix]:
-        """Interpolations by kind, each made once."""
+    def _matrices(self) -> dict[tuple[str, float], sparse.csr_matrix]:
+        """Interpolations by kind and constant, each made once."""
         return {}
 
-    def _interpolation(self, kind: Kind) -> sparse.csr_matrix:
-        if kind not in self._matrices:
-            self._matrices[kind] = self._new_interpolation(kind)
-        return self._matrices[kind]
+    def _interpolation(self, kind: Kind, constant: float = KEYS) -> sparse.csr_matrix:
+        if (kind, constant) not in self._matrices:
+            self._matrices[kind, constant] = self._new_interpolation(kind, constant)
+        return self._matrices[kind, constant]
 
-    def _new_interpolation(self, kind: Kind) -> sparse.csr_matrix:
+    def _new_interpolation(self, kind: Kind, constant: float) -> sparse.csr_matrix:
         if self.edges is None or self.fine.rectilinear:
-            return interpolation_matrix(self.coarse, self.fine, kind)
+            return interpolation_matrix(self.coarse, self.fine, kind, constant=constant)
         middles = [0.5 * (edges[1:] + edges[:-1]) for edges in self.edges]
         cells = [np.arange(size) + 0.5 for size in self.fine.shape]
-        rows, columns = (axis_matrix(m, c, kind) for m, c in zip(middles, cells, strict=True))
+        rows, columns = (axis_matrix(m, c, kind, constant=constant) for m, c in zip(middles, cells, strict=True))
         return sparse.csr_matrix(sparse.kron(rows, columns))
 
     def _product(self, matrix: sparse.csr_matrix, x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

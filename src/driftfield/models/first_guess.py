@@ -212,14 +212,15 @@ class FirstGuess:
             guesses.append(np.where(inside, codec.encode(name, mean, times, rows, columns), 0))
             part = slice(first, first + mean.shape[1])
             first = part.stop
-            scales.append(np.where(inside, np.maximum(self._error(sd, codec, name, mean, part), FLOOR), 1))
+            slope = codec.slope(name, mean, times, rows, columns)
+            scales.append(np.where(inside, np.maximum(self._error(sd, slope, mean, part), FLOOR), 1))
         return np.concatenate(guesses, axis=1).astype(np.float32), np.concatenate(scales, axis=1).astype(np.float32)
 
-    def _error(self, sd: np.ndarray | None, codec: FieldCodec, name: str, mean: np.ndarray, part: slice) -> np.ndarray:
+    def _error(self, sd: np.ndarray | None, slope: np.ndarray, mean: np.ndarray, part: slice) -> np.ndarray:
         """The peer's error in network units: its own, or the one of its residuals, or 1 while that is being found."""
         if sd is not None and np.isfinite(sd).any():
             sd = sd if sd.ndim == 4 else sd[:, None]
-            error: np.ndarray = np.where(np.isfinite(sd), sd, 0) / codec.normalizers[name].slope(mean)
+            error: np.ndarray = np.where(np.isfinite(sd), sd, 0) / slope
             return error
         scale = np.ones((mean.shape[1], 1, 1)) if self.scale is None else self.scale[part, None, None]
         return np.broadcast_to(scale, mean.shape)

@@ -147,4 +147,5 @@ def _frame(
     y, seen, error = (tensor[0, part].numpy() for tensor in (part_seen.value, part_seen.where, part_seen.error))
     rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
     value = codec.decode(name, y[None], stamp, rows, columns, bounded=False)[0]
-    return np.where(seen, value, np.nan), np.where(seen, error * codec.normalizers[name].slope(value), np.nan)
+    slope = codec.slope(name, value[None], stamp, rows, columns)[0]
+    return np.where(seen, value, np.nan), np.where(seen, error * slope, np.nan)

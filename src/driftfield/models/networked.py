@@ -338,7 +338,9 @@ class NetworkReconstructor(Trained):
             stated = affine or len(members) == 1
             decoded[name] = Estimate(
                 None if mean is None or not stated else codec.decode(name, mean[None, part], date, rows, columns)[0],
-                None if sd is None or not affine else sd[part] * codec.normalizers[name].std,
+                None
+                if sd is None or not affine
+                else sd[part] * codec.slope(name, sd[None, part], date, rows, columns)[0],
                 codec.decode(name, members[:, part], date, rows, columns),
             )
         return decoded

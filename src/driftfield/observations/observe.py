@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from driftfield.data.codec import FieldCodec
+from driftfield.data.normalise import Transformed
 from driftfield.errors import ConfigurationError
 from driftfield.fields import Channel
 from driftfield.gridded.encodings import as_dates, time_days
@@ -89,14 +90,15 @@ def network_scale(
     for date in as_dates(times).values:
         for name in codec.targets:
             normalizer = codec.normalizers[name]
-            if not normalizer.affine:
+            if isinstance(normalizer, Transformed):
                 raise ConfigurationError(
-                    f"{name!r} is normalised by its logarithm, which guidance by observations of its field does not know: "
-                    "expected ZScore, Bounded or ClimatologicalAnomaly. Train a run with one of them, or reconstruct."
+                    f"{name!r} is normalised by its {normalizer.word}, which guidance by observations of its field does not "
+                    "know: expected ZScore, Standard, Bounded or ClimatologicalAnomaly. Train a run with one, or reconstruct."
                 )
             mean = np.asarray(normalizer.mean_at(np.array([date]), rows, columns)[0], dtype=np.float64)
             offset.append(mean)
-            scale.append(np.broadcast_to(normalizer.std.astype(np.float64), mean.shape))
+            here = normalizer.scale_at(np.array([date]), rows, columns).astype(np.float64)
+            scale.append(np.broadcast_to(here[0] if here.ndim == 4 else here, mean.shape))
     std, base = torch.from_numpy(np.concatenate(scale)), torch.from_numpy(np.concatenate(offset))
     if guess is None:
         return std, base

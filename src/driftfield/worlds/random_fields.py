@@ -8,13 +8,12 @@ l is the correlation length in cells, nu the smoothness; A turns by an angle and
 Large nu is the squared exponential; large l at small nu is a power law, |k|^-(2 nu + 2), over all wavelengths of the grid.
 """
 
-__all__ = ["Matern", "draw_fields", "draw_frames", "grid_covariance", "matern_correlation", "torus_of"]
+__all__ = ["Matern", "draw_fields", "draw_frames", "grid_covariance", "torus_of"]
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
-from scipy.special import gamma, kv
 
 
 @dataclass(frozen=True)
@@ -154,9 +153,3 @@ def grid_covariance(matern: Matern, shape: tuple[int, int], *, periodic: bool = 
     """
     torus = torus_of(shape, periodic=periodic)
     return np.asarray(fft.irfft2(matern.spectrum(torus, np.float64), s=torus))
-
-
-def matern_correlation(distance: np.ndarray, length: float, smoothness: float) -> np.ndarray:
-    """The Matern correlation at a distance in cells: 2^(1-nu) / Gamma(nu) x^nu K_nu(x) with x = sqrt(2 nu) distance / l."""
-    x = np.maximum(np.sqrt(2 * smoothness) * np.asarray(distance, dtype=np.float64) / length, 1e-12)
-    return np.asarray(2 ** (1 - smoothness) / gamma(smoothness) * x**smoothness * kv(smoothness, x))

@@ -3,9 +3,10 @@
 mean, truth              -> deterministic      RMSE, bias ...; the same for every kind of answer
 members, truth           -> ensemble           where there are several members that differ
 mean, sd, truth          -> gaussian           where a method states a spread and no members
+whole fields             -> fields             where neighbours, dates or other variables matter: rain, small scales
 """
 
-__all__ = ["Score", "all_scores"]
+__all__ = ["Score", "all_scores", "field_scores"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from math import inf, log
 
 import xarray as xr
 
+from driftfield.evaluate.scores.whole_fields import WholeFields
 from driftfield.registry import members
 
 Measure = Callable[..., xr.DataArray]
@@ -29,6 +31,7 @@ class Score:
         deterministic: (mean, truth, weights=...) -> number; also the score of a single field where an ensemble has another.
         ensemble: (members, truth, weights=...) -> number.
         gaussian: (mean, sd, truth, weights=...) -> number.
+        fields: (whole fields) -> number, NaN where they do not say what it needs; shown where somebody asks for it.
         in_units: Whether it has the units of the variable.
         ratio: Whether it is compared in the logarithm, so that 2 is as bad as 1/2.
         headline: Whether short tables show it.
@@ -40,11 +43,19 @@ class Score:
     deterministic: Measure | None = None
     ensemble: Measure | None = None
     gaussian: Measure | None = None
+    fields: Callable[[WholeFields], float] | None = None
     in_units: bool = False
     ratio: bool = False
     headline: bool = False
     by_level: bool = False
     short: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it is computed from: "deterministic", "ensemble", "gaussian", "fields"."""
+        return tuple(
+            kind for kind in ("deterministic", "ensemble", "gaussian", "fields") if getattr(self, kind) is not None
+        )
 
     def distance(self, value: float) -> float:
         """How far a value is from the ideal; an ideal of infinity makes more the better."""
@@ -69,3 +80,8 @@ class Score:
 def all_scores() -> dict[str, Score]:
     """Every score by its name: those of short tables first, each group as it was registered."""
     return dict(sorted(members("score").items(), key=lambda item: not item[1].headline))
+
+
+def field_scores() -> dict[str, Score]:
+    """Those of whole fields."""
+    return {name: score for name, score in all_scores().items() if score.fields is not None}

@@ -1,12 +1,14 @@
 """Interpolation of the coarse field to the centres of the fine cells: what every other method has to beat.
 
-nearest      the value of the coarse cell around        bilinear      straight lines        bicubic      Keys (1981), a = -1/2
+nearest      the value of the coarse cell around        bilinear      straight lines        bicubic      Keys (1981)
 """
 
 __all__ = ["Bicubic", "Bilinear", "NearestCell"]
 
 from typing import ClassVar
 
+from driftfield.errors import ConfigurationError
+from driftfield.linalg.interpolation import KEYS
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted
 from driftfield.peers.downscaling.grids import PairGrids
@@ -40,8 +42,21 @@ class Bilinear(_Interpolation):
 
 
 @register("downscaler")
-class Bicubic(_Interpolation):
-    """Cubic between the centres of the coarse cells; on blocks and regular grids; deterministic."""
+class Bicubic(Downscaler):
+    """Cubic between the centres of the coarse cells; on blocks and regular grids; deterministic.
+
+    Arguments:
+        constant: Of the kernel: -0.5 is Keys' and of third order; torch and OpenCV have -0.75, which is sharper.
+    """
 
     method = "bicubic"
-    kind = "bicubic"
+    needs_pairs = False
+
+    def __init__(self, constant: float = KEYS) -> None:
+        if isinstance(constant, bool) or not isinstance(constant, int | float) or not -3.0 <= constant <= 0.0:
+            raise ConfigurationError(f"Found constant: {constant!r}: expected a number from -3 to 0, such as -0.5.")
+        self.constant = float(constant)
+
+    def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
+        """The interpolated field; one member, no spread."""
+        return Estimate(regridding.interpolate(date.coarse, "bicubic", constant=self.constant))

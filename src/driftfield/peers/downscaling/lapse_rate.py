@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from driftfield.data.date_groups import check_by, group_of, groups_of, refuse_untrained
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.grids import PairGrids
-from driftfield.peers.downscaling.groups import check_by, group_of, groups_of, refuse_untrained
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 

@@ -7,10 +7,10 @@ __all__ = ["MeanResidual"]
 
 import numpy as np
 
+from driftfield.data.date_groups import check_by, group_of, groups_of, refuse_untrained
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.grids import PairGrids
-from driftfield.peers.downscaling.groups import check_by, group_of, groups_of, refuse_untrained
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 

@@ -20,6 +20,7 @@ import torch
 import xarray as xr
 from torch.utils.data import Dataset
 
+from driftfield.data.group_scaling import Scaling
 from driftfield.data.pairing import require_pair
 from driftfield.diffusion.model import RegressionModel
 from driftfield.errors import ConfigurationError
@@ -32,7 +33,6 @@ from driftfield.peers.base import part as prefixed
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.conserving import check_how, conserved
 from driftfield.peers.downscaling.grids import PairGrids
-from driftfield.peers.downscaling.scaling import Scaling
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import build, register

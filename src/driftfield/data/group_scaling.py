@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from driftfield.data.date_groups import check_by, groups_of, refuse_untrained
 from driftfield.errors import ConfigurationError, DataError, suggest
-from driftfield.peers.downscaling.groups import check_by, groups_of, refuse_untrained
 
 PER = ("cell", "domain", "land")
 _LEAST = 1e-6

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from driftfield.data.group_scaling import Scaling
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.peers.downscaling.scaling import Scaling
 
 
 @pytest.fixture

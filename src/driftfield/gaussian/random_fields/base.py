@@ -1,0 +1,141 @@
+"""What every random field can do: colour white noise, whiten a field, and say how likely one is."""
+
+__all__ = ["Cells", "RandomField", "Spectral", "checked_shape", "checked_size"]
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from driftfield.errors import ConfigurationError, DataError, whole_number
+
+WORST_CONDITION = 1e8
+"""Ratio of the largest eigenvalue to the smallest beyond which whitening amplifies rounding into the field."""
+
+Cells = Float[np.ndarray, "*batch rows columns"]
+
+
+class RandomField(ABC):
+    """N(0, C) on a grid of cells, where C = A A' and a draw is A z."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid."""
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Of z; that of the grid unless a transform needs more or fewer numbers."""
+        return self.shape
+
+    @abstractmethod
+    def color(self, z: Float[np.ndarray, "..."]) -> Cells:
+        """A z, a field from white noise of `noise_shape`."""
+
+    @abstractmethod
+    def whiten(self, x: Cells) -> Float[np.ndarray, "..."]:
+        """The z whose colour is x.
+
+        Raises:
+            ConfigurationError: this covariance cannot be inverted; the message says what can.
+        """
+
+    @abstractmethod
+    def log_density(self, x: Cells) -> Float[np.ndarray, "*batch"]:
+        """ln p(x).
+
+        Raises:
+            ConfigurationError: this covariance cannot be inverted; the message says what can.
+        """
+
+    @abstractmethod
+    def variance(self) -> Float[np.ndarray, "rows columns"]:
+        """Of every cell, as the transform makes it."""
+
+    @abstractmethod
+    def keyed_noise(self, key: tuple[int, int], channel: int, draw: int) -> Float[np.ndarray, "..."]:
+        """z of `noise_shape` as a function of (key, channel, draw, wavenumber) and of nothing else, so that resolutions nest."""
+
+    def sample(
+        self, rng: np.random.Generator, count: int = 1, *, single: bool = False
+    ) -> Float[np.ndarray, "count rows columns"]:
+        """Independent draws, in double precision unless `single`."""
+        dtype = np.float32 if single else np.float64
+        return self.color(rng.standard_normal((whole_number("count", count), *self.noise_shape), dtype=dtype))
+
+    def _check_cells(self, x: np.ndarray) -> None:
+        if x.shape[-2:] != self.shape:
+            raise DataError(
+                f"Found a field of {x.shape[-2:]} cells: expected {self.shape}, the grid of this random field."
+            )
+
+
+class Spectral(RandomField):
+    """A field whose covariance is diagonal in an orthonormal basis: C = T' diag(eigenvalues) T, A its symmetric root."""
+
+    eigenvalues: Float[np.ndarray, "..."]
+
+    @abstractmethod
+    def _scaled(self, x: Cells, factor: np.ndarray) -> Cells:
+        """T' diag(factor) T x."""
+
+    @abstractmethod
+    def _log_determinant(self) -> float:
+        """ln det C."""
+
+    def color(self, z: Cells) -> Cells:
+        self._check_cells(z)
+        return self._scaled(z, np.sqrt(self.eigenvalues))
+
+    def whiten(self, x: Cells) -> Cells:
+        self._check_cells(x)
+        self._check_condition()
+        return self._scaled(x, 1 / np.sqrt(self.eigenvalues))
+
+    def log_density(self, x: Cells) -> Float[np.ndarray, "*batch"]:
+        z = self.whiten(x)
+        cells = math.prod(self.shape)
+        return -0.5 * ((z * z).sum((-2, -1)) + self._log_determinant() + cells * math.log(2 * math.pi))
+
+    @property
+    def condition(self) -> float:
+        """Largest eigenvalue over the smallest; infinite where one is 0."""
+        least = float(self.eigenvalues.min())
+        return float(self.eigenvalues.max()) / least if least > 0 else math.inf
+
+    def _check_condition(self) -> None:
+        if not self.condition <= WORST_CONDITION:
+            raise ConfigurationError(
+                f"This field is too smooth for its grid to be whitened: its covariance has the condition {self.condition:.1e}, "
+                f"expected {WORST_CONDITION:.0e} at most. Choose a rougher kernel (Matern in place of SquaredExponential), a "
+                "shorter length or a coarser grid."
+            )
+
+
+def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of a grid of the plane: two or more of each.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if len(shape) != 2 or any(type(n) is not int or n < 2 for n in shape):
+        raise ConfigurationError(
+            f"Found a grid of shape {tuple(shape)}: expected rows and columns, 2 or more of each, since the kernels are those of "
+            "two dimensions."
+        )
+    return shape[0], shape[1]
+
+
+def checked_size(size: Sequence[float]) -> tuple[float, float]:
+    """Extent of a grid along rows and columns, above 0.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if len(size) != 2 or not all(0 < extent < math.inf for extent in size):
+        raise ConfigurationError(
+            f"Found the size {tuple(size)}: expected two numbers above 0, across the rows and the columns."
+        )
+    return float(size[0]), float(size[1])
