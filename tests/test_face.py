@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from PIL import Image
 
 import driftfield as df
 from driftfield import face
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, ExistsError
 from driftfield.runs import load_reconstructor, shipped_run
 
 FUNCTIONS = [name for name in df.__all__ if name != "__version__"]
@@ -83,3 +84,16 @@ def test_what_is_no_data_set_is_refused() -> None:
         df.reconstruct("shipped:ocean_climatology", xr.DataArray([1.0]))
     with pytest.raises(ConfigurationError, match="draws nothing without observations"):
         df.sample("shipped:ocean_climatology")
+
+
+def test_a_film_has_a_frame_a_date(truth: xr.Dataset, tmp_path: Path) -> None:
+    later = truth.assign_coords(time=truth["time"] + np.timedelta64(20, "D"))
+    fields = xr.concat([truth, later], "time", data_vars="minimal")
+    stamps = df.animate(fields, tmp_path / "film.gif", "sst", layout=["mean", "truth"], truth=fields)
+    assert stamps == ["2041-03-01", "2041-03-21"]
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 2
+    with pytest.raises(ExistsError, match="overwrite"):
+        df.animate(fields, tmp_path / "film.gif")
+    with pytest.raises(ConfigurationError, match="Nothing to show for 'spread'"):
+        df.animate(fields, tmp_path / "other.gif", layout=["spread"])

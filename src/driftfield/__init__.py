@@ -12,6 +12,7 @@
     suggest     a file with members                   -> where to observe next
     coarsen     fine fields, a factor or a grid       -> their means over coarse cells
     downscale   run, coarse fields                    -> fine fields with members
+    animate     fields with dates                     -> a film
     sample, forecast, score, plot, save, simulate_*
 
 Everything is imported when it is first asked for.
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from driftfield.face import (
+        animate,
         assimilate,
         coarsen,
         downscale,
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
         score,
         simulate_lorenz63,
         simulate_lorenz96,
+        simulate_navier_stokes,
         simulate_ocean,
         suggest,
     )
 
 __all__ = [
     "__version__",
+    "animate",
     "assimilate",
     "coarsen",
     "downscale",
@@ -63,6 +67,7 @@ __all__ = [
     "save",
     "simulate_lorenz63",
     "simulate_lorenz96",
+    "simulate_navier_stokes",
     "simulate_ocean",
     "suggest",
 ]

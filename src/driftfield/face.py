@@ -91,6 +91,60 @@ def plot(
     return draw_fields(dataset, name, look)
 
 
+def animate(
+    fields: Fields,
+    path: str | Path,
+    variable: str | None = None,
+    *,
+    layout: Sequence[str] | None = None,
+    truth: Fields | None = None,
+    observations: Fields | None = None,
+    depth: float | None = None,
+    frames_per_second: float = 6.0,
+    overwrite: bool = False,
+) -> list[str]:
+    """Makes a film of a data set: one frame a date, one scale of colours for all panels and dates.
+
+    Example:
+        >>> df.animate(fields, "film.gif", layout=["truth", "mean", "spread"], truth="truth.nc")  # doctest: +SKIP
+
+    Arguments:
+        fields: A reconstruction, a forecast or an archive, with several dates.
+        path: Film to write: .gif, or .mp4 (needs driftfield[film]).
+        variable: Which one; the first by default.
+        layout: Panels: "truth", "observed", "mean", "spread", "member:0"; by default those that there is something for.
+        truth: Complete fields, for the panel truth.
+        observations: For the panel observed.
+        depth: Metres, the nearest level; the first one by default.
+        frames_per_second: Of the film.
+        overwrite: Whether a film that is there may be replaced.
+
+    Returns:
+        What stands on each frame: its date.
+
+    Raises:
+        ConfigurationError: a panel that there is nothing for, or another suffix.
+        DataError: no such variable, no dates, or other places.
+        ExistsError: the film is there and `overwrite` is false.
+    """
+    from driftfield.evaluate.film import write_film
+    from driftfield.evaluate.film_of_files import film_of
+    from driftfield.files import refuse_existing
+
+    refuse_existing(Path(path), overwrite=overwrite)
+    dataset = _fields(fields)
+    film = film_of(
+        dataset,
+        variable or state_variables(dataset)[0],
+        layout=layout,
+        truth=None if truth is None else _fields(truth),
+        observations=None if observations is None else _fields(observations),
+        depth=depth,
+    )
+    write_film(film, Path(path), frames_per_second=frames_per_second, overwrite=overwrite)
+    return list(film.stamps)
+
+
 def save(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
     """Writes a data set as .nc or .zarr under a temporary name, then renames it.
 
@@ -175,9 +229,14 @@ def assimilate(
 
 
 def coarsen(
-    fields: Fields, *, factor: float | tuple[float, float] | None = None, like: Fields | None = None, least: float = 0.5
+    fields: Fields,
+    *,
+    factor: float | tuple[float, float] | None = None,
+    like: Fields | None = None,
+    least: float = 0.5,
+    by: str = "mean",
 ) -> xr.Dataset:
-    """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid.
+    """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid; waves or points of a torus.
 
     Example:
         >>> coarse = df.coarsen("fine.nc", factor=4)  # doctest: +SKIP
@@ -187,16 +246,22 @@ def coarsen(
         factor: Cells per block, in each direction or in rows and columns; need be no whole number.
         like: Gives the coarse grid; one of the two.
         least: Least known share of a coarse cell; below it the cell is missing.
+        by: "mean", or on a torus with a whole factor "truncation" (the waves that the coarse grid holds) or "points".
 
     Raises:
         ConfigurationError: both or none of `factor` and `like`.
-        DataError: grids that do not overlap.
+        DataError: grids that do not overlap; a grid that is no torus, where waves or points are asked for.
     """
     from driftfield.data.coarsening import coarsened, regridding_by_factor, regridding_onto
+    from driftfield.data.torus_coarsening import coarsened_torus
 
     if (factor is None) == (like is None):
         raise ConfigurationError("Found both or none of factor and like: expected one of them, such as factor=4.")
     fine = _fields(fields)
+    if by != "mean":
+        if factor is None or least != 0.5:
+            raise ConfigurationError(f"Found by={by!r}: it needs factor, and takes neither like nor least.")
+        return coarsened_torus(fine, factor, by)
     target = None if like is None else _fields(like)
     regridding = regridding_onto(fine, target) if target is not None else regridding_by_factor(fine, factor or 1)
     return coarsened(fine, regridding, like=target, least=least)
@@ -457,6 +522,52 @@ def simulate_lorenz96(*, steps: int = 20_000, every: int = 1, seed: int = 0, for
     from driftfield.worlds.lorenz import Lorenz96, simulate_lorenz
 
     return simulate_lorenz(Lorenz96(forcing=forcing), steps=steps, every=every, seed=seed)
+
+
+def simulate_navier_stokes(
+    *,
+    reynolds: float = 1000.0,
+    drag: float = 0.1,
+    forcing: str = "kolmogorov",
+    size: int = 64,
+    compute: int | None = None,
+    trajectories: int = 1,
+    frames: int = 50,
+    every: float = 0.2,
+    spin_up: float | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Vorticity of two-dimensional turbulence on a torus: Kolmogorov flow, or decaying.
+
+    Example:
+        >>> df.simulate_navier_stokes(size=16, frames=3, spin_up=0.5).sizes["time"]
+        3
+
+    Arguments:
+        reynolds, drag: 1 / viscosity, linear friction.
+        forcing: "kolmogorov" or "none".
+        size, compute: Points along each side that are stored, and while computing (twice as many by default).
+        trajectories, frames, every: Flows behind one another, frames of each, time between them.
+        spin_up: Time before the first frame: 20, or 0 where nothing forces the flow.
+        seed: Of the first flows.
+
+    Raises:
+        ConfigurationError: a number that makes no sense.
+    """
+    from driftfield.worlds import turbulence_record
+
+    return turbulence_record.simulate_navier_stokes(
+        reynolds=reynolds,
+        drag=drag,
+        forcing=forcing,
+        size=size,
+        compute=compute,
+        trajectories=trajectories,
+        frames=frames,
+        every=every,
+        spin_up=spin_up,
+        seed=seed,
+    )
 
 
 def _fields(fields: Fields) -> xr.Dataset:

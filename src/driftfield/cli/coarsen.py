@@ -24,10 +24,17 @@ def coarsen(
     least: Annotated[
         float, typer.Option(help="Least known share of a coarse cell; below it the cell is missing.")
     ] = 0.5,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="mean over blocks; on a torus also truncation (of waves, anti-aliased) and points (every n-th)."
+        ),
+    ] = "mean",
     overwrite: Overwrite = False,
 ) -> None:
-    """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid."""
+    """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid; waves or points of a torus."""
     from driftfield.data.coarsening import coarsened, regridding_by_factor, regridding_onto
+    from driftfield.data.torus_coarsening import coarsened_torus
     from driftfield.gridded.gridded_files import open_fields, write_dataset
 
     check_output(out, overwrite=overwrite)
@@ -36,6 +43,15 @@ def coarsen(
     if not 0 < least <= 1:
         raise ConfigurationError(f"Found --least {least:g}: expected a share above 0, at most 1.")
     fields = open_fields(fine, variables=variable)
+    if by != "mean":
+        if factor is None or least != 0.5:
+            raise ConfigurationError(f"Found --by {by}: it needs --factor, and takes neither --like nor --least.")
+        coarse = coarsened_torus(fields, _factors(factor), by)
+        write_dataset(coarse.assign_attrs(coarsened_from=fine.name, coarsened_by=by), out, overwrite=overwrite)
+        print(
+            f"wrote {out}: {coarse.sizes['lat']} x {coarse.sizes['lon']} points; {', '.join(map(str, coarse.data_vars))}"
+        )
+        return
     target = None if like is None else open_fields(like)
     regridding = (
         regridding_by_factor(fields, _factors(factor or "")) if target is None else regridding_onto(fields, target)
