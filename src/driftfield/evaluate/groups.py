@@ -5,7 +5,7 @@
 Every group of every method is a row of one table; a score of each cell is a field in a NetCDF file.
 """
 
-__all__ = ["Places", "group_table", "scores_per_cell"]
+__all__ = ["GroupPlaces", "group_table", "scores_per_cell"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _SEASONS = ("DJF", "MAM", "JJA", "SON")
 
 
 @dataclass(frozen=True)
-class Places:
+class GroupPlaces:
     """Groups of cells.
 
     Arguments:
@@ -131,7 +131,11 @@ class _Parts:
 
 
 def group_table(
-    truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr.Dataset, by: Sequence[str], places: Places
+    truth: xr.Dataset,
+    outputs: Mapping[str, xr.Dataset],
+    observations: xr.Dataset,
+    by: Sequence[str],
+    places: GroupPlaces,
 ) -> pd.DataFrame:
     """Scores of every method and variable in every group.
 
@@ -170,7 +174,7 @@ def check_by(by: Sequence[str]) -> None:
 
 
 def _groups(
-    aligned: Aligned, dates: pd.DatetimeIndex, by: Sequence[str], places: Places
+    aligned: Aligned, dates: pd.DatetimeIndex, by: Sequence[str], places: GroupPlaces
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     for kind in by:
         labels = _labels(dates, kind)

@@ -107,9 +107,9 @@ class Kriging(StandardisedPeer):
             visible, hidden = self._hidden(data, times, seed + 1000 * k)
             self._learn(visible)
             for name in data.targets:
-                found = self._tasks(visible, data, name, hidden[name])
-                tasks[name] += found
-                sds[name] += [self.sd[name]] * len(found)
+                cases = self._tasks(visible, data, name, hidden[name])
+                tasks[name] += cases
+                sds[name] += [self.sd[name]] * len(cases)
         self.constants: dict[str, SpaceTimeConstants] = {}
         self.spread: dict[str, SpreadPower] = {}
         self.validation_crps: dict[str, dict[str, float]] = {}
@@ -235,10 +235,10 @@ class Kriging(StandardisedPeer):
             exact = self._exact(observations, name)
             wanted = domain & ~(np.isfinite(field.values) & exact)
             mean, sd, drawn = self._solve(observations, name, wanted, members=members, seed=seed)
-            kept = np.isfinite(field.values) & exact & domain
-            mean = np.where(kept, field.values, mean)
-            sd = np.where(kept, 0.0, sd)
-            output[name] = Estimate(mean, sd, np.where(kept, field.values, drawn))
+            unchanged = np.isfinite(field.values) & exact & domain
+            mean = np.where(unchanged, field.values, mean)
+            sd = np.where(unchanged, 0.0, sd)
+            output[name] = Estimate(mean, sd, np.where(unchanged, field.values, drawn))
         return output
 
     def estimate_cells(self, observations: xr.Dataset, name: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
