@@ -13,7 +13,19 @@ Where the writer was killed before the third step, the next reader takes it.
 An older format is brought up to date by `MIGRATIONS[version]`, a function from description and arrays to the next version's.
 """
 
-__all__ = ["MIGRATIONS", "RUN_FORMAT", "Run", "amend_run", "load_as", "read_run", "read_run_of", "write_run"]
+__all__ = [
+    "MIGRATIONS",
+    "RUN_FORMAT",
+    "Run",
+    "amend_run",
+    "find_run",
+    "load_as",
+    "read_run",
+    "read_run_of",
+    "shipped_run",
+    "shipped_runs",
+    "write_run",
+]
 
 import hashlib
 import json
@@ -21,6 +33,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
@@ -29,7 +42,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from driftfield import __version__
-from driftfield.errors import FileFormatError, UserError
+from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.files import replacing, write_text
 from driftfield.plain import JSONObject
 
@@ -175,6 +188,35 @@ def hash_run(folder: Path) -> str:
     own = json.dumps([run.class_name, run.arguments, run.extra, _digest(run.arrays)], sort_keys=True)
     inner = hash_run(folder / "first_guess") if (folder / "first_guess").is_dir() else ""
     return hashlib.sha256((own + inner).encode()).hexdigest()[:16]
+
+
+def find_run(run: str | Path) -> Path:
+    """A folder, or `shipped:NAME` for a run that comes with the package.
+
+    Raises:
+        ConfigurationError: no such shipped run.
+    """
+    text = str(run)
+    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else Path(run)
+
+
+def shipped_run(name: str) -> Path:
+    """The folder of a run that comes with the package.
+
+    Raises:
+        ConfigurationError: no such run.
+    """
+    known = shipped_runs()
+    if name not in known:
+        raise ConfigurationError(f"No shipped run {name!r}: {suggest(name, sorted(known))}")
+    return known[name]
+
+
+def shipped_runs() -> dict[str, Path]:
+    """The runs that come with the package: their folders by their names."""
+    folder = Path(str(files("driftfield"))) / "shipped"
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name: path for path in found if (path / "run.json").exists()}
 
 
 def _check_description(description: Any, folder: Path) -> None:

@@ -23,6 +23,7 @@ from driftfield.runs import find_run, load_reconstructor
 from driftfield.worlds.ocean import simulate_ocean as simulate_ocean
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 __all__ = [name for name in _offered if name != "__version__"]
@@ -299,6 +300,7 @@ def fill(
     *,
     method: str | None = None,
     members: int = 0,
+    learn: str | None = None,
     length_km: float | None = None,
     days: float | None = None,
     noise: float | None = None,
@@ -319,6 +321,8 @@ def fill(
         variable: Which one; may be left out where there is one.
         method: The method to use, such as "kriging" or "linear"; the one that finds hidden blocks best if not given.
         members: Size of the ensemble that comes with it; none by default.
+        learn: How long a diffusion model may learn what the chosen method leaves ("90s", "10min", "1h"); it fills the field only
+            where it misses less of hidden blocks.
         length_km: Distance at which the correlation is 1 / e, where it is known.
         days: Time after which it is, where it is known.
         noise: Standard deviation of the observation error, units of the variable; observed cells are then analysed, too.
@@ -339,6 +343,7 @@ def fill(
         variable,
         method=method,
         members=members,
+        learn=learn,
         knowledge=Knowledge(length_km, days, noise),
         region=region,
         time=time,
@@ -395,6 +400,39 @@ def map(
     wanted = MapGrid(box, step, every, depths, time) if grid is None else grid
     stated = Stated.checked(length_km, days, noise)
     return map_points(points, wanted, variables=variables, method=method, stated=stated, members=members, seed=seed)[0]
+
+
+def map_at(
+    points: Any,
+    at: Any,
+    *,
+    levels: Sequence[float] | None = None,
+    variables: Mapping[str, str] | None = None,
+    method: str | None = None,
+    length_km: float | None = None,
+    days: float | None = None,
+    noise: float | None = None,
+    seed: int = 0,
+) -> "pd.DataFrame":
+    """What a map of profiles, tracks or stations says at places of one's own, without going through a grid.
+
+    Example:
+        >>> rows = df.map_at(frame, track)  # columns time, latitude, longitude, perhaps depth  # doctest: +SKIP
+
+    Arguments:
+        points: As of `driftfield.map`.
+        at: A data frame or the name of a table, a row per answer: time, latitude, longitude and perhaps depth.
+        levels: Depths that profiles are brought to, metres; those of the rows by default, twelve of them at most.
+        variables, method, length_km, days, noise, seed: As of `driftfield.map`.
+
+    Returns:
+        The rows in their order, with `<variable>` and `<variable>_sd` added.
+    """
+    from driftfield.filling.point_targets import map_at as mapped
+    from driftfield.gaussian.point_likelihood import Stated
+
+    stated = Stated.checked(length_km, days, noise)
+    return mapped(points, at, variables=variables, levels=levels, method=method, stated=stated, seed=seed)[0]
 
 
 def suggest(fields: Fields, *, error: float, number: int = 20, **asked: Any) -> xr.Dataset:

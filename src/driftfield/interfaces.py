@@ -272,6 +272,7 @@ class Abilities:
 
     Arguments:
         needs_training: `fit` takes a trainer, a folder and `resume`.
+        learns: Fits anything to an archive.
         checks_training: Has `check`, which refuses what a training could not do before anything is opened.
         uses_other_times: The fields of a date depend on the observations of other dates in the same file.
         takes_draws: Has `complete`, which takes `reconstruction.draws.Draws` in place of members and seed alone.
@@ -291,6 +292,7 @@ class Abilities:
     """
 
     needs_training: bool = False
+    learns: bool = True
     checks_training: bool = False
     uses_other_times: bool = False
     takes_draws: bool = False

@@ -27,7 +27,7 @@ T = TypeVar("T")
 ROOMS: dict[str, tuple[str, ...]] = {
     "augmentation": ("data",),
     "callback": ("training.callbacks",),
-    "downscaler": ("peers.downscaling",),
+    "downscaler": ("peers.downscaling", "assimilation"),
     "dynamics": ("worlds",),
     "ema": ("training",),
     "emulator": ("trajectories",),

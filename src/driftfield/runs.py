@@ -2,11 +2,10 @@
 
 __all__ = ["find_run", "load_downscaler", "load_reconstructor", "shipped_run", "shipped_runs"]
 
-from importlib.resources import files
 from pathlib import Path
 
-from driftfield.checkpoint import load_as, read_run
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.checkpoint import find_run, load_as, read_run, shipped_run, shipped_runs
+from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.downscaling.base import Downscaler
 from driftfield.registry import lookup, names, near_at_hand
@@ -49,32 +48,3 @@ def load_downscaler(folder: Path) -> Downscaler:
         )
     run_class: type[Downscaler] = lookup("downscaler", name)
     return load_as(run_class, folder)
-
-
-def find_run(run: str | Path) -> Path:
-    """A folder, or `shipped:NAME` for a run that comes with the package.
-
-    Raises:
-        ConfigurationError: no such shipped run.
-    """
-    text = str(run)
-    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else Path(run)
-
-
-def shipped_run(name: str) -> Path:
-    """The folder of a run that comes with the package.
-
-    Raises:
-        ConfigurationError: no such run.
-    """
-    known = shipped_runs()
-    if name not in known:
-        raise ConfigurationError(f"No shipped run {name!r}: {suggest(name, sorted(known))}")
-    return known[name]
-
-
-def shipped_runs() -> dict[str, Path]:
-    """The runs that come with the package: their folders by their names."""
-    folder = Path(str(files("driftfield"))) / "shipped"
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {path.name: path for path in found if (path / "run.json").exists()}

@@ -137,6 +137,69 @@ def test_bad_coarse_files_are_refused_in_one_line(case: str, own: Path, command:
     assert not Path("out.nc.partial").exists()
 
 
+NO_PAIR: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], list[str]]] = {
+    "other variables": (lambda c: c.rename(tas="t"), ["No variable 'tas'", "bad.nc"]),
+    "other units": (lambda c: c.assign(tas=c["tas"].assign_attrs(units="mm")), ["'tas'", "mm", "K"]),
+    "another calendar": (
+        lambda c: c.convert_calendar("noleap"),
+        ["calendar 'gregorian'", "'noleap'", "Convert one", "paired: false"],
+    ),
+    "another period": (
+        lambda c: c.assign_coords(time=c["time"] + np.timedelta64(4000, "D")),
+        ["share no time", "2001-01-01", "Name files of the same period"],
+    ),
+    "a part of the grid": (
+        lambda c: c.isel(lon=slice(0, 3)),
+        ["covers 144 of 192 fine cells", "reaches from", "the fine grid from", "data.region"],
+    ),
+    "a shift of two cells": (
+        lambda c: c.assign_coords(lon=c["lon"] + 2.0),
+        ["covers 96 of 192 fine cells", "a smaller data.region"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_PAIR)
+def test_two_files_that_are_no_pair_are_refused_in_one_line(case: str, own: Path, command: Doing) -> None:
+    change, said = NO_PAIR[case]
+    with xr.open_dataset("coarse.nc") as coarse:
+        change(coarse.load()).to_netcdf("bad.nc")
+    done = command(
+        "train",
+        "downscale.yaml",
+        "--out",
+        "run",
+        "--set",
+        "downscaler={class: Bilinear}",
+        "--set",
+        "data.coarse.archive=bad.nc",
+    )
+    assert done.code == 2
+    (line,) = [text for text in done.err.splitlines() if text.startswith("driftfield: ")]
+    assert "Traceback" not in done.err
+    for words in said:
+        assert " ".join(words.split()) in " ".join(line.split())
+    assert not Path("run/run.json").exists()
+
+
+def test_a_coarse_file_may_have_dates_of_its_own(own: Path, command: Doing) -> None:
+    """Other calendars, turned latitudes, longitudes round the globe, one date: the same fields for the same values."""
+    assert (
+        command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Analogs, number: 4}").code == 0
+    )
+    with xr.open_dataset("coarse.nc") as opened:
+        coarse = opened.load()
+    expected = df.downscale("run", coarse.isel(time=[5]), members=1)
+    turned = coarse.isel(time=[5], lat=slice(None, None, -1))
+    turned = turned.assign_coords(lon=turned["lon"] + 360.0).convert_calendar("360_day", align_on="date")
+    turned.to_netcdf("turned.nc")
+    done = command("downscale", "run", "turned.nc", "--members", 1, "--out", "out.nc")
+    assert done.code == 0, done.err
+    with xr.open_dataset("out.nc") as made:
+        np.testing.assert_allclose(made["tas"].values, expected["tas"].values, atol=1e-3)
+        assert made["time"].dt.calendar == "360_day"
+
+
 def test_gaps_in_a_coarse_file_are_counted_and_filled_from_the_nearest(
     own: Path, command: Doing, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from driftfield.diffusion.conserving import ConservingDenoiser
+from driftfield.diffusion.conserving import ConservingDenoiser, MeansProjection
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.schedule import KarrasSchedule
 from driftfield.errors import ConfigurationError
@@ -57,14 +57,16 @@ def noisy(seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("time", [0.0, 0.4, 1.0])
 def test_answers_have_the_means_and_a_posterior_is_left_alone(means: torch.Tensor, time: float) -> None:
     t, x_t = torch.full((3,), time, dtype=torch.float64), noisy()
-    answer = ConservingDenoiser(Shaped(*prior()), MAPS, means)(x_t, t)
+    answer = ConservingDenoiser(Shaped(*prior()), MeansProjection(MAPS, means))(x_t, t)
     np.testing.assert_allclose(MAPS.apply(answer[:, 0].numpy()), np.broadcast_to(means[:, 0], (3, 3, 4)), atol=1e-9)
     posterior = conditioned(means)
-    torch.testing.assert_close(ConservingDenoiser(posterior, MAPS, means)(x_t, t), posterior(x_t, t), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        ConservingDenoiser(posterior, MeansProjection(MAPS, means))(x_t, t), posterior(x_t, t), atol=1e-6, rtol=0
+    )
     # what is asked of no cell changes none
     hole = means.clone()
     hole[..., 0, 0] = torch.nan
-    part = ConservingDenoiser(Shaped(*prior()), MAPS, hole)(x_t, t)
+    part = ConservingDenoiser(Shaped(*prior()), MeansProjection(MAPS, hole))(x_t, t)
     torch.testing.assert_close(part[..., :2, :2], Shaped(*prior())(x_t, t)[..., :2, :2])
     torch.testing.assert_close(part[..., 2:, :], answer[..., 2:, :], atol=1e-9, rtol=0)
 
@@ -72,9 +74,11 @@ def test_answers_have_the_means_and_a_posterior_is_left_alone(means: torch.Tenso
 def test_a_walk_ends_with_the_means(means: torch.Tensor) -> None:
     sampler = build("sampler", {"class": "DPMSolverPP2M", "evaluations": 20})
     noise = numbered_noise((3, *SHAPE))
-    drawn = sampler.sample(ConservingDenoiser(Shaped(*prior()), MAPS, means), lambda k: noise(k).double())
+    drawn = sampler.sample(
+        ConservingDenoiser(Shaped(*prior()), MeansProjection(MAPS, means)), lambda k: noise(k).double()
+    )
     np.testing.assert_allclose(MAPS.apply(drawn[:, 0].numpy()), np.broadcast_to(means[:, 0], (3, 3, 4)), atol=1e-6)
-    check_denoiser(ConservingDenoiser(_Float(Shaped(*prior())), MAPS, means.float()), (2, *SHAPE))
+    check_denoiser(ConservingDenoiser(_Float(Shaped(*prior())), MeansProjection(MAPS, means.float())), (2, *SHAPE))
 
 
 class _Float:
@@ -87,4 +91,4 @@ class _Float:
 
 def test_means_of_another_grid_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="coarse cells"):
-        ConservingDenoiser(Shaped(*prior()), MAPS, torch.zeros(1, 1, 2, 2))
+        ConservingDenoiser(Shaped(*prior()), MeansProjection(MAPS, torch.zeros(1, 1, 2, 2)))

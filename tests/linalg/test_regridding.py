@@ -83,6 +83,10 @@ def test_the_adjoint_is_the_adjoint(name: str) -> None:
     operator = grids.operator()
     seen = operator(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(seen, grids.apply(x)[:, grids.cover > 1e-6], rtol=1e-12)
+    second = grids.operator(channel=1, channels=2)
+    both = torch.from_numpy(np.stack([0 * x, x], axis=1))
+    np.testing.assert_array_equal(second(both).numpy(), seen)
+    np.testing.assert_array_equal(second.adjoint(operator(torch.from_numpy(x)))[:, 0].numpy(), 0 * x)
 
 
 def test_blocks_of_blocks_are_larger_blocks() -> None:

@@ -9,15 +9,19 @@ import pytest
 import xarray as xr
 
 import driftfield.runs  # noqa: F401 - registers the peers
+from driftfield.checkpoint import amend_run, find_run
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.patches import Window
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
+from driftfield.gridded.fingerprint import fingerprint
+from driftfield.models.dates_around import among_others
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.first_guess_pool import first_guess_pool
 from driftfield.models.training_samples import TrainingSamples
+from driftfield.reconstruction.fitting import ARCHIVE
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
@@ -119,10 +123,71 @@ def test_a_peer_that_cannot_leave_out_needs_folds(tmp_path: Path) -> None:
         FirstGuess.open({"run": run, "folds": 1}, tiny_training_data())
 
 
-def test_a_network_is_no_first_guess(tmp_path: Path) -> None:
-    old = Path(__file__).parents[1] / "old_runs" / "diffusion"
-    with pytest.raises(ConfigurationError, match="DiffusionReconstructor is no peer that gives a mean"):
-        FirstGuess.open({"run": str(old)}, tiny_training_data())
+def small(**settings: Any) -> DiffusionReconstructor:
+    network = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1]}
+    sampler = {"class": "DPMSolverPP2M", "evaluations": 2}
+    return DiffusionReconstructor(network, SYSTEM, validation_samples=2, sampler=sampler, **settings)
+
+
+def test_a_network_that_has_seen_the_answer_is_trained_again_without_it(tmp_path: Path) -> None:
+    training = pytest.importorskip("driftfield.training")
+    trainer = training.LightningTrainer(steps=2, batch_size=2, validate_every=2, loggers=[])
+    data, first = tiny_training_data(), small()
+    first.fit(data, trainer=trainer, folder=tmp_path / "first")
+    first.save(tmp_path / "first")
+    with pytest.raises(ConfigurationError, match=r"folds: 5.*five times more"):
+        FirstGuess.open({"run": str(tmp_path / "first")}, data)
+    second = small(first_guess={"run": str(tmp_path / "first"), "pool": 2, "folds": 2})
+    second.fit(data, trainer=trainer, folder=tmp_path / "second")
+    assert second.guess is not None
+    for number, (times, twin) in enumerate(second.guess.folds):
+        again = load_reconstructor(tmp_path / "second" / f"first_guess_fold_{number + 1}")
+        assert np.isin(times, data.train).all()
+        # the mean of a fold is that of the other times
+        seen = np.setdiff1d(data.train, times)
+        codec = FieldCodec.fit(data.archive, seen, data.targets, data.covariates, {"class": "ClimatologicalAnomaly"})
+        for network in (twin, again):
+            fitted_mean, expected = (c.normalizers["thetao"].to_arrays() for c in (network.codec, codec))  # type: ignore[attr-defined]
+            for key, array in expected.items():
+                np.testing.assert_allclose(fitted_mean[key], array, rtol=1e-5)
+    second.save(tmp_path / "second")
+    seen = observe(tiny_ocean(), SYSTEM["observe"], error=0.05, seed=3).isel(time=slice(0, 2))  # type: ignore[arg-type]
+    one, two = (r.reconstruct(seen, members=2) for r in (second, load_reconstructor(tmp_path / "second")))
+    np.testing.assert_allclose(one["thetao_member"], two["thetao_member"], atol=1e-4)
+
+
+def test_a_network_that_learnt_elsewhere_needs_no_folds(tmp_path: Path) -> None:
+    training = pytest.importorskip("driftfield.training")
+    data, run = tiny_training_data(), tmp_path / "first"
+    model = small()
+    model.fit(data, trainer=training.LightningTrainer(steps=1, batch_size=2, validate_every=1, loggers=[]), folder=run)
+    model.save(run)
+    amend_run(run, {"made_of": {ARCHIVE: fingerprint(data.archive)}})
+    with pytest.raises(ConfigurationError, match="folds: 5"):
+        FirstGuess.open({"run": str(run)}, data)
+    other = tiny_ocean()
+    other["thetao"] = other["thetao"] + 1.0
+    assert FirstGuess.open({"run": str(run)}, tiny_training_data(other)).folds == []
+    with pytest.raises(ConfigurationError, match="nothing to leave out"):
+        FirstGuess.open({"run": str(run), "folds": 2}, tiny_training_data(other))
+
+
+def test_the_filler_of_any_field_is_a_first_guess(tmp_path: Path) -> None:
+    training = pytest.importorskip("driftfield.training")
+    with pytest.raises(ConfigurationError, match="nothing to leave out"):
+        FirstGuess.open({"run": "shipped:anyfield", "folds": 2}, tiny_training_data())
+    model = small(first_guess={"run": "shipped:anyfield", "pool": 2})
+    trainer = training.LightningTrainer(steps=1, batch_size=2, validate_every=1, loggers=[])
+    model.fit(tiny_training_data(), trainer=trainer, folder=tmp_path / "run")
+    model.save(tmp_path / "run")
+    seen = observe(tiny_ocean(), SYSTEM["observe"], error=0.05, seed=3).isel(time=slice(0, 2))  # type: ignore[arg-type]
+    assert model.guess is not None
+    guess = model.guess.estimate(seen)["thetao"]
+    alone = load_reconstructor(find_run("shipped:anyfield")).reconstruct(seen, members=8)
+    np.testing.assert_allclose(guess.mean, alone["thetao"], atol=1e-4)
+    np.testing.assert_allclose(guess.sd, alone["thetao_sd"], atol=1e-4)
+    again = load_reconstructor(tmp_path / "run").reconstruct(seen, members=1)
+    assert bool(np.isfinite(again["thetao"]).any())
 
 
 def test_a_peer_whose_memory_is_its_own_has_folds_too(tmp_path: Path) -> None:
@@ -277,3 +342,22 @@ def test_a_refitted_peer_keeps_its_constants_and_forgets_a_time(tmp_path: Path) 
     assert other is not None
     np.testing.assert_array_equal(one, two)
     assert np.nanmax(np.abs(other - one)) > 0.05
+
+
+def test_a_peer_in_space_and_time_is_shown_the_dates_around(tmp_path: Path) -> None:
+    fields = tiny_ocean()
+    data = tiny_training_data(fields)
+    known = np.union1d(data.train, data.validation)
+    time = int(known[3])
+    sample = observe(fields[["thetao"]].isel(time=[time]), {"thetao": "profiles:0.8"}, error=0.05, seed=0)
+    shown, only = among_others(sample, 0, data, time, 2)
+    assert shown["time"].values.tolist() == fields["time"].values[known[1:6]].tolist()
+    assert only == 2
+    np.testing.assert_array_equal(shown["thetao"].isel(time=only), sample["thetao"].isel(time=0))
+    for index, other in enumerate(known[1:6]):
+        if index != only:
+            domain = data.archive.domain("thetao").values
+            truth = data.archive.dataset["thetao"].isel(time=int(other)).values
+            np.testing.assert_allclose(shown["thetao"].values[index][domain], truth[domain], rtol=1e-6)
+    with pytest.raises(ConfigurationError, match="looks at one date alone"):
+        FirstGuess.load(fitted("Climatology", tmp_path), {"around": 3})

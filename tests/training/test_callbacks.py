@@ -101,6 +101,24 @@ def test_a_time_limit_ends_at_a_validation(tmp_path: Path, monkeypatch: pytest.M
     assert ends == [False, True]
 
 
+def test_a_limit_may_end_a_training_at_once(tmp_path: Path) -> None:
+    limit = build("callback", {"class": "TimeLimit", "hours": 1e-9, "at_once": True})
+    _, history = trained(tmp_path, callbacks=[limit])
+    assert [row["step"] for row in history] == [1]  # validated where it ended
+    assert not build("callback", {"class": "TimeLimit", "hours": 1e-9}).after_step(1, 0.0)
+
+
+def test_a_limit_may_count_what_was_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    from driftfield.training.callbacks import time_limit
+
+    now = iter([0.0, 3000.0, 4000.0, 0.0, 4000.0])  # made, begun, after a step; made, after a step
+    monkeypatch.setattr(time_limit.time, "monotonic", lambda: next(now))
+    for preparing in (False, True):
+        limit = build("callback", {"class": "TimeLimit", "hours": 1, "at_once": True, "preparing": preparing})
+        limit.begin(0)
+        assert limit.after_step(1, 0.0) == preparing
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "no list": ("TimeLimit", "expected a list"),
     "unknown": ([{"class": "TimeLimits", "hours": 1}], "Unknown callback 'TimeLimits'.*TimeLimit"),

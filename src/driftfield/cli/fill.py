@@ -25,6 +25,12 @@ def fill(
         int, typer.Option("--members", help="Also write an ensemble of so many fields: <variable>_member.")
     ] = 0,
     no_members: Annotated[bool, typer.Option("--no-members", help="Mean and spread only (the default).")] = False,
+    learn: Annotated[
+        str | None,
+        typer.Option(
+            help="How long a diffusion model may learn what the best method leaves: 10min, 1h. OUT.network/ keeps it."
+        ),
+    ] = None,
     length_km: Annotated[
         float | None, typer.Option("--length-km", help="Distance at which the correlation is 1/e, if you know it.")
     ] = None,
@@ -44,8 +50,8 @@ def fill(
 ) -> None:
     """Fill the gaps of a field: no recipe, no archive. Tries what fits the record on hidden blocks, uses the best."""
     check_output(out, overwrite=overwrite)
-    picture, recipe_file = out.with_suffix(".png"), out.with_suffix(".recipe.yaml")
-    for beside in (picture, recipe_file):
+    picture, recipe_file, network = (out.with_suffix(s) for s in (".png", ".recipe.yaml", ".network"))
+    for beside in (picture, recipe_file, *([network] if learn else [])):
         check_output(beside, overwrite=overwrite, suffixes=())
     check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
@@ -62,6 +68,8 @@ def fill(
         variable,
         method=method,
         members=members,
+        learn=learn,
+        run_folder=network,
         knowledge=Knowledge(length_km, days, noise),
         region=read_region(region),
         time=read_period(time) if time else None,

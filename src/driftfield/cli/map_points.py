@@ -5,6 +5,7 @@ __all__ = ["map_command"]
 import logging
 import sys
 import time as clock
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from driftfield.filling.map_grid import MapGrid
     from driftfield.filling.point_choice import Choice
+    from driftfield.gaussian.point_likelihood import Stated
     from driftfield.observations.table import ObservationTable
 
 
@@ -37,6 +39,12 @@ def map_command(
         Path | None,
         typer.Option(help="Instead of box and step: the grid of a file, a run or shipped:NAME, with its land."),
     ] = None,
+    at: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of a grid: a table with time, latitude, longitude (depth); OUT.csv adds the answers."
+        ),
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Use this one, such as climatology; else the best is.")] = None,
     length_km: Annotated[float | None, typer.Option("--length-km", help="Length of the covariance, if known.")] = None,
     days: Annotated[float | None, typer.Option(help="Its scale in time, if you know it.")] = None,
@@ -49,20 +57,24 @@ def map_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Map profiles, tracks or stations: no recipe, no archive. Tries methods on profiles left out, uses the best."""
-    check_output(out, overwrite=overwrite)
-    for beside in (out.with_suffix(".png"), out.with_suffix(".tried.csv")):
+    check_output(out, overwrite=overwrite, suffixes=(".nc", ".zarr") if at is None else (".csv",))
+    for beside in (*([out.with_suffix(".png")] if at is None else []), out.with_suffix(".tried.csv")):
         check_output(beside, overwrite=overwrite, suffixes=())
     check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
         raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
-    from driftfield.files import write_text
-    from driftfield.filling.point_choice import table_of
     from driftfield.filling.points import map_points
     from driftfield.gaussian.point_likelihood import Stated
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.observations.reading import read_observations
 
     stated = Stated.checked(length_km, days, noise)
+    if at is not None:
+        grid_options = {"--box": box, "--step": step, "--every": every, "--time": time, "--like": like}
+        _refuse_beside_at(grid_options | {"--members": members or None})
+        table = read_observations(points, _wanted(variable or []))
+        _answer_at(table, at, levels, stated, method, seed, out, overwrite=overwrite)
+        return
     _check_grid(box, step, like, levels)
     table = read_observations(points, _wanted(variable or []))
     grid = _grid(table, box, step, like, levels, every, time)
@@ -70,6 +82,53 @@ def map_command(
         table, grid, method=method, stated=stated, members=members, seed=seed, progress=_CountedProgress()
     )
     write_dataset(result, out, overwrite=overwrite)
+    _say_tried(choices, out, overwrite=overwrite)
+    pictures = _draw(result, choices, out, overwrite=overwrite)
+    print(f"wrote {out}: {result.sizes['time']} dates; {', '.join(pictures)}; {out.with_suffix('.tried.csv')}")
+    named = "".join(f" --variable {text}" for text in variable or [])
+    print("By hand:")
+    print(f"  driftfield gather {' '.join(points)}{named} --like {out} --out seen.nc")
+    print("  driftfield fill seen.nc --out filled.nc")
+
+
+def _refuse_beside_at(options: "Mapping[str, object]") -> None:
+    """No option is ignored: a table of places needs no grid, and its answers are a mean and a spread each."""
+    if beside := [name for name, value in options.items() if value is not None]:
+        raise ConfigurationError(
+            f"Found --at and {', '.join(beside)}: the rows of the table say where and when, and each is given a mean and a "
+            "spread. Leave out --at, or the others."
+        )
+
+
+def _answer_at(
+    table: "ObservationTable",
+    at: Path,
+    levels: str | None,
+    stated: "Stated",
+    method: str | None,
+    seed: int,
+    out: Path,
+    *,
+    overwrite: bool,
+) -> None:
+    """The table of places with what is mapped there."""
+    from driftfield.files import write_text
+    from driftfield.filling.point_targets import map_at
+
+    depths = _numbers(levels, "--levels", "metres, such as 5,50,200") if levels else None
+    rows, choices = map_at(
+        table, at, levels=depths, method=method, stated=stated, seed=seed, progress=_CountedProgress()
+    )
+    write_text(out, rows.to_csv(index=False, float_format="%.7g"), overwrite=overwrite)
+    _say_tried(choices, out, overwrite=overwrite)
+    print(f"wrote {out}: {len(rows)} rows; {out.with_suffix('.tried.csv')}")
+
+
+def _say_tried(choices: "dict[str, Choice]", out: Path, *, overwrite: bool) -> None:
+    """Prints what was tried, and writes it beside the output."""
+    from driftfield.files import write_text
+    from driftfield.filling.point_choice import table_of
+
     rows = ["variable,method,chosen,rmse,crps,coverage_90,spread_factor,rmse_fitted,constants"]
     for name, choice in choices.items():
         units = str(choice.values.attrs.get("units", ""))
@@ -80,12 +139,6 @@ def map_command(
             for t in choice.tried
         ]
     write_text(out.with_suffix(".tried.csv"), "\n".join(rows) + "\n", overwrite=overwrite)
-    pictures = _draw(result, choices, out, overwrite=overwrite)
-    print(f"wrote {out}: {result.sizes['time']} dates; {', '.join(pictures)}; {out.with_suffix('.tried.csv')}")
-    named = "".join(f" --variable {text}" for text in variable or [])
-    print("By hand:")
-    print(f"  driftfield gather {' '.join(points)}{named} --like {out} --out seen.nc")
-    print("  driftfield fill seen.nc --out filled.nc")
 
 
 def _wanted(texts: list[str]) -> dict[str, str] | None:
@@ -100,7 +153,9 @@ def _check_grid(box: str | None, step: float | None, like: Path | None, levels: 
             "Found --like and one of --box, --step, --levels: the grid has its own. Leave one out."
         )
     if like is None and (box is None or step is None):
-        raise ConfigurationError("The map needs a grid: expected --box S,N,W,E and --step DEGREES, or --like FILE.")
+        raise ConfigurationError(
+            "The map needs a grid: expected --box S,N,W,E and --step DEGREES, or --like FILE (or --at TABLE in place of one)."
+        )
 
 
 def _grid(

@@ -43,6 +43,7 @@ class Grid:
         periodic: Whether longitude wraps.
         monthly: Whether the dates stand for whole months.
         positions: Where the cells lie, if the axes do not say it.
+        told: The place that networks are told, of a run that was moved here from there: latitude and longitude.
     """
 
     lat: np.ndarray
@@ -51,6 +52,7 @@ class Grid:
     periodic: bool
     monthly: bool
     positions: Geometry | None = None
+    told: tuple[float, float] | None = None
 
     def cells(self, fields: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the rows and columns of a data set on this grid: by positions where both have them, else by the axes.
@@ -68,6 +70,8 @@ class Grid:
 
     def middle(self, rows: np.ndarray, columns: np.ndarray) -> tuple[float, float]:
         """Latitude and longitude of the middle of some rows and columns."""
+        if self.told is not None:
+            return self.told
         if self.positions is None:
             return centre(self.lat[rows], self.lon[columns])
         return self.positions.part(rows, columns).middle
@@ -317,6 +321,8 @@ class FieldCodec:
             "step_days": self.step_days,
             "normalizers": {name: normalizer.describe() for name, normalizer in self.normalizers.items()},
         }
+        if self.grid.told is not None:
+            description["told"] = list(self.grid.told)
         if self.bounds:
             description["bounds"] = bounds_to_json(self.bounds)
         if self.conditions.labels:
@@ -354,6 +360,7 @@ class FieldCodec:
             periodic=description["periodic"],
             monthly=description["monthly"],
             positions=Geometry(arrays["latitude"], arrays["longitude"]) if "latitude" in arrays else None,
+            told=(description["told"][0], description["told"][1]) if "told" in description else None,
         )
         names = [*description["targets"], *description["covariates"]]
         normalizers = {}

@@ -33,12 +33,15 @@ def recipe(filled: Filled) -> str:
     """YAML for `driftfield train`: the method that was chosen (of a blend the one with more weight), on the same record."""
     record, method = filled.record, filled.method
     split = {"class": "TimeSplit", "validation": 0.17} if method.validation else {"class": "WholeRecord"}
+    spec = dict(method.spec)
+    trainer = spec.pop("trainer", None)
     content = {
         "driftfield_format": FORMAT,
         "description": f"What `driftfield fill` chose for {record.name} of {record.source}: {filled.chosen}.",
         "seed": 0,
         "data": {"archive": record.source, "targets": [record.name], "split": split, **record.selection},
-        "reconstructor": method.spec,
+        "reconstructor": spec,
+        **({"trainer": trainer} if trainer else {}),
     }
     return yaml.safe_dump(content, sort_keys=False)
 
@@ -51,6 +54,9 @@ def commands(filled: Filled, recipe_file: Path) -> list[str]:
         source = shlex.quote(filled.record.source)
         out = shlex.quote(str(recipe_file.with_suffix("").with_suffix("")) + "_members.nc")
         return [f"driftfield reconstruct shipped:{filled.method.shipped} {source} --out {out} --members 16"]
+    if filled.learnt is not None and filled.learnt.wins:
+        source, folder = shlex.quote(filled.record.source), shlex.quote(str(filled.learnt.folder))
+        return [f"driftfield reconstruct {folder} {source} --out {folder}.nc --members 16"]
     run = recipe_file.with_suffix("").with_suffix("")
     run = run.with_name(f"{run.name}_run")
     source = shlex.quote(filled.record.source)

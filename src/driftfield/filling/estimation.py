@@ -1,15 +1,18 @@
-"""How a record is estimated by what was chosen: one fitted method or a blend of two, refitted to everything.
+"""How a record is estimated by what was chosen: one fitted method or a blend, refitted to everything.
 
 mean     of all dates with gaps; what was observed without an error stays
-spread   as it holds on hidden blocks; of a blend, that of both together
+spread   as it holds on hidden blocks; of a blend, that of all together
 members  of the method, about its mean; smooth noise as wide as the gaps for a method that has none
 """
 
 __all__ = ["errors_of", "estimated", "without_holes"]
 
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from driftfield.filling.learning import LearntMethod
 from driftfield.filling.methods import Method
 from driftfield.filling.record import Record
 from driftfield.filling.spread import Spread
@@ -35,12 +38,12 @@ def estimated(
     drawn = np.zeros((members, *shape), dtype=np.float32)
     distance = record.distance
     for scores, weight in parts:
-        fitted = refitted(scores.fitted, known[scores.label], record, seed=seed)
+        fitted = _on(record, scores.fitted, known, scores.label, seed)
         m, s, x = _reconstructed(fitted, record, scores.spread, distance, members, seed)
         mean, sd, variance = mean + weight * m, sd + weight * s, variance + (weight * s) ** 2
         drawn += np.float32(weight) * (x - m.astype(np.float32))
     if len(parts) > 1:
-        # independent draws of two methods average out: their departures are widened to the spread of the blend
+        # independent draws of several methods average out: their departures are widened to the spread of the blend
         sd = best.spread(sd, distance)
         drawn *= (sd / np.sqrt(np.maximum(variance, 1e-30))).astype(np.float32)
     exact = record.seen & (errors_of(record) == 0) & ~_analysed(parts)
@@ -48,6 +51,13 @@ def estimated(
     sd = np.where(exact, 0.0, sd)
     drawn = np.where(exact, 0.0, drawn) + mean.astype(np.float32)
     return Estimate(mean, sd, drawn if members else None)
+
+
+def _on(record: Record, fitted: Any, known: dict[str, Method], label: str, seed: int) -> Any:
+    """A method with the constants, or the weights, that it has, and the mean and spread of this record."""
+    if isinstance(fitted, LearntMethod):
+        return fitted.continued(record, seed=seed)
+    return refitted(fitted, known[label], record, seed=seed)
 
 
 def without_holes(record: Record, estimate: Estimate, seed: int) -> tuple[Estimate, int]:

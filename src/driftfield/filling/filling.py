@@ -1,6 +1,6 @@
 """The main job in one call: hide, try, choose, fit the best to everything, fill.
 
-    record -> withhold -> validate every method -> best (or a blend of two) -> refitted -> mean, spread, members of every date
+    record -> withhold -> validate every method -> best (or a blend) -> refitted -> mean, spread, members of every date
 
 What was observed without an error stays as it is; every other cell of the domain gets a mean and a spread.
 """
@@ -10,18 +10,20 @@ __all__ = ["Filled", "fill_record"]
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
 from driftfield.errors import DataError, UserError
-from driftfield.filling.depth import alike, deepest, draw_in, missing_distances, shrunk
+from driftfield.filling.blending import Blend, blend
+from driftfield.filling.depth import DrawnIn, alike, deepest, draw_in, missing_distances, shrunk
 from driftfield.filling.estimation import errors_of, estimated, without_holes
+from driftfield.filling.learning import Learning, Learnt, learn
 from driftfield.filling.methods import ANY_FIELD, REFERENCES, Knowledge, Method, methods_for, named
 from driftfield.filling.record import Record
 from driftfield.filling.remarks import remarks
-from driftfield.filling.validation import Scores, Withheld, blend, choose, validate, withhold
+from driftfield.filling.validation import Scores, Withheld, choose, validate, withhold
 from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
@@ -41,10 +43,11 @@ class Filled:
         dataset: `<variable>`, `<variable>_sd`, and `<variable>_member` where asked for; all dates of the record.
         record: What was filled.
         chosen: Label of the method.
-        method: The method; of a blend the one with the larger weight.
+        method: The method; of a blend the one with the largest weight.
         scores: Of everything that was tried, the best first.
         failed: Why a method could not be tried, by label.
         lines: What a user should know, one sentence each.
+        learnt: What came of a training, if there was any.
     """
 
     dataset: xr.Dataset
@@ -54,6 +57,7 @@ class Filled:
     scores: tuple[Scores, ...]
     failed: dict[str, str]
     lines: tuple[str, ...]
+    learnt: Learnt | None = None
 
 
 def fill_record(
@@ -62,6 +66,7 @@ def fill_record(
     method: str | None = None,
     knowledge: Knowledge | None = None,
     members: int = 0,
+    learning: Learning | None = None,
     seed: int = 0,
     progress: Progress = lambda what, share: None,
 ) -> Filled:
@@ -72,6 +77,7 @@ def fill_record(
         method: The one to use; the others are tried all the same, for the table. Chosen if not given.
         knowledge: What is known of the covariance.
         members: Size of the ensemble that is written; none by default.
+        learning: How long a network may learn what the chosen method leaves; not at all by default.
         seed: Of what is hidden and of the members.
         progress: Is told how far it is.
 
@@ -88,41 +94,119 @@ def fill_record(
         if method is not None or knowledge.arguments:
             raise
         return _untried(record, members, seed, str(error))
-    distance = np.concatenate([fold.distance for fold in folds])
-    methods = methods_for(record, knowledge)
-    asked = None if method is None else named(method, record, knowledge)
-    if asked is not None and asked.label not in [m.label for m in methods]:
-        methods.append(asked)
-    if asked is not None:
-        # the references, and what was asked for
-        methods = [m for m in methods if m.label in (*REFERENCES, "linear", asked.label)]
+    methods, asked = _methods(record, method, knowledge)
     said: set[str] = set()
     with _each_line_once(said):
         scores, failed = _try(methods, folds, weights, seed, progress)
-    by_label = {s.label: s for s in scores}
-    if not scores or (asked is not None and asked.label not in by_label):
+    if not scores or (asked is not None and asked.label not in {s.label for s in scores}):
         why = failed.get(asked.label if asked else "", "; ".join(failed.values()))
         raise DataError(f"{asked.label if asked else 'No method'} could not be fitted: {why}")
-    pair = None if asked is not None else blend(scores, distance, weights)
-    best = pair.scores if pair else by_label[asked.label] if asked else choose(scores)
-    drawn = None if asked is not None else draw_in(best, by_label, distance, weights)
     known = {m.label: m for m in methods}
-    progress(f"filling with {best.label}", 0.8)
-    parts = [(pair.first, pair.weight), (pair.second, 1 - pair.weight)] if pair else [(best, 1.0)]
+    plan = _planned(scores, folds, weights, asked)
+    if learning is not None:
+        progress(f"learning what {plan.best.label} leaves, for {learning.minutes:g} minutes", 0.8)
+        plan = _taught(plan, record, folds[0], weights, scores, known, learning, seed)
+    progress(f"filling with {plan.best.label}", 0.8 if learning is None else 0.95)
     with _each_line_once(said):
-        estimate, empty = without_holes(record, estimated(record, parts, best, known, members, seed), seed)
-        if drawn is not None:
-            estimate = shrunk(estimate, drawn, record, known[drawn.reference.label], seed)
-            best = drawn.scores
-    dataset = _assembled(record, estimate, best.label, members, seed)
-    everything = [best, *(s for s in scores if s.label != best.label)]
-    everything.sort(key=lambda s: s.crps)
-    leading = max(parts, key=lambda part: part[1])[0]
-    lines = remarks(record, best, by_label, dataset, pair, drawn, distance)
-    if empty:
-        lines += (f"{best.label} leaves {empty} cells of the domain empty: they are given the mean of what was seen",)
+        estimate, empty = without_holes(record, estimated(record, plan.parts, plan.best, known, members, seed), seed)
+        if plan.drawn is not None:
+            estimate = shrunk(estimate, plan.drawn, record, known[plan.drawn.reference.label], seed)
+    dataset = _assembled(record, estimate, plan.filled_by.label, members, seed)
+    lines = _said(plan, record, scores, dataset, folds, empty)
     progress("done", 1.0)
-    return Filled(dataset, record, best.label, known[leading.label], tuple(everything), failed, lines)
+    leading = plan.learnt.method if plan.learnt and plan.learnt.wins else known[plan.parts[0][0].label]
+    return Filled(dataset, record, plan.filled_by.label, leading, plan.table(scores), failed, lines, plan.learnt)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What fills the record.
+
+    Arguments:
+        best: Scores of what was chosen.
+        parts: Methods and weights that it consists of.
+        together: The blend, if it is one.
+        drawn: How it is drawn to a reference far from what was seen, if it is.
+        learnt: What came of a training, if there was any.
+    """
+
+    best: Scores
+    parts: list[tuple[Scores, float]]
+    together: Blend | None
+    drawn: DrawnIn | None
+    learnt: Learnt | None = None
+
+    @property
+    def filled_by(self) -> Scores:
+        """Scores of what stands in the file."""
+        return self.best if self.drawn is None else self.drawn.scores
+
+    def table(self, scores: list[Scores]) -> tuple[Scores, ...]:
+        """Of everything that was tried on all hidden cells, the best first; what was trained is not of these."""
+        trained = self.learnt is not None and self.learnt.wins
+        others = [s for s in scores if trained or s.label != self.filled_by.label]
+        return tuple(sorted([*others, *([] if trained else [self.filled_by])], key=lambda s: s.crps))
+
+
+def _methods(record: Record, method: str | None, knowledge: Knowledge) -> tuple[list[Method], Method | None]:
+    """What is tried, and what was asked for; then the references and linear interpolation stand beside it alone."""
+    methods = methods_for(record, knowledge)
+    if method is None:
+        return methods, None
+    asked = named(method, record, knowledge)
+    if asked.label not in [m.label for m in methods]:
+        methods.append(asked)
+    return [m for m in methods if m.label in (*REFERENCES, "linear", asked.label)], asked
+
+
+def _planned(scores: list[Scores], folds: list[Withheld], weights: np.ndarray, asked: Method | None) -> _Plan:
+    """The best method, or the best together; what was asked for, if anything was."""
+    by_label = {s.label: s for s in scores}
+    if asked is not None:
+        return _Plan(by_label[asked.label], [(by_label[asked.label], 1.0)], None, None)
+    distance = np.concatenate([fold.distance for fold in folds])
+    together = blend(scores, distance, weights)
+    best = together.scores if together else choose(scores)
+    parts = list(together.parts) if together else [(best, 1.0)]
+    return _Plan(best, parts, together, draw_in(best, by_label, distance, weights))
+
+
+def _taught(
+    plan: _Plan,
+    record: Record,
+    fold: Withheld,
+    weights: np.ndarray,
+    scores: list[Scores],
+    known: dict[str, Method],
+    learning: Learning,
+    seed: int,
+) -> _Plan:
+    """The plan, with a network in the place of what was chosen where it misses less of the first draw."""
+    candidates = [s for s, _ in plan.parts] + sorted(scores, key=lambda s: s.crps)
+    able = [s for s in candidates if s.fitted.abilities.first_guess and s.fitted.abilities.learns]
+    base = able[0] if able else candidates[0]
+    learnt = learn(
+        record, fold, weights[: fold.truth.size], plan.filled_by, (base, known[base.label]), learning, seed=seed
+    )
+    if not learnt.wins:
+        return replace(plan, learnt=learnt)
+    return _Plan(learnt.scores, [(learnt.scores, 1.0)], None, None, learnt)
+
+
+def _said(
+    plan: _Plan, record: Record, scores: list[Scores], dataset: xr.Dataset, folds: list[Withheld], empty: int
+) -> tuple[str, ...]:
+    """What a user should know."""
+    distance = np.concatenate([fold.distance for fold in folds])
+    by_label = {s.label: s for s in scores}
+    lines = remarks(record, plan.filled_by, by_label, dataset, plan.together, plan.drawn, distance)
+    if plan.learnt is not None:
+        lines = (plan.learnt.said, *lines)
+    if empty:
+        lines += (
+            f"{plan.filled_by.label} leaves {empty} cells of the domain empty: they are given the mean of what was seen",
+        )
+    return lines
 
 
 def _complete(record: Record, method: str | None, knowledge: Knowledge, members: int, seed: int) -> Filled:
@@ -140,7 +224,9 @@ def _complete(record: Record, method: str | None, knowledge: Knowledge, members:
 
 def _folds(record: Record, seed: int) -> tuple[list[Withheld], np.ndarray]:
     """What is hidden, and the weights of the hidden cells; discs, too, where the gaps of the file are deeper than blocks."""
-    count = 3 if record.field.sizes["time"] < 60 else 2
+    dates = record.field.sizes["time"]
+    # a fold of one image is one gap or two, and costs little
+    count = 5 if dates < 4 else 3 if dates < 60 else 2
     folds = [withhold(record, seed=seed)]
     missing = missing_distances(record)
     depth = deepest(missing)

@@ -8,7 +8,7 @@ All dates that are asked for are in it, also those without an observation: there
 spread says so. Dates a month or more apart stand for their months: they are mapped in the middle of the month.
 """
 
-__all__ = ["map_points"]
+__all__ = ["Points", "chosen_for", "map_points", "table_of_points"]
 
 import json
 import logging
@@ -71,19 +71,25 @@ def map_points(
         raise ConfigurationError(f"{members} members were asked for: expected 0 or more.")
     grid = grid if isinstance(grid, MapGrid) else MapGrid.like(grid)
     lat, lon = grid.axes()
-    table = near_box(_table(points, variables), lat, lon)
+    table = table_of_points(points, variables, lat, lon)
     cells = MapCells.of(grid, days_of(table.time[~np.isnat(table.time)]))
     choices: dict[str, Choice] = {}
     fields: dict[str, Estimate] = {}
     for name in dict.fromkeys(str(v) for v in table.variable):
-        values = values_of(table, name, levels=grid.levels, centre=float(lon.mean()))
-        values = thinned(values, float(np.abs(np.diff(lat)).mean()) if lat.size > 1 else 0.25)
-        quantity = recognise(xr.DataArray(values.value, dims="observation", name=name, attrs=values.attrs))
-        if quantity.said:
-            log.info("%s", quantity.said)
-        choices[name] = choose(values, method=method, stated=stated, quantity=quantity, seed=seed, progress=progress)
+        step = float(np.abs(np.diff(lat)).mean()) if lat.size > 1 else 0.25
+        choices[name], attrs = chosen_for(
+            table,
+            name,
+            grid.levels,
+            float(lon.mean()),
+            step,
+            method=method,
+            stated=stated,
+            seed=seed,
+            progress=progress,
+        )
         fields[name] = _estimate(choices[name], cells, members, seed, progress)
-        cells.template[name] = (cells.dims, np.full(cells.shape, np.nan, np.float32), values.attrs)
+        cells.template[name] = (cells.dims, np.full(cells.shape, np.nan, np.float32), attrs)
     domain = xr.DataArray(cells.domain, dims=cells.dims[1:])
     tried = {name: [asdict(t) for t in choice.tried] for name, choice in choices.items()}
     result = assemble(
@@ -96,6 +102,47 @@ def map_points(
         domains=dict.fromkeys(fields, domain),
     )
     return result, choices
+
+
+def table_of_points(
+    points: Points, variables: Mapping[str, str] | None, lat: np.ndarray, lon: np.ndarray
+) -> ObservationTable:
+    """All that was seen near a box that holds some latitudes and longitudes, degrees.
+
+    Raises:
+        DataError: nothing lies near it, or the points lack what is needed.
+    """
+    return near_box(_table(points, variables), lat, lon)
+
+
+def chosen_for(
+    table: ObservationTable,
+    name: str,
+    levels: Sequence[float] | None,
+    centre: float,
+    step: float,
+    *,
+    method: str | None,
+    stated: Stated | None,
+    seed: int,
+    progress: Progress,
+) -> tuple[Choice, dict[str, str]]:
+    """The method that maps a variable, chosen by what it makes of profiles left out, and what the file says of the variable.
+
+    Arguments:
+        table: What was seen.
+        name: Of the variable.
+        levels: Depths that profiles are brought to; None for the surface.
+        centre: Longitude around which longitudes are unwrapped.
+        step: Degrees: very many values become means of half of it.
+        method, stated, seed, progress: As of `map_points`.
+    """
+    values = thinned(values_of(table, name, levels=levels, centre=centre), step)
+    quantity = recognise(xr.DataArray(values.value, dims="observation", name=name, attrs=values.attrs))
+    if quantity.said:
+        log.info("%s", quantity.said)
+    choice = choose(values, method=method, stated=stated, quantity=quantity, seed=seed, progress=progress)
+    return choice, values.attrs
 
 
 def _table(points: Points, variables: Mapping[str, str] | None) -> ObservationTable:

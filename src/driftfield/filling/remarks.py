@@ -5,10 +5,11 @@ __all__ = ["remarks"]
 import numpy as np
 import xarray as xr
 
+from driftfield.filling.blending import Blend
 from driftfield.filling.depth import DrawnIn
 from driftfield.filling.methods import REFERENCES
 from driftfield.filling.record import Record
-from driftfield.filling.validation import Blend, Scores
+from driftfield.filling.validation import Scores
 
 _FEW = 30
 """Hidden values below which scores say little."""
@@ -22,7 +23,7 @@ def remarks(
     best: Scores,
     scores: dict[str, Scores],
     dataset: xr.Dataset,
-    pair: Blend | None,
+    together: Blend | None,
     drawn: DrawnIn | None,
     distance: np.ndarray,
 ) -> tuple[str, ...]:
@@ -33,22 +34,21 @@ def remarks(
         best: Scores of what filled it.
         scores: Of everything that was tried.
         dataset: The filled record.
-        pair: The two methods that were blended, if any were.
+        together: The methods that were blended, if any were.
         drawn: How it was drawn to a reference, if it was.
         distance: Of the hidden cells, in cells.
     """
-    return (*_lines(record, best, scores, dataset, pair), *_depth_lines(drawn), *_untested(record, distance))
+    return (*_lines(record, best, scores, dataset, together), *_depth_lines(drawn), *_untested(record, distance))
 
 
 def _lines(
-    record: Record, best: Scores, scores: dict[str, Scores], dataset: xr.Dataset, pair: Blend | None
+    record: Record, best: Scores, scores: dict[str, Scores], dataset: xr.Dataset, together: Blend | None
 ) -> tuple[str, ...]:
     """What a user should know."""
     lines = []
-    if pair is not None:
-        lines.append(
-            f"{best.label} are blended, {pair.weight:.0%} and {1 - pair.weight:.0%}: together they miss less than either"
-        )
+    if together is not None:
+        shares = ", ".join(f"{weight:.0%}" for _, weight in together.parts)
+        lines.append(f"{best.label} are blended ({shares}): together they miss less than any of them alone")
     for label in REFERENCES:
         if label in scores and label != best.label and scores[label].rmse <= best.rmse:
             lines.append(

@@ -4,16 +4,13 @@
     error      e = mean - y, spread s, distance d to the nearest visible cell                    one row per hidden cell
     spread     s' = a s, so that 90 % of the errors lie within 1.645 s'; of a method without a spread it is that of errors
                at the same distance
-    blend      w of one method and 1 - w of another, where that has a lower CRPS by a hundredth
 
 Nothing of what is hidden enters a fit. The scores say how the method does at a gap like those of the record.
 """
 
 __all__ = [
-    "Blend",
     "Scores",
     "Withheld",
-    "blend",
     "choose",
     "refitted",
     "score",
@@ -31,7 +28,7 @@ import numpy as np
 from driftfield.data.masks.alike import AlikeGaps, deep_gap, distance_to_seen
 from driftfield.data.splits import spread_over
 from driftfield.errors import DataError
-from driftfield.filling.methods import REFERENCES, Method
+from driftfield.filling.methods import Method
 from driftfield.filling.record import Record
 from driftfield.filling.spread import BAND, Distances, Factors, Spread
 from driftfield.gaussian.tuning import gaussian_crps
@@ -90,22 +87,6 @@ class Scores:
     spread: Spread
     seconds: float
     fitted: Any
-
-
-@dataclass(frozen=True)
-class Blend:
-    """Two methods together.
-
-    Arguments:
-        first, second: Their scores.
-        weight: Of the first.
-        scores: Of the blend.
-    """
-
-    first: Scores
-    second: Scores
-    weight: float
-    scores: Scores
 
 
 def withhold(record: Record, *, seed: int, share: float = 0.2, most: int = 8, depth: float = 0.0) -> Withheld:
@@ -228,29 +209,3 @@ def score(
 def choose(scores: list[Scores], *, gain: float = 0.04) -> Scores:
     """The method of least CRPS; one that does not know its own spread has to be better by `gain` than those that do."""
     return min(scores, key=lambda s: s.crps * (1.0 if s.spread.distances is None else 1.0 + gain))
-
-
-def blend(
-    scores: list[Scores], distance: np.ndarray, weights: np.ndarray | None = None, *, gain: float = 0.015
-) -> Blend | None:
-    """The best pair of the three best methods that know their own spread, if it gains enough over the best one alone.
-
-    A linear interpolation has edges, which a blend carries into a smooth field: with it a pair has to gain twice as much. A mean
-    is what the others begin with.
-    """
-    able = [s for s in scores if s.spread.distances is None and s.label not in REFERENCES]
-    best = sorted(able, key=lambda s: s.crps)[:3]
-    if not best:
-        return None
-    pairs = [(first, second, gain) for i, first in enumerate(best) for second in best[i + 1 :]]
-    pairs += [(first, second, 2 * gain) for first in best for second in scores if second.label == "linear"]
-    trials = []
-    for first, second, least in pairs:
-        for weight in (0.3, 0.4, 0.5, 0.6, 0.7):
-            error = weight * first.error + (1 - weight) * second.error
-            sd = weight * first.sd + (1 - weight) * second.sd
-            label = f"{first.label} and {second.label}"
-            trial = score(label, error, sd, distance, weights, seconds=first.seconds + second.seconds)
-            if trial.crps <= (1 - least) * best[0].crps:
-                trials.append(Blend(first, second, weight, trial))
-    return min(trials, key=lambda pair: pair.scores.crps) if trials else None

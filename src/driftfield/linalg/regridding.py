@@ -179,10 +179,18 @@ class Regridding:
                 break
         return field
 
-    def operator(self) -> SparseOperator:
-        """H as an observing operator of a field (row, column): one observation per covered coarse cell."""
+    def operator(self, channel: int | None = None, channels: int = 1) -> SparseOperator:
+        """H as an observing operator: one observation per covered coarse cell.
+
+        Arguments:
+            channel: Which channel of fields (channel, row, column) is observed; None for fields (row, column).
+            channels: How many they have.
+        """
         rows = self.matrix[self._covered.ravel()].tocoo()
-        return SparseOperator(rows.row, rows.col, rows.data, size=rows.shape[0], shape=self.fine.shape)
+        size = int(np.prod(self.fine.shape))
+        columns = rows.col + (0 if channel is None else channel * size)
+        shape = self.fine.shape if channel is None else (channels, *self.fine.shape)
+        return SparseOperator(rows.row, columns, rows.data, size=rows.shape[0], shape=shape)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain numbers, for a run."""

@@ -34,6 +34,7 @@ from driftfield.gridded.encodings import date_text
 from driftfield.gridded.region import is_periodic
 from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.any_field_samples import Normalised, krige, normalise
+from driftfield.models.network_guess import NetworkGuess
 from driftfield.networks.any_field import AnyFieldNetwork
 from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.plain import JSONObject
@@ -74,7 +75,7 @@ class _Slice:
 
 
 @register("reconstructor")
-class AnyFieldReconstructor:
+class AnyFieldReconstructor(NetworkGuess):
     """Completes any gridded field from its own observations, without training, recipe or archive.
 
     Arguments:
@@ -89,7 +90,8 @@ class AnyFieldReconstructor:
         uses_other_times=True,
         takes_draws=True,
         chooses_times=True,
-        first_guess=Cannot("is fitted to no archive"),
+        learns=False,
+        first_guess=True,
         sampler=_AT_ONCE,
         precision=_AT_ONCE,
         replacement=_AT_ONCE,
@@ -205,6 +207,10 @@ class AnyFieldReconstructor:
                 len(chosen) * len(levels),
             )
         return joined(parts, depth)
+
+    def unseen(self, data: TrainingData) -> Self:
+        """Itself: it has learnt from nobody's archive."""
+        return self
 
     # -- one horizontal field ------------------------------------------------------------------------------------------
 

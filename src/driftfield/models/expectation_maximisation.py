@@ -29,7 +29,7 @@ import xarray as xr
 from driftfield.checkpoint import read_run
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest, whole_number
-from driftfield.interfaces import Abilities, Reconstructor, TrainingData
+from driftfield.interfaces import Abilities, Cannot, Reconstructor, TrainingData
 from driftfield.models.learner import Taught
 from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
@@ -81,9 +81,9 @@ class ExpectationMaximisation(Taught):
 
     @property
     def abilities(self) -> Abilities:
-        """Those of the reconstructor inside."""
+        """Those of the reconstructor inside, as whose run it is kept."""
         declared: Abilities = self.inner.abilities
-        return declared
+        return replace(declared, first_guess=Cannot("is kept as a run of the method inside, which may be one"))
 
     def check(self) -> None:
         """That of the reconstructor inside, which has one if it says so."""

@@ -4,7 +4,8 @@
 
 The residuals that teach must be those of a peer that has not seen the answer, or the spread collapses: a peer that can do so
 leaves out the fields near the analysed date (`leave_out_days`), any other is fitted again without each of `folds` blocks of
-training times. Training needs the guess of many masks: these are computed once, kept beside the run, and drawn from.
+training times; a network is trained again, but for one that has learnt elsewhere (`network_guess.py`). Training needs the
+guess of many masks: these are computed once, kept beside the run, and drawn from.
 """
 
 __all__ = ["FirstGuess"]
@@ -18,10 +19,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.checkpoint import read_run
+from driftfield.checkpoint import find_run, hash_run, read_run
 from driftfield.data.codec import FieldCodec
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.models.dates_around import among_others
+from driftfield.models.network_guess import has_learnt_from, without_times
+from driftfield.models.teaching import Teaching
 from driftfield.reconstruction.output import Estimate
 from driftfield.reconstruction.settings import check_ability
 from driftfield.registry import lookup
@@ -34,7 +38,7 @@ FLOOR = 0.02
 Encoded = tuple[np.ndarray, np.ndarray]
 """Guess and error scale (channel, lat, lon) of one time, network units."""
 
-_KEYS = ("run", "pool", "leave_out_days", "folds")
+_KEYS = ("run", "pool", "leave_out_days", "folds", "around")
 
 
 class Guessing(Reconstructor, Protocol):
@@ -76,6 +80,8 @@ class FirstGuess:
         unseen: The peer for the validation split, where `folds` are used.
         scale: Error in network units per channel, for a peer that states none.
         data: In training, from where a peer with a memory has the fields before the observations.
+        made_of: Hash of the run, so that samples computed beforehand never meet another one.
+        around: Dates before and after that a peer in space and time is shown in training, beside those of the sample.
     """
 
     def __init__(
@@ -87,22 +93,34 @@ class FirstGuess:
         unseen: Guessing | None = None,
         scale: Sequence[float] | None = None,
         data: TrainingData | None = None,
+        made_of: str = "",
+        around: int = 0,
     ) -> None:
-        self.data = data
+        self.data, self.made_of, self.around = data, made_of, around
         self.peer, self.leave_out_days, self.folds, self.unseen = peer, leave_out_days, list(folds), unseen
         self.scale = None if scale is None else np.asarray(scale, dtype=np.float32)
         self._kept: tuple[xr.Dataset, dict[int, Encoded]] | None = None
 
     @classmethod
-    def open(cls, spec: Mapping[str, Any], data: TrainingData, *, seed: int = 0) -> Self:
-        """From a recipe's {run: FOLDER, folds: K}; fits the folds.
+    def open(
+        cls, spec: Mapping[str, Any], data: TrainingData, *, seed: int = 0, teaching: Teaching | None = None
+    ) -> Self:
+        """From a recipe's {run: FOLDER or shipped:NAME, folds: K}; fits the folds.
+
+        Arguments:
+            spec: Of the recipe.
+            data: Archive and splits.
+            seed: Of what is fitted.
+            teaching: Who trains the folds of a network.
 
         Raises:
             ConfigurationError: no `run`, or the run's method cannot leave out what it would be scored on.
         """
         if "run" not in spec:
             raise ConfigurationError(f"first_guess needs the key 'run' (a fitted peer), found {dict(spec)}.")
-        guess = cls.load(Path(spec["run"]), spec)
+        folder = find_run(spec["run"])
+        guess = cls.load(folder, spec)
+        guess.data = data
         count = spec.get("folds", 0)
         # the mean of a short record goes with its days: each needs those before and after, whatever their split
         times = (
@@ -112,23 +130,39 @@ class FirstGuess:
             raise ConfigurationError(
                 f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(times)} blocks of training times."
             )
-        if count:
-            guess.data = data
-            guess._leave_out(data, np.array_split(times, count), seed)
-        elif not guess.peer.abilities.leaves_out_near_times:
-            name = type(guess.peer).__name__
+        name = type(guess.peer).__name__
+        able, shipped = guess.peer.abilities, str(spec["run"]).startswith("shipped:")
+        trained = able.needs_training
+        elsewhere = not able.learns or (trained and (shipped or not has_learnt_from(folder, data)))
+        if count and elsewhere:
             raise ConfigurationError(
-                f"{name} as first guess would be learnt from where it has seen the answer: add 'folds: 5' under first_guess."
+                f"Found first_guess.folds={count} for {spec['run']}, a {name} that has learnt nothing from this archive: "
+                "there is nothing to leave out. Leave 'folds' out."
+            )
+        if count:
+            guess._leave_out(data, np.array_split(times, count), seed, teaching if trained else None)
+        elif not elsewhere and not able.leaves_out_near_times:
+            cost = " (it is trained five times more, by the trainer of the recipe)" if trained else ""
+            raise ConfigurationError(
+                f"{name} as first guess would be learnt from where it has seen the answer: add 'folds: 5' under "
+                f"first_guess{cost}."
             )
         return guess
 
-    def _leave_out(self, data: TrainingData, blocks: Sequence[np.ndarray], seed: int) -> None:
-        """Fits the folds, and the peer of the validation split."""
+    def _leave_out(
+        self, data: TrainingData, blocks: Sequence[np.ndarray], seed: int, teaching: Teaching | None
+    ) -> None:
+        """Fits the folds, and the peer of the validation split; a network, for which weights were chosen there, by `teaching`."""
         times = np.concatenate(blocks)
         for number, left_out in enumerate(blocks):
             log.info("first guess: fold %d of %d", number + 1, len(blocks))
-            self.folds.append((left_out, self.peer.refitted(data, np.setdiff1d(times, left_out), seed=seed)))
-        if np.setdiff1d(data.validation, times).size:
+            others = np.setdiff1d(times, left_out)
+            if teaching is None:
+                self.folds.append((left_out, self.peer.refitted(data, others, seed=seed)))
+            else:
+                twin: Any = without_times(self.peer, data, others, teaching, label=f"fold_{number + 1}")  # type: ignore[arg-type]
+                self.folds.append((left_out, twin))
+        if teaching is None and np.setdiff1d(data.validation, times).size:
             self.unseen = self.peer.refitted(data, np.asarray(data.train), seed=seed)
 
     @classmethod
@@ -140,7 +174,14 @@ class FirstGuess:
         """
         peer: Guessing = lookup("reconstructor", read_run(folder).class_name).load(folder)
         check_ability(peer, "first_guess")
-        return cls(peer, leave_out_days=float(spec.get("leave_out_days", 400.0)), scale=scale)
+        days, around = float(spec.get("leave_out_days", 400.0)), spec.get("around", 0)
+        if type(around) is not int or around < 0:
+            raise ConfigurationError(f"Found first_guess.around={around!r}: expected a number of dates, 0 or more.")
+        if around and not peer.abilities.uses_other_times:
+            raise ConfigurationError(
+                f"Found first_guess.around={around} for {type(peer).__name__}, which looks at one date alone. Leave it out."
+            )
+        return cls(peer, leave_out_days=days, scale=scale, made_of=hash_run(folder), around=around)
 
     def save(self, folder: Path) -> None:
         """The peer's run, so that a network's run is complete in itself."""
@@ -158,6 +199,8 @@ class FirstGuess:
         """
         if training is None:
             return self.peer.first_guess(observations, only=only)
+        if self.around and self.data is not None and only is not None:
+            observations, only = among_others(observations, only, self.data, training, self.around)
         if not self.folds:
             return self.peer.first_guess(observations, only=only, leave_out_days=self.leave_out_days)
         unseen = next((peer for times, peer in self.folds if training in times), self.unseen or self.peer)

@@ -90,6 +90,8 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
         dataset.training,
         dataset.mix,
         guess.leave_out_days,
+        guess.made_of,
+        guess.around,
         folds,
         described,
     ]

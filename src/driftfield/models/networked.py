@@ -35,6 +35,7 @@ from driftfield.models.barely_trained import crps_of_mean_field, said_of_trainin
 from driftfield.models.conditioning import taken
 from driftfield.models.first_guess import FirstGuess, check_keys
 from driftfield.models.learner import Learner, Trained
+from driftfield.models.network_guess import NetworkGuess
 from driftfield.models.preview import shown_channels, write_preview
 from driftfield.models.teaching import Teaching
 from driftfield.models.training_samples import TrainingSamples
@@ -58,7 +59,7 @@ class Shared(TypedDict, total=False):
     labels: Sequence[str]
 
 
-class NetworkReconstructor(Trained):
+class NetworkReconstructor(NetworkGuess, Trained):
     """A reconstructor whose weights are trained.
 
     Arguments:
@@ -66,8 +67,8 @@ class NetworkReconstructor(Trained):
         observing: Arguments of `ObservingSystem`: what is seen in training.
         normalizer: Class and arguments of the normaliser of every variable, or such a mapping for each variable.
         augment: `mix` and `out_of_fold` of `TwinDataset`, `symmetries`: arguments of `Augmentation` (not with a first guess).
-        first_guess: {run: FOLDER, pool: N, folds: K or leave_out_days: D}: a fitted peer whose residual is learnt, in N samples
-            computed beforehand, out of fold.
+        first_guess: {run: FOLDER or shipped:NAME, pool: N, folds: K or leave_out_days: D}: a fitted method whose residual is
+            learnt, in N samples computed beforehand, out of fold.
         context: Time offsets, in steps of the archive, of the neighbouring frames that are seen too, such as [-1, 1].
         validation_samples: Fixed validation samples.
         labels: Classes of the date that the network is told: month, season, hour, day_of_year (`data.conditions`).
@@ -168,7 +169,7 @@ class NetworkReconstructor(Trained):
         if trainer.preview_depth is not None:
             _say_shown(codec, trainer.preview_depth)
         if self.first_guess_spec:
-            self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed)
+            self.guess = FirstGuess.open(self.first_guess_spec, data, seed=seed, teaching=teaching)
         if self.method == "diffusion" and not self.observing.shown:
             warn_of_gaps(archive, np.concatenate([data.train, data.validation]), data.targets)
         torch.manual_seed(seed)
@@ -265,6 +266,7 @@ class NetworkReconstructor(Trained):
             takes_draws=True,
             chooses_times=True,
             device=True,
+            first_guess=True,
             statics=True,
         )
 

@@ -35,6 +35,7 @@ from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.base import (
     Remembered,
+    at_time,
     canonical,
     member_generator,
     observed_domain,
@@ -228,12 +229,22 @@ class Kriging(StandardisedPeer):
 
     def estimate(self, observations: xr.Dataset, *, members: int, seed: int) -> dict[str, Estimate]:
         """Mean, standard deviation and conditioned draws."""
+        return self._estimate(observations, members, seed, slice(None))
+
+    def _first_guess(self, observations: xr.Dataset, only: int | None) -> Mapping[str, Estimate]:
+        if only is None:
+            return super()._first_guess(observations, only)
+        return at_time(self._estimate(observations, 0, 0, slice(only, only + 1)), only)
+
+    def _estimate(self, observations: xr.Dataset, members: int, seed: int, dates: slice) -> dict[str, Estimate]:
+        """Of some dates; the others are the mean state."""
         output: dict[str, Estimate] = {}
         for name in self.background.targets:
             field = canonical(observations[name])
             domain = np.broadcast_to(observed_domain(self.background, observations, name), field.shape[1:])
             exact = self._exact(observations, name)
-            wanted = domain & ~(np.isfinite(field.values) & exact)
+            wanted = np.zeros(field.shape, dtype=bool)
+            wanted[dates] = (domain & ~(np.isfinite(field.values) & exact))[dates]
             mean, sd, drawn = self._solve(observations, name, wanted, members=members, seed=seed)
             unchanged = np.isfinite(field.values) & exact & domain
             mean = np.where(unchanged, field.values, mean)

@@ -10,6 +10,7 @@ __all__ = ["AnalogBlocks"]
 import numpy as np
 
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.interfaces import Cannot
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.downscaling.analogs import shuffled
 from driftfield.peers.downscaling.base import SPREADS, Date, Downscaler, Fitted, Samples
@@ -34,6 +35,7 @@ class AnalogBlocks(Downscaler):
 
     method = "analog blocks"
     abilities = SPREADS
+    follows_shifts = Cannot("scales rain, whose 0 has a meaning")
 
     def __init__(self, number: int = 16, reach: int = 2, dry: float = 0.02) -> None:
         if number < 1 or reach < 0 or dry <= 0:

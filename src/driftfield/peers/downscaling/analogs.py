@@ -11,6 +11,7 @@ __all__ = ["Analogs", "nearest_dates", "standard"]
 import numpy as np
 
 from driftfield.errors import ConfigurationError
+from driftfield.interfaces import Cannot
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.peers.downscaling.base import SPREADS, Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.grids import PairGrids
@@ -29,6 +30,7 @@ class Analogs(Downscaler):
 
     method = "analogs"
     abilities = SPREADS
+    follows_shifts = Cannot("finds other analogs for a warmer field")
 
     def __init__(self, number: int = 32, kind: Kind = "bilinear") -> None:
         if number < 1:

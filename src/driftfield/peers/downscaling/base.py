@@ -24,7 +24,7 @@ from driftfield.data.pairing import Pair, require_pair
 from driftfield.errors import ConfigurationError, DataError, once_fitted
 from driftfield.gridded.encodings import as_dates
 from driftfield.gridded.measures import Measures
-from driftfield.interfaces import Abilities, Cannot, TrainingData
+from driftfield.interfaces import Abilities, Ability, Cannot, TrainingData
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.base import member_generator, part, time_stamps
 from driftfield.peers.downscaling.grids import PairGrids
@@ -85,6 +85,8 @@ class Downscaler(ABC):
     method: ClassVar[str]
     needs_pairs: ClassVar[bool] = True
     """Whether it needs fine and coarse fields of the same times."""
+    follows_shifts: ClassVar[Ability] = True
+    """Whether a coarse field that is 5 K warmer everywhere gives fine fields that are 5 K warmer, and nothing else."""
     abilities: ClassVar[Abilities] = Abilities(
         first_guess=Cannot("starts from coarse fields"),
         spreads=Cannot("gives one field"),

@@ -7,7 +7,7 @@ On real pairs the coarse model is no mean of the fine one: there it has to be as
 Harder et al. (2023), "Hard-constrained deep learning for climate downscaling", JMLR 24(365).
 """
 
-__all__ = ["Conserving"]
+__all__ = ["Conserving", "check_how", "conserved", "how_of", "refuse_other_means"]
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from driftfield.data.pairing import Pair
 from driftfield.errors import ConfigurationError, suggest
-from driftfield.interfaces import Abilities
+from driftfield.interfaces import Abilities, Ability
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.grids import PairGrids
@@ -58,6 +58,11 @@ class Conserving(Downscaler):
         return self.inner.abilities
 
     @property
+    def follows_shifts(self) -> Ability:  # type: ignore[override]
+        """As the inner one."""
+        return self.inner.follows_shifts
+
+    @property
     def needs_pairs(self) -> bool:  # type: ignore[override]
         """As the inner one."""
         return self.inner.needs_pairs
@@ -71,17 +76,7 @@ class Conserving(Downscaler):
         self.inner.take({}, {}, self.grids)
         self.inner.seed = self.seed
         self.inner.prepare(pair)
-        if self.how is None and not pair.means:
-            raise ConfigurationError(
-                "Conserving would force the means of a coarse model on another model's fine fields: expected "
-                "data.coarse.factor, where "
-                "coarse fields are means of fine ones. Leave Conserving out, or say 'how' for every variable."
-            )
-        for name in self.how or {}:
-            if name not in self.grids.targets:
-                raise ConfigurationError(
-                    f"Found how of {name!r}, which is no target: {suggest(name, self.grids.targets)}"
-                )
+        refuse_other_means(self.how, pair, self.grids, type(self).__name__)
 
     def learn(self, samples: Samples, regridding: Regridding, grids: PairGrids) -> dict[str, np.ndarray]:
         """As the inner one."""
@@ -90,19 +85,13 @@ class Conserving(Downscaler):
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """The inner estimate, projected; the mean is that of the projected members where there are several."""
         inner = self.inner.estimate(date, fitted, regridding, grids)
-        how = self.how_of(date.name, grids)
+        how = how_of(self.how, date.name, grids)
         mean, members = (
             None if fields is None else conserved(fields, date.asked, regridding, how)
             for fields in (inner.mean, inner.members)
         )
         # factors are not linear: the mean of what they gave, not what they make of the mean
         return Estimate(mean if how != "multiplicative" or members is None else None, members=members)
-
-    def how_of(self, name: str, grids: PairGrids) -> str:
-        """What is done to a variable."""
-        if self.how is not None:
-            return self.how.get(name, "none")
-        return "multiplicative" if grids.bounds.get(name, (-np.inf, np.inf))[0] == 0 else "additive"
 
     def take(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any], grids: PairGrids) -> None:
         """Takes back what `state` gave."""
@@ -121,6 +110,29 @@ def check_how(how: Mapping[str, str] | None) -> dict[str, str]:
         if word not in HOW:
             raise ConfigurationError(f"Found how of {name}: {word!r}: {suggest(str(word), HOW)}")
     return dict(how or {})
+
+
+def how_of(how: Mapping[str, str] | None, name: str, grids: PairGrids) -> str:
+    """What is done to a variable: what was said, else factors where it has a lower bound of 0, and differences elsewhere."""
+    if how is not None:
+        return how.get(name, "none")
+    return "multiplicative" if grids.bounds.get(name, (-np.inf, np.inf))[0] == 0 else "additive"
+
+
+def refuse_other_means(how: Mapping[str, str] | None, pair: Pair, grids: PairGrids, method: str) -> None:
+    """Refuses to force a coarse model's means on fine fields of another, unless told to.
+
+    Raises:
+        ConfigurationError: a real pair and no `how`, or `how` of a variable that is no target.
+    """
+    if how is None and not pair.means:
+        raise ConfigurationError(
+            f"{method} would force the means of a coarse model on another model's fine fields: expected data.coarse.factor, "
+            f"where coarse fields are means of fine ones. Leave {method} out, or say 'how' for every variable."
+        )
+    for name in how or {}:
+        if name not in grids.targets:
+            raise ConfigurationError(f"Found how of {name!r}, which is no target: {suggest(name, grids.targets)}")
 
 
 def conserved(fields: np.ndarray, asked: np.ndarray, regridding: Regridding, how: str) -> np.ndarray:

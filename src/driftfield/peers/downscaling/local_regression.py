@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.interfaces import Cannot
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.blocks import CoarseBlocks, neighbours
@@ -30,6 +31,7 @@ class LocalRegression(Downscaler):
     """
 
     method = "local regression"
+    follows_shifts = Cannot("multiplies a shift by its regression")
 
     def __init__(self, reach: int = 2, penalty: float = 1.0, transform: Mapping[str, str] | None = None) -> None:
         if reach < 0 or penalty < 0:

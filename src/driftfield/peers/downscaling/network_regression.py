@@ -26,7 +26,7 @@ from driftfield.diffusion.model import RegressionModel
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch, Seen
 from driftfield.gridded.encodings import as_dates
-from driftfield.interfaces import TrainingData
+from driftfield.interfaces import Cannot, TrainingData
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.peers.base import part as prefixed
@@ -52,6 +52,7 @@ class NetworkRegression(Downscaler):
 
     method = "network regression"
     abilities = replace(Downscaler.abilities, needs_training=True)
+    follows_shifts = Cannot("asks a network, which sees how warm it is")
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.interfaces import Abilities
+from driftfield.interfaces import Abilities, Cannot
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.downscaling.analogs import nearest_dates, shuffled, standard
 from driftfield.peers.downscaling.base import SPREADS, Date, Downscaler, Fitted, Samples
@@ -41,6 +41,7 @@ class PrincipalComponentRegression(Downscaler):
     """
 
     method = "PC regression"
+    follows_shifts = Cannot("multiplies a shift by its regression")
 
     def __init__(
         self,

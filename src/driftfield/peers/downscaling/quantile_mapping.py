@@ -13,6 +13,7 @@ import numpy as np
 
 from driftfield.data.date_groups import check_by, group_of, groups_of, refuse_untrained
 from driftfield.errors import ConfigurationError
+from driftfield.interfaces import Cannot
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.grids import PairGrids
@@ -32,6 +33,7 @@ class QuantileMapping(Downscaler):
     """
 
     method = "quantile mapping"
+    follows_shifts = Cannot("maps each value by its place in the distribution of training")
     needs_pairs = False
 
     def __init__(

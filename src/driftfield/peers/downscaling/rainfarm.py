@@ -11,6 +11,7 @@ __all__ = ["RainFARM"]
 import numpy as np
 
 from driftfield.errors import ConfigurationError, DataError
+from driftfield.interfaces import Cannot
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.downscaling.base import SPREADS, Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.grids import PairGrids
@@ -32,6 +33,7 @@ class RainFARM(Downscaler):
 
     method = "RainFARM"
     abilities = SPREADS
+    follows_shifts = Cannot("scales rain, whose 0 has a meaning")
 
     def __init__(self, slope: float | None = None, sd: float | None = None) -> None:
         if sd is not None and sd <= 0:
