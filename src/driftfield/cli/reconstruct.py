@@ -12,7 +12,22 @@ import typer
 
 from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.growing import write_with_bar
-from driftfield.cli.options import Members, Out, Resume, RunFolder, Seed
+from driftfield.cli.options import (
+    Device,
+    DomainFile,
+    Members,
+    MembersAtATime,
+    Out,
+    Precision,
+    Quantiles,
+    Raw,
+    Replacement,
+    Resume,
+    RunFolder,
+    Seed,
+    Smooth,
+    WithheldShare,
+)
 from driftfield.cli.reconstruct_outcome import tell
 from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
 from driftfield.errors import ConfigurationError
@@ -28,35 +43,16 @@ def reconstruct(
     out: Out,
     members: Members = 16,
     seed: Seed = 0,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Members at a time, 16 by default; does not change them.")
-    ] = None,
+    batch_size: MembersAtATime = None,
     sampler: SamplerName = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="Of the network while sampling: float32, or bfloat16 (faster where it is native)."),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="Where the network computes: cpu, cuda (a GPU), or auto: a GPU where there is one.")
-    ] = "cpu",
-    domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
-    smooth: Annotated[
-        float | None,
-        typer.Option(help="Smooth every member: Gaussian sigma in cells; what the run states, or 0, by default."),
-    ] = None,
-    replacement: Annotated[
-        bool, typer.Option("--replacement", help="Impose the observations without error while sampling.")
-    ] = False,
-    quantiles: Annotated[
-        str, typer.Option(help="Also write quantiles of the members, e.g. 0.05,0.5,0.95: <variable>_quantile.")
-    ] = "",
-    raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
-    withhold: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of what was seen that the run is not shown, in blocks like the gaps, and is scored on."
-        ),
-    ] = None,
+    precision: Precision = None,
+    device: Device = "cpu",
+    domain: DomainFile = None,
+    smooth: Smooth = None,
+    replacement: Replacement = False,
+    quantiles: Quantiles = "",
+    raw: Raw = False,
+    withhold: WithheldShare = None,
     resume: Resume = False,
     region: Region = None,
     quality_level: QualityLevel = None,

@@ -272,11 +272,8 @@ class Kriging(StandardisedPeer):
         noise = self._errors(observations, name, index, inside, sd)
         dates = np.flatnonzero(wanted.reshape(len(field), -1)[:, inside].any(axis=1))
         draws, errors = self._draws(field, name, places, inside, dates, members=members, seed=seed)
-        when, where = np.nonzero(np.isfinite(values))
-        y, r = values[when, where], noise[when, where]
-        of_members = y - draws[:, when, where] - np.sqrt(r) * errors[:, when, where]
-        seen = Scattered(when, where, days[when], np.concatenate([y[None], of_members]).T.astype(np.float32), r)
-        calibration = SpreadPower(self.spread[name].scale[level], self.spread[name].power)
+        seen = Scattered.of(values, noise, days, draws, errors)
+        calibration = self.spread[name].of_rows(level)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         output = np.zeros((2 + members, len(field), field[0].size), dtype=np.float32)
         output[1][:, inside] = sd
