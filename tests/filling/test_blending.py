@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from driftfield.filling.blending import TOWARDS_EQUAL, _weights, blend
+from driftfield.filling.blending import _towards_equal, _weights, blend
 from driftfield.filling.validation import Scores, score
 
 NEAR = np.ones(3000)
@@ -43,8 +43,20 @@ def test_what_little_is_known_of_has_equal_weights() -> None:
     """A method that errs 5 % more everywhere: without the pull to equal weights it would have none."""
     (a,) = noise(1)
     # d/dx of (1 + 0.05 x)^2 / 1.05125 + r ((1 - x - 1/2)^2 + (x - 1/2)^2) = 0
-    x = (2 * TOWARDS_EQUAL - 0.1 / 1.05125) / (4 * TOWARDS_EQUAL + 0.005 / 1.05125)
-    np.testing.assert_allclose(_weights(np.stack([a, 1.05 * a], axis=1), NEAR), [1 - x, x], atol=1e-3)
+    for r in (0.1, 0.3):
+        x = (2 * r - 0.1 / 1.05125) / (4 * r + 0.005 / 1.05125)
+        np.testing.assert_allclose(_weights(np.stack([a, 1.05 * a], axis=1), NEAR, r), [1 - x, x], atol=1e-3)
+
+
+def test_how_much_is_known_is_asked_of_the_draws() -> None:
+    """Draws that agree on who is better are believed; draws each of which prefers another are not."""
+    a, b = noise(2)
+    draw = np.repeat(np.arange(3), 1000)
+    agreed = np.stack([a, 2.0 * b], axis=1)
+    changing = np.where(draw == 0, 2.0, 0.7), np.where(draw == 0, 0.7, np.where(draw == 1, 1.4, 0.7))
+    assert _towards_equal(agreed, NEAR, draw) <= 0.03
+    assert _towards_equal(np.stack([changing[0] * a, changing[1] * b], axis=1), NEAR, draw) >= 0.3
+    assert _towards_equal(agreed, NEAR, np.zeros(3000)) == 0.1
 
 
 def test_a_blend_gains_or_is_none() -> None:
@@ -60,6 +72,17 @@ def test_a_blend_gains_or_is_none() -> None:
 def test_means_and_methods_without_a_spread_are_left_out_but_linear() -> None:
     a, b, c = noise(3)
     silent = scores_of({"nearest": b, "linear": c}, stated=False)
-    together = blend([*scores_of({"a": a, "climatology": b}), *silent], NEAR)
+    together = blend([*scores_of({"a": a, "climatology": b, "regression": b}), *silent], NEAR)
     assert together is not None
     assert {s.label for s, _ in together.parts} == {"a", "linear"}
+
+
+def test_what_fails_far_from_observations_is_left_out() -> None:
+    a, b = noise(2)
+    distance = np.linspace(1, 9, 3000)
+    sd = np.ones(3000)
+    near, far = b * np.where(distance > 7, 0.8, 1.0), b * np.where(distance > 7, 1.5, 0.9)
+    for other, blended in ((near, True), (far, False)):
+        scores = [score("a", a, sd, distance), score("b", other, sd, distance)]
+        assert scores[1].crps < 1.25 * scores[0].crps
+        assert (blend(scores, distance) is not None) == blended

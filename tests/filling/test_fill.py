@@ -383,3 +383,17 @@ def test_an_array_without_places_and_whole_numbers_are_refused() -> None:
         df.fill(seen["sst"].values)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="whole numbers"):
         df.fill(seen["sst"].isel(time=0).fillna(0).astype(int))
+
+
+def test_a_trend_is_found_by_the_regression_that_is_tried_beside_the_climatology() -> None:
+    """Twenty dates in three years and a half, each a degree warmer: the climatology cannot say so."""
+    seen, _ = scene(20)
+    dates = np.datetime64("2015-01-01", "ns") + 65 * np.arange(20) * np.timedelta64(1, "D")
+    values = 0.05 * seen["sst"].values + np.arange(20.0, dtype=np.float32)[:, None, None]
+    warming = seen.assign(sst=(("time", "lat", "lon"), values, {"units": "degC"})).assign_coords(time=dates)
+    record = read_record(warming, "sst")
+    assert "regression" in [m.label for m in methods_for(record, Knowledge())]
+    assert "regression" not in [m.label for m in methods_for(read_record(scene(3)[0], "sst"), Knowledge())]
+    filled = fill_source(warming, "sst", method="regression")
+    by_label = {s.label: s for s in filled.scores}
+    assert by_label["regression"].rmse < 0.9 * by_label["climatology"].rmse

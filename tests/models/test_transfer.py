@@ -56,10 +56,14 @@ def test_the_same_fields_at_another_place_have_the_same_answer(network: Diffusio
     there = elsewhere(here)
     moved = transferred(network, archive_of(training_part(there)))
     moved.save(tmp_path)
+    rows, columns = np.arange(8), np.arange(12)
     expected = network.reconstruct(observed(here), members=2, seed=0)["thetao_member"].values
     for run in (moved, load_reconstructor(tmp_path)):
         result = run.reconstruct(observed(there), members=2, seed=0)
         np.testing.assert_array_equal(result["lon"], there["lon"])
+        # what the network is told of its place has not changed
+        told = run.codec.grid.middle(rows, columns)  # type: ignore[attr-defined]
+        assert told == pytest.approx(network.codec.grid.middle(rows, columns))
         np.testing.assert_allclose(result["thetao_member"].values, expected, atol=1e-3)
     with pytest.raises(DataError):
         network.reconstruct(observed(there), members=1)

@@ -12,12 +12,15 @@ from driftfield.checkpoint import read_run, write_run
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.networks.diffusers_unet import MODELS as DIFFUSERS
+from driftfield.networks.neural_operator import NeuralOperator
 from driftfield.networks.unet import UNet
 from driftfield.registry import build, lookup, names
 from driftfield.testing import tiny_batch
 
 # CircleUNet works along one row: tests/networks/test_circle.py
-OURS = [name for name in names("network") if issubclass(lookup("network", name), UNet)]
+UNETS = [name for name in names("network") if issubclass(lookup("network", name), UNet)]
+OPERATORS = [name for name in names("network") if issubclass(lookup("network", name), NeuralOperator)]
+OURS = [*UNETS, *OPERATORS]
 NETWORKS = [*OURS, *DIFFUSERS]
 SMALL = {"widths": [8, 16, 16], "depths": [1, 1, 1], "condition_depths": [1, 1, 1], "embedding": 16}
 
@@ -26,6 +29,10 @@ def make(name: str, *, seed: int = 0, alive: bool = True, **options: object) -> 
     """A small network; alive: with random numbers in the layers that start at zero, so that everything has an effect."""
     torch.manual_seed(seed)
     spec = {"class": name, **SMALL, "attention": True, "channels": 2, "covariates": 1, **options}
+    if name in OPERATORS:
+        options.pop("attention", None)
+        spec = {"class": name, "modes": 6, "embedding": 16, "channels": 2, "covariates": 1, **options}
+        spec |= {"widths": [8, 16], "depths": [1, 1]} if name == "SpectralUNet" else {"width": 8, "layers": 2}
     if name in DIFFUSERS:
         config = {"block_out_channels": [8, 16, 16], "dropout": options.pop("dropout", 0.0)}
         options.pop("attention", None)
@@ -179,7 +186,7 @@ def test_dropout_sleeps_after_training(name: str) -> None:
     assert not torch.equal(answer(network, batch), answer(network, batch))
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", UNETS)
 def test_small_and_large(name: str) -> None:
     """About a million parameters for a laptop, 57 million and more where there is a GPU."""
 
@@ -194,7 +201,7 @@ def test_small_and_large(name: str) -> None:
     assert millions([128, 256, 384, 640], [2, 4, 4, 4]) >= 57
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", UNETS)
 @pytest.mark.parametrize(("options", "message"), [({"depths": [1]}, "one of each"), ({"width": [8]}, "widths")])
 def test_impossible_arguments_are_refused(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):

@@ -5,7 +5,9 @@
     spread     sum w_i s_i, scaled by distance so that nine in ten of the errors of the blend lie within their interval
 
 A few hidden blocks know little of which of two good methods is better: without r the weights follow the blocks, and elsewhere
-lose to equal ones. A blend fills a record only where its CRPS is lower than that of the best method alone.
+lose to equal ones. r is the one that does best on each draw of blocks with weights from the other draws. A method has to be
+nearly as good as the best one also far from what was seen, where gaps are filled by it alone; and a blend fills a record only
+where its CRPS is lower than that of the best method alone.
 """
 
 __all__ = ["Blend", "blend"]
@@ -15,14 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from driftfield.filling.methods import REFERENCES
+from driftfield.filling.methods import MEANS
 from driftfield.filling.validation import Scores, score
+from driftfield.gaussian.tuning import gaussian_crps
 
-TOWARDS_EQUAL = 0.1
-"""r: how much a departure from equal weights has to gain."""
+TOWARDS_EQUAL = (0.0, 0.03, 0.1, 0.3, 1.0)
+"""r to choose from: how much a departure from equal weights has to gain; the third one where there is one draw alone."""
 
 NEAR = 1.25
-"""CRPS over that of the best method up to which a method is taken in."""
+"""CRPS over that of the best method up to which a method is taken in, of all cells and of the quarter that lies farthest from
+what was seen."""
 
 LEAST = 0.08
 """Weight below which a method is left out."""
@@ -44,7 +48,12 @@ class Blend:
     scores: Scores
 
 
-def blend(scores: list[Scores], distance: np.ndarray, weights: np.ndarray | None = None) -> Blend | None:
+def blend(
+    scores: list[Scores],
+    distance: np.ndarray,
+    weights: np.ndarray | None = None,
+    draw: np.ndarray | None = None,
+) -> Blend | None:
     """The good methods together, where that misses less than the best of them alone.
 
     Taken in are methods that know their own spread and linear interpolation, which errs in another way than all of them; a mean
@@ -54,15 +63,20 @@ def blend(scores: list[Scores], distance: np.ndarray, weights: np.ndarray | None
         scores: Of all methods on the same hidden cells.
         distance: Of the cells, to what was seen.
         weights: Of the cells; equal ones if not given.
+        draw: To which draw of blocks a cell belongs; all to one if not given.
     """
-    able = [s for s in scores if s.spread.distances is None and s.label not in REFERENCES]
+    able = [s for s in scores if s.spread.distances is None and s.label not in MEANS]
     able += [s for s in scores if s.label == "linear" and s.spread.distances is not None]
     if not able:
         return None
     best = min(scores, key=lambda s: s.crps)
-    able = [s for s in able if s.crps <= NEAR * best.crps]
     cells = np.ones(best.error.size) if weights is None else weights
-    share = _weights(np.stack([s.error for s in able], axis=1), cells) if len(able) > 1 else np.ones(len(able))
+    far = [_crps_far(s, distance, cells) for s in able]
+    able = [s for s, f in zip(able, far, strict=True) if s.crps <= NEAR * best.crps and f <= NEAR * min(far)]
+    if len(able) < 2:
+        return None
+    error = np.stack([s.error for s in able], axis=1)
+    share = _weights(error, cells, _towards_equal(error, cells, np.zeros(len(cells)) if draw is None else draw))
     parts = sorted(((s, w) for s, w in zip(able, share, strict=True) if w >= LEAST), key=lambda part: -part[1])
     if len(parts) < 2:
         return None
@@ -70,18 +84,38 @@ def blend(scores: list[Scores], distance: np.ndarray, weights: np.ndarray | None
     parts = [(s, w / total) for s, w in parts]
     *first, last = (s.label for s, _ in parts)
     label = f"{', '.join(first)} and {last}"
-    error, sd = sum(w * s.error for s, w in parts), sum(w * s.sd for s, w in parts)
+    mixed, sd = sum(w * s.error for s, w in parts), sum(w * s.sd for s, w in parts)
     seconds = sum(s.seconds for s, _ in parts)
-    trial = score(label, np.asarray(error), np.asarray(sd), distance, weights, seconds=seconds)
+    trial = score(label, np.asarray(mixed), np.asarray(sd), distance, weights, seconds=seconds)
     return Blend(tuple(parts), trial) if trial.crps <= (1 - GAIN) * best.crps else None
 
 
-def _weights(error: np.ndarray, cells: np.ndarray) -> np.ndarray:
+def _crps_far(scores: Scores, distance: np.ndarray, cells: np.ndarray) -> float:
+    """Of the quarter of the cells that lies farthest from what was seen."""
+    far = distance >= np.quantile(distance, 0.75)
+    return float(np.average(gaussian_crps(scores.error[far], np.maximum(scores.sd[far], 1e-12)), weights=cells[far]))
+
+
+def _towards_equal(error: np.ndarray, cells: np.ndarray, draw: np.ndarray) -> float:
+    """The r of least error on the draws that the weights do not come from."""
+    draws = np.unique(draw)
+    if draws.size < 2:
+        return TOWARDS_EQUAL[2]
+    total = dict.fromkeys(TOWARDS_EQUAL, 0.0)
+    for left_out in draws:
+        out = draw == left_out
+        for r in TOWARDS_EQUAL:
+            rest = error[out] @ _weights(error[~out], cells[~out], r)
+            total[r] += float(cells[out] @ rest**2)
+    return min(TOWARDS_EQUAL, key=lambda r: total[r])
+
+
+def _weights(error: np.ndarray, cells: np.ndarray, r: float) -> np.ndarray:
     """Weights of some methods (method,), from their errors (cell, method) and the weights of the cells."""
     count = error.shape[1]
     gram = (error * cells[:, None]).T @ error / cells.sum()
-    gram = gram / max(float(np.trace(gram)) / count, 1e-30) + TOWARDS_EQUAL * np.eye(count)
-    linear = np.full(count, TOWARDS_EQUAL / count)
+    gram = gram / max(float(np.trace(gram)) / count, 1e-30) + r * np.eye(count)
+    linear = np.full(count, r / count)
     found = minimize(
         lambda w: (w @ gram @ w - 2 * linear @ w, 2 * (gram @ w - linear)),
         np.full(count, 1 / count),

@@ -165,7 +165,8 @@ def _planned(scores: list[Scores], folds: list[Withheld], weights: np.ndarray, a
     if asked is not None:
         return _Plan(by_label[asked.label], [(by_label[asked.label], 1.0)], None, None)
     distance = np.concatenate([fold.distance for fold in folds])
-    together = blend(scores, distance, weights)
+    draw = np.repeat(np.arange(len(folds)), [fold.truth.size for fold in folds])
+    together = blend(scores, distance, weights, draw)
     best = together.scores if together else choose(scores)
     parts = list(together.parts) if together else [(best, 1.0)]
     return _Plan(best, parts, together, draw_in(best, by_label, distance, weights))

@@ -1,6 +1,7 @@
 """The methods that `fill` tries, and which records they fit.
 
     always                   box mean, climatology, nearest, linear, cubic; kriging learnt from the record itself
+    12 dates                 regression on season and position, with a trend
     24 dates, half complete  optimal interpolation with the covariance of past fields
     8 dates                  DINEOF
     up to 300,000 cells      the network that comes with the package, `shipped:anyfield`
@@ -9,7 +10,7 @@
 A method is a registered reconstructor with arguments, so that each can be named in a recipe and fitted by hand.
 """
 
-__all__ = ["REFERENCES", "Knowledge", "Method", "methods_for", "named"]
+__all__ = ["MEANS", "REFERENCES", "Knowledge", "Method", "methods_for", "named"]
 
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from driftfield.filling.record import Record
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.inverse_distance import InverseDistance
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
+from driftfield.peers.season_and_position import SeasonAndPosition
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 from driftfield.plain import JSONObject, Spec
 from driftfield.registry import build, names
@@ -27,6 +29,10 @@ from driftfield.runs import find_run, load_reconstructor
 
 REFERENCES = ("climatology", "box mean")
 """Methods that the table always shows, and that the best one is held against."""
+
+
+MEANS = (*REFERENCES, "regression")
+"""Methods that look at no observation of a date, so that they are no part of a blend."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,9 @@ _SIMPLE = (
 ANY_FIELD = Method("any field", shipped="anyfield")
 """The network that comes with the package: it looks at the observations of a date alone, and is fitted to nothing."""
 
+_SEASON = 12
+"""Dates from which a regression on season, position and trend is tried."""
+
 _FEW_CELLS = 300_000
 """Cells of all dates up to which the network is tried: it takes seconds for every date and draw of blocks."""
 
@@ -108,6 +117,8 @@ _FEW_CELLS = 300_000
 def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
     """The methods that fit a record, the cheap ones first."""
     methods = list(_SIMPLE)
+    if record.field.sizes["time"] >= _SEASON:
+        methods.append(Method("regression", {"class": SeasonAndPosition.__name__}))
     if _past_fields(record):
         # tuned for the gaps of the file: as wide, and as much of it
         pattern = f"clouds:{min(0.95, max(0.3, _typical_share(record))):.2f}"

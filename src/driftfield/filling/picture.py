@@ -37,7 +37,9 @@ def draw(filled: Filled) -> Figure:
     for row, t, plane in zip(grid, dates, planes, strict=True):
         stamp = f", {str(record.field['time'].values[t])[:16].replace('T', ' ')}" if record.dated else ""
         drawing.fill(row[0], plane, seen[t], f"observed{stamp}", **values)
-        drawn = drawing.fill(row[1], plane, field[t], f"filled ({filled.chosen})", **values)
+        # a blend has a long name, which stands above all
+        label = f"filled ({filled.chosen})" if len(filled.chosen) <= 24 else "filled"
+        drawn = drawing.fill(row[1], plane, field[t], label, **values)
         spread = drawing.fill(row[2], plane, sd[t], "standard deviation", cmap=cmocean.cm.amp, vmin=0, vmax=widest)
     drawing.label_edges(grid, planes[0])
     # the colours end where one in a hundred values does: the arrows say so

@@ -2,7 +2,10 @@
 
 from driftfield.networks.circle import CircleCondition, CircleUNet
 from driftfield.networks.diffusers_unet import DiffusersUNet
+from driftfield.networks.fourier_operator import FourierOperator
 from driftfield.networks.gated import GatedCircleNet
+from driftfield.networks.hybrid_operator import HybridOperator
+from driftfield.networks.spectral_unet import SpectralUNet
 from driftfield.networks.unet import ConvNeXtUNet, Encoded, ResidualUNet, UNet
 
 __all__ = [
@@ -11,7 +14,10 @@ __all__ = [
     "ConvNeXtUNet",
     "DiffusersUNet",
     "Encoded",
+    "FourierOperator",
     "GatedCircleNet",
+    "HybridOperator",
     "ResidualUNet",
+    "SpectralUNet",
     "UNet",
 ]
