@@ -24,7 +24,7 @@ import xarray as xr
 
 from driftfield import __version__
 from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
-from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
+from driftfield.compare.runs import Contents, LearntFrom, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import coarse_setting, content_hash, open_truth, setting_observations
 from driftfield.compare.unpaired import as_quantiles
 from driftfield.conventions import domain_of, held_out_of
@@ -148,7 +148,7 @@ def run_comparison(
     if comparison.learn_from is not None:
         cells = facts[comparison.learn_from].observations
         write_visible(tasks[comparison.learn_from].scored, runs / f"{comparison.name}_visible.nc", cells)
-        learnt = Learning(cells, (str(comparison.data["archive"]), comparison.truth[0]))
+        learnt = LearntFrom(cells, (str(comparison.data["archive"]), comparison.truth[0]))
     units = {name: str(archive.dataset[name].attrs.get("units", "1")) for name in comparison.targets}
     results = Results(comparison, count, facts, units, rows={}, notes=[])
     bench = _Bench(comparison, archive, tasks, results, runs / "compare" / comparison.name, afresh, keep)
