@@ -1,7 +1,7 @@
 """One function per figure; every one returns a matplotlib Figure and touches no global state.
 
     comparison:  truth     mean of A    mean of B    ...   | colour bar
-                 observed  spread of A  spread of B  ...   | colour bar
+                 observed  spread of A  spread of B  ...   | colour bar        left out where there is neither
                  held out  error of A   error of B   ...   | colour bar
 
 What the figures share is in `drawing.py`.
@@ -59,16 +59,20 @@ def draw_comparison(
     """Truth, observed and held-out cells beside mean, spread and error of every method."""
     columns = len(answers) + 1
     width, height = drawing.panel_size(plane, columns)
-    figure = Figure(figsize=(columns * width + 2.2, 3 * height + 1.1), layout="constrained")
+    observed = bool(np.isfinite(plane.observed[plane.domain]).any())
+    # a single field of which nothing was seen has no middle row
+    rows = 3 if observed or any(answer.sd is not None for answer in answers.values()) else 2
+    figure = Figure(figsize=(columns * width + 2.2, rows * height + 1.1), layout="constrained")
     drawing.headline(figure, title)
-    grid = np.array(figure.subplots(3, columns, squeeze=False, sharex=True, sharey=True))
+    grid = np.array(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))
     values = drawing.scale_of(name, units, [plane.truth[plane.domain]])
     drawn = drawing.fill(grid[0, 0], plane, plane.truth, "truth", **values)
-    drawing.fill(grid[1, 0], plane, plane.observed, "observed (scale of row 1)", **values)
-    if not np.isfinite(plane.observed[plane.domain]).any():
+    if observed:
+        drawing.fill(grid[1, 0], plane, plane.observed, "observed (scale of row 1)", **values)
+    elif rows == 3:
         grid[1, 0].remove()  # nothing was observed here: no empty panel
     held_out = np.where(plane.held_out, 1.0, np.nan)
-    drawing.fill(grid[2, 0], plane, held_out, "held out: scored", cmap=ListedColormap(["#4C72B0"]), vmin=0, vmax=1)
+    drawing.fill(grid[-1, 0], plane, held_out, "held out: scored", cmap=ListedColormap(["#4C72B0"]), vmin=0, vmax=1)
     errors = {method: answer.mean - plane.truth for method, answer in answers.items()}
     scored = [np.abs(error[plane.held_out & np.isfinite(error)]) for error in errors.values()]
     worst = drawing.limits(scored, False)[1]
@@ -80,16 +84,17 @@ def draw_comparison(
     for column, (method, answer) in enumerate(answers.items(), start=1):
         label = method.replace("_", " ")
         drawing.fill(grid[0, column], plane, answer.mean, f"{label}: mean", **values)
-        if answer.sd is None:
+        if answer.sd is None and rows == 3:
             grid[1, column].remove()
-        else:
+        elif answer.sd is not None:
             scales[1] = drawing.fill(grid[1, column], plane, answer.sd, f"{label}: spread", **spread_colours)
         rms = float(np.sqrt(np.nanmean(errors[method][plane.held_out] ** 2))) if plane.held_out.any() else np.nan
         scales[2] = drawing.fill(
-            grid[2, column], plane, errors[method], f"error, rms held out {rms:.3g}", **error_colours
+            grid[-1, column], plane, errors[method], f"error, rms held out {rms:.3g}", **error_colours
         )
-    labels = (f"{name} [{units}]", f"spread (1 sd) [{units}]", f"mean minus truth [{units}]")
-    _add_scales(figure, grid, scales, [textwrap.fill(label, max(16, int(9 * height))) for label in labels])
+    labels = [f"{name} [{units}]", f"spread (1 sd) [{units}]", f"mean minus truth [{units}]"]
+    drawn_rows = grid if rows == 3 else np.stack([grid[0], grid[0], grid[1]])
+    _add_scales(figure, drawn_rows, scales, [textwrap.fill(label, max(16, int(9 * height))) for label in labels])
     drawing.label_edges(grid, plane)
     return figure
 

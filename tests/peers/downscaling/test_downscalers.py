@@ -325,6 +325,24 @@ def test_months_without_training_are_an_error_that_says_which(folder: Path) -> N
             method.reconstruct(data.pair.coarse.isel(time=data.test), members=1)
 
 
+def test_what_training_lacks_is_counted(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Dates without values, dates with a gap, and cells that are mostly unknown."""
+    world = coarse_world()
+    world["tas"][3:6] = np.nan
+    world["tas"][10, 2, 2] = np.nan
+    world["tas"][::2, 7, 7] = np.nan
+    world.to_netcdf(tmp_path / "gaps.nc")
+    method = build("downscaler", PC)
+    method.fit(data_of(tmp_path, ["tas"], "gaps.nc"))
+    assert "'tas': 3 of 63 training times have no fine or no coarse values: left out" in caplog.text
+    assert "'tas': 1 of 60 training times have gaps: left out" in caplog.text
+    assert "'tas': 1 of 192 cells have gaps in training: they get the interpolated coarse field" in caplog.text
+    assert method.fitted["tas"]["cells"].sum() == 191
+    caplog.clear()
+    build("downscaler", PC).fit(data_of(folder, ["tas"]))
+    assert "left out" not in caplog.text
+
+
 def test_more_members_than_analogs_are_refused(folder: Path) -> None:
     method, coarse, _ = fitted("Analogs", folder)
     with pytest.raises(ConfigurationError, match="there are 8 analogs"):

@@ -9,6 +9,7 @@ answered one by one, so a member depends on (seed, member, date) and on nothing 
 __all__ = ["Date", "Downscaler", "Samples"]
 
 import inspect
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ from driftfield.peers.base import member_generator, part, time_stamps
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.reconstruction.bounds import bounded
 from driftfield.reconstruction.output import Estimate, assemble
+
+log = logging.getLogger(__name__)
 
 Fitted = Mapping[str, np.ndarray]
 """What was learnt of one variable."""
@@ -158,9 +161,25 @@ class Downscaler(ABC):
             raise DataError(
                 f"No training time has both fine and coarse values of {name!r}. Check data.split and data.coarse."
             )
+        self._say_left(name, usable, coarse.values, pair)
         chosen = np.flatnonzero(usable)
         own = chosen if pair.paired else np.flatnonzero(np.isfinite(fine).any(axis=(1, 2)))
         return Samples(name, fine[own], values[chosen], as_dates(field["time"])[own], as_dates(coarse["time"])[chosen])
+
+    def _say_left(self, name: str, usable: np.ndarray, coarse: np.ndarray, pair: Pair) -> None:
+        """One line each for training times that are left out, and for coarse cells that are filled."""
+        if (left := int((~usable).sum())) > 0:
+            which = "fine or no coarse" if pair.paired else "coarse"
+            log.warning("%r: %d of %d training times have no %s values: left out", name, left, usable.size, which)
+        known = self.grids.known[name]
+        if gaps := int(np.isnan(coarse[usable][:, known]).sum()):
+            size = int(usable.sum()) * int(known.sum())
+            log.warning(
+                "%r: %d of %d coarse cells and training times are missing: taken from the nearest ones",
+                name,
+                gaps,
+                size,
+            )
 
     def check(self, coarse: xr.Dataset, source: str = "the coarse file") -> None:
         """Looks at a whole coarse file before its dates are taken one by one.

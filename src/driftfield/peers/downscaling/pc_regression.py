@@ -10,6 +10,7 @@ T is the square root for rain. Hoerl and Kennard (1970), doi:10.1080/00401706.19
 
 __all__ = ["PrincipalComponentRegression"]
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,6 +24,8 @@ from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
+
+log = logging.getLogger(__name__)
 
 PENALTIES = np.logspace(-3, 5, 17)
 RESIDUALS = ("none", "gaussian", "analogs")
@@ -70,14 +73,8 @@ class PrincipalComponentRegression(Downscaler):
         name = samples.name
         transform = transform_of(self.transform, name, samples.fine)
         fine = transform(samples.fine)
-        cells = np.isfinite(fine).all(axis=0)
-        if not cells.any():
-            raise DataError(
-                f"No cell of {name!r} is known at all training times: PrincipalComponentRegression needs complete fields. "
-                "Fill them "
-                "first, or use another method."
-            )
-        y, coarse = fine[:, cells], transform(samples.coarse)
+        cells, dates = _complete(fine, grids.domains[name] if grids is not None else None, name)
+        y, coarse = fine[dates][:, cells], transform(samples.coarse[dates])
         if len(y) < 2 * self.folds:
             raise DataError(
                 f"Found {len(y)} training times of {name!r}: {self.folds} folds need {2 * self.folds} or more. Give more, "
@@ -123,6 +120,44 @@ class PrincipalComponentRegression(Downscaler):
         near = nearest_dates(fitted["predictors"], wanted, self.analogs)
         fields = np.clip(spread(mean + fitted["residual"][near]), *grids.bounds.get(date.name, (-np.inf, np.inf)))
         return Estimate(fields.mean(axis=0), members=fields[shuffled(date, near.size)])
+
+
+MOSTLY = 0.9
+"""A cell that is known on this share of the dates is worth the dates on which it is not."""
+
+
+def _complete(fine: np.ndarray, domain: np.ndarray | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (row, column) and dates (time,) that hold complete fields together; says what is left out.
+
+    Arguments:
+        fine: (time, row, column), NaN where unknown.
+        domain: Where the variable exists.
+        name: Of the variable.
+
+    Raises:
+        DataError: there is no such cell.
+    """
+    known = np.isfinite(fine)
+    cells = known.mean(axis=0) >= MOSTLY
+    dates = known[:, cells].all(axis=1)
+    if dates.mean() < MOSTLY:
+        cells, dates = known.all(axis=0), np.ones(len(fine), dtype=bool)
+    if not cells.any():
+        raise DataError(
+            f"No cell of {name!r} is known at all training times: PrincipalComponentRegression needs complete fields. "
+            "Fill them first, or use another method."
+        )
+    if not dates.all():
+        log.warning("%r: %d of %d training times have gaps: left out", name, int((~dates).sum()), dates.size)
+    exists = known.any(axis=0) if domain is None else domain
+    if lacking := int((exists & ~cells).sum()):
+        log.warning(
+            "%r: %d of %d cells have gaps in training: they get the interpolated coarse field, without a spread",
+            name,
+            lacking,
+            int(exists.sum()),
+        )
+    return cells, dates
 
 
 class _Ridge:
