@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from driftfield.cli.options import OutRun
 from driftfield.cli.shared import Overwrite, app, check_run
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
-    out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
+    out: OutRun,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.of.the.recipe=value (repeat).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
     raw: Annotated[
