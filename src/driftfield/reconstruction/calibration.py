@@ -185,7 +185,7 @@ class Calibration:
             if (ensemble := result.get(f"{name}_member")) is not None:
                 output[f"{name}_member"] = _like(ensemble, centre + factor * here * (ensemble.values - mean.values))
             if self.coverage is not None:
-                self._add_interval(output, mean, spread, maps)
+                self._add_interval(output, mean, spread.astype(sd.dtype), maps)
         facts = ", ".join(f"{self.about[key]} {key}" for key in ("cases", "members") if key in self.about)
         said = f"spread and bias of the validation split ({facts})" if done else "not applied: no spread"
         return output.assign_attrs(calibration=said)
