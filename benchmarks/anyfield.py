@@ -30,7 +30,7 @@ from driftfield.data.sources import open_archive
 from driftfield.models.any_field import AnyFieldReconstructor
 from driftfield.runs import shipped_run
 from driftfield.worlds.ocean import simulate_ocean
-from driftfield.worlds.random_fields import Matern, draw_fields, grid_covariance
+from driftfield.worlds.random_fields import MaternFields, draw_fields, grid_covariance
 
 Plane = np.ndarray
 
@@ -124,7 +124,7 @@ def exact_row(
     repeats: int,
 ) -> tuple[float, float, float, float]:
     """Observations, CRPS ratio, spread ratio, and the CRPS ratio of the untrained one."""
-    matern = Matern.single(length, smoothness)
+    matern = MaternFields.single(length, smoothness)
     table = grid_covariance(matern, (size, size))[0]
     rng = np.random.default_rng(round(1000 * hidden) + size)
     sums = np.zeros(6)
@@ -313,7 +313,7 @@ def spectra(filler: AnyFieldReconstructor, folder: Path | None) -> None:
     sets: dict[str, list[Case]] = {}
     for length, smoothness in ((3.0, 0.7), (8.0, 1.5)):
         for _ in range(4):
-            truth = draw_fields(rng, Matern.single(length, smoothness), (64, 64))[0]
+            truth = draw_fields(rng, MaternFields.single(length, smoothness), (64, 64))[0]
             observed = parse_pattern("clouds:0.75").draw(np.ones(truth.shape, bool), rng)
             sets.setdefault(f"Matern {length} {smoothness}, clouds", []).append(plain(truth, observed, observed | True))
     if folder is not None:
@@ -332,7 +332,7 @@ def spectra(filler: AnyFieldReconstructor, folder: Path | None) -> None:
 def seconds(filler: AnyFieldReconstructor, untrained: AnyFieldReconstructor) -> None:
     """Processor time of one field; the peer fits and applies kriging on it in the same process."""
     rng = np.random.default_rng(2)
-    truth = draw_fields(rng, Matern.single(8.0, 1.2), (128, 128))[0]
+    truth = draw_fields(rng, MaternFields.single(8.0, 1.2), (128, 128))[0]
     case = plain(truth, rng.random(truth.shape) > 0.9, np.ones(truth.shape, bool))
     shown = case.shown()
     for name, made, members in (

@@ -166,7 +166,7 @@ def main() -> None:
     try:
         for family, (own, name, config) in samplers.items():
             title = " ".join(["diffusers", name, *map(str, config.values())])
-            families[family][title] = diffusers_loop(name, network, own.levels(SCHEDULE), **config)
+            families[family][title] = diffusers_loop(name, network, own.noise_levels(SCHEDULE), **config)
     except ImportError as error:
         print(f"diffusers: skipped. {error}")
     peers = azula_peers(network, arguments.evaluations)

@@ -1,9 +1,12 @@
 """Data only falls: the floors of the design are a contract that a machine checks."""
 
+import ast
 import inspect
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,59 @@ def test_a_noun_is_what_a_class_has(noun: type, of: type) -> None:
         asked = list(inspect.signature(member).parameters)
         has = [n for n, p in inspect.signature(getattr(of, name)).parameters.items() if p.kind is not p.KEYWORD_ONLY]
         assert has == asked, f"{of.__name__}.{name} takes {has}, the noun says {asked}"
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_path_that_is_named_exists(page: str) -> None:
+    """A file or a room in backticks lies in the package, or beside it; a dotted name is one that can be reached."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    package = ROOT / "src" / "driftfield"
+    # a path has a slash or a suffix, and no capitals, which stand for what the reader fills in
+    paths = [word for word in re.findall(r"`([a-z0-9_/]+(?:\.py|\.md|\.toml)?)`", text) if "/" in word or "." in word]
+    assert len(paths) > 8
+    lacking = [path for path in paths if not (package / path).exists() and not (ROOT / path).exists()]
+    assert not lacking, f"{page} names {lacking}"
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_every_room_stands_in_architecture() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    plan = text.split("## Rooms and floors")[1].split("```")[1]
+    package = ROOT / "src" / "driftfield"
+    rooms = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert {room for room in rooms if not room.startswith("__") and not re.search(rf"\b{room}\b", plan)} == set()
+
+
+def definitions() -> Counter[str]:
+    """How often each class name stands in the package, at the top of a module."""
+    counted: Counter[str] = Counter()
+    for path in (ROOT / "src" / "driftfield").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        counted.update(node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_")
+    return counted
+
+
+def test_a_class_name_stands_for_one_class() -> None:
+    """But for a noun and the base class of its members, which is that noun for all who import it."""
+    nouns = {"Sampler", "Schedule"}
+    assert {name for name, times in definitions().items() if times > 1} <= nouns
+
+
+FUNCTION_WORDS = {"found", "given", "kept", "one", "own", "told"}
+
+
+def test_variables_can_be_searched_for() -> None:
+    """A name that is a function word is used in two lines of a function at most."""
+    everywhere = []
+    for path in (ROOT / "src" / "driftfield").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            lines: dict[str, set[int]] = {}
+            for node in ast.walk(function):
+                name = node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else None
+                if name in FUNCTION_WORDS:
+                    lines.setdefault(name, set()).add(node.lineno)
+            everywhere += [f"{path.name}: {function.name}: {name}" for name, where in lines.items() if len(where) > 2]
+    assert not everywhere

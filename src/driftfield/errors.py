@@ -13,6 +13,7 @@ __all__ = [
     "MissingExtraError",
     "OverlapError",
     "UserError",
+    "above_zero",
     "need",
     "once_fitted",
     "suggest",
@@ -90,6 +91,17 @@ def once_fitted(method: object, learnt: T | None) -> T:
     if learnt is None:
         raise ConfigurationError(f"{type(method).__name__} is not fitted yet. Call fit, or load a run.")
     return learnt
+
+
+def above_zero(name: str, value: object, expected: str) -> float:
+    """A constant that has to be a finite number above 0.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ConfigurationError(f"Found {name}={value!r}: expected {expected}.")
+    return float(value)
 
 
 def visible(text: str) -> str:

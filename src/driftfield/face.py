@@ -6,7 +6,7 @@ memory, or as the name of a file. Names, axes and units of files and data sets a
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,8 @@ from driftfield.worlds.ocean import simulate_ocean as simulate_ocean
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from driftfield.worlds.turbulence_record import TurbulenceOptions
 
 __all__ = [name for name in _offered if name != "__version__"]
 
@@ -562,19 +564,7 @@ def simulate_lorenz96(*, steps: int = 20_000, every: int = 1, seed: int = 0, for
     return simulate_lorenz(Lorenz96(forcing=forcing), steps=steps, every=every, seed=seed)
 
 
-def simulate_navier_stokes(
-    *,
-    reynolds: float = 1000.0,
-    drag: float = 0.1,
-    forcing: str = "kolmogorov",
-    size: int = 64,
-    compute: int | None = None,
-    trajectories: int = 1,
-    frames: int = 50,
-    every: float = 0.2,
-    spin_up: float | None = None,
-    seed: int = 0,
-) -> xr.Dataset:
+def simulate_navier_stokes(**options: "Unpack[TurbulenceOptions]") -> xr.Dataset:
     """Vorticity of two-dimensional turbulence on a torus: Kolmogorov flow, or decaying.
 
     Example:
@@ -582,30 +572,16 @@ def simulate_navier_stokes(
         3
 
     Arguments:
-        reynolds, drag: 1 / viscosity, linear friction.
-        forcing: "kolmogorov" or "none".
-        size, compute: Points along each side that are stored, and while computing (twice as many by default).
-        trajectories, frames, every: Flows behind one another, frames of each, time between them.
-        spin_up: Time before the first frame: 20, or 0 where nothing forces the flow.
-        seed: Of the first flows.
+        options: reynolds, drag (1 / viscosity, linear friction); forcing ("kolmogorov" or "none"); size, compute (points along
+            each side that are stored, and while computing); trajectories, frames, every (flows behind one another, frames of
+            each, time between them); spin_up, step (time before the first frame, longest time step); seed, start.
 
     Raises:
         ConfigurationError: a number that makes no sense.
     """
     from driftfield.worlds import turbulence_record
 
-    return turbulence_record.simulate_navier_stokes(
-        reynolds=reynolds,
-        drag=drag,
-        forcing=forcing,
-        size=size,
-        compute=compute,
-        trajectories=trajectories,
-        frames=frames,
-        every=every,
-        spin_up=spin_up,
-        seed=seed,
-    )
+    return turbulence_record.simulate_navier_stokes(**options)
 
 
 def _fields(fields: Fields) -> xr.Dataset:

@@ -11,7 +11,7 @@ from coarse_world import coarse_world
 from driftfield.errors import ConfigurationError, DataError, FileFormatError
 from driftfield.evaluate.alignment import everything_held_out
 from driftfield.evaluate.evaluation import evaluate
-from driftfield.evaluate.groups import Places, group_table, read_sites, scores_per_cell
+from driftfield.evaluate.groups import GroupPlaces, group_table, read_sites, scores_per_cell
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def case() -> tuple[xr.Dataset, dict[str, xr.Dataset], xr.Dataset]:
 
 @pytest.mark.parametrize("by", ["hour", "month", "season", "year"])
 def test_groups_of_dates_make_up_the_whole(by: str, case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.Dataset]) -> None:
-    table = group_table(*case, [by], Places())
+    table = group_table(*case, [by], GroupPlaces())
     scores = evaluate(*case).scores
     for method in ("drawn", "warm"):
         rows = table[(table.method == method) & (table.variable == "tas")]
@@ -49,7 +49,7 @@ def test_land_boxes_and_sites(case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.
     land = xr.zeros_like(case[0]["tas"].isel(time=0, drop=True))
     land[:, 8:] = 1.0
     (tmp_path / "sites.csv").write_text("name,lat,lon\nhill,41.02,6.0\n")
-    places = Places(land, {"west": (39, 44, 4.9, 6.1)}, read_sites(tmp_path / "sites.csv"))
+    places = GroupPlaces(land, {"west": (39, 44, 4.9, 6.1)}, read_sites(tmp_path / "sites.csv"))
     table = group_table(*case, [], places)
     rows = table[(table.method == "warm") & (table.variable == "tas")].set_index("group")
     assert dict(rows.n) == {"land": 40 * 12 * 8, "sea": 40 * 12 * 8, "west": 40 * 12 * 5, "hill": 40}
@@ -60,18 +60,18 @@ def test_land_boxes_and_sites(case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.
     for score in ("rmse", "bias", "crps", "spread_skill"):
         assert float(there[f"tas_{score}"]) == pytest.approx(hill[score], rel=1e-4)
     with pytest.raises(DataError, match=r"'far' lies .* degrees from the nearest cell"):
-        group_table(*case, [], Places(sites=pd.DataFrame({"name": ["far"], "lat": [10.0], "lon": [6.0]})))
+        group_table(*case, [], GroupPlaces(sites=pd.DataFrame({"name": ["far"], "lat": [10.0], "lon": [6.0]})))
     with pytest.raises(DataError, match="holds no cell"):
-        group_table(*case, [], Places(boxes={"nowhere": (0, 1, 0, 1)}))
+        group_table(*case, [], GroupPlaces(boxes={"nowhere": (0, 1, 0, 1)}))
     with pytest.raises(ConfigurationError, match="Did you mean 'season'"):
-        group_table(*case, ["seasons"], Places())
+        group_table(*case, ["seasons"], GroupPlaces())
     (tmp_path / "bad.csv").write_text("name,latitude\nx,1\n")
     with pytest.raises(FileFormatError, match="lacks the column 'lat'"):
         read_sites(tmp_path / "bad.csv")
 
 
 def test_a_grouped_spread_is_that_of_the_whole(case: tuple[xr.Dataset, dict[str, xr.Dataset], xr.Dataset]) -> None:
-    table = group_table(*case, ["year"], Places())
+    table = group_table(*case, ["year"], GroupPlaces())
     found = float(table[(table.method == "drawn")].spread_skill.iloc[0])
     assert found == pytest.approx(evaluate(*case).scores["drawn"]["tas"]["spread_skill"], rel=1e-4)
 
@@ -80,5 +80,7 @@ def test_seasons_are_those_of_meteorology() -> None:
     dates = pd.to_datetime(["2001-12-05", "2002-03-05", "2002-05-31", "2002-06-01", "2002-09-01"])
     truth = coarse_world(5).assign_coords(time=dates)
     outputs = {"off": truth[["tas"]] + xr.DataArray(np.arange(5.0), dims="time")}
-    table = group_table(truth, outputs, everything_held_out(truth, outputs), ["season"], Places()).set_index("group")
+    table = group_table(truth, outputs, everything_held_out(truth, outputs), ["season"], GroupPlaces()).set_index(
+        "group"
+    )
     assert dict(table.bias.round(3)) == {"DJF": 0.0, "MAM": 1.5, "JJA": 3.0, "SON": 4.0}

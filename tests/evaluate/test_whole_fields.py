@@ -20,7 +20,7 @@ from driftfield.evaluate.scores.spells import longest_spell
 from driftfield.evaluate.scores.wet_coverage import wet_coverage
 from driftfield.evaluate.scores.whole_fields import WholeFields
 from driftfield.evaluate.structure import radial_power
-from driftfield.evaluate.whole import Structure
+from driftfield.evaluate.whole import StructureAsked
 
 
 def test_fractions_forgive_a_shift_within_the_window() -> None:
@@ -115,14 +115,14 @@ def test_an_evaluation_has_them_beside_the_others(tmp_path: Path) -> None:
     for name in ("pr", "tas"):
         outputs["wet"][name].attrs = dict(truth[name].attrs)
     seen = everything_held_out(truth, outputs)
-    found = evaluate(truth, outputs, seen, structure=Structure({"pr": 1.0}, 4.0)).scores["wet"]
+    found = evaluate(truth, outputs, seen, structure=StructureAsked({"pr": 1.0}, 4.0)).scores["wet"]
     assert found["pr"]["wet_share"] == pytest.approx(found["pr"]["wet_share_made"] / found["pr"]["wet_share_truth"])
     assert found["pr"]["wet_share_made"] == 1.0
     assert found["tas"]["ralsd_db"] == pytest.approx(0.0, abs=1e-4)
     assert "ralsd_db" not in evaluate(truth, outputs, seen).scores["wet"]["pr"]
     with pytest.raises(ConfigurationError, match="Did you mean 'pr'"):
-        evaluate(truth, outputs, seen, structure=Structure({"prr": 1.0}))
-    evaluation = evaluate(truth, outputs, seen, structure=Structure({"pr": 1.0}, 4.0, only=["p99"]))
+        evaluate(truth, outputs, seen, structure=StructureAsked({"prr": 1.0}))
+    evaluation = evaluate(truth, outputs, seen, structure=StructureAsked({"pr": 1.0}, 4.0, only=["p99"]))
     assert "cdd" not in evaluation.scores["wet"]["pr"]
     write_report(evaluation, [], provenance={}, path=tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()

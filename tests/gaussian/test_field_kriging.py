@@ -5,7 +5,7 @@ import pytest
 
 from driftfield.gaussian.field_kriging import FieldKriging
 from driftfield.gaussian.variogram import JITTER, MEAN, FittedMatern, correlation
-from driftfield.worlds.random_fields import Matern, draw_fields
+from driftfield.worlds.random_fields import MaternFields, draw_fields
 
 
 def exact(
@@ -42,7 +42,7 @@ def test_with_many_observations_it_is_near_the_posterior_and_calibrated() -> Non
     model = FittedMatern(4.0, 1.5, 1.0, 0.0, 0.0, 1.0)
     ratios, scores = [], []
     for _ in range(5):
-        values = draw_fields(rng, Matern.single(4.0, 1.5), (32, 30))[0]
+        values = draw_fields(rng, MaternFields.single(4.0, 1.5), (32, 30))[0]
         observed = rng.random(values.shape) < 0.2
         error = np.zeros(values.shape)
         kriging = FieldKriging(model, observed, error)

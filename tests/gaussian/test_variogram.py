@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftfield.gaussian.variogram import empirical_variogram, fit_matern
-from driftfield.worlds.random_fields import Matern, draw_fields
+from driftfield.worlds.random_fields import MaternFields, draw_fields
 
 
 def test_the_semivariance_is_the_sum_over_pairs() -> None:
@@ -26,7 +26,7 @@ def test_the_semivariance_is_the_sum_over_pairs() -> None:
 @pytest.mark.parametrize(("length", "smoothness", "stretch", "angle"), [(5.0, 1.2, 1.0, 0.0), (8.0, 2.0, 1.7, 0.7)])
 def test_the_model_of_the_field_is_found(length: float, smoothness: float, stretch: float, angle: float) -> None:
     rng = np.random.default_rng(1)
-    field = draw_fields(rng, Matern.single(length, smoothness, stretch, angle), (128, 128))[0]
+    field = draw_fields(rng, MaternFields.single(length, smoothness, stretch, angle), (128, 128))[0]
     fitted = fit_matern(7.0 * field, rng.random(field.shape) < 0.2)
     assert fitted.length == pytest.approx(length, rel=0.35)
     assert fitted.stretch == pytest.approx(stretch, rel=0.3)

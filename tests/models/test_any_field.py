@@ -15,7 +15,7 @@ from driftfield.models.any_field import AnyFieldReconstructor
 from driftfield.models.any_field_samples import AnyFieldSamples, normalise
 from driftfield.runs import load_reconstructor, shipped_run
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
-from driftfield.worlds.random_fields import Matern, draw_fields
+from driftfield.worlds.random_fields import MaternFields, draw_fields
 
 SMALL = {"class": "AnyFieldNetwork", "widths": [8, 12, 16], "depths": [1, 1, 1], "fine": 6, "summary": 16}
 
@@ -52,7 +52,7 @@ def observations(
 
 def world(seed: int, shape: tuple[int, int] = (24, 37), hidden: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    field = draw_fields(rng, Matern.single(4.0, 1.5), shape)[0]
+    field = draw_fields(rng, MaternFields.single(4.0, 1.5), shape)[0]
     return field, RandomCells(hidden).draw(np.ones(shape, bool), rng)
 
 
@@ -122,7 +122,7 @@ def test_the_field_turns_with_its_observations(filler: AnyFieldReconstructor) ->
 
 def test_where_longitude_wraps_the_seam_is_no_border(filler: AnyFieldReconstructor) -> None:
     rng = np.random.default_rng(8)
-    field = draw_fields(rng, Matern.single(5.0, 1.5), (24, 36), periodic=True)[0]
+    field = draw_fields(rng, MaternFields.single(5.0, 1.5), (24, 36), periodic=True)[0]
     observed = RandomCells(0.7).draw(np.ones(field.shape, bool), rng)
 
     def filled(values: np.ndarray, seen: np.ndarray) -> np.ndarray:

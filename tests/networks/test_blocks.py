@@ -5,7 +5,7 @@ import torch
 
 from driftfield.errors import ConfigurationError
 from driftfield.networks.blocks import CellNorm, Conv, ConvNeXtBlock, DenseBlock, DomainLinearAttention, FiLM, Upsample
-from driftfield.networks.embeddings import POSITIONS, ContextEmbedding, NoiseEmbedding
+from driftfield.networks.embeddings import POSITIONS, NoiseEmbedding, PlaceDateEmbedding
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -65,7 +65,7 @@ def test_upsampling_leaves_no_checkerboard() -> None:
 @pytest.mark.parametrize("position", sorted(set(POSITIONS) - {"none"}))
 def test_position_and_date_have_no_seam(position: str) -> None:
     torch.manual_seed(0)
-    embed = ContextEmbedding(16, covariates=1, position=position)
+    embed = PlaceDateEmbedding(16, covariates=1, position=position)
     presence = torch.ones(1, 1)
 
     def at(lat: float, lon: float, year: float, day: float) -> torch.Tensor:
@@ -80,7 +80,7 @@ def test_position_and_date_have_no_seam(position: str) -> None:
 
 def test_the_unit_sphere_has_one_pole() -> None:
     torch.manual_seed(0)
-    embed = ContextEmbedding(16, covariates=0)
+    embed = PlaceDateEmbedding(16, covariates=0)
     position, date = torch.tensor([[90.0, 10.0], [90.0, 200.0]]), torch.tensor([[0.2, 0.5]]).expand(2, 2)
     found = embed(position, date, torch.ones(2, 0))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
@@ -88,7 +88,7 @@ def test_the_unit_sphere_has_one_pole() -> None:
 
 def test_an_unknown_position_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="unit_sphere"):
-        ContextEmbedding(16, covariates=0, position="sphere")
+        PlaceDateEmbedding(16, covariates=0, position="sphere")
 
 
 def test_noise_levels_are_told_apart() -> None:

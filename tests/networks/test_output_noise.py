@@ -9,7 +9,7 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.networks.codecs import GaussianNoise, LaplaceNoise, NoisePerVariable, TrackedNoise
-from driftfield.networks.codecs.distributions import Laplace, Normal, Standard, clamped_moments
+from driftfield.networks.codecs.distributions import Laplace, Normal, StandardNoise, clamped_moments
 
 KINDS = [GaussianNoise, LaplaceNoise]
 BOUNDS = [(None, None), (-0.4, None), (None, 0.9), (-0.4, 0.9), (0.6, 0.9), (-math.inf, 0.9)]
@@ -72,7 +72,7 @@ def test_clamped_moments_are_those_of_draws(
 
 
 @pytest.mark.parametrize("standard", [Normal(), Laplace()])
-def test_clamped_moments_in_the_limits(standard: Standard) -> None:
+def test_clamped_moments_in_the_limits(standard: StandardNoise) -> None:
     m, s = torch.tensor([[-1e4, 0.0, 1e4]]), torch.tensor(0.1)
     mean, std = clamped_moments(standard, m, s, torch.tensor(-1.0), torch.tensor(1.0))
     torch.testing.assert_close(mean, torch.tensor([[-1.0, 0.0, 1.0]]), atol=1e-4, rtol=0)
@@ -83,7 +83,7 @@ def test_clamped_moments_in_the_limits(standard: Standard) -> None:
 
 
 @pytest.mark.parametrize("standard", [Normal(), Laplace()])
-def test_expectations_beyond_a_bound(standard: Standard) -> None:
+def test_expectations_beyond_a_bound(standard: StandardNoise) -> None:
     eps = torch.randn(500_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     u = standard.from_normal(eps)
     for a in (-1.5, -0.3, 0.0, 0.7, 2.0):
@@ -95,7 +95,7 @@ def test_expectations_beyond_a_bound(standard: Standard) -> None:
 
 
 @pytest.mark.parametrize("standard", [Normal(), Laplace()])
-def test_tails_stay_finite_in_single_precision(standard: Standard) -> None:
+def test_tails_stay_finite_in_single_precision(standard: StandardNoise) -> None:
     u = torch.tensor([-300.0, -30.0, 0.0, 30.0, 300.0], requires_grad=True)
     for value in (standard.log_density(u), standard.log_cdf(u), standard.beyond(u), standard.excess(u)):
         assert torch.isfinite(value).all()

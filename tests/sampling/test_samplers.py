@@ -75,7 +75,7 @@ def test_order_of_convergence(name: str, problem: GaussianProblem) -> None:
     errors = []
     for steps in (40, 80, 160):
         sampler = build("sampler", {"class": name, "evaluations": calls * steps + 1})
-        levels = sampler.levels(problem.schedule)
+        levels = sampler.noise_levels(problem.schedule)
         assert len(levels) == steps + 1
         exact = problem.sample(levels[0] * noise(0), float(levels[0]), float(levels[-1]))
         errors.append(float((sampler.sample(problem.denoiser, noise) - exact).abs().max()))
@@ -224,7 +224,7 @@ def test_partial_denoising_stays_near_the_first_guess(name: str) -> None:
     variances = problem.covariance.diagonal()
     start = float(problem.schedule.t(-2 * torch.tensor(0.5).log()))
     sampler = build("sampler", {"class": name, "evaluations": 201})
-    levels = sampler.levels(problem.schedule, start)
+    levels = sampler.noise_levels(problem.schedule, start)
     assert float(levels[0]) == pytest.approx(0.5, rel=1e-5)
     guess = problem.mean + 2 * variances.sqrt()
     draws = 4096

@@ -5,21 +5,21 @@ import pytest
 
 from driftfield.gaussian.random_fields.kernels import matern_correlation
 from driftfield.worlds.random_coasts import draw_domain
-from driftfield.worlds.random_fields import Matern, draw_fields, draw_frames, grid_covariance
+from driftfield.worlds.random_fields import MaternFields, draw_fields, draw_frames, grid_covariance
 from driftfield.worlds.random_worlds import RandomWorlds
 
 MANY = 1500
 
 
-def repeated(matern: Matern, times: int) -> Matern:
-    return Matern(
+def repeated(matern: MaternFields, times: int) -> MaternFields:
+    return MaternFields(
         *(np.repeat(part, times) for part in (matern.length, matern.smoothness, matern.stretch, matern.angle))
     )
 
 
 @pytest.mark.parametrize(("length", "smoothness"), [(3.0, 1.5), (5.0, 0.5), (4.0, 4.0)])
 def test_the_grid_covariance_is_the_matern_formula(length: float, smoothness: float) -> None:
-    table = grid_covariance(Matern.single(length, smoothness), (64, 64))[0]
+    table = grid_covariance(MaternFields.single(length, smoothness), (64, 64))[0]
     lags = np.arange(1, 20)
     expected = matern_correlation(lags, length, smoothness)
     # a rough field has variance at scales below a cell, which a grid has not
@@ -30,7 +30,7 @@ def test_the_grid_covariance_is_the_matern_formula(length: float, smoothness: fl
 
 @pytest.mark.parametrize("periodic", [False, True])
 def test_the_sample_covariance_is_that_of_the_grid(periodic: bool) -> None:
-    matern = Matern.single(3.0, 1.0, stretch=1.6, angle=0.5)
+    matern = MaternFields.single(3.0, 1.0, stretch=1.6, angle=0.5)
     fields = draw_fields(np.random.default_rng(0), repeated(matern, MANY), (12, 14), periodic=periodic)
     table = grid_covariance(matern, (12, 14), periodic=periodic)[0]
     for i, j in ((0, 0), (1, 0), (0, 1), (3, 2), (5, 13)):
@@ -43,7 +43,7 @@ def test_the_sample_covariance_is_that_of_the_grid(periodic: bool) -> None:
 
 
 def test_frames_decay_and_are_carried_along() -> None:
-    matern, count = Matern.single(2.5, 1.5), 1200
+    matern, count = MaternFields.single(2.5, 1.5), 1200
     decay, move = np.full(count, 0.8), np.tile([1.0, -2.0], (count, 1))
     frames = draw_frames(
         np.random.default_rng(1), repeated(matern, count), (8, 8), decay=decay, displacement=move, count=3

@@ -16,10 +16,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from driftfield.assimilation.dated_observations import DatedObservations, observation_days
 from driftfield.assimilation.drawing import Drawing, Drawn, frozen
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.assimilation.particle_members import particle_members
-from driftfield.assimilation.rows import DatedRows, row_days
 from driftfield.diffusion.model import to_residual
 from driftfield.fields import FieldBatch
 from driftfield.gridded.encodings import as_dates
@@ -83,9 +83,9 @@ class DateByDate(Drawing):
         dates, where = as_dates(condition["time"]), self.cells(condition)
         grid = state_grid(self.codec, [np.datetime64("2000-01-01")], *where)
 
-        def dated(table: ObservationTable) -> DatedRows:
-            days = row_days(table, dates, monthly=self.codec.grid.monthly, gridded=gridded)
-            return DatedRows(table, days, grid, self.place, self.codec.step_days)
+        def dated(table: ObservationTable) -> DatedObservations:
+            days = observation_days(table, dates, monthly=self.codec.grid.monthly, gridded=gridded)
+            return DatedObservations(table, days, grid, self.place, self.codec.step_days)
 
         seen, parts = dated(guides), []
         near = seen.away(dates) <= self.window_days
@@ -102,7 +102,7 @@ class DateByDate(Drawing):
         return Drawn(fields, guided, len(guides) - guided, predicted)
 
     def _predicted(
-        self, rows: DatedRows, parts: list[xr.Dataset], dates: xr.DataArray
+        self, rows: DatedObservations, parts: list[xr.Dataset], dates: xr.DataArray
     ) -> tuple[ObservationTable, np.ndarray]:
         """Each row on the date that is nearest."""
         away = rows.away(dates)
@@ -113,7 +113,7 @@ class DateByDate(Drawing):
         members = np.concatenate([mine.predicted(part) for mine, part in shown], axis=1)
         return ObservationTable.join([mine.table for mine, _ in shown]), members
 
-    def _guided(self, draws: Draws, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray]) -> Draws:
+    def _guided(self, draws: Draws, seen: DatedObservations, date: Any, where: tuple[np.ndarray, np.ndarray]) -> Draws:
         """What is drawn on one date; members of the prior if nothing was seen."""
         if not len(seen):
             return draws
@@ -122,7 +122,12 @@ class DateByDate(Drawing):
         return replace(draws, guide=self._guide(seen, date, where, draws))
 
     def _drawer(
-        self, method: CloudMethod, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], draws: Draws
+        self,
+        method: CloudMethod,
+        seen: DatedObservations,
+        date: Any,
+        where: tuple[np.ndarray, np.ndarray],
+        draws: Draws,
     ) -> Drawer:
         """Particles of one date."""
 
@@ -132,7 +137,7 @@ class DateByDate(Drawing):
 
         return drawer
 
-    def _guide(self, seen: DatedRows, date: Any, where: tuple[np.ndarray, np.ndarray], draws: Draws) -> Guide:
+    def _guide(self, seen: DatedObservations, date: Any, where: tuple[np.ndarray, np.ndarray], draws: Draws) -> Guide:
         """What the sampler is told on one date."""
         rows, columns = where
         observed: Observed | None = None
@@ -159,7 +164,7 @@ class DateByDate(Drawing):
         return guide
 
     def _observed(
-        self, seen: DatedRows, batch: FieldBatch, date: Any, rows: np.ndarray, columns: np.ndarray
+        self, seen: DatedObservations, batch: FieldBatch, date: Any, rows: np.ndarray, columns: np.ndarray
     ) -> Observed:
         """y, H and R of what the network draws: normalised anomalies, or residuals of a first guess."""
         guess = None

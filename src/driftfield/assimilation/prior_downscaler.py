@@ -86,7 +86,7 @@ class PriorDownscaler(Downscaler):
         """All targets of every date, date by date."""
         assert self.prior is not None
         grids, stamps = self.grids, coarse["time"].values
-        found: dict[str, list[np.ndarray]] = {name: [] for name in grids.targets}
+        by_target: dict[str, list[np.ndarray]] = {name: [] for name in grids.targets}
         for index in range(len(stamps)):
             asked = {n: np.where(grids.known[n], coarse[n].values[index], np.nan) for n in grids.targets}
             seen = nothing_seen(self.prior.codec, stamps[[index]])
@@ -97,8 +97,8 @@ class PriorDownscaler(Downscaler):
                 fields = drawn[label].isel(time=0).transpose(..., "lat", "lon").values.astype(np.float64)
                 fields = np.nan_to_num(fields.reshape(members, *grids.regridding.fine.shape))
                 kept = conserved(fields, asked[name], grids.map_of(name), how_of(self.how, name, grids))
-                found[name].append(kept.astype(np.float32))
-        return {name: Estimate(members=np.stack(fields, axis=1)) for name, fields in found.items()}
+                by_target[name].append(kept.astype(np.float32))
+        return {name: Estimate(members=np.stack(fields, axis=1)) for name, fields in by_target.items()}
 
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """Never asked for: the targets of a date are drawn together."""

@@ -263,7 +263,7 @@ class _EnsembleState:
             "lat": (geometry.latitude, {"units": "degrees_north", "standard_name": "latitude"}),
             "lon": (geometry.longitude, {"units": "degrees_east", "standard_name": "longitude"}),
         }
-        found = xr.Dataset(
+        suggestion = xr.Dataset(
             {
                 **{name: ("place", degrees.ravel()[chosen], attrs) for name, (degrees, attrs) in axes.items()},
                 "variance_left": ("place", placed.left[1:], {"long_name": f"{what}, then", **squared}),
@@ -277,9 +277,9 @@ class _EnsembleState:
                 "longitude": (("row", "column"), *axes["lon"]),
             },
         )
-        found["reduction"].attrs["long_name"] = f"fall of {what} by one observation here"
+        suggestion["reduction"].attrs["long_name"] = f"fall of {what} by one observation here"
         numbers = {"observation_error": asked.error, "members": self.departures.shape[1], "localisation_km": length}
-        return found.assign_attrs(observed=self.name[0], target=target, asked=what, **numbers)
+        return suggestion.assign_attrs(observed=self.name[0], target=target, asked=what, **numbers)
 
 
 def _covariance(members: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What comes of `driftfield assimilate`: constants that are chosen for a run, and the lines that are printed."""
 
-__all__ = ["account_of", "calibrated"]
+__all__ = ["account_of", "with_chosen_errors"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Analyse = Callable[[float | None, Mapping[str, Any]], Analysis]
 
 
-def calibrated(
+def with_chosen_errors(
     folder: Path, method: str, options: Mapping[str, Any], choices: Mapping[str, list[Any]], analyse: "Analyse"
 ) -> "Analysis":
     """The best analysis; what was chosen is written into the run.

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from driftfield.cli.assimilate_outcome import account_of, calibrated
+from driftfield.cli.assimilate_outcome import account_of, with_chosen_errors
 from driftfield.cli.shared import check_counts, read_period, use_sampler
 from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 
@@ -253,7 +253,7 @@ class AssimilateWork:
             raise ConfigurationError("--try says what --calibrate chooses from: add it, or leave it out.")
         analyse = self._analysing(reconstructor, asked)
         analysis = (
-            calibrated(folder, str(asked.method), asked.options, asked.choices, analyse)
+            with_chosen_errors(folder, str(asked.method), asked.options, asked.choices, analyse)
             if calibrate
             else analyse(asked.inflation, {})
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield.cli.growing import write_with_bar
-from driftfield.cli.options import Out, Resume, Seed
+from driftfield.cli.options import Dates, Out, Resume, Seed
 from driftfield.cli.shared import Overwrite, app, check_output, read_period, whole
 from driftfield.errors import visible
 
@@ -25,7 +25,7 @@ def downscale(
         int | None, typer.Option(help="Size of the ensemble; 10 by default, 1 of a method that gives one field.")
     ] = None,
     seed: Seed = 0,
-    time: Annotated[str | None, typer.Option(help="FIRST:LAST date, both included.")] = None,
+    time: Dates = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:

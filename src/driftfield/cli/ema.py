@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from driftfield.cli.options import OutRun
 from driftfield.cli.shared import Overwrite, app, check_output
 from driftfield.errors import ConfigurationError
 
@@ -15,7 +16,7 @@ from driftfield.errors import ConfigurationError
 def ema(
     run: Annotated[Path, typer.Argument(help="Run folder, trained with ema: {class: PowerEMA}.")],
     width: Annotated[float, typer.Option(help="Width of the average, as a share of the training: 0.01 to 0.28.")],
-    out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
+    out: OutRun,
     step: Annotated[int | None, typer.Option(help="Step at which to take it; the last one by default.")] = None,
     overwrite: Overwrite = False,
 ) -> None:

@@ -81,12 +81,12 @@ def write_parts(made: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _groups(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) -> str:
-    from driftfield.evaluate.groups import Places, group_table, read_sites
+    from driftfield.evaluate.groups import GroupPlaces, group_table, read_sites
 
     like = next(iter(methods.values()))
     land = None if parts.land is None else _land(parts.land, like)
     sites = None if parts.sites is None else read_sites(parts.sites)
-    table = group_table(truth, methods, seen, _words(parts.by), Places(land, _boxes(parts.boxes), sites))
+    table = group_table(truth, methods, seen, _words(parts.by), GroupPlaces(land, _boxes(parts.boxes), sites))
     return str(table.to_csv(index=False, float_format="%.6g"))
 
 
@@ -95,7 +95,7 @@ def _words(by: str | None) -> list[str]:
 
 
 def _boxes(texts: tuple[str, ...]) -> dict[str, tuple[float, float, float, float]]:
-    found = {}
+    boxes = {}
     for name, text in read_pairs(list(texts), "--in-box", "NAME=SOUTH:NORTH:WEST:EAST").items():
         try:
             south, north, west, east = (float(end) for end in text.split(":"))
@@ -103,8 +103,8 @@ def _boxes(texts: tuple[str, ...]) -> dict[str, tuple[float, float, float, float
             raise ConfigurationError(
                 f"Cannot read --in-box {name}={text}: expected NAME=SOUTH:NORTH:WEST:EAST."
             ) from error
-        found[name] = (south, north, west, east)
-    return found
+        boxes[name] = (south, north, west, east)
+    return boxes
 
 
 def _land(text: str, like: Any) -> Any:
@@ -117,7 +117,7 @@ def _land(text: str, like: Any) -> Any:
 
 
 def structure_of(parts: Parts, methods: Mapping[str, Any], measures: Any) -> Any:
-    """What scores of whole fields are told (`evaluate.whole.Structure`); None where nobody asked for them.
+    """What scores of whole fields are told (`evaluate.whole.StructureAsked`); None where nobody asked for them.
 
     Arguments:
         parts: What was asked for.
@@ -127,16 +127,16 @@ def structure_of(parts: Parts, methods: Mapping[str, Any], measures: Any) -> Any
     Raises:
         DataError: the coarse file lacks scored times.
     """
-    from driftfield.evaluate.whole import Structure
+    from driftfield.evaluate.whole import StructureAsked
 
     if not (parts.rain or parts.coarse):
         return None
     wet = {parts.rain: parts.wet} if parts.rain else {}
     if parts.coarse is None:
-        return Structure(wet)
+        return StructureAsked(wet)
     coarse = _coarse_under(parts.coarse, list(methods.values()), measures)
     found = {name: coarse.of(name) >= 0.1 * least for name, least in wet.items() if name in coarse.fields}
-    return Structure(wet, coarse.width, found)
+    return StructureAsked(wet, coarse.width, found)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.options import Dates, MaskFile
 from driftfield.cli.shared import Overwrite, Region, app, check_counts, check_output, read_period, read_region
 from driftfield.errors import ConfigurationError
 
@@ -39,10 +40,8 @@ def fill(
         float | None, typer.Option(help="Standard deviation of the observation error, units of the variable.")
     ] = None,
     region: Region = None,
-    time: Annotated[str | None, typer.Option(help="FIRST:LAST dates, both included.")] = None,
-    domain: Annotated[
-        Path | None, typer.Option(help="File whose 'domain' or 'mask' says where the field exists.")
-    ] = None,
+    time: Dates = None,
+    domain: MaskFile = None,
     quality_level: QualityLevel = None,
     reject_flags: RejectFlags = None,
     seed: Annotated[int, typer.Option(help="Of what is hidden to choose the method, and of the members.")] = 0,

@@ -1,6 +1,26 @@
 """Arguments and options that several commands have, each in the same words."""
 
-__all__ = ["BatchSize", "Members", "Out", "OutFolder", "Resume", "RunFolder", "Seed"]
+__all__ = [
+    "BatchSize",
+    "Dates",
+    "Device",
+    "DomainFile",
+    "MaskFile",
+    "Members",
+    "MembersAtATime",
+    "Out",
+    "OutFolder",
+    "OutRun",
+    "Precision",
+    "Quantiles",
+    "Raw",
+    "Replacement",
+    "Resume",
+    "RunFolder",
+    "Seed",
+    "Smooth",
+    "WithheldShare",
+]
 
 from pathlib import Path
 from typing import Annotated
@@ -14,3 +34,30 @@ Members = Annotated[int, typer.Option(help="Size of the ensemble.")]
 Seed = Annotated[int, typer.Option(help="Of the members.")]
 BatchSize = Annotated[int, typer.Option(help="Members at a time; does not change them.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")]
+MembersAtATime = Annotated[int | None, typer.Option(help="Members at a time, 16 by default; does not change them.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="Of the network while sampling: float32, or bfloat16 (faster where it is native)."),
+]
+Device = Annotated[
+    str, typer.Option(help="Where the network computes: cpu, cuda (a GPU), or auto: a GPU where there is one.")
+]
+DomainFile = Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")]
+Smooth = Annotated[
+    float | None,
+    typer.Option(help="Smooth every member: Gaussian sigma in cells; what the run states, or 0, by default."),
+]
+Replacement = Annotated[
+    bool, typer.Option("--replacement", help="Impose the observations without error while sampling.")
+]
+Quantiles = Annotated[
+    str, typer.Option(help="Also write quantiles of the members, e.g. 0.05,0.5,0.95: <variable>_quantile.")
+]
+Raw = Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")]
+WithheldShare = Annotated[
+    float | None,
+    typer.Option(help="Share of what was seen that the run is not shown, in blocks like the gaps, and is scored on."),
+]
+Dates = Annotated[str | None, typer.Option(help="FIRST:LAST dates, both included.")]
+OutRun = Annotated[Path, typer.Option("--out", help="Run folder to write.")]
+MaskFile = Annotated[Path | None, typer.Option(help="File whose 'domain' or 'mask' says where the field exists.")]

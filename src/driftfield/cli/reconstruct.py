@@ -12,7 +12,22 @@ import typer
 
 from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.growing import write_with_bar
-from driftfield.cli.options import Members, Out, Resume, RunFolder, Seed
+from driftfield.cli.options import (
+    Device,
+    DomainFile,
+    Members,
+    MembersAtATime,
+    Out,
+    Precision,
+    Quantiles,
+    Raw,
+    Replacement,
+    Resume,
+    RunFolder,
+    Seed,
+    Smooth,
+    WithheldShare,
+)
 from driftfield.cli.reconstruct_outcome import tell
 from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
 from driftfield.errors import ConfigurationError
@@ -28,35 +43,16 @@ def reconstruct(
     out: Out,
     members: Members = 16,
     seed: Seed = 0,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Members at a time, 16 by default; does not change them.")
-    ] = None,
+    batch_size: MembersAtATime = None,
     sampler: SamplerName = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="Of the network while sampling: float32, or bfloat16 (faster where it is native)."),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="Where the network computes: cpu, cuda (a GPU), or auto: a GPU where there is one.")
-    ] = "cpu",
-    domain: Annotated[Path | None, typer.Option(help="File with the domain, if OBS has none.")] = None,
-    smooth: Annotated[
-        float | None,
-        typer.Option(help="Smooth every member: Gaussian sigma in cells; what the run states, or 0, by default."),
-    ] = None,
-    replacement: Annotated[
-        bool, typer.Option("--replacement", help="Impose the observations without error while sampling.")
-    ] = False,
-    quantiles: Annotated[
-        str, typer.Option(help="Also write quantiles of the members, e.g. 0.05,0.5,0.95: <variable>_quantile.")
-    ] = "",
-    raw: Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")] = False,
-    withhold: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of what was seen that the run is not shown, in blocks like the gaps, and is scored on."
-        ),
-    ] = None,
+    precision: Precision = None,
+    device: Device = "cpu",
+    domain: DomainFile = None,
+    smooth: Smooth = None,
+    replacement: Replacement = False,
+    quantiles: Quantiles = "",
+    raw: Raw = False,
+    withhold: WithheldShare = None,
     resume: Resume = False,
     region: Region = None,
     quality_level: QualityLevel = None,
@@ -78,13 +74,13 @@ def reconstruct(
     check_draws(out, overwrite=overwrite or resume, seed=seed, members=members, batch_size=batch_size)
     if smooth is not None and not 0 <= smooth < float("inf"):
         raise ConfigurationError(f"Found --smooth {smooth:g}: expected a number of cells, 0 or more.")
-    levels = _levels(quantiles, members) if quantiles else ()
+    probabilities = _probabilities(quantiles, members) if quantiles else ()
     folder = find_run(run)
     method = load_reconstructor(folder)
     sigma, smoothing = _smoothing(folder, smooth)
     settings = Settings(read_sampler(sampler) if sampler else None, precision, replacement, device, raw)
     applied = with_settings(method, settings)
-    if levels:
+    if probabilities:
         check_ability(method, "spreads", asked="--quantiles")
     if batch_size is not None:
         check_ability(method, "batch_size", asked="--batch-size")
@@ -97,10 +93,10 @@ def reconstruct(
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__, "smooth": sigma, "raw": raw}
     depends_on |= {"sampler": sampler or "", "precision": precision or "", "replacement": replacement}
     elsewhere = None if applied.device == "cpu" else applied.device
-    depends_on |= _stated(quantiles=list(levels) or None, region=region or None, device=elsewhere)
+    depends_on |= _stated(quantiles=list(probabilities) or None, region=region or None, device=elsewhere)
     depends_on |= _stated(reject_flags=reject_flags or None, quality_level=quality_level, withhold=withhold)
     draws = Draws(members, seed, batch_size=(batch_size or BATCH_SIZE) if method.abilities.batch_size else None)
-    work = Work(method, shown, draws, _Finish(sigma, levels, attrs), depends_on)
+    work = Work(method, shown, draws, _Finish(sigma, probabilities, attrs), depends_on)
     write_with_bar(work, out, label="reconstruct", resume=resume, overwrite=overwrite)
     tell(out, observations, shown, withhold)
 
@@ -134,12 +130,12 @@ class _Finish:
 
     Arguments:
         smooth: Gaussian sigma in cells.
-        levels: Probabilities of quantiles.
+        probabilities: Of quantiles.
         attrs: Global attributes.
     """
 
     smooth: float
-    levels: tuple[float, ...]
+    probabilities: tuple[float, ...]
     attrs: Mapping[str, str]
 
     def __call__(self, part: Any) -> Any:
@@ -149,11 +145,11 @@ class _Finish:
         from driftfield.reconstruction.postprocess import smoothed
 
         part = smoothed(part, self.smooth, is_periodic(part["lon"])) if self.smooth else part
-        part = with_quantiles(part, self.levels) if self.levels else part
+        part = with_quantiles(part, self.probabilities) if self.probabilities else part
         return part.assign_attrs(self.attrs, driftfield_format=FORMAT)
 
 
-def _levels(quantiles: str, members: int) -> tuple[float, ...]:
+def _probabilities(quantiles: str, members: int) -> tuple[float, ...]:
     from driftfield.reconstruction.output import check_quantiles
 
     try:

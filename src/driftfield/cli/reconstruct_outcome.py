@@ -70,12 +70,12 @@ def _print_scores(
     plain = written.drop_attrs(deep=False)  # scored under one name, whatever the method calls itself
     scores = evaluate(observations, {label: plain}, shown, variables=names).scores[label]
     for name in names:
-        found = scores[name]
+        scored = scores[name]
         values = [
             f"{word} {value:.4g}"
             for word, key in (("RMSE", "rmse"), ("CRPS", "crps"), ("90 % coverage", "coverage_90"))
-            if isinstance(value := found.get(key), float | int)
+            if isinstance(value := scored.get(key), float | int)
         ]
         units = str(observations[name].attrs.get("units", ""))
-        print(f"{name} on {found['n']:,} withheld values{f' [{units}]' if units else ''}: {', '.join(values)}")
+        print(f"{name} on {scored['n']:,} withheld values{f' [{units}]' if units else ''}: {', '.join(values)}")
     print(f"{out} was made without these {share:.0%} of what was seen: leave --withhold out to use everything")

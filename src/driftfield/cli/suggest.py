@@ -56,8 +56,10 @@ def suggest(
         of_mean,
         localisation_km,
     )
-    found = suggest_places(open_fields(fields), asked)
-    write(found, out, overwrite=overwrite)
-    before, after = float(found["variance_before"]), float(found["variance_left"][-1])
-    print(f"{found.attrs['asked']}: {before:.4g} expected to fall to {after:.4g} with {found.sizes['place']} places")
+    suggestion = suggest_places(open_fields(fields), asked)
+    write(suggestion, out, overwrite=overwrite)
+    before, after = float(suggestion["variance_before"]), float(suggestion["variance_left"][-1])
+    print(
+        f"{suggestion.attrs['asked']}: {before:.4g} expected to fall to {after:.4g} with {suggestion.sizes['place']} places"
+    )
     print(f"wrote {out} and {out.with_suffix('.png')}")

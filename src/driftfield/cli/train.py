@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from driftfield.cli.options import OutRun
 from driftfield.cli.shared import Overwrite, app, check_run
 
 
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
-    out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
+    out: OutRun,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.of.the.recipe=value (repeat).")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of the run.")] = False,
     overwrite: Overwrite = False,

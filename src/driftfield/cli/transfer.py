@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from driftfield.cli.options import Dates, MaskFile
 from driftfield.cli.shared import Overwrite, Region, app, check_output, read_period, read_region
 from driftfield.errors import ConfigurationError
 
@@ -19,10 +20,8 @@ def transfer(
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new run.")],
     region: Region = None,
-    time: Annotated[str | None, typer.Option(help="FIRST:LAST dates, both included.")] = None,
-    domain: Annotated[
-        Path | None, typer.Option(help="File whose 'domain' or 'mask' says where the field exists.")
-    ] = None,
+    time: Dates = None,
+    domain: MaskFile = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Move a trained network to another grid of the same spacing, with the mean and the spread of what was seen there."""

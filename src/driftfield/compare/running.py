@@ -24,7 +24,7 @@ import xarray as xr
 
 from driftfield import __version__
 from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
-from driftfield.compare.runs import Contents, Learning, fitted_run, is_calibrated, run_hash, write_visible
+from driftfield.compare.runs import Contents, LearntFrom, fitted_run, is_calibrated, run_hash, write_visible
 from driftfield.compare.settings import coarse_setting, content_hash, open_truth, setting_observations
 from driftfield.compare.unpaired import as_quantiles
 from driftfield.conventions import domain_of, held_out_of
@@ -36,7 +36,7 @@ from driftfield.evaluate.cells import level_slice
 from driftfield.evaluate.evaluation import VariableScores, evaluate
 from driftfield.evaluate.scores.score import field_scores
 from driftfield.evaluate.spectra import resolved_wavelength, segment_spectra
-from driftfield.evaluate.whole import Structure
+from driftfield.evaluate.whole import StructureAsked
 from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
 from driftfield.gridded.gridded_files import write_dataset
@@ -148,7 +148,7 @@ def run_comparison(
     if comparison.learn_from is not None:
         cells = facts[comparison.learn_from].observations
         write_visible(tasks[comparison.learn_from].scored, runs / f"{comparison.name}_visible.nc", cells)
-        learnt = Learning(cells, (str(comparison.data["archive"]), comparison.truth[0]))
+        learnt = LearntFrom(cells, (str(comparison.data["archive"]), comparison.truth[0]))
     units = {name: str(archive.dataset[name].attrs.get("units", "1")) for name in comparison.targets}
     results = Results(comparison, count, facts, units, rows={}, notes=[])
     bench = _Bench(comparison, archive, tasks, results, runs / "compare" / comparison.name, afresh, keep)
@@ -185,20 +185,20 @@ class _Task:
         """Whether what is made has the dates of the truth."""
         return self.pair is None or self.pair.paired
 
-    def structure(self, comparison: Comparison) -> Structure | None:
+    def structure(self, comparison: Comparison) -> StructureAsked | None:
         """What scores of whole fields are told, where the comparison shows any."""
         asked = [name for name in comparison.scores if name in field_scores()]
         if not asked:
             return None
         if self.pair is None or not self.paired:
-            return Structure(comparison.wet, only=asked)
+            return StructureAsked(comparison.wet, only=asked)
         regridding = self.pair.regridding
         width = float(np.sqrt(np.median(regridding.coarse.area) / np.median(regridding.fine.area)))
         wet = {
             name: regridding.interpolate(regridding.fill_coarse(self.shown[name].values), "nearest") >= 0.1 * least
             for name, least in comparison.wet.items()
         }
-        return Structure(comparison.wet, width, wet, asked)
+        return StructureAsked(comparison.wet, width, wet, asked)
 
 
 def _task(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> _Task:

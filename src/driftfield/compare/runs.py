@@ -4,7 +4,7 @@ Where the methods learn from what a setting shows (`learn_from`), no run inside 
 its first guess or its first weights has another archive, or carries the mark of the same visible cells.
 """
 
-__all__ = ["Contents", "Learning", "fitted_run", "is_calibrated", "run_hash", "write_visible"]
+__all__ = ["Contents", "LearntFrom", "fitted_run", "is_calibrated", "run_hash", "write_visible"]
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ _MARK = "learns from the cells "
 
 
 @dataclass(frozen=True)
-class Learning:
+class LearntFrom:
     """What methods may learn from, where that is not all of the archive.
 
     Arguments:
@@ -124,7 +124,7 @@ class Contents:
 
 
 def fitted_run(
-    method: ComparedMethod, learnt: Learning | None, *, train: bool, afresh: bool, contents: Contents | None = None
+    method: ComparedMethod, learnt: LearntFrom | None, *, train: bool, afresh: bool, contents: Contents | None = None
 ) -> Path:
     """The run folder of a method, fitted if it is missing.
 

@@ -25,12 +25,12 @@ def as_quantiles(fields: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     probabilities = (np.arange(COUNT) + 0.5) / COUNT
     stamps = pd.date_range("2000-01-01", periods=COUNT, freq="D")
     places = {n: c for n, c in fields.coords.items() if set(c.dims) <= {"lat", "lon"}}
-    found = {}
+    as_fields = {}
     for name in names:
         drawn = fields.get(f"{name}_member")
         values = fields[name] if drawn is None else drawn
         pooled = values.transpose(..., "lat", "lon").values.reshape(-1, values.sizes["lat"], values.sizes["lon"])
         known = np.isfinite(pooled).any(axis=0)
         quantiles = np.nanquantile(np.where(known, pooled, 0.0).astype(np.float64), probabilities, axis=0)
-        found[name] = (("time", "lat", "lon"), np.where(known, quantiles, np.nan), dict(fields[name].attrs))
-    return xr.Dataset(found, coords={"time": stamps, **places})
+        as_fields[name] = (("time", "lat", "lon"), np.where(known, quantiles, np.nan), dict(fields[name].attrs))
+    return xr.Dataset(as_fields, coords={"time": stamps, **places})

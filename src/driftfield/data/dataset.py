@@ -83,8 +83,8 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         self.augmentation = build("augmentation", {"class": "Augmentation", **(symmetries or {})})
         self.stamps = archive.times.values
         self.dates, self.classes = codec.dates(archive.times), codec.conditions.classes_at(archive.times)
-        inflation = left_out_factor(archive.times, self.times, self.times) if out_of_fold and training else ()
-        self.inflation = dict(zip(self.times.tolist(), inflation, strict=False))
+        enlargement = left_out_factor(archive.times, self.times, self.times) if out_of_fold and training else ()
+        self.enlargement = dict(zip(self.times.tolist(), enlargement, strict=False))
         self._encoded: dict[tuple[str, int], np.ndarray] = {}
         self._days = time_days(archive.times)
         self._around: dict[int, dict[int, int | None]] = {}
@@ -128,7 +128,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
     def _bounds(self, time: int, rows: np.ndarray, columns: np.ndarray) -> dict[str, list[np.ndarray]]:
         """Bounds of the targets at one time, scaled as the anomalies are."""
         found = bound_parts(self.codec, self.stamps[[time]], rows, columns)
-        return {part: [self.inflation.get(time, 1.0) * one for one in arrays] for part, arrays in found.items()}
+        return {part: [self.enlargement.get(time, 1.0) * one for one in arrays] for part, arrays in found.items()}
 
     def _look(
         self,
@@ -235,7 +235,9 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         grid = self.codec.grid
         values = with_levels(self.archive.dataset[name].isel(time=[time]))
         rows, columns = np.arange(grid.lat.size), np.arange(grid.lon.size)
-        encoded = self.codec.encode(name, values, self.stamps[[time]], rows, columns)[0] * self.inflation.get(time, 1.0)
+        encoded = self.codec.encode(name, values, self.stamps[[time]], rows, columns)[0] * self.enlargement.get(
+            time, 1.0
+        )
         encoded = encoded.astype(np.float32)
         if self.archive.dataset[name].chunks is None:
             self._encoded[key] = encoded

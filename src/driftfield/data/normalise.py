@@ -38,7 +38,7 @@ import xarray as xr
 
 from driftfield.conventions import cell_area, ever_finite
 from driftfield.data.climatology import MonthlyClimatology
-from driftfield.errors import ConfigurationError, DataError
+from driftfield.errors import ConfigurationError, DataError, above_zero
 from driftfield.gridded.encodings import as_dates
 from driftfield.plain import JSONObject
 from driftfield.registry import build, register
@@ -287,6 +287,8 @@ class Transformed(Normalizer):
     lowest = 0.0
     word: ClassVar[str]
     """What messages call the transform."""
+    tolerance: float
+    """How far below 0 a training value may lie."""
 
     def __init__(self, of: Mapping[str, Any]) -> None:
         inner: Normalizer = build("normalizer", of)
@@ -299,7 +301,11 @@ class Transformed(Normalizer):
 
     @abstractmethod
     def forward(self, values: Any) -> Any:
-        """The function; values below 0 count as 0."""
+        """The function; values below 0 count as 0.
+
+        Arguments:
+            values: Physical units, an array or a tensor.
+        """
 
     @abstractmethod
     def inverse(self, values: Any) -> Any:
@@ -307,12 +313,11 @@ class Transformed(Normalizer):
 
     @abstractmethod
     def derivative(self, values: Any) -> Any:
-        """Physical units in a unit of the function, at physical values."""
+        """Physical units in a unit of the function.
 
-    @property
-    @abstractmethod
-    def tolerance(self) -> float:
-        """How far below 0 a training value may lie."""
+        Arguments:
+            values: Physical units, where it is asked for.
+        """
 
     def fit(self, array: xr.DataArray, domain: xr.DataArray, time_indices: Times, *, vector: bool = False) -> Self:
         """Learns offset and scale of the transformed values; returns itself.
@@ -385,15 +390,8 @@ class LogTransform(Transformed):
     word = "logarithm"
 
     def __init__(self, floor: float, of: Mapping[str, Any] | None = None) -> None:
-        if isinstance(floor, bool) or not isinstance(floor, int | float) or not 0 < floor < np.inf:
-            raise ConfigurationError(f"Found floor={floor!r}: expected a number above 0, in units of the variable.")
         super().__init__(of or {"class": "ClimatologicalAnomaly"})
-        self.floor = float(floor)
-
-    @property
-    def tolerance(self) -> float:
-        """The floor."""
-        return self.floor
+        self.floor = self.tolerance = above_zero("floor", floor, "a number above 0, in units of the variable")
 
     def forward(self, values: Any) -> Any:
         """ln(x + floor)."""

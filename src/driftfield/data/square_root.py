@@ -5,10 +5,8 @@ __all__ = ["SquareRoot"]
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from driftfield.data.normalise import Transformed
-from driftfield.errors import ConfigurationError
+from driftfield.errors import above_zero
 from driftfield.plain import JSONObject
 from driftfield.registry import register
 
@@ -26,15 +24,8 @@ class SquareRoot(Transformed):
     word = "square root"
 
     def __init__(self, of: Mapping[str, Any] | None = None, least: float = 0.01) -> None:
-        if isinstance(least, bool) or not isinstance(least, int | float) or not 0 < least < np.inf:
-            raise ConfigurationError(f"Found least={least!r}: expected a number above 0, in units of the variable.")
         super().__init__(of or {"class": "Standard"})
-        self.least = float(least)
-
-    @property
-    def tolerance(self) -> float:
-        """As `least`."""
-        return self.least
+        self.least = self.tolerance = above_zero("least", least, "a number above 0, in units of the variable")
 
     def forward(self, values: Any) -> Any:
         """x^(1/2)."""

@@ -51,17 +51,17 @@ def windows_as_dates(archive: GriddedArchive, targets: Sequence[str], windows: M
     if any(field.ndim != 3 or field["lat"].ndim != 1 for field in fields.values()):
         raise DataError("Windows of a downscaler are of surface fields on (time, lat, lon). Select a level first.")
     shape = (fields.sizes["lat"], fields.sizes["lon"])
-    found, _ = window_index(
+    cuts, _ = window_index(
         np.ones(shape, dtype=bool), windows["size"], windows.get("stride", windows["size"]), periodic=archive.periodic
     )
-    found.sort(key=lambda window: (-window.row, window.col))
+    cuts.sort(key=lambda window: (-window.row, window.col))
     parts: dict[str, list[np.ndarray]] = {name: [] for name in targets}
     places: list[tuple[int, int]] = []
     looked = 0
     for index in range(fields.sizes["time"]):
         image = {name: np.asarray(field.isel(time=index).values) for name, field in fields.items()}
         number = 0
-        for window in found:
+        for window in cuts:
             cut = {str(name): values[window.rows][:, window.columns(shape[1])] for name, values in image.items()}
             looked += 1
             if all(np.isfinite(part).all() for part in cut.values()) and _holds(cut, above, share):
@@ -75,7 +75,7 @@ def windows_as_dates(archive: GriddedArchive, targets: Sequence[str], windows: M
             "windows, or ask for less."
         )
     log.info("%d of %d windows are complete and hold enough: each is a date of its own", len(places), looked)
-    return _archive(archive, targets, parts, _dates(fields["time"], places), found[0])
+    return _archive(archive, targets, parts, _dates(fields["time"], places), cuts[0])
 
 
 def _holding(holding: Any) -> tuple[float, float]:

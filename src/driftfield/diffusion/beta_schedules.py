@@ -26,12 +26,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from driftfield.diffusion.schedule import Convention, Transformed
+from driftfield.diffusion.schedule import Convention, TransformedSchedule
 from driftfield.errors import ConfigurationError
 from driftfield.registry import register
 
 
-class BetaSchedule(Transformed):
+class BetaSchedule(TransformedSchedule):
     """gamma(u) = -ln(e^B(u) - 1), u between the times of s_min and s_max."""
 
     @abstractmethod

@@ -19,7 +19,7 @@ __all__ = [
     "LogLinearSchedule",
     "LogNormalSchedule",
     "Schedule",
-    "Transformed",
+    "TransformedSchedule",
     "noise_level",
 ]
 
@@ -105,7 +105,7 @@ class LogLinearSchedule(Schedule):
         return inside.to(gamma) / (self.gamma_max - self.gamma_min)
 
 
-class Transformed(Schedule):
+class TransformedSchedule(Schedule):
     """gamma(t) = -2 ln s(u), u linear between u(s_min) and u(s_max): the truncation lives here and nowhere else."""
 
     @abstractmethod
@@ -141,7 +141,7 @@ class Transformed(Schedule):
 
 
 @register("schedule")
-class KarrasSchedule(Transformed):
+class KarrasSchedule(TransformedSchedule):
     """s^(1/rho) linear in t (Karras et al. 2022, equation 5); rho = 7 crowds the steps at small noise."""
 
     def __init__(
@@ -161,7 +161,7 @@ class KarrasSchedule(Transformed):
 
 
 @register("schedule")
-class CosineSchedule(Transformed):
+class CosineSchedule(TransformedSchedule):
     """s = tan(pi u / 2) exp(-shift): gamma = -2 ln tan(pi u / 2) + 2 shift (Nichol & Dhariwal 2021; Kingma & Gao 2023)."""
 
     def __init__(
@@ -186,7 +186,7 @@ class CosineSchedule(Transformed):
 
 
 @register("schedule")
-class FlowSchedule(Transformed):
+class FlowSchedule(TransformedSchedule):
     """s = u / (1 - u): straight paths x_t = (1 - t) x + t eps (Lipman et al. 2023), gamma = 2 ln((1 - u) / u)."""
 
     def __init__(self, s_min: float = 0.01, s_max: float = 80.0, convention: Convention = "flow") -> None:

@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from driftfield.diffusion.beta_schedules import LinearBetaSchedule
-from driftfield.diffusion.schedule import Convention, Schedule, Transformed
+from driftfield.diffusion.schedule import Convention, Schedule, TransformedSchedule
 from driftfield.errors import ConfigurationError
 from driftfield.registry import register
 
 
 @register("schedule")
-class PredefinedSchedule(Transformed):
+class PredefinedSchedule(TransformedSchedule):
     """Noise levels from a table, at equal steps of t.
 
     Arguments:

@@ -33,7 +33,7 @@ from driftfield.evaluate.cells import Picker, ScoredCells, cells_of, level_keys,
 from driftfield.evaluate.intervals import FEW, Interval, block_bootstrap
 from driftfield.evaluate.scores import ensembles
 from driftfield.evaluate.spectra import box_spectra
-from driftfield.evaluate.whole import Structure, structure_scores
+from driftfield.evaluate.whole import StructureAsked, structure_scores
 from driftfield.files import write_text
 
 VariableScores = dict[str, dict[str, object]]
@@ -95,7 +95,7 @@ def evaluate(
     *,
     variables: Sequence[str] | None = None,
     area_weighted: bool = False,
-    structure: Structure | None = None,
+    structure: StructureAsked | None = None,
 ) -> Evaluation:
     """Scores reconstructions on held-out cells.
 

@@ -5,7 +5,7 @@
 Every group of every method is a row of one table; a score of each cell is a field in a NetCDF file.
 """
 
-__all__ = ["Places", "group_table", "scores_per_cell"]
+__all__ = ["GroupPlaces", "group_table", "scores_per_cell"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _SEASONS = ("DJF", "MAM", "JJA", "SON")
 
 
 @dataclass(frozen=True)
-class Places:
+class GroupPlaces:
     """Groups of cells.
 
     Arguments:
@@ -131,7 +131,11 @@ class _Parts:
 
 
 def group_table(
-    truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observations: xr.Dataset, by: Sequence[str], places: Places
+    truth: xr.Dataset,
+    outputs: Mapping[str, xr.Dataset],
+    observations: xr.Dataset,
+    by: Sequence[str],
+    places: GroupPlaces,
 ) -> pd.DataFrame:
     """Scores of every method and variable in every group.
 
@@ -170,7 +174,7 @@ def check_by(by: Sequence[str]) -> None:
 
 
 def _groups(
-    aligned: Aligned, dates: pd.DatetimeIndex, by: Sequence[str], places: Places
+    aligned: Aligned, dates: pd.DatetimeIndex, by: Sequence[str], places: GroupPlaces
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     for kind in by:
         labels = _labels(dates, kind)
@@ -236,7 +240,7 @@ def scores_per_cell(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observ
     methods = list(aligned.outputs)
     like = next(iter(aligned.outputs.values()))
     coords = {n: like[n] for n in ("lat", "lon", "latitude", "longitude") if n in like.coords}
-    found: dict[str, dict[str, np.ndarray]] = {}
+    by_score: dict[str, dict[str, np.ndarray]] = {}
     for name, method, parts in _all_parts(aligned):
         count = np.isfinite(parts.error).sum(axis=0)
         some = np.maximum(count, 1)
@@ -250,10 +254,10 @@ def scores_per_cell(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset], observ
             spread = (parts.members + 1) / parts.members * np.nansum(parts.variance, axis=0) / some
             cells["spread_skill"] = np.sqrt(spread / np.where(square > 0, square, np.nan))
         for score, values in cells.items():
-            found.setdefault(f"{name}_{score}", {})[method] = np.where(count > 0, values, np.nan)
+            by_score.setdefault(f"{name}_{score}", {})[method] = np.where(count > 0, values, np.nan)
     empty = np.full((like.sizes["lat"], like.sizes["lon"]), np.nan)
     fields = {
         key: (("output", "lat", "lon"), np.stack([by_method.get(m, empty) for m in methods]).astype(np.float32))
-        for key, by_method in found.items()
+        for key, by_method in by_score.items()
     }
     return xr.Dataset(fields, coords={"output": methods, **coords}, attrs={"dates": len(aligned.times)})

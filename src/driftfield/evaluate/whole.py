@@ -3,7 +3,7 @@
 aligned files  ->  `WholeFields` of every method and surface variable  ->  every registered score of `fields`
 """
 
-__all__ = ["Structure", "structure_scores"]
+__all__ = ["StructureAsked", "structure_scores"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from driftfield.evaluate.scores.whole_fields import Ratio, WholeFields
 
 
 @dataclass(frozen=True)
-class Structure:
+class StructureAsked:
     """What scores of whole fields need beside the fields.
 
     Arguments:
@@ -38,7 +38,7 @@ class Structure:
 
 
 def structure_scores(
-    aligned: Aligned, structure: Structure
+    aligned: Aligned, structure: StructureAsked
 ) -> Iterator[tuple[str, str, dict[str, float | None], str | None]]:
     """(method, variable, {score: value}, note) of every surface variable; figures that are compared stand beside their ratio.
 
@@ -55,20 +55,20 @@ def structure_scores(
     breaks = _breaks(aligned.times)
     for method, output in aligned.outputs.items():
         for name, fields in _whole_fields(aligned, output, structure, breaks).items():
-            found: dict[str, float | None] = {}
+            by_method: dict[str, float | None] = {}
             for label, score in scores.items():
                 assert score.fields is not None  # `field_scores` have it
-                found[label] = _finite(score.fields(fields))
-                if isinstance(score.fields, Ratio) and found[label] is not None:
-                    found[f"{label}_made"] = _finite(score.fields.made(fields))
-                    found[f"{label}_truth"] = _finite(score.fields.truth(fields))
+                by_method[label] = _finite(score.fields(fields))
+                if isinstance(score.fields, Ratio) and by_method[label] is not None:
+                    by_method[f"{label}_made"] = _finite(score.fields.made(fields))
+                    by_method[f"{label}_truth"] = _finite(score.fields.truth(fields))
             count, all_cells = int(fields.cells.sum()), fields.cells.size
             note = f"Structure of {name} by {method}: {count} of {all_cells} cells are known at all dates and count."
-            yield method, name, found, None if count == all_cells else note
+            yield method, name, by_method, None if count == all_cells else note
 
 
 def _whole_fields(
-    aligned: Aligned, output: xr.Dataset, structure: Structure, breaks: np.ndarray
+    aligned: Aligned, output: xr.Dataset, structure: StructureAsked, breaks: np.ndarray
 ) -> dict[str, WholeFields]:
     made, true = {}, {}
     for name in state_variables(output):

@@ -46,10 +46,10 @@ def estimated(
         # independent draws of several methods average out: their departures are widened to the spread of the blend
         sd = best.spread(sd, distance)
         drawn *= (sd / np.sqrt(np.maximum(variance, 1e-30))).astype(np.float32)
-    kept = record.seen & (errors_of(record) == 0) & ~_analysed(parts)
-    mean = np.where(kept, record.field.values, mean)
-    sd = np.where(kept, 0.0, sd)
-    drawn = np.where(kept, 0.0, drawn) + mean.astype(np.float32)
+    exact = record.seen & (errors_of(record) == 0) & ~_analysed(parts)
+    mean = np.where(exact, record.field.values, mean)
+    sd = np.where(exact, 0.0, sd)
+    drawn = np.where(exact, 0.0, drawn) + mean.astype(np.float32)
     return Estimate(mean, sd, drawn if members else None)
 
 

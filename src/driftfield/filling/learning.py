@@ -53,10 +53,10 @@ def minutes_of(text: str) -> float:
     Raises:
         ConfigurationError: it is none of these.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)
-    if found is None or float(found[1]) == 0:
+    stated = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)
+    if stated is None or float(stated[1]) == 0:
         raise ConfigurationError(f"Found --learn {text!r}: expected how long, such as 90s, 10min or 1h.")
-    return float(found[1]) * {"s": 1 / 60, "min": 1.0, "h": 60.0}[found[2]]
+    return float(stated[1]) * {"s": 1 / 60, "min": 1.0, "h": 60.0}[stated[2]]
 
 
 @dataclass(frozen=True)

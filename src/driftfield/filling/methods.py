@@ -116,22 +116,22 @@ _FEW_CELLS = 300_000
 
 def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
     """The methods that fit a record, the cheap ones first."""
-    found = list(_SIMPLE)
+    methods = list(_SIMPLE)
     if record.field.sizes["time"] >= _SEASON:
-        found.append(Method("regression", {"class": SeasonAndPosition.__name__}))
+        methods.append(Method("regression", {"class": SeasonAndPosition.__name__}))
     if _past_fields(record):
         # tuned for the gaps of the file: as wide, and as much of it
         pattern = f"clouds:{min(0.95, max(0.3, _typical_share(record))):.2f}"
         spec = {"class": OptimalInterpolation.__name__, "patterns": [pattern]}
-        found.append(Method("optimal interpolation", spec, validation=max(1, record.field.sizes["time"] // 6)))
+        methods.append(Method("optimal interpolation", spec, validation=max(1, record.field.sizes["time"] // 6)))
     if 8 <= record.field.sizes["time"] <= 400 and record.domain.size * record.field.sizes["time"] <= 3e7:
-        found.append(Method("dineof", {"class": "DINEOF"}))
+        methods.append(Method("dineof", {"class": "DINEOF"}))
     if record.domain.size * record.field.sizes["time"] <= _FEW_CELLS and not knowledge.arguments:
-        found.append(ANY_FIELD)
-    found.append(Method("kriging", {"class": "Kriging", **knowledge.arguments}))
+        methods.append(ANY_FIELD)
+    methods.append(Method("kriging", {"class": "Kriging", **knowledge.arguments}))
     if _few_dates(record) and not knowledge.arguments:
-        found.append(Method("space-time interpolation", {"class": SpaceTimeOptimalInterpolation.__name__}))
-    return found
+        methods.append(Method("space-time interpolation", {"class": SpaceTimeOptimalInterpolation.__name__}))
+    return methods
 
 
 def named(name: str, record: Record, knowledge: Knowledge) -> Method:

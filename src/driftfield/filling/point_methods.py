@@ -142,9 +142,9 @@ class _Kriged(FittedMethod):
     spread: "_SpreadOfDepth"
     covariance: SpaceTimeCovariance
 
-    def without(self, kept: PointValues) -> "_Kriged":
-        regression = _generalised(kept, self.regression, self.spread, self.covariance, learn=False)
-        return replace(self, values=kept, regression=regression)
+    def without(self, remaining: PointValues) -> "_Kriged":
+        regression = _generalised(remaining, self.regression, self.spread, self.covariance, learn=False)
+        return replace(self, values=remaining, regression=regression)
 
     def describe(self) -> str:
         parts = [

@@ -38,6 +38,24 @@ class Scattered:
     innovations: np.ndarray
     noise: np.ndarray
 
+    @classmethod
+    def of(
+        cls, values: np.ndarray, noise: np.ndarray, days: np.ndarray, draws: np.ndarray, errors: np.ndarray
+    ) -> "Scattered":
+        """From whole fields.
+
+        Arguments:
+            values: Standardised, NaN where nothing was seen: (time, cell).
+            noise: Variances of the errors: (time, cell).
+            days: (time,).
+            draws: Of the prior, for every member: (member, time, cell).
+            errors: Standard normal numbers, as many.
+        """
+        when, where = np.nonzero(np.isfinite(values))
+        y, r = values[when, where], noise[when, where]
+        of_members = y - draws[:, when, where] - np.sqrt(r) * errors[:, when, where]
+        return cls(when, where, days[when], np.concatenate([y[None], of_members]).T.astype(np.float32), r)
+
     def __getitem__(self, index: np.ndarray) -> "Scattered":
         return Scattered(*(getattr(self, key)[index] for key in ("time", "cell", "day", "innovations", "noise")))
 

@@ -66,6 +66,10 @@ class SpreadPower:
     scale: np.ndarray
     power: float
 
+    def of_rows(self, rows: np.ndarray) -> "SpreadPower":
+        """As if every cell were a row: (cell,) numbers of the rows that they belong to."""
+        return SpreadPower(self.scale[rows], self.power)
+
     def apply(self, sd: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Calibrated standard deviation (row, ...), never more than twice the prior's."""
         scale = self.scale.reshape(-1, *[1] * (sd.ndim - 1))

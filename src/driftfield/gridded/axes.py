@@ -110,10 +110,10 @@ def _choose_grid(
             continue
         axes.update(mine)
         usable.append(name)
-    found = next((g for g in grids if (g.row, g.column) == chosen), None)
-    if found is None and {kinds[d] for d in chosen} & {"x", "y"} and not _are_degrees(dataset, chosen, source):
-        found = Horizontal(*chosen)
-    return axes, [n for n in gridded if n in usable], found
+    grid = next((g for g in grids if (g.row, g.column) == chosen), None)
+    if grid is None and {kinds[d] for d in chosen} & {"x", "y"} and not _are_degrees(dataset, chosen, source):
+        grid = Horizontal(*chosen)
+    return axes, [n for n in gridded if n in usable], grid
 
 
 def _axes_of(

@@ -111,14 +111,14 @@ def _flags_of(dataset: xr.Dataset, name: str, flags: Sequence[str]) -> list[str]
         return []
     beside = [flag for flag in flags if set(dataset[flag].dims) <= set(dataset[name].dims)]
     named = str(dataset[name].attrs.get("ancillary_variables", "")).split()
-    found = [flag for flag in beside if flag in named]
+    of_variable = [flag for flag in beside if flag in named]
     for flag in beside:
         match = _SUFFIX.fullmatch(flag) or _PREFIX.fullmatch(flag)
         own = match is not None and match[1].lower() == name.lower()
         of_all = _FOR_ALL.fullmatch(flag) is not None and _is_about(dataset, flag, name)
-        if (own or of_all) and flag not in found:
-            found.append(flag)
-    return found
+        if (own or of_all) and flag not in of_variable:
+            of_variable.append(flag)
+    return of_variable
 
 
 def _is_about(dataset: xr.Dataset, flag: str, name: str) -> bool:

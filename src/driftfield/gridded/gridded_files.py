@@ -120,12 +120,12 @@ def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
         DataError: none.
     """
     if not isinstance(path, str | Path):
-        paths = [one for item in path for one in expand_paths(item)]
+        paths = [file for item in path for file in expand_paths(item)]
     elif any(c in str(path) for c in "*?[") and not Path(path).exists():
-        paths = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+        paths = [Path(file) for file in sorted(glob.glob(str(path), recursive=True))]
     else:
         paths = [Path(path)] if Path(path).exists() else []
-    if odd := [one for one in paths if not (one.is_file() or one.is_dir())]:
+    if odd := [file for file in paths if not (file.is_file() or file.is_dir())]:
         raise DataError(f"{odd[0]} is a device or a pipe and no file. Expected a NetCDF or GRIB file, or a Zarr store.")
     if not paths:
         raise DataError(f"No file at {path}. Expected a NetCDF or GRIB file, a glob of them, or a Zarr store.")

@@ -41,7 +41,7 @@ from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.output import Estimate, assemble, joined
 from driftfield.registry import build, register
-from driftfield.worlds.random_fields import Matern, torus_of
+from driftfield.worlds.random_fields import MaternFields, torus_of
 
 log = logging.getLogger(__name__)
 
@@ -323,7 +323,7 @@ class _Noise:
         rows, columns = (np.arange(side) for side in torus)
         cells = CellNoise(self.seed, [member], [self.stamp], [self.channel], rows, columns)
         near = CellNoise(self.seed, [member], [self.stamp], [self.channel], rows[: shape[0]], columns[: shape[1]])
-        matern = Matern.single(fitted.length, fitted.smoothness, fitted.stretch, fitted.angle)
+        matern = MaternFields.single(fitted.length, fitted.smoothness, fitted.stretch, fitted.angle)
         root = np.sqrt(matern.spectrum(torus)[0])
         field = fft.irfft2(fft.rfft2(cells(0)[0, 0].numpy()) * root, s=torus)[: shape[0], : shape[1]]
         fine, white = near(1)[0, 0].numpy(), near(2)[0, 0].numpy()

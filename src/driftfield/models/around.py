@@ -59,7 +59,7 @@ def draw_around(
     run, codec = copy.copy(reconstructor), reconstructor.codec
     # it was fitted to reconstructions from observations
     run.calibration = None
-    run.sampler = _FromLevel(reconstructor.sampler, _start(reconstructor, start_level))
+    run.sampler = _FromNoiseLevel(reconstructor.sampler, _start(reconstructor, start_level))
     require(fields, codec.targets, "the first guess")
     masks = [
         name for name in fields.data_vars if name == "domain" or str(name).removesuffix("_domain") in codec.targets
@@ -90,7 +90,7 @@ def draw_around(
     return joined.assign_attrs(attrs)
 
 
-class _FromLevel(Sampler):
+class _FromNoiseLevel(Sampler):
     """Has a sampler and is one: its walk begins at a time before the end of the schedule."""
 
     def __init__(self, sampler: Sampler, start: float) -> None:

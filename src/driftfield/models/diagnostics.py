@@ -191,7 +191,7 @@ def schedule_curves(reconstructor: DiffusionReconstructor) -> figures.ScheduleCu
     schedule, sampler = model.schedule, reconstructor.sampler
     t = torch.linspace(0, 1, POINTS, dtype=torch.float64)
     gamma = torch.linspace(schedule.gamma_max, schedule.gamma_min, POINTS, dtype=torch.float64)
-    levels = sampler.levels(schedule)
+    levels = sampler.noise_levels(schedule)
     return figures.ScheduleCurves(
         t=t.numpy(),
         gamma=schedule.gamma(t).numpy(),

@@ -96,7 +96,7 @@ def _key(guess: FirstGuess, dataset: TwinDataset, size: int) -> str:
         described,
     ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    digest.update(repr((dataset.observing, sorted(dataset.inflation.items()), dataset.times.tolist())).encode())
+    digest.update(repr((dataset.observing, sorted(dataset.enlargement.items()), dataset.times.tolist())).encode())
     peer = vars(guess.peer)
     digest.update(
         repr(

@@ -3,12 +3,12 @@
 Trained.fit(data, trainer, folder) --Teaching--> learn --samples, validation--> Trainer.fit(model)
 """
 
-__all__ = ["Preview", "SamplesFrom", "Teaching", "Trainer", "remaining"]
+__all__ = ["Fitting", "Preview", "SamplesFrom", "Teaching", "Trainer", "remaining"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, Required, TypedDict, TypeVar, Unpack
 
 from torch import nn
 
@@ -22,6 +22,17 @@ SamplesFrom = Callable[[int], "torch.utils.data.Dataset[FieldBatch]"]
 
 Preview = Callable[[Path, str], None]
 """Writes a picture with a title to a path."""
+
+
+class Fitting(TypedDict, total=False):
+    """How a training goes; `driftfield.training.LightningTrainer.fit` says what each means."""
+
+    folder: Required[Path]
+    seed: Required[int]
+    resume: bool
+    wrap: bool
+    diagnose: Callable[[], dict[str, float]] | None
+    preview: Preview | None
 
 
 class Trainer(Protocol):
@@ -43,13 +54,7 @@ class Trainer(Protocol):
         model: nn.Module,
         samples: SamplesFrom,
         validation: Sequence[FieldBatch],
-        *,
-        folder: Path,
-        seed: int,
-        resume: bool = False,
-        wrap: bool = False,
-        diagnose: Callable[[], dict[str, float]] | None = None,
-        preview: Preview | None = None,
+        **how: Unpack[Fitting],
     ) -> list[dict[str, float]]:
         """Trains `model` in place."""
         ...

@@ -35,8 +35,8 @@ class AnyFieldNetwork(nn.Module):
     """A U-Net over 2 x 2 cells, whose blocks are scaled and shifted by a summary of the sample.
 
     Arguments:
-        widths: Channels per level, finest first; each level halves the sides.
-        depths: Blocks per level, on the way down and on the way up.
+        widths: Channels per resolution, finest first; each resolution halves the sides.
+        depths: Blocks per resolution, on the way down and on the way up.
         fine: Channels of the last layers, at full resolution.
         summary: Width of the embedding of the summary.
     """
@@ -54,12 +54,12 @@ class AnyFieldNetwork(nn.Module):
         given = _FEATURES * STRIDE**2
         self.stem = nn.Conv2d(given, widths[0], 3, padding=1)
         self.down, self.up, self.join = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for level, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            before = widths[0] if level == 0 else widths[level - 1] + _POOLED
+        for resolution, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            before = widths[0] if resolution == 0 else widths[resolution - 1] + _POOLED
             self.down.append(_stage(before, width, depth, summary))
-        for level in range(len(widths) - 2, -1, -1):
-            self.join.append(nn.Conv2d(widths[level + 1], widths[level], 1))
-            self.up.append(_stage(2 * widths[level], widths[level], depths[level], summary))
+        for resolution in range(len(widths) - 2, -1, -1):
+            self.join.append(nn.Conv2d(widths[resolution + 1], widths[resolution], 1))
+            self.up.append(_stage(2 * widths[resolution], widths[resolution], depths[resolution], summary))
         self.spread_out = nn.Conv2d(widths[0], fine * STRIDE**2, 3, padding=1)
         self.fine_in = nn.Conv2d(fine + _FEATURES, fine, 3, padding=1)
         self.fine_out = nn.Conv2d(fine, 2, 3, padding=1)
@@ -93,8 +93,8 @@ class AnyFieldNetwork(nn.Module):
         guess = functional.pad(torch.where(domain, guess.float(), 0.0), pad)[:, None]
         log_spread = functional.pad(torch.where(domain, spread.float(), 1.0).log(), pad)[:, None]
         mask, inside = (functional.pad(part.float(), pad)[:, None] for part in (seen, domain))
-        levels = 1 + int(max(values.shape[-2:])).bit_length() - 1
-        filled = _filled(values, mask / (1 + error**2), levels)
+        halvings = 1 + int(max(values.shape[-2:])).bit_length() - 1
+        filled = _filled(values, mask / (1 + error**2), halvings)
         features = torch.cat(
             [
                 _tame(values),
@@ -122,8 +122,8 @@ class AnyFieldNetwork(nn.Module):
         pooled = functional.avg_pool2d(features[:, [0, 1, 2, 4, 7]], STRIDE)
         z = self.stem(functional.pixel_unshuffle(features, STRIDE).to(memory_format=torch.channels_last))
         skips: list[Tensor] = []
-        for level, stage in enumerate(self.down):
-            if level:
+        for resolution, stage in enumerate(self.down):
+            if resolution:
                 pooled = functional.avg_pool2d(pooled, 2)
                 z = torch.cat([functional.avg_pool2d(z, 2), pooled.to(z.dtype)], 1)
             for block in stage:  # type: ignore[attr-defined]
@@ -145,11 +145,11 @@ _POOLED = 5
 class _Block(nn.Module):
     """x -> x + W2 silu(scale W1 silu(x) + shift), scale and shift from the summary."""
 
-    def __init__(self, given: int, width: int, summary: int) -> None:
+    def __init__(self, inputs: int, width: int, summary: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(given, width, 3, padding=1)
+        self.first = nn.Conv2d(inputs, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        self.skip = nn.Conv2d(given, width, 1) if given != width else nn.Identity()
+        self.skip = nn.Conv2d(inputs, width, 1) if inputs != width else nn.Identity()
         self.modulation = nn.Linear(summary, 2 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
@@ -171,28 +171,28 @@ def _tame(values: Tensor) -> Tensor:
     return 3 * torch.asinh(values / 3)
 
 
-def _filled(values: Tensor, weight: Tensor, levels: int) -> Tensor:
+def _filled(values: Tensor, weight: Tensor, halvings: int) -> Tensor:
     """Push and pull: every cell takes the average at the finest scale where anything was observed, joined smoothly.
 
     Arguments:
         values: 0 where not observed (batch, 1, lat, lon).
         weight: Of the values, 0 where not observed.
-        levels: How often the sides are halved, at most.
+        halvings: How often the sides are halved, at most.
     """
     sums, weights = [values * weight], [weight]
-    for _ in range(levels):
+    for _ in range(halvings):
         if any(side % 2 for side in sums[-1].shape[-2:]):
             break
         sums.append(functional.avg_pool2d(sums[-1], 2))
         weights.append(functional.avg_pool2d(weights[-1], 2))
     total = weights[-1].sum((2, 3), keepdim=True).clamp_min(1e-12)
     field = (sums[-1].sum((2, 3), keepdim=True) / total).expand_as(sums[-1])
-    for level in range(len(sums) - 1, -1, -1):
-        if level < len(sums) - 1:
+    for resolution in range(len(sums) - 1, -1, -1):
+        if resolution < len(sums) - 1:
             field = functional.interpolate(field, scale_factor=2.0, mode="bilinear", align_corners=False)
         # an average of few observations against what the next coarser scale says
-        prior = 0.15 / 4.0**level
-        field = (sums[level] + prior * field) / (weights[level] + prior)
+        prior = 0.15 / 4.0**resolution
+        field = (sums[resolution] + prior * field) / (weights[resolution] + prior)
     return field
 
 

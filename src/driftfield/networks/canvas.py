@@ -1,6 +1,6 @@
 """The canvas that a U-Net works on: a grid that can be halved, its longitude, and what is known as a stack of channels.
 
-    any grid --pad--> rows and columns a multiple of 2^levels --network--> crop
+    any grid --pad--> rows and columns a multiple of 2^halvings --network--> crop
 
 A global grid that can be halved often enough needs no columns, since its convolutions wrap; another one is continued round the
 globe on both sides by a halo that is cropped at the end.

@@ -129,15 +129,15 @@ class CircleUNet(CircleNetwork):
         """The prediction for the scaled noisy field x (0 outside the domain)."""
         h, embedding = self.begin(x, c_noise, encoded)
         skips: list[Tensor] = []
-        for level, blocks in enumerate(self.down):
-            if level:
-                h = self.shrink[level - 1](h)
+        for resolution, blocks in enumerate(self.down):
+            if resolution:
+                h = self.shrink[resolution - 1](h)
             for block in cast(nn.ModuleList, blocks):
                 h = block(h, embedding)
             skips.append(h)
-        for level in reversed(range(len(self.up))):
-            finer = skips[level]
-            h = F.interpolate(self.grow[level](h), size=finer.shape[-2:], mode="nearest") + finer
-            for block in cast(nn.ModuleList, self.up[level]):
+        for resolution in reversed(range(len(self.up))):
+            finer = skips[resolution]
+            h = F.interpolate(self.grow[resolution](h), size=finer.shape[-2:], mode="nearest") + finer
+            for block in cast(nn.ModuleList, self.up[resolution]):
                 h = block(h, embedding)
         return self.head(h)

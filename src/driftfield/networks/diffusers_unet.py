@@ -26,7 +26,7 @@ from driftfield.errors import ConfigurationError, need, suggest
 from driftfield.fields import FieldBatch
 from driftfield.networks.blocks import Conv
 from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
-from driftfield.networks.embeddings import ContextEmbedding
+from driftfield.networks.embeddings import PlaceDateEmbedding
 from driftfield.plain import JSONObject
 from driftfield.registry import register
 
@@ -107,7 +107,7 @@ class DiffusersUNet(nn.Module):
             **arguments,
         )
         embedding = self.model.time_embedding.linear_2.out_features
-        self.context = ContextEmbedding(embedding, covariates, position)
+        self.context = PlaceDateEmbedding(embedding, covariates, position)
         self.constants = nn.Linear(embedding, _CONSTANTS) if self.classes else None
         self.tokens = nn.Linear(embedding, _TOKENS * arguments["cross_attention_dim"]) if conditional else None
         _exchange_convolutions(self.model)

@@ -7,7 +7,7 @@ position   unit_sphere  (cos phi cos lambda, cos phi sin lambda, sin phi)
 date       (sin, cos) of the year's and of the day's fraction, and of twice the year's
 """
 
-__all__ = ["ContextEmbedding", "LabelEmbedding", "NoiseEmbedding"]
+__all__ = ["PlaceDateEmbedding", "LabelEmbedding", "NoiseEmbedding"]
 
 import math
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class NoiseEmbedding(nn.Module):
         return self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))
 
 
-class ContextEmbedding(nn.Module):
+class PlaceDateEmbedding(nn.Module):
     """Position, date and presence flags fused by an MLP.
 
     Arguments:

@@ -27,7 +27,7 @@ from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.networks.blocks import Conv, FiLM, silent
 from driftfield.networks.canvas import condition_channels, stack_condition
-from driftfield.networks.embeddings import ContextEmbedding, LabelEmbedding, NoiseEmbedding
+from driftfield.networks.embeddings import LabelEmbedding, NoiseEmbedding, PlaceDateEmbedding
 from driftfield.networks.spectral import PhysicalConv, SpectralConv, dealiased
 from driftfield.networks.unet import Encoded
 
@@ -150,7 +150,7 @@ class NeuralOperator(nn.Module, ABC):
         self.torus, self.first_guess, self.visible, self.statics = torus, first_guess, visible, statics
         self.embedding, self.modes = embedding, modes
         self.options = {"rank": rank, "dealias": dealias, "dropout": dropout}
-        self.context = ContextEmbedding(embedding, covariates, position, date)
+        self.context = PlaceDateEmbedding(embedding, covariates, position, date)
         self.labels = LabelEmbedding(embedding, labels) if labels else None
         self.noise = NoiseEmbedding(embedding)
         self.stem = Conv(channels, width, 1)

@@ -33,7 +33,7 @@ from driftfield.networks.blocks import (
     silent,
 )
 from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
-from driftfield.networks.embeddings import ContextEmbedding, LabelEmbedding, NoiseEmbedding
+from driftfield.networks.embeddings import LabelEmbedding, NoiseEmbedding, PlaceDateEmbedding
 from driftfield.registry import register
 
 
@@ -85,22 +85,22 @@ class _Pyramid(nn.Module):
 
     def forward(self, h: Tensor, embedding: Tensor, domain: Tensor, added: Sequence[Tensor] | None) -> list[Tensor]:
         skips: list[Tensor] = []
-        for level, blocks in enumerate(self.down):
-            if level:
-                h = self.shrink[level - 1](h)
+        for resolution, blocks in enumerate(self.down):
+            if resolution:
+                h = self.shrink[resolution - 1](h)
             if added is not None:
-                h = h + added[level]
+                h = h + added[resolution]
             for block in cast(nn.ModuleList, blocks):
                 h = block(h, embedding)
-            if str(level) in self.finer_attention:
-                h = self.finer_attention[str(level)](h, _coarsened(domain, h))
+            if str(resolution) in self.finer_attention:
+                h = self.finer_attention[str(resolution)](h, _coarsened(domain, h))
             skips.append(h)
         if self.attention is not None:
             h = self.attention(h, _coarsened(domain, h))
         features = [h]
-        for level in reversed(range(len(self.up))):
-            h = self.grow[level](h) + skips[level]
-            for block in cast(nn.ModuleList, self.up[level]):
+        for resolution in reversed(range(len(self.up))):
+            h = self.grow[resolution](h) + skips[resolution]
+            for block in cast(nn.ModuleList, self.up[resolution]):
                 h = block(h, embedding)
             features.insert(0, h)
         return features
@@ -170,7 +170,7 @@ class UNet(nn.Module, ABC):
             )
         block = self.block()
         self.channels, self.multiple = channels, 2 ** (len(widths) - 1)
-        self.context = ContextEmbedding(embedding, covariates, position, date)
+        self.context = PlaceDateEmbedding(embedding, covariates, position, date)
         self.noise = NoiseEmbedding(embedding)
         self.stem = Conv(channels, widths[0])
         self.first_guess, self.visible, self.statics = first_guess, visible, statics

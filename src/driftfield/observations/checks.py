@@ -19,8 +19,8 @@ from driftfield.gridded.units import PhysicalQuantity, quantity_of
 from driftfield.linalg.operators import Operator
 from driftfield.observations.derived import Place
 from driftfield.observations.grid import StateGrid
+from driftfield.observations.readers.collection import Counts
 from driftfield.observations.readers.quality import Ledger
-from driftfield.observations.readers.table import Counts
 from driftfield.observations.stated import as_stated
 from driftfield.observations.stencils import UNKNOWN
 from driftfield.observations.table import ObservationTable

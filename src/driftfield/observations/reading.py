@@ -26,8 +26,8 @@ from driftfield.gridded.stores import options_for
 from driftfield.gridded.units import convert, depth_of_pressure
 from driftfield.observations.columns import PARQUETS, TEXTS, header_of, read_rows, read_text, refuse_bufr, separator_of
 from driftfield.observations.readers import Quality, read_points
+from driftfield.observations.readers.collection import are_points
 from driftfield.observations.readers.potential import is_potential, to_potential
-from driftfield.observations.readers.table import is_table
 from driftfield.observations.table import COLUMNS, ObservationTable
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _own_table(path: Path, variables: Mapping[str, str] | None) -> ObservationTa
             warnings.simplefilter("ignore", xr.SerializationWarning)
             opened = xr.open_dataset(path, decode_timedelta=False, **options_for(path))
         with opened as dataset:
-            if is_table(dataset):
+            if are_points(dataset):
                 return _chosen(ObservationTable.from_points(dataset), variables, str(path))
             own = {"variable", "value"} <= {str(name) for name in dataset.variables}
             geometry = str(dataset.attrs.get("featureType", "")).lower() in _GEOMETRIES

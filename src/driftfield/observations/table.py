@@ -25,9 +25,9 @@ from driftfield.gridded.encodings import time_days
 from driftfield.gridded.units import convert, quantity_of
 from driftfield.observations.grid import ObservedPlaces
 from driftfield.observations.readers.argopy import read_argopy
+from driftfield.observations.readers.collection import counts
 from driftfield.observations.readers.places import days_like, nearest_date
 from driftfield.observations.readers.quality import Quality
-from driftfield.observations.readers.table import counts
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "longitude": ("lon", "long", "x"),
@@ -163,7 +163,7 @@ class ObservationTable:
 
     @classmethod
     def from_points(cls, table: xr.Dataset) -> "ObservationTable":
-        """From the table of the readers (`data.readers.read_points`), one variable beside the other: believed values only."""
+        """From points (`readers.read_points`), their variables beside each other: believed values only."""
         parts = []
         for name in counts(table):
             seen = np.isfinite(table[name].values)
@@ -186,7 +186,7 @@ class ObservationTable:
     def from_argopy(
         cls, dataset: xr.Dataset, variables: Mapping[str, str], quality: Quality | None = None
     ) -> "ObservationTable":
-        """From the data set of points that argopy returns; arguments and errors as `data.readers.argopy.read_argopy`."""
+        """From the data set of points that argopy returns; arguments and errors as `readers.argopy.read_argopy`."""
         return cls.from_points(read_argopy(dataset, variables, quality))
 
     @classmethod

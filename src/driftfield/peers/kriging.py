@@ -108,9 +108,9 @@ class Kriging(StandardisedPeer):
             visible, hidden = self._hidden(data, times, seed + 1000 * k)
             self._learn(visible)
             for name in data.targets:
-                found = self._tasks(visible, data, name, hidden[name])
-                tasks[name] += found
-                sds[name] += [self.sd[name]] * len(found)
+                cases = self._tasks(visible, data, name, hidden[name])
+                tasks[name] += cases
+                sds[name] += [self.sd[name]] * len(cases)
         self.constants: dict[str, SpaceTimeConstants] = {}
         self.spread: dict[str, SpreadPower] = {}
         self.validation_crps: dict[str, dict[str, float]] = {}
@@ -246,10 +246,10 @@ class Kriging(StandardisedPeer):
             wanted = np.zeros(field.shape, dtype=bool)
             wanted[dates] = (domain & ~(np.isfinite(field.values) & exact))[dates]
             mean, sd, drawn = self._solve(observations, name, wanted, members=members, seed=seed)
-            kept = np.isfinite(field.values) & exact & domain
-            mean = np.where(kept, field.values, mean)
-            sd = np.where(kept, 0.0, sd)
-            output[name] = Estimate(mean, sd, np.where(kept, field.values, drawn))
+            unchanged = np.isfinite(field.values) & exact & domain
+            mean = np.where(unchanged, field.values, mean)
+            sd = np.where(unchanged, 0.0, sd)
+            output[name] = Estimate(mean, sd, np.where(unchanged, field.values, drawn))
         return output
 
     def estimate_cells(self, observations: xr.Dataset, name: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -272,11 +272,8 @@ class Kriging(StandardisedPeer):
         noise = self._errors(observations, name, index, inside, sd)
         dates = np.flatnonzero(wanted.reshape(len(field), -1)[:, inside].any(axis=1))
         draws, errors = self._draws(field, name, places, inside, dates, members=members, seed=seed)
-        when, where = np.nonzero(np.isfinite(values))
-        y, r = values[when, where], noise[when, where]
-        of_members = y - draws[:, when, where] - np.sqrt(r) * errors[:, when, where]
-        seen = Scattered(when, where, days[when], np.concatenate([y[None], of_members]).T.astype(np.float32), r)
-        calibration = SpreadPower(self.spread[name].scale[level], self.spread[name].power)
+        seen = Scattered.of(values, noise, days, draws, errors)
+        calibration = self.spread[name].of_rows(level)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         output = np.zeros((2 + members, len(field), field[0].size), dtype=np.float32)
         output[1][:, inside] = sd

@@ -200,13 +200,8 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         values, noise, days, stamps = self._observed(observations, name, inside, sd)
         size = int(np.prod(field.shape[1:]))
         draws, errors = self._draws(name, places, days, stamps, inside, size=size, members=members, seed=seed)
-        when, where = np.nonzero(np.isfinite(values))
-        y, r = values[when, where], noise[when, where]
-        of_members = y - draws[:, when, where] - np.sqrt(r) * errors[:, when, where]
-        innovations = np.concatenate([y[None], of_members]).T.astype(np.float32)
-        seen = Scattered(when, where, days[when], innovations, r)
-        # scales and powers as if every cell were a row
-        calibration = SpreadPower(self.spread[name].scale[level], self.spread[name].power)
+        seen = Scattered.of(values, noise, days, draws, errors)
+        calibration = self.spread[name].of_rows(level)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
         groups = leaves(covariance.embed(places, np.zeros(inside.size))[-1], _LEAF)
         window = 4 * covariance.days if self.window is None else self.window

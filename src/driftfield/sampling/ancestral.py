@@ -52,14 +52,14 @@ class DDIMSampler(Sampler):
         self.eta, self.bound = eta, bound
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
-        path = BrownianPath(noise, walk.levels)
-        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+        path = BrownianPath(noise, walk.noise_levels)
+        for step, (s, lower) in enumerate(pairwise(walk.noise_levels)):
             clean = walk.denoise(z, s, step)
             variance = self.eta**2 * lower**2 * (1 - lower**2 / s**2)
             z = keep(clean, z, math.sqrt(lower**2 - variance) / s)
             if variance > 0:
                 z = z + (s / lower) ** self.bound * math.sqrt(variance) * path.increment(s, lower).to(z)
-        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+        return walk.denoise(z, walk.noise_levels[-1], len(walk.noise_levels) - 1)
 
 
 @register("sampler")

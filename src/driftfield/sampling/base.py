@@ -62,13 +62,13 @@ class Sampler(ABC):
         """Times on the grid; the last one is only denoised."""
         return (self.evaluations - 1) // self.calls_per_step + 1
 
-    def levels(self, schedule: Schedule, start: float = 1.0) -> Float[Tensor, " points"]:
+    def noise_levels(self, schedule: Schedule, start: float = 1.0) -> Float[Tensor, " points"]:
         """Falling noise levels s of the grid, float64, from time `start` of the schedule to its end at t = 0."""
         if not 0 < start <= 1:
             raise ConfigurationError(f"Found start={start}: expected a time above 0 (clean) and up to 1 (noise).")
         ends = torch.exp(-schedule.gamma(torch.tensor([0.0, start], dtype=torch.float64)) / 2)
         grid = json.dumps(self.grid, sort_keys=True)
-        return torch.tensor(_levels(grid, float(ends[0]), float(ends[1]), self.points), dtype=torch.float64)
+        return torch.tensor(_noise_levels(grid, float(ends[0]), float(ends[1]), self.points), dtype=torch.float64)
 
     def sample(
         self,
@@ -91,8 +91,8 @@ class Sampler(ABC):
         Raises:
             DivergenceError: numbers stopped being finite; names the sampler and the step.
         """
-        walk = _Walk(denoiser, self.levels(denoiser.schedule, start), watcher, type(self).__name__)
-        z = walk.levels[0] * noise(0)
+        walk = _Walk(denoiser, self.noise_levels(denoiser.schedule, start), watcher, type(self).__name__)
+        z = walk.noise_levels[0] * noise(0)
         z = z if initial is None else z + initial
         try:
             return self.walk(walk, z.float(), noise)
@@ -105,7 +105,7 @@ class Sampler(ABC):
 
 
 @lru_cache(maxsize=64)
-def _levels(grid: str, s_min: float, s_max: float, points: int) -> tuple[float, ...]:
+def _noise_levels(grid: str, s_min: float, s_max: float, points: int) -> tuple[float, ...]:
     """Falling noise levels; kept, since some schedules are slow to invert and every draw asks for the same."""
     spacing = build("schedule", json.loads(grid), s_min=s_min, s_max=s_max)
     return tuple(torch.exp(-spacing.gamma(torch.linspace(1, 0, points, dtype=torch.float64)) / 2).tolist())
@@ -121,9 +121,9 @@ class _Walk:
 
     def __init__(self, denoiser: Denoiser, levels: Tensor, watcher: Watcher | None, name: str) -> None:
         self.denoiser, self.watcher, self.name = denoiser, watcher, name
-        self.levels = [float(s) for s in levels]
+        self.noise_levels = [float(s) for s in levels]
         # all at once and as plain numbers: between two network calls there is little else to wait for
-        self._known = dict(zip(self.levels, self._times(self.levels), strict=True))
+        self._known = dict(zip(self.noise_levels, self._times(self.noise_levels), strict=True))
 
     def _times(self, levels: Sequence[float]) -> list[tuple[float, float]]:
         """(t, alpha) at noise levels."""
@@ -138,7 +138,7 @@ class _Walk:
         # one number that is not finite makes the sum so
         if not math.isfinite(float(clean.sum())) and not torch.isfinite(clean).all():
             raise DivergenceError(
-                f"{self.name} met numbers that are not finite at step {step + 1} of {len(self.levels)} "
+                f"{self.name} met numbers that are not finite at step {step + 1} of {len(self.noise_levels)} "
                 f"(noise level {s:.3g}). Use more evaluations, or check the checkpoint and the units of the observations."
             )
         if self.watcher is not None and self.watcher(x_t, t, clean):

@@ -83,14 +83,14 @@ class DiffusersSampler(Sampler):
         super().__init__(evaluations, grid or PEERS[scheduler].default_grid)
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
-        rising = torch.tensor(walk.levels[::-1], dtype=torch.float64)
+        rising = torch.tensor(walk.noise_levels[::-1], dtype=torch.float64)
         scheduler = self._scheduler(rising)
         options = self._options(scheduler, noise, walk)
         # in x_t or in z? what the scheduler makes of 1 at the first level says which
-        s, first = walk.levels[0], scheduler.timesteps[0]
+        s, first = walk.noise_levels[0], scheduler.timesteps[0]
         sample = z / (math.hypot(1, s) * float(scheduler.scale_model_input(torch.ones(()), first)))
         for step, index in enumerate(scheduler.timesteps):
-            s = walk.levels[len(walk.levels) - 1 - int(index)]
+            s = walk.noise_levels[len(walk.noise_levels) - 1 - int(index)]
             z = math.hypot(1, s) * scheduler.scale_model_input(sample, index)
             clean = walk.denoise(z, s, step // self.calls_per_step)
             if self._prediction == "epsilon":
@@ -124,8 +124,8 @@ class DiffusersSampler(Sampler):
         if "eta" in known:
             options["eta"] = lambda s: self.eta
         if "variance_noise" in known:
-            path = BrownianPath(noise, walk.levels)
-            below = dict(zip(walk.levels, walk.levels[1:], strict=False))
+            path = BrownianPath(noise, walk.noise_levels)
+            below = dict(zip(walk.noise_levels, walk.noise_levels[1:], strict=False))
             # the last step goes to s = 0 and adds nothing
             options["variance_noise"] = lambda s: (
                 path.increment(s, below[s]).float() if s in below else noise(0).float()

@@ -30,9 +30,9 @@ class EulerSampler(Sampler):
     default_grid: ClassVar[dict[str, object]] = FIRST_ORDER_GRID
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
-        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+        for step, (s, lower) in enumerate(pairwise(walk.noise_levels)):
             z = keep(walk.denoise(z, s, step), z, lower / s)
-        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+        return walk.denoise(z, walk.noise_levels[-1], len(walk.noise_levels) - 1)
 
 
 def heun(guess: Tensor, clean: Tensor, clean_below: Tensor, s: float, lower: float) -> Tensor:
@@ -66,18 +66,18 @@ class HeunSampler(Sampler):
         self.churn, self.churn_range = churn, churn_range
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
-        path = BrownianPath(noise, walk.levels)
-        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+        path = BrownianPath(noise, walk.noise_levels)
+        for step, (s, lower) in enumerate(pairwise(walk.noise_levels)):
             if self.churn > 0 and self.churn_range[0] <= s <= self.churn_range[1]:
-                raised = s * (1 + min(self.churn / len(walk.levels), math.sqrt(2) - 1))
+                raised = s * (1 + min(self.churn / len(walk.noise_levels), math.sqrt(2) - 1))
                 # the level may not leave the range that the network was trained on
-                raised = min(raised, walk.levels[0])
+                raised = min(raised, walk.noise_levels[0])
                 if raised > s:
                     z, s = z + math.sqrt(raised**2 - s**2) * path.increment(s, lower).to(z), raised
             clean = walk.denoise(z, s, step)
             guess = keep(clean, z, lower / s)
             z = heun(guess, clean, walk.denoise(guess, lower, step), s, lower)
-        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+        return walk.denoise(z, walk.noise_levels[-1], len(walk.noise_levels) - 1)
 
 
 @register("sampler")
@@ -87,10 +87,10 @@ class DPMSolverPP2M(Sampler):
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
         before: Tensor | None = None
         before_step = 0.0
-        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+        for step, (s, lower) in enumerate(pairwise(walk.noise_levels)):
             clean = walk.denoise(z, s, step)
             h = math.log(s / lower)
             ahead = clean if before is None else torch.lerp(before, clean, 1 + h / (2 * before_step))
             z = keep(ahead, z, lower / s)
             before, before_step = clean, h
-        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+        return walk.denoise(z, walk.noise_levels[-1], len(walk.noise_levels) - 1)

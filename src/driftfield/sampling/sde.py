@@ -37,16 +37,16 @@ class DPMSolverPP2MSDE(Sampler):
         super().__init__(evaluations, grid)
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
-        path = BrownianPath(noise, walk.levels)
+        path = BrownianPath(noise, walk.noise_levels)
         before: Tensor | None = None
         before_step = 0.0
-        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+        for step, (s, lower) in enumerate(pairwise(walk.noise_levels)):
             clean = walk.denoise(z, s, step)
             h, retained = math.log(s / lower), (lower / s) ** 2
             ahead = clean if before is None else torch.lerp(before, clean, 1 + h / (2 * before_step))
             z = keep(ahead, z, retained) + lower * math.sqrt(1 - retained) * path.increment(s, lower).to(z)
             before, before_step = clean, h
-        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+        return walk.denoise(z, walk.noise_levels[-1], len(walk.noise_levels) - 1)
 
 
 @register("sampler")
@@ -71,8 +71,8 @@ class PredictorCorrector(Sampler):
         super().__init__(evaluations, grid)
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
-        path = BrownianPath(noise, [walk.levels[0], *self._parts(walk.levels)])
-        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+        path = BrownianPath(noise, [walk.noise_levels[0], *self._parts(walk.noise_levels)])
+        for step, (s, lower) in enumerate(pairwise(walk.noise_levels)):
             above = walk.denoise(z, s, step)
             guess = keep(above, z, lower / s)
             clean = walk.denoise(guess, lower, step)
@@ -83,7 +83,7 @@ class PredictorCorrector(Sampler):
                     clean = walk.denoise(z, lower, step)
                 new = lower * math.sqrt(1 - retained) * path.increment(before, after).to(z)
                 z = keep(clean, z, math.sqrt(retained)) + new
-        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+        return walk.denoise(z, walk.noise_levels[-1], len(walk.noise_levels) - 1)
 
     def _parts(self, levels: Sequence[float]) -> list[float]:
         """Where on the Brownian path each correction ends: equal parts of every step in ln s."""

@@ -9,7 +9,7 @@ __all__ = ["draw_domain"]
 
 import numpy as np
 
-from driftfield.worlds.random_fields import Matern, draw_fields
+from driftfield.worlds.random_fields import MaternFields, draw_fields
 
 
 def draw_domain(rng: np.random.Generator, shape: tuple[int, int], *, periodic: bool = False) -> np.ndarray:
@@ -37,7 +37,7 @@ def draw_domain(rng: np.random.Generator, shape: tuple[int, int], *, periodic: b
 def _level_set(rng: np.random.Generator, shape: tuple[int, int], periodic: bool, kind: str) -> np.ndarray:
     long = kind != "islands"
     length = rng.uniform(0.1, 0.4) * max(shape) if long else rng.uniform(1.5, 5.0)
-    level = draw_fields(rng, Matern.single(length, rng.uniform(0.6, 2.5)), shape, periodic=periodic)[0]
+    level = draw_fields(rng, MaternFields.single(length, rng.uniform(0.6, 2.5)), shape, periodic=periodic)[0]
     level = np.abs(level) if kind == "channel" else level
     sea = rng.uniform(0.35, 0.95) if long else rng.uniform(0.7, 0.98)
     return np.asarray(level <= np.quantile(level, sea))
@@ -45,9 +45,9 @@ def _level_set(rng: np.random.Generator, shape: tuple[int, int], periodic: bool,
 
 def _floor(rng: np.random.Generator, shape: tuple[int, int], periodic: bool) -> np.ndarray:
     """Columns down to a depth that varies along the section; the first row is the surface or, half of the time, the last."""
-    depth = draw_fields(rng, Matern.single(rng.uniform(0.1, 0.4) * max(shape), 1.5), (2, shape[1]), periodic=periodic)[
-        0, 0
-    ]
+    depth = draw_fields(
+        rng, MaternFields.single(rng.uniform(0.1, 0.4) * max(shape), 1.5), (2, shape[1]), periodic=periodic
+    )[0, 0]
     share = np.clip(rng.uniform(0.5, 1.0) + rng.uniform(0.1, 0.5) * depth, 0.05, 1.0)
     domain = np.arange(shape[0])[:, None] < share[None, :] * shape[0]
     return domain if rng.random() < 0.5 else domain[::-1].copy()

@@ -8,7 +8,7 @@ l is the correlation length in cells, nu the smoothness; A turns by an angle and
 Large nu is the squared exponential; large l at small nu is a power law, |k|^-(2 nu + 2), over all wavelengths of the grid.
 """
 
-__all__ = ["Matern", "draw_fields", "draw_frames", "grid_covariance", "torus_of"]
+__all__ = ["MaternFields", "draw_fields", "draw_frames", "grid_covariance", "torus_of"]
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from scipy import fft
 
 
 @dataclass(frozen=True)
-class Matern:
+class MaternFields:
     """Parameters of a batch of fields; every array is (batch,).
 
     Arguments:
@@ -36,14 +36,14 @@ class Matern:
         return len(self.length)
 
     @classmethod
-    def single(cls, length: float, smoothness: float, stretch: float = 1.0, angle: float = 0.0) -> "Matern":
+    def single(cls, length: float, smoothness: float, stretch: float = 1.0, angle: float = 0.0) -> "MaternFields":
         """The parameters of one field."""
         return cls(*(np.array([value], dtype=np.float64) for value in (length, smoothness, stretch, angle)))
 
     @classmethod
     def draw(
         cls, rng: np.random.Generator, count: int, *, lengths: tuple[float, float], isotropic: float = 0.5
-    ) -> "Matern":
+    ) -> "MaternFields":
         """Random parameters: log-uniform lengths and smoothness, anisotropic up to 1 : 4 unless isotropic.
 
         Arguments:
@@ -93,7 +93,7 @@ def torus_of(shape: tuple[int, int], *, periodic: bool = False) -> tuple[int, in
 
 
 def draw_fields(
-    rng: np.random.Generator, matern: Matern, shape: tuple[int, int], *, periodic: bool = False
+    rng: np.random.Generator, matern: MaternFields, shape: tuple[int, int], *, periodic: bool = False
 ) -> np.ndarray:
     """Fields of mean 0 and variance 1: (batch, rows, columns), float32.
 
@@ -111,7 +111,7 @@ def draw_fields(
 
 def draw_frames(
     rng: np.random.Generator,
-    matern: Matern,
+    matern: MaternFields,
     shape: tuple[int, int],
     *,
     decay: np.ndarray,
@@ -146,7 +146,7 @@ def draw_frames(
     return np.stack(frames)
 
 
-def grid_covariance(matern: Matern, shape: tuple[int, int], *, periodic: bool = False) -> np.ndarray:
+def grid_covariance(matern: MaternFields, shape: tuple[int, int], *, periodic: bool = False) -> np.ndarray:
     """The exact covariance of `draw_fields` against the cell in the corner, by offset: (batch, *torus), float64.
 
     The covariance of cells (i, j) and (p, q) stands at [(p - i) modulo rows of the torus, (q - j) modulo its columns].

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftfield.worlds.random_fields import Matern, draw_fields
+from driftfield.worlds.random_fields import MaternFields, draw_fields
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class RandomWorlds:
             periodic: Whether the columns wrap.
         """
         sides = max(shape)
-        base = Matern.draw(rng, count, lengths=(1.0, 0.7 * sides))
+        base = MaternFields.draw(rng, count, lengths=(1.0, 0.7 * sides))
         fields = _unit(draw_fields(rng, base, shape, periodic=periodic))
         smooth = _smooth(rng, count, shape, periodic)
         if (mixed := rng.random(count) < self.second).any():
@@ -93,20 +93,20 @@ def _between(rng: np.random.Generator, chosen: np.ndarray, low: float, high: flo
 def _layer(
     rng: np.random.Generator, count: int, shape: tuple[int, int], periodic: bool, lengths: tuple[float, float]
 ) -> np.ndarray:
-    return _unit(draw_fields(rng, Matern.draw(rng, count, lengths=lengths), shape, periodic=periodic))
+    return _unit(draw_fields(rng, MaternFields.draw(rng, count, lengths=lengths), shape, periodic=periodic))
 
 
 def _smooth(rng: np.random.Generator, count: int, shape: tuple[int, int], periodic: bool) -> np.ndarray:
     """Smooth fields of a quarter to the half of the side, for whatever varies across a field."""
     length = rng.uniform(0.15, 0.5, count) * max(shape)
-    matern = Matern(length, np.full(count, 3.0), np.ones(count), np.zeros(count))
+    matern = MaternFields(length, np.full(count, 3.0), np.ones(count), np.zeros(count))
     return _unit(draw_fields(rng, matern, shape, periodic=periodic))
 
 
 def _fronts(rng: np.random.Generator, count: int, shape: tuple[int, int], periodic: bool) -> np.ndarray:
     """Level sets of a smooth field, one or two cells to a fifth of its range wide."""
     lengths = (3.0, 0.5 * max(shape) + 3.0)
-    level = draw_fields(rng, Matern.draw(rng, count, lengths=lengths), shape, periodic=periodic)
+    level = draw_fields(rng, MaternFields.draw(rng, count, lengths=lengths), shape, periodic=periodic)
     level = _unit(level) - rng.uniform(-1, 1, (count, 1, 1)).astype(np.float32)
     steep = np.exp(rng.uniform(np.log(1.0), np.log(20.0), (count, 1, 1))).astype(np.float32)
     return np.asarray(np.tanh(steep * level), dtype=np.float32)

@@ -6,7 +6,9 @@ that no frame has a neighbour in another trajectory; the coordinate `trajectory`
 says that both axes wrap.
 """
 
-__all__ = ["DEGREES", "GAP", "simulate_navier_stokes"]
+__all__ = ["DEGREES", "GAP", "TurbulenceOptions", "simulate_navier_stokes"]
+
+from typing import TypedDict
 
 import numpy as np
 import xarray as xr
@@ -15,6 +17,23 @@ from driftfield.errors import ConfigurationError, whole_number
 from driftfield.worlds.navier_stokes import NavierStokes
 
 DEGREES, GAP = 10.0, 10
+
+
+class TurbulenceOptions(TypedDict, total=False):
+    """What `simulate_navier_stokes` takes, which says what each means."""
+
+    reynolds: float
+    drag: float
+    forcing: str
+    size: int
+    compute: int | None
+    trajectories: int
+    frames: int
+    every: float
+    spin_up: float | None
+    step: float | None
+    seed: int
+    start: str
 
 
 def simulate_navier_stokes(

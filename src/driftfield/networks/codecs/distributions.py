@@ -15,7 +15,7 @@ The scale that fits best has a closed form: the root mean square of y - m (norma
 value at a bound only the side is known; `beyond` is what |x - m|^p is to be expected there.
 """
 
-__all__ = ["Laplace", "Normal", "Standard", "clamped_moments"]
+__all__ = ["Laplace", "Normal", "StandardNoise", "clamped_moments"]
 
 import math
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ from torch import Tensor
 _FAR = 40.0  # scales from the location, beyond which nothing is left in double precision
 
 
-class Standard(ABC):
+class StandardNoise(ABC):
     """A symmetric distribution of location 0 and scale 1; all functions are elementwise and let a gradient through."""
 
     power: int
@@ -59,7 +59,7 @@ class Standard(ABC):
         """Standard normal noise as noise of this distribution, each number by itself."""
 
 
-class Normal(Standard):
+class Normal(StandardNoise):
     """p(u) = exp(-u^2 / 2) / sqrt(2 pi)."""
 
     power, std = 2, 1.0
@@ -89,7 +89,7 @@ class Normal(Standard):
         return eps
 
 
-class Laplace(Standard):
+class Laplace(StandardNoise):
     """p(u) = exp(-|u|) / 2."""
 
     power, std = 1, math.sqrt(2)
@@ -122,7 +122,7 @@ class Laplace(Standard):
 
 
 def clamped_moments(
-    standard: Standard, location: Tensor, scale: Tensor, lower: Tensor | None, upper: Tensor | None
+    standard: StandardNoise, location: Tensor, scale: Tensor, lower: Tensor | None, upper: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of clamp(location + scale u, lower, upper), in closed form.
 

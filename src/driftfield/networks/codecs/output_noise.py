@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from driftfield.errors import ConfigurationError
-from driftfield.networks.codecs.distributions import Laplace, Normal, Standard, clamped_moments
+from driftfield.networks.codecs.distributions import Laplace, Normal, StandardNoise, clamped_moments
 
 Field = Float[Tensor, "batch channel lat lon"]
 Mask = Bool[Tensor, "batch channel lat lon"]
@@ -80,7 +80,7 @@ class TrackedNoise(OutputNoise):
         start: The scale before the first batch.
     """
 
-    standard: ClassVar[Standard]
+    standard: ClassVar[StandardNoise]
 
     def __init__(self, channels: int, *, decay: float = 0.99, start: float = 1.0) -> None:
         super().__init__()
@@ -141,13 +141,13 @@ class TrackedNoise(OutputNoise):
 class GaussianNoise(TrackedNoise):
     """Normal noise: its location is the mean, its scale the root mean square of the residuals."""
 
-    standard: ClassVar[Standard] = Normal()
+    standard: ClassVar[StandardNoise] = Normal()
 
 
 class LaplaceNoise(TrackedNoise):
     """Laplace noise: its location is the median, its scale the mean absolute residual."""
 
-    standard: ClassVar[Standard] = Laplace()
+    standard: ClassVar[StandardNoise] = Laplace()
 
 
 class NoisePerVariable(OutputNoise):

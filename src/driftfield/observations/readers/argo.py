@@ -33,7 +33,7 @@ from driftfield.gridded.units import convert, depth_of_pressure
 from driftfield.gridded.vertical import in_metres
 from driftfield.observations.columns import SAME_AS, read_rows, read_text, separator_of
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, PointReader, Reading
+from driftfield.observations.readers.reader import Measured, PointReader, Reading
 from driftfield.registry import register
 
 log = logging.getLogger(__name__)

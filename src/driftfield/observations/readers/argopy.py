@@ -14,13 +14,13 @@ import xarray as xr
 
 from driftfield.errors import DataError
 from driftfield.observations.readers.argo import is_row_table, read_row_table
+from driftfield.observations.readers.collection import collect
 from driftfield.observations.readers.potential import is_potential, to_potential
 from driftfield.observations.readers.quality import Quality
-from driftfield.observations.readers.table import collect
 
 
 def read_argopy(dataset: xr.Dataset, variables: Mapping[str, str], quality: Quality | None = None) -> xr.Dataset:
-    """The table of points of a data set that argopy made.
+    """The points of a data set that argopy made.
 
     Arguments:
         dataset: With the dimension N_POINTS.

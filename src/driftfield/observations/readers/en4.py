@@ -19,7 +19,7 @@ import xarray as xr
 from driftfield.errors import DataError, suggest
 from driftfield.observations.readers.argo import dates_of, flags_of, reading_of_rows
 from driftfield.observations.readers.quality import Quality
-from driftfield.observations.readers.table import PointReader, Reading
+from driftfield.observations.readers.reader import PointReader, Reading
 from driftfield.registry import register
 
 _LEVELS = ("N_PROF", "N_LEVELS")

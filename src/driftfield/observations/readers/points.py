@@ -1,4 +1,4 @@
-"""Any file of points in, one table out: finds out what a file is, and which of its variables is meant.
+"""Any file of points in, points out: finds out what a file is, and which of its variables is meant.
 
 A variable is asked for as `thetao=TEMP`; upper and lower case do not matter, and where files of several kinds are read together
 the names are separated by commas: `thetao=TEMP,Temperature`.
@@ -18,8 +18,9 @@ from driftfield.gridded.gridded_files import expand_paths
 from driftfield.gridded.stores import options_for
 from driftfield.observations.columns import PARQUETS, TEXTS, header_of, read_rows, refuse_bufr, separator_of
 from driftfield.observations.readers.argo import read_csv, read_frame
+from driftfield.observations.readers.collection import collect
 from driftfield.observations.readers.quality import Quality
-from driftfield.observations.readers.table import PointReader, Reading, collect
+from driftfield.observations.readers.reader import PointReader, Reading
 from driftfield.registry import members
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 def read_points(
     paths: str | Path | Sequence[str | Path], variables: Mapping[str, str], quality: Quality | None = None
 ) -> xr.Dataset:
-    """Reads files of profiles and tracks, of any kinds, into one table (see `table`).
+    """Reads files of profiles and tracks, of any kinds, into points (see `collection`).
 
     Arguments:
         paths: Files or globs.

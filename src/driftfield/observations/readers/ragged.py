@@ -19,7 +19,7 @@ import xarray as xr
 from driftfield.conventions import description_of
 from driftfield.errors import DataError, FileFormatError, suggest
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, PointReader, Reading, dates_of, drop_unplaced
+from driftfield.observations.readers.reader import Measured, PointReader, Reading, dates_of, drop_unplaced
 from driftfield.registry import register
 
 log = logging.getLogger(__name__)

@@ -121,7 +121,7 @@ def bin_to_grid(
     max_gap: float = 50.0,
     surface: float = 10.0,
 ) -> Binned:
-    """Bins a table of points to cells, levels and dates.
+    """Bins points to cells, levels and dates.
 
     Arguments:
         table: Of `read_points`.

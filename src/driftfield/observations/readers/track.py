@@ -19,7 +19,7 @@ from driftfield.conventions import description_of
 from driftfield.errors import DataError, suggest
 from driftfield.observations.readers.argo import is_row_table
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.table import Measured, PointReader, Reading, dates_of, drop_unplaced
+from driftfield.observations.readers.reader import Measured, PointReader, Reading, dates_of, drop_unplaced
 from driftfield.registry import register
 
 _LAT, _LON = ("latitude", "lat"), ("longitude", "lon")

@@ -14,7 +14,7 @@ from driftfield.interfaces import Cannot
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.downscaling.analogs import shuffled
 from driftfield.peers.downscaling.base import SPREADS, Date, Downscaler, Fitted, Samples
-from driftfield.peers.downscaling.blocks import Blocks, neighbours
+from driftfield.peers.downscaling.blocks import CoarseBlocks, neighbours
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
@@ -50,7 +50,7 @@ class AnalogBlocks(Downscaler):
             raise DataError(
                 f"AnalogBlocks needs fields that are not negative: found {np.nanmin(samples.fine):.4g}. Use it for rain."
             )
-        blocks = Blocks.of(regridding, type(self).__name__)
+        blocks = CoarseBlocks.of(regridding, type(self).__name__)
         cells = blocks.split(samples.fine).reshape(-1, blocks.rows * blocks.columns)
         usable = np.flatnonzero((samples.coarse.ravel() > self.dry) & np.isfinite(cells).all(axis=1))
         if usable.size < self.number:
@@ -70,7 +70,7 @@ class AnalogBlocks(Downscaler):
 
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """Members; the mean is that of all analogs."""
-        blocks = Blocks.of(regridding, type(self).__name__)
+        blocks = CoarseBlocks.of(regridding, type(self).__name__)
         coarse = np.maximum(date.coarse, 0.0)
         wet = coarse > self.dry
         cells = np.broadcast_to(
@@ -86,11 +86,11 @@ class AnalogBlocks(Downscaler):
 
 def _nearest(wanted: np.ndarray, pool: np.ndarray, number: int) -> np.ndarray:
     """(wanted, number) places in the pool, nearest first."""
-    found = np.empty((len(wanted), number), dtype=int)
+    places = np.empty((len(wanted), number), dtype=int)
     size = np.square(pool).sum(axis=1)
     for start in range(0, len(wanted), 256):
         distance = size - 2 * (wanted[start : start + 256] @ pool.T)
         best = np.argpartition(distance, min(number, len(pool) - 1), axis=1)[:, :number]
         order = np.argsort(np.take_along_axis(distance, best, axis=1), axis=1, kind="stable")
-        found[start : start + 256] = np.take_along_axis(best, order, axis=1)
-    return found
+        places[start : start + 256] = np.take_along_axis(best, order, axis=1)
+    return places

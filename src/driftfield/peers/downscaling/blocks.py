@@ -4,7 +4,7 @@ fine (time, row, column)  <->  (time, coarse row, coarse column, cells of the bl
 1)^2 neighbours
 """
 
-__all__ = ["Blocks"]
+__all__ = ["CoarseBlocks"]
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from driftfield.linalg.regridding import Regridding
 
 
 @dataclass(frozen=True)
-class Blocks:
+class CoarseBlocks:
     """Whole blocks of equal size that fill the fine grid.
 
     Arguments:
@@ -28,7 +28,7 @@ class Blocks:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, regridding: Regridding, method: str) -> "Blocks":
+    def of(cls, regridding: Regridding, method: str) -> "CoarseBlocks":
         """Of a map that was made by a whole factor.
 
         Raises:

@@ -124,16 +124,16 @@ class PairGrids:
             DataError: other variables, units or axes, cells that lie elsewhere, or that are not there.
         """
         names = self.names if all(theirs in fields for theirs in self.names.values()) else dict.fromkeys(self.names)
-        found = named_as_targets(fields, {mine: theirs or mine for mine, theirs in names.items()}, source)
-        found = self.measures.brought(found, source)
-        rows, columns = np.divmod(self._cells(found, source), found.sizes["lon"])
-        block = found.isel(lat=slice(rows.min(), rows.max() + 1), lon=slice(columns.min(), columns.max() + 1))
+        coarse = named_as_targets(fields, {mine: theirs or mine for mine, theirs in names.items()}, source)
+        coarse = self.measures.brought(coarse, source)
+        rows, columns = np.divmod(self._cells(coarse, source), coarse.sizes["lon"])
+        block = coarse.isel(lat=slice(rows.min(), rows.max() + 1), lon=slice(columns.min(), columns.max() + 1))
         shape = self.regridding.coarse.shape
         placed = xr.Dataset(attrs=fields.attrs)
         for name in self.targets:
             values = block[name].values[:, rows - rows.min(), columns - columns.min()].reshape(-1, *shape)
-            placed[name] = (("time", "row", "column"), values.astype(np.float64), found[name].attrs)
-        placed = placed.assign_coords(time=found["time"])
+            placed[name] = (("time", "row", "column"), values.astype(np.float64), coarse[name].attrs)
+        placed = placed.assign_coords(time=coarse["time"])
         self._check_values(placed, source)
         return placed
 
@@ -230,11 +230,11 @@ class PairGrids:
 
 def _steps_off(apart: np.ndarray, centres: np.ndarray) -> tuple[float, float]:
     """Sizes of differences (row, column, 3) in steps from row to row and from column to column, the medians."""
-    found = []
+    sizes = []
     for axis in (0, 1):
         if centres.shape[axis] < 2:
-            found.append(float("nan"))
+            sizes.append(float("nan"))
             continue
         step = np.gradient(centres, axis=axis)
-        found.append(float(np.median(np.abs((apart * step).sum(-1)) / np.square(step).sum(-1))))
-    return found[0], found[1]
+        sizes.append(float(np.median(np.abs((apart * step).sum(-1)) / np.square(step).sum(-1))))
+    return sizes[0], sizes[1]

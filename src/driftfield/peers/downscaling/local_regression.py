@@ -13,7 +13,7 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import Cannot
 from driftfield.linalg.regridding import Regridding
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
-from driftfield.peers.downscaling.blocks import Blocks, neighbours
+from driftfield.peers.downscaling.blocks import CoarseBlocks, neighbours
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
 from driftfield.reconstruction.output import Estimate
@@ -40,7 +40,7 @@ class LocalRegression(Downscaler):
 
     def learn(self, samples: Samples, regridding: Regridding, grids: PairGrids) -> dict[str, np.ndarray]:
         """Weights (neighbour, cell) and their centres."""
-        blocks = Blocks.of(regridding, type(self).__name__)
+        blocks = CoarseBlocks.of(regridding, type(self).__name__)
         transform = transform_of(self.transform, samples.name, samples.fine)
         y = blocks.split(transform(samples.fine)).reshape(-1, blocks.rows * blocks.columns)
         x = neighbours(transform(samples.coarse), self.reach).reshape(len(y), -1)
@@ -65,4 +65,4 @@ class LocalRegression(Downscaler):
         transform = Transform(self.transform.get(date.name, "none"), float(fitted["scale"][0]))
         around = neighbours(transform(date.coarse), self.reach)
         cells = fitted["centre"] + (around - fitted["middle"]) @ fitted["weights"]
-        return Estimate(Blocks.of(regridding, type(self).__name__).join(transform.inverse(cells)))
+        return Estimate(CoarseBlocks.of(regridding, type(self).__name__).join(transform.inverse(cells)))

@@ -126,9 +126,9 @@ class NetworkRegression(Downscaler):
 
     def _scales(self, name: str, part: str, dates: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (time, row, column) on some dates."""
-        found = prefixed(self.fitted[name], f"{part}.")
-        places = self._scaling.places(dates, found, type(self).__name__)
-        return found["mean"][places], found["sd"][places]
+        constants = prefixed(self.fitted[name], f"{part}.")
+        places = self._scaling.places(dates, constants, type(self).__name__)
+        return constants["mean"][places], constants["sd"][places]
 
     def built(self) -> RegressionModel:
         """The model without weights that were learnt."""
@@ -186,7 +186,7 @@ class NetworkRegression(Downscaler):
     def estimates(self, coarse: xr.Dataset, members: int, seed: int) -> dict[str, Estimate]:
         """All targets of every date, date by date."""
         assert self.model is not None
-        found: dict[str, list[np.ndarray]] = {name: [] for name in self.grids.targets}
+        fields_of: dict[str, list[np.ndarray]] = {name: [] for name in self.grids.targets}
         for index in range(coarse.sizes["time"]):
             one_date = coarse.isel(time=[index])
             batch = self._batch(None, one_date)
@@ -198,10 +198,10 @@ class NetworkRegression(Downscaler):
                 field = self._upon(one_date[name].values, name)[0] + mean[0] + sd[0] * answer[channel]
                 asked = np.where(self.grids.known[name], one_date[name].values[0], np.nan)
                 how = self.how.get(name, "none")
-                found[name].append(
+                fields_of[name].append(
                     conserved(transform.inverse(field), asked, self.grids.map_of(name), how).astype(np.float32)
                 )
-        return {name: Estimate(np.stack(fields)) for name, fields in found.items()}
+        return {name: Estimate(np.stack(fields)) for name, fields in fields_of.items()}
 
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """Never asked for: the targets of a date are answered together."""

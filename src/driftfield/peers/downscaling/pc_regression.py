@@ -81,13 +81,13 @@ class PrincipalComponentRegression(Downscaler):
                 "or fewer folds."
             )
         model = _Ridge.fit(coarse, y, self.components)
-        found = model.to_arrays() | {"cells": cells.astype(np.uint8), "scale": np.array([transform.scale])}
+        learnt = model.to_arrays() | {"cells": cells.astype(np.uint8), "scale": np.array([transform.scale])}
         if self.residual != "none":
             left = self._out_of_fold(coarse, y)
-            found["residual_sd"] = np.array([left.std()])
-            found["in_sample_sd"] = np.array([(y - model.predict(coarse)).std()])
-            found |= self._kept(left, coarse)
-        return found
+            learnt["residual_sd"] = np.array([left.std()])
+            learnt["in_sample_sd"] = np.array([(y - model.predict(coarse)).std()])
+            learnt |= self._kept(left, coarse)
+        return learnt
 
     def _out_of_fold(self, coarse: np.ndarray, y: np.ndarray) -> np.ndarray:
         left = np.empty_like(y)

@@ -49,11 +49,11 @@ def check_transforms(transform: Mapping[str, str] | None) -> dict[str, str]:
     Raises:
         ConfigurationError: a kind that does not exist.
     """
-    found = dict(transform or {})
-    for name, kind in found.items():
+    kinds = dict(transform or {})
+    for name, kind in kinds.items():
         if kind not in KINDS:
             raise ConfigurationError(f"Found transform of {name}: {kind!r}: {suggest(str(kind), KINDS)}")
-    return found
+    return kinds
 
 
 def transform_of(transforms: Mapping[str, str], name: str, fine: np.ndarray) -> Transform:

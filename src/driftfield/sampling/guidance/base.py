@@ -11,7 +11,7 @@ Methods differ in the V that they believe in, and in what they solve the system 
 Cost is counted in network evaluations: the denoiser 1, a product with J' (backwards through the network) 2.
 """
 
-__all__ = ["GuidedDenoiser", "above_zero"]
+__all__ = ["GuidedDenoiser"]
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -24,17 +24,6 @@ from driftfield.errors import ConfigurationError
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
-
-
-def above_zero(name: str, value: float, expected: str) -> float:
-    """A constant of a method, which has to be above 0.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
-    if not value > 0:
-        raise ConfigurationError(f"Found {name}={value}: expected {expected}.")
-    return value
 
 
 class GuidedDenoiser(ABC):

@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from driftfield.errors import ConfigurationError
+from driftfield.errors import ConfigurationError, above_zero
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.registry import register
-from driftfield.sampling.guidance.base import GuidedDenoiser, above_zero
+from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard, observed_size
 from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.methods import ByNumbers

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from driftfield.errors import above_zero
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.linalg.solvers import ConjugateGradients
 from driftfield.registry import register
-from driftfield.sampling.guidance.base import GuidedDenoiser, above_zero
+from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.look import Look
 from driftfield.sampling.guidance.methods import ByNumbers

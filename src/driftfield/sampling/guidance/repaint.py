@@ -45,7 +45,7 @@ class RePaintSampler(Sampler):
 
     def walk(self, walk: _Walk, z: Tensor, noise: Noise) -> Tensor:
         number = 0
-        for step, (s, lower) in enumerate(pairwise(walk.levels)):
+        for step, (s, lower) in enumerate(pairwise(walk.noise_levels)):
             kept = (lower / s) ** 2
             for again in range(self.resamplings):
                 if again:
@@ -54,7 +54,7 @@ class RePaintSampler(Sampler):
                 clean = walk.denoise(z, s, step)
                 number += 1
                 z = kept * z + (1 - kept) * clean + lower * math.sqrt(1 - kept) * noise(number).to(z)
-        return walk.denoise(z, walk.levels[-1], len(walk.levels) - 1)
+        return walk.denoise(z, walk.noise_levels[-1], len(walk.noise_levels) - 1)
 
 
 @register("guidance", "repaint")

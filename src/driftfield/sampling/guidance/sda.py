@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from driftfield.errors import above_zero
 from driftfield.interfaces import Denoiser, Observation
 from driftfield.registry import register
-from driftfield.sampling.guidance.base import above_zero
 from driftfield.sampling.guidance.guard import DivergenceGuard
 from driftfield.sampling.guidance.methods import ByNumbers
 from driftfield.sampling.guidance.pseudo_inverse import PseudoInverseDenoiser

@@ -6,7 +6,7 @@
 A run that knows months has one date for a month: there a row lies at the date of its month, or nowhere.
 """
 
-__all__ = ["DatedRows", "row_days"]
+__all__ = ["DatedObservations", "observation_days"]
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from driftfield.observations.table import ObservationTable
 
 
 @dataclass(frozen=True)
-class DatedRows:
+class DatedObservations:
     """Observations that passed all checks.
 
     Arguments:
@@ -49,9 +49,9 @@ class DatedRows:
         """H of the rows, on the state of whatever date they count for."""
         return self.place(self.grid, self.table.places()).operator()
 
-    def select(self, rows: np.ndarray) -> "DatedRows":
+    def select(self, rows: np.ndarray) -> "DatedObservations":
         """Some rows."""
-        return DatedRows(self.table.select(rows), self.days[rows], self.grid, self.place, self.step_days)
+        return DatedObservations(self.table.select(rows), self.days[rows], self.grid, self.place, self.step_days)
 
     def away(self, dates: xr.DataArray) -> np.ndarray:
         """Whole days between each row and each date (row, date), infinite where a row has none.
@@ -76,7 +76,7 @@ class DatedRows:
         return self.operator(torch.from_numpy(state)).numpy()
 
 
-def row_days(
+def observation_days(
     table: ObservationTable, dates: xr.DataArray, *, monthly: bool = False, gridded: bool = False
 ) -> np.ndarray:
     """The day of each row.

@@ -1,29 +1,20 @@
-"""The table of points: what every reader ends in.
+"""From the readings of files to points, their variables side by side: what every reader ends in.
 
     Reading (all rows of one file, with a ledger per variable)  --collect-->  data set with the dimension `observation`
 
     time lat lon depth | thetao thetao_error thetao_quality | platform cycle mode profile
 
-A row is one depth of one profile, or one point of a track. A variable that is not believed there is NaN; a row in which no
-variable is believed is left out. Attributes of each variable say how many values were read, kept and dropped, and why.
+A point is one depth of one profile, or one point of a track. A variable that is not believed there is NaN; a point at which no
+variable is believed is left out. Attributes of each variable say how many values were read, kept and dropped, and why. Side by
+side, because a temperature in situ becomes a potential one by the salinity beside it, and a profile is judged as a whole; the
+table of observations, a row per value, is made of it by `observations.table.ObservationTable.from_points`.
 """
 
-__all__ = [
-    "Counts",
-    "Measured",
-    "PointReader",
-    "Reading",
-    "collect",
-    "counts",
-    "dates_of",
-    "drop_unplaced",
-    "is_table",
-    "to_frame",
-]
+__all__ = ["Counts", "are_points", "collect", "counts", "to_frame"]
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,67 +22,16 @@ import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
-from driftfield.errors import DataError, FileFormatError
+from driftfield.errors import DataError
 from driftfield.gridded.units import convert, quantity_of
 from driftfield.observations.readers.outliers import is_outlier
 from driftfield.observations.readers.quality import MODES, Ledger, Quality, in_range, is_spike
+from driftfield.observations.readers.reader import Measured, Reading
 
 log = logging.getLogger(__name__)
 
 _FEW = 200_000
-"""Rows of a table in which outliers are looked for also where nobody asked."""
-
-_ROWS = ("time", "lat", "lon", "depth", "platform", "cycle", "mode", "cast", "copy_of")
-
-
-@dataclass
-class Measured:
-    """One variable of a file, a value per row.
-
-    Arguments:
-        values, error: (row,); NaN where there is none.
-        quality: (row,) flag, 0 where there is none.
-        ledger: Which values are believed so far.
-        attrs: `units`, `standard_name` and `long_name` of the file.
-    """
-
-    values: np.ndarray
-    error: np.ndarray
-    quality: np.ndarray
-    ledger: Ledger
-    attrs: dict[str, str]
-
-
-@dataclass
-class Reading:
-    """All rows of one file.
-
-    Arguments:
-        rows: Columns time (datetime64), lat, lon, depth (metres), platform, cycle, mode, cast (number of the profile in the
-            file), copy_of (the same text for copies of the same profile; empty if it has no identity).
-        measured: By our names.
-    """
-
-    rows: pd.DataFrame
-    measured: dict[str, Measured]
-
-    def __post_init__(self) -> None:
-        assert set(_ROWS) <= set(self.rows), set(_ROWS) - set(self.rows)
-
-
-@dataclass(frozen=True)
-class PointReader:
-    """A kind of file of points; registered as "point_reader" under what it is called in messages.
-
-    Arguments:
-        fits: Whether an opened, undecoded file is of this kind; a file is of one kind at most.
-        read: Reads all rows of a file that was opened, times not decoded. It takes the file, our name -> its name, such as
-            {"thetao": "TEMP"}, what is asked of a value, and `source=`, what messages call the file. It raises `DataError` for a
-            variable that the file does not have, and `FileFormatError` for dates or row sizes that make no sense.
-    """
-
-    fits: Callable[[xr.Dataset], bool]
-    read: Callable[..., Reading]
+"""Points among which outliers are looked for also where nobody asked."""
 
 
 @dataclass(frozen=True)
@@ -109,34 +49,15 @@ class Counts:
         )
 
 
-def dates_of(dataset: xr.Dataset, source: str) -> np.ndarray:
-    """The variable `time` of an undecoded file as datetime64.
-
-    Raises:
-        FileFormatError: dates that cannot be decoded.
-    """
-    try:
-        return xr.decode_cf(dataset[["time"]].reset_coords())["time"].values.astype("datetime64[us]")
-    except (ValueError, OverflowError, TypeError) as error:
-        raise FileFormatError(f"Cannot decode the dates of {source}: {error}. Correct their units.") from error
-
-
-def drop_unplaced(ledger: Ledger, rows: pd.DataFrame) -> None:
-    """Counts and drops rows without a position or a date."""
-    lat, lon = rows["lat"].to_numpy(float), rows["lon"].to_numpy(float)
-    ledger.drop("no position", ~(np.isfinite(lat) & np.isfinite(lon) & (np.abs(lat) <= 90) & (np.abs(lon) <= 360)))
-    ledger.drop("no date", rows["time"].isna().to_numpy())
-
-
 def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:
-    """Joins files into one table: copies of a profile (the best mode stays), ranges, spikes.
+    """Joins files: copies of a profile (the best mode stays), ranges, spikes.
 
     Arguments:
         readings: One or more.
         quality: What is asked of a value.
 
     Returns:
-        The table (see the module), with `driftfield_format` and `featureType`.
+        Points (see the module), with `driftfield_format` and `featureType`.
 
     Raises:
         DataError: a variable has units that do not convert.
@@ -171,27 +92,27 @@ def collect(readings: Sequence[Reading], quality: Quality) -> xr.Dataset:
                     wrong.sum(), values.ledger.kept.sum(), name,
                 )  # fmt: skip
         measured[name] = values
-    return _table(rows, cast, measured)
+    return _points(rows, cast, measured)
 
 
-def counts(table: xr.Dataset) -> dict[str, Counts]:
+def counts(points: xr.Dataset) -> dict[str, Counts]:
     """How many values of each variable were read, kept and dropped, and why."""
     return {
         str(name): Counts(
             int(array.attrs["values_read"]), int(array.attrs["values_kept"]), json.loads(array.attrs["values_dropped"])
         )
-        for name, array in table.data_vars.items()
+        for name, array in points.data_vars.items()
         if "values_read" in array.attrs
     }
 
 
-def to_frame(table: xr.Dataset) -> pd.DataFrame:
-    """The table as pandas has it, one row per observation."""
-    return table.reset_coords().to_dataframe().reset_index(drop=True)
+def to_frame(points: xr.Dataset) -> pd.DataFrame:
+    """The points as pandas has them, one row each."""
+    return points.reset_coords().to_dataframe().reset_index(drop=True)
 
 
-def is_table(dataset: xr.Dataset) -> bool:
-    """Whether a data set is a table that `collect` made."""
+def are_points(dataset: xr.Dataset) -> bool:
+    """Whether a data set holds points that `collect` made."""
     return "observation" in dataset.dims and bool(counts(dataset))
 
 
@@ -241,13 +162,13 @@ def _canonical(measured: Measured, name: str) -> Measured:
     return Measured(values.values, error.values, measured.quality, measured.ledger, attrs)
 
 
-def _table(rows: pd.DataFrame, cast: np.ndarray, measured: Mapping[str, Measured]) -> xr.Dataset:
+def _points(rows: pd.DataFrame, cast: np.ndarray, measured: Mapping[str, Measured]) -> xr.Dataset:
     believed = np.zeros(len(rows), dtype=bool)
     for column in measured.values():
         believed |= column.ledger.kept
     rows = rows[believed]
     axis = "observation"
-    table = xr.Dataset(
+    points = xr.Dataset(
         coords={
             "time": (axis, rows["time"].to_numpy("datetime64[us]"), {"standard_name": "time"}),
             "lat": (axis, rows["lat"].to_numpy(float), dict(LATITUDE)),
@@ -267,12 +188,12 @@ def _table(rows: pd.DataFrame, cast: np.ndarray, measured: Mapping[str, Measured
             "values_kept": int(column.ledger.kept.sum()),
             "values_dropped": json.dumps(column.ledger.dropped),
         }
-        table[name] = (axis, np.where(good, column.values[believed], np.nan), column.attrs | account)
+        points[name] = (axis, np.where(good, column.values[believed], np.nan), column.attrs | account)
         units = {"units": column.attrs["units"]} if "units" in column.attrs else {}
-        table[f"{name}_error"] = (axis, np.where(good, column.error[believed], np.nan), units)
-        table[f"{name}_quality"] = (axis, np.where(good, column.quality[believed], 9).astype(np.int8))
-    table["platform"] = (axis, rows["platform"].to_numpy(object))
-    table["cycle"] = (axis, rows["cycle"].to_numpy(np.int64))
-    table["mode"] = (axis, rows["mode"].to_numpy(object))
-    table["profile"] = (axis, pd.factorize(cast[believed])[0].astype(np.int32), {"long_name": "number of the profile"})
-    return table
+        points[f"{name}_error"] = (axis, np.where(good, column.error[believed], np.nan), units)
+        points[f"{name}_quality"] = (axis, np.where(good, column.quality[believed], 9).astype(np.int8))
+    points["platform"] = (axis, rows["platform"].to_numpy(object))
+    points["cycle"] = (axis, rows["cycle"].to_numpy(np.int64))
+    points["mode"] = (axis, rows["mode"].to_numpy(object))
+    points["profile"] = (axis, pd.factorize(cast[believed])[0].astype(np.int32), {"long_name": "number of the profile"})
+    return points
