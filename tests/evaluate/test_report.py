@@ -91,6 +91,20 @@ def test_comparison_has_units_colour_bars_and_grey_land():
     assert error.get_array().mask.reshape(3, 4)[0, 0]  # land is not coloured
 
 
+def test_one_field_of_which_nothing_was_seen_has_two_rows():
+    truth = np.arange(12.0).reshape(3, 4)
+    everywhere = np.ones((3, 4), dtype=bool)
+    plane = drawing.MapPanel(
+        x=np.arange(4.0), y=np.arange(3.0), vertical=False, truth=truth, observed=np.full((3, 4), np.nan),
+        held_out=everywhere, domain=everywhere,
+    )  # fmt: skip
+    figure = plots.draw_comparison(plane, {"a": plots.Answer(truth + 1, None)}, name="tas", units="K", title="tas")
+    titles = [panel.get_title() for panel in figure.axes[:4]]
+    assert titles == ["truth", "a: mean", "held out: scored", "error, rms held out 1"]
+    assert len({round(panel.get_gridspec().nrows) for panel in figure.axes[:4]}) == 1
+    assert figure.axes[0].get_gridspec().nrows == 2
+
+
 def test_members_stand_beside_their_mean_and_no_panel_is_empty(world, found):
     aligned = align(world.truth, world.outputs, world.observations)
     view = _View(aligned, found, "ssh")

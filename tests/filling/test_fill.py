@@ -397,3 +397,12 @@ def test_a_trend_is_found_by_the_regression_that_is_tried_beside_the_climatology
     filled = fill_source(warming, "sst", method="regression")
     by_label = {s.label: s for s in filled.scores}
     assert by_label["regression"].rmse < 0.9 * by_label["climatology"].rmse
+
+
+def test_what_is_chosen_is_fitted_to_everything_its_constants_too() -> None:
+    """As if the method had been fitted to the file by hand: nothing that was hidden to choose it stays hidden."""
+    record = read_record(scene(2)[0], "sst")
+    method = next(m for m in methods_for(record, Knowledge()) if m.label == "kriging")
+    by_hand = method.fitted_to(record, seed=0).reconstruct(record.observations(), members=1)["sst"]
+    filled = fill_source(scene(2)[0], "sst", method="kriging").dataset["sst"]
+    np.testing.assert_allclose(filled.values, by_hand.values, rtol=1e-5, equal_nan=True)

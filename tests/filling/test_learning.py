@@ -65,6 +65,13 @@ def test_too_few_dates_are_refused() -> None:
         fill_source(scene(4), method="climatology", learn="20s")
 
 
+def test_a_record_without_a_gap_is_refused() -> None:
+    whole = scene().drop_vars("sst_error")
+    whole["sst"] = whole["sst"].fillna(15.0)
+    with pytest.raises(ConfigurationError, match="nothing is missing"):
+        fill_source(whole, learn="20s")
+
+
 def learnt_from(record: Record, folder: Path) -> Any:
     fold = withhold(record, seed=0)
     method = named("linear", record, Knowledge())

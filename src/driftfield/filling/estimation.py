@@ -1,4 +1,4 @@
-"""How a record is estimated by what was chosen: one fitted method or a blend, refitted to everything.
+"""How a record is estimated by what was chosen: one method or a blend, fitted to everything once more.
 
 mean     of all dates with gaps; what was observed without an error stays
 spread   as it holds on hidden blocks; of a blend, that of all together
@@ -16,7 +16,7 @@ from driftfield.filling.learning import LearntMethod
 from driftfield.filling.methods import Method
 from driftfield.filling.record import Record
 from driftfield.filling.spread import Spread
-from driftfield.filling.validation import Scores, refitted
+from driftfield.filling.validation import Scores
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.kriging import Kriging
@@ -54,10 +54,13 @@ def estimated(
 
 
 def _on(record: Record, fitted: Any, known: dict[str, Method], label: str, seed: int) -> Any:
-    """A method with the constants, or the weights, that it has, and the mean and spread of this record."""
+    """A method that has learnt from all of this record, its constants too: what was hidden to choose it says much of them.
+
+    Weights of a network stay, over a first guess that has learnt from all.
+    """
     if isinstance(fitted, LearntMethod):
         return fitted.continued(record, seed=seed)
-    return refitted(fitted, known[label], record, seed=seed)
+    return known[label].fitted_to(record, seed=seed)
 
 
 def without_holes(record: Record, estimate: Estimate, seed: int) -> tuple[Estimate, int]:

@@ -19,7 +19,7 @@ from driftfield.errors import DataError, UserError
 from driftfield.filling.blending import Blend, blend
 from driftfield.filling.depth import DrawnIn, alike, deepest, draw_in, missing_distances, shrunk
 from driftfield.filling.estimation import errors_of, estimated, without_holes
-from driftfield.filling.learning import Learning, Learnt, learn
+from driftfield.filling.learning import Learning, Learnt, check_worth_learning, learn
 from driftfield.filling.methods import ANY_FIELD, REFERENCES, Knowledge, Method, methods_for, named
 from driftfield.filling.record import Record
 from driftfield.filling.remarks import remarks
@@ -86,12 +86,15 @@ def fill_record(
         DataError: too little was seen, or no method could be fitted.
     """
     knowledge = Knowledge() if knowledge is None else knowledge
-    if record.error is None and knowledge.noise is None and record.seen[:, record.domain.values].all():
+    whole = record.error is None and knowledge.noise is None and bool(record.seen[:, record.domain.values].all())
+    if learning is not None:
+        check_worth_learning(record, whole=whole)
+    if whole:
         return _complete(record, method, knowledge, members, seed)
     try:
         folds, weights = _folds(record, seed)
     except DataError as error:
-        if method is not None or knowledge.arguments:
+        if method is not None or knowledge.arguments or learning is not None:
             raise
         return _untried(record, members, seed, str(error))
     methods, asked = _methods(record, method, knowledge)

@@ -7,7 +7,7 @@
 What is learnt are residuals in units of their spread, so a network that learns nothing returns the first guess.
 """
 
-__all__ = ["Learning", "Learnt", "LearntMethod", "learn", "minutes_of"]
+__all__ = ["Learning", "Learnt", "LearntMethod", "check_worth_learning", "learn", "minutes_of"]
 
 import copy
 import logging
@@ -132,6 +132,28 @@ class Learnt:
         )
 
 
+def check_worth_learning(record: Record, *, whole: bool) -> None:
+    """Refuses, before anything is tried, a record that a network cannot learn from.
+
+    Arguments:
+        record: What was seen.
+        whole: Whether nothing of it is missing.
+
+    Raises:
+        ConfigurationError: too few dates, or no gap.
+    """
+    dates = record.field.sizes["time"]
+    if dates < _LEAST_DATES:
+        raise ConfigurationError(
+            f"Found --learn for {dates} date(s): a network learns nothing from so few, expected {_LEAST_DATES} or more. Leave "
+            "it out."
+        )
+    if whole:
+        raise ConfigurationError(
+            f"Found --learn for {record.source}, of which nothing is missing: expected gaps. Leave it out."
+        )
+
+
 def learn(
     record: Record,
     fold: Withheld,
@@ -154,15 +176,10 @@ def learn(
         seed: Of weights, samples and members.
 
     Raises:
-        ConfigurationError: too few dates to learn from, or a method that cannot be a first guess.
+        ConfigurationError: a method that cannot be a first guess.
     """
     scores, method = base
     dates = record.field.sizes["time"]
-    if dates < _LEAST_DATES:
-        raise ConfigurationError(
-            f"Found --learn for {dates} date(s): a network learns nothing from so few, expected {_LEAST_DATES} or more. Leave "
-            "it out."
-        )
     if not scores.fitted.abilities.first_guess or not scores.fitted.abilities.learns:
         raise ConfigurationError(
             f"Found --learn over {method.label}, which is no first guess that can be refitted: name a peer with --method."

@@ -8,6 +8,7 @@ neumann     a box without flux through its borders, by cosines; the variance dou
 window      a piece of the plane, by circulant embedding: the covariance is the formula everywhere
 sphere      a globe, by spherical harmonics (`legendre`)
 places      which of these for the latitudes and longitudes of a grid; lengths in km or degrees
+cover       whether one of them, as the noise of a diffusion, covers the data at every wavenumber
 
 Draws can be keyed by wavenumber: the same member on a finer grid is the same field with more detail.
 """
