@@ -11,7 +11,8 @@ from coarse_world import coarse_world, hills, write_statics
 
 from driftfield.data.coarsening import coarsened, regridding_by_factor
 from driftfield.data.prepare import prepare
-from driftfield.data.statics import Statics, z_score
+from driftfield.data.statics import Statics
+from driftfield.data.varying import z_score
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.linalg.cell_grid import CellGrid

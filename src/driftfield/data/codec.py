@@ -19,7 +19,7 @@ from driftfield.data.conditions import Conditions
 from driftfield.data.context import check_offsets, time_step
 from driftfield.data.normalise import Normalizer, normalizer_from_arrays
 from driftfield.data.patches import centre
-from driftfield.data.statics import refuse_still
+from driftfield.data.varying import refuse_still
 from driftfield.errors import ConfigurationError, DataError, FileFormatError, suggest
 from driftfield.fields import Channel
 from driftfield.geometry import Geometry

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from driftfield.data.statics import z_score
+from driftfield.data.varying import z_score
 from driftfield.errors import ConfigurationError, DataError, suggest
 
 

@@ -19,6 +19,7 @@ import xarray as xr
 
 from driftfield.conventions import require
 from driftfield.data.coarsening import cell_grid_of
+from driftfield.data.varying import z_score
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.gridded.region import select_region
@@ -29,7 +30,6 @@ from driftfield.linalg.regridding import Kind, Regridding
 log = logging.getLogger(__name__)
 
 _GRAVITY = 9.80665
-_LEAST_SD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -76,44 +76,6 @@ class Statics:
         parts = {part: {k.removeprefix(f"{part}."): v for k, v in arrays.items() if k.startswith(f"{part}.")}
                  for part in ("fine", "coarse")}  # fmt: skip
         return cls(parts["fine"], parts["coarse"])
-
-
-def z_score(values: np.ndarray, domain: np.ndarray, name: str) -> np.ndarray:
-    """(x - mean) / sd over a domain, 0 outside.
-
-    Raises:
-        DataError: a field that is the same everywhere, which says nothing.
-    """
-    inside = values[domain]
-    mean, sd = float(inside.mean()), float(inside.std())
-    if sd <= _LEAST_SD * max(1.0, abs(mean)):
-        raise DataError(
-            f"The static field {name!r} is {mean:.4g} in all {inside.size} cells: expected one that varies. Leave it out."
-        )
-    return np.where(domain, (values - mean) / sd, 0.0)
-
-
-def refuse_still(name: str, sd: np.ndarray, field: xr.DataArray) -> None:
-    """Refuses a covariate that is the same at all times or everywhere once it is encoded, and so says nothing.
-
-    Arguments:
-        name: Of the covariate.
-        sd: Standard deviation of what is left once the normaliser's mean is taken off, by level.
-        field: (time, [depth,] lat, lon) of some dates of the training; NaN outside its domain.
-
-    Raises:
-        DataError: it does not vary; a field that never changes has no departure from a seasonal cycle.
-    """
-    values = field.values.astype(np.float64)
-    values = values[np.isfinite(values)]
-    size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
-    if float(np.max(sd)) <= 1.001 * _LEAST_SD * max(1.0, size):
-        raise DataError(
-            f"The covariate {name!r} does not vary once its mean is taken off: it would be 0 everywhere. A field that "
-            "never changes "
-            f"needs 'normalizer: {{{name}: {{class: ZScore}}, ...}}', or data.statics of a downscaler. Change it, or "
-            "leave it out."
-        )
 
 
 def read_statics(
