@@ -27,7 +27,8 @@ from driftfield.data.masks import parse_pattern, reference_mask
 from driftfield.data.transplant import transplant_clouds
 from driftfield.filling.filling import fill_record
 from driftfield.filling.methods import Knowledge, methods_for
-from driftfield.filling.record import Record, read_record
+from driftfield.filling.reading import read_record
+from driftfield.filling.record import Record
 from driftfield.filling.validation import Withheld, predict
 from driftfield.gaussian.tuning import gaussian_crps
 

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent / "old_runs"
 RUNS = sorted(path.parent.name for path in HERE.glob("*/run.json"))
 
 
-YOUNGER = {"AnyFieldReconstructor", "BoxMean", "Kriging", "SeasonAndPosition"}
+YOUNGER = {"AnyFieldReconstructor", "BoxMean", "Kriging", "SeasonAndPosition", "VectorKriging"}
 """Reconstructors and emulators that came after these runs."""
 
 

@@ -38,8 +38,10 @@ __all__ = [
     "is_mask",
     "require",
     "state_variables",
+    "vector_pairs_of",
 ]
 
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -93,6 +95,37 @@ def state_variables(dataset: xr.Dataset) -> list[str]:
         for name, array in dataset.data_vars.items()
         if {"lat", "lon"} <= set(array.dims) and not is_mask(str(name)) and not str(name).endswith(_SUFFIXES)
     ]
+
+
+def vector_pairs_of(dataset: xr.Dataset) -> tuple[tuple[str, str], ...]:
+    """The vectors of a file, (eastward, northward), by what their components are called.
+
+    A pair has one standard name but for the direction (`eastward_wind`, `northward_wind`; `sea_water_x_velocity`, ..._y_...);
+    where none has a standard name, one name (`u`, `v`; `uo`, `vo`; `water_u`, `water_v`). Dimensions and units are the same.
+    """
+    names = state_variables(dataset)
+    pairs = []
+    for u in names:
+        for v in names:
+            first, second = dataset[u], dataset[v]
+            alike = first.dims == second.dims and first.attrs.get("units") == second.attrs.get("units")
+            standard = [str(a.attrs.get("standard_name", "")) for a in (first, second)]
+            called = standard if any(standard) else [u.lower(), v.lower()]
+            if u != v and alike and called[1] in _northward(called[0], by_name=not any(standard)):
+                pairs.append((u, v))
+    return tuple(pairs)
+
+
+def _northward(eastward: str, *, by_name: bool) -> set[str]:
+    """What the other component of a vector may be called."""
+    turned = {eastward.replace("eastward", "northward")}
+    turned |= {
+        re.sub(rf"(^|_){a}(_|$)", rf"\g<1>{b}\g<2>", eastward)
+        for a, b in (("x", "y"), ("u", "v"), ("zonal", "meridional"))
+    }
+    if by_name and eastward.startswith("u"):
+        turned.add(f"v{eastward[1:]}")
+    return turned - {eastward}
 
 
 def require(dataset: xr.Dataset, variables: "Sequence[str]", what: str = "the data set") -> None:

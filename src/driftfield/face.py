@@ -320,7 +320,8 @@ def fill(
 
     Arguments:
         source: A data set, a field, or a file, with lat and lon and mostly with time; NaN where nothing was seen.
-        variable: Which one; may be left out where there is one.
+        variable: Which one, or "u,v" of a vector, whose components inform each other; may be left out where there is one, or a
+            vector and nothing else.
         method: The method to use, such as "kriging" or "linear"; the one that finds hidden blocks best if not given.
         members: Size of the ensemble that comes with it; none by default.
         learn: How long a diffusion model may learn what the chosen method leaves ("90s", "10min", "1h"); it fills the field only
@@ -337,21 +338,13 @@ def fill(
         `<variable>`, `<variable>_sd` and, where asked for, `<variable>_member`, on all dates of the source; the attribute
         `tried` holds the scores of every method, `comment` what one should know.
     """
-    from driftfield.filling.calls import fill_source
+    from driftfield.filling.calls import Wishes, fill_records, joined
     from driftfield.filling.methods import Knowledge
+    from driftfield.filling.reading import read_records
 
-    return fill_source(
-        source,
-        variable,
-        method=method,
-        members=members,
-        learn=learn,
-        knowledge=Knowledge(length_km, days, noise),
-        region=region,
-        time=time,
-        domain=domain,
-        seed=seed,
-    ).dataset
+    wishes = Wishes(method, members, learn, knowledge=Knowledge(length_km, days, noise), seed=seed)
+    records = read_records(source, variable, region=region, time=time, domain=domain)
+    return joined(fill_records(records, wishes))
 
 
 def map(

@@ -8,7 +8,7 @@ import xarray as xr
 
 import driftfield as df
 from driftfield.data.named_otherwise import with_named_error, with_own_mask
-from driftfield.filling.record import read_record
+from driftfield.filling.reading import read_record
 
 
 def analysis(**others: dict[str, object]) -> xr.Dataset:

@@ -7,7 +7,7 @@ import xarray as xr
 from driftfield.data.masks.alike import deep_gap, distance_to_seen
 from driftfield.filling.depth import Shrink, alike, draw_in, shrunk
 from driftfield.filling.methods import Method
-from driftfield.filling.record import read_record
+from driftfield.filling.reading import read_record
 from driftfield.filling.spread import BAND, Factors
 from driftfield.filling.validation import score
 from driftfield.reconstruction.output import Estimate

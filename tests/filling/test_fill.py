@@ -18,7 +18,7 @@ from driftfield.filling.estimation import without_holes
 from driftfield.filling.methods import Knowledge, methods_for
 from driftfield.filling.picture import draw
 from driftfield.filling.quantity import recognise
-from driftfield.filling.record import read_record
+from driftfield.filling.reading import read_record
 from driftfield.filling.spread import Distances
 from driftfield.filling.validation import score
 from driftfield.reconstruction.output import Estimate

@@ -15,7 +15,8 @@ from driftfield.filling.account import commands, recipe
 from driftfield.filling.calls import fill_source
 from driftfield.filling.learning import Learning, learn, minutes_of
 from driftfield.filling.methods import Knowledge, named
-from driftfield.filling.record import Record, read_record
+from driftfield.filling.reading import read_record
+from driftfield.filling.record import Record
 from driftfield.filling.validation import validate, withhold
 from driftfield.runs import load_reconstructor
 

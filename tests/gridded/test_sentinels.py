@@ -10,7 +10,7 @@ from small_files import DIMS, coords, smooth, write
 
 from driftfield.data.observation_files import open_observations
 from driftfield.data.sources import open_archive, open_fields
-from driftfield.filling.record import read_record
+from driftfield.filling.reading import read_record
 
 SENTINELS = (
     -9999.0,

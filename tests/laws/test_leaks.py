@@ -57,7 +57,7 @@ NO_ARCHIVE = {"AnyFieldReconstructor"}
 WHOLE_GRID = {"TrajectoryReconstructor", "EnsembleKalman"}
 """Who takes no windows, and refuses a split in space."""
 
-ALL_DATES = {"SpaceTimeOptimalInterpolation", "Kriging", "BoxMean"}
+ALL_DATES = {"SpaceTimeOptimalInterpolation", "Kriging", "VectorKriging", "BoxMean"}
 """To whom all dates but those of the test are one record (to the first where it is short): what they choose constants on they
 hide from it themselves, and they have a law of their own below."""
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import time as clock
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,12 +15,18 @@ from driftfield.cli.options import Dates, MaskFile
 from driftfield.cli.shared import Overwrite, Region, app, check_counts, check_output, read_period, read_region
 from driftfield.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from driftfield.filling.filling import Filled
+
 
 @app.command()
 def fill(
     file: Annotated[str, typer.Argument(help="NetCDF, GRIB or Zarr (or a glob) with NaN where nothing was seen.")],
     out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr; OUT.png and OUT.recipe.yaml come beside it.")],
-    variable: Annotated[str | None, typer.Option(help="Which one; may be left out where there is one.")] = None,
+    variable: Annotated[
+        str | None,
+        typer.Option(help="Which one, or EASTWARD,NORTHWARD of a vector; may be left out where there is one."),
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Use this one: kriging, linear, ... or a class name.")] = None,
     members: Annotated[
         int, typer.Option("--members", help="Also write an ensemble of so many fields: <variable>_member.")
@@ -49,49 +55,65 @@ def fill(
 ) -> None:
     """Fill the gaps of a field: no recipe, no archive. Tries what fits the record on hidden blocks, uses the best."""
     check_output(out, overwrite=overwrite)
-    picture, recipe_file, network = (out.with_suffix(s) for s in (".png", ".recipe.yaml", ".network"))
-    for beside in (picture, recipe_file, *([network] if learn else [])):
-        check_output(beside, overwrite=overwrite, suffixes=())
+    network = out.with_suffix(".network")
+    for file_beside in (*_beside(out), *([network] if learn else [])):
+        check_output(file_beside, overwrite=overwrite, suffixes=())
     check_counts({"--seed": seed, "--members": members}, least=0)
     if members and no_members:
         raise ConfigurationError(f"Found --members {members} and --no-members: leave one of them out.")
-    from driftfield.files import replacing, write_text
-    from driftfield.filling.account import commands, recipe, table
-    from driftfield.filling.calls import fill_source
+    from driftfield.filling.calls import Wishes, fill_records, joined
     from driftfield.filling.methods import Knowledge
-    from driftfield.filling.picture import draw
+    from driftfield.filling.reading import read_records
     from driftfield.gridded.gridded_files import write_dataset
 
-    filled = fill_source(
+    records = read_records(
         file,
         variable,
-        method=method,
-        members=members,
-        learn=learn,
-        run_folder=network,
-        knowledge=Knowledge(length_km, days, noise),
         region=read_region(region),
         time=read_period(time) if time else None,
         domain=domain,
         acceptance=read_acceptance(quality_level, reject_flags),
-        seed=seed,
-        progress=_Progress(),
     )
-    write_dataset(filled.dataset, out, overwrite=overwrite)
+    for record in records[1:]:
+        for file_beside in _beside(out, record.name):
+            check_output(file_beside, overwrite=overwrite, suffixes=())
+    wishes = Wishes(method, members, learn, network, Knowledge(length_km, days, noise), seed)
+    filled = fill_records(records, wishes, progress=_Progress())
+    write_dataset(joined(filled), out, overwrite=overwrite)
+    written = [out]
+    for k, result in enumerate(filled):
+        if len(filled) > 1:
+            print(f"{result.record.name}:")
+        written += _report(result, _beside(out, result.record.name if k else ""), overwrite=overwrite)
+    print(f"wrote {', '.join(map(str, written))}")
+
+
+def _beside(out: Path, name: str = "") -> tuple[Path, Path]:
+    """Picture and recipe; those of a second variable bear its name."""
+    picture, recipe_file = (f"{name}.{suffix}".lstrip(".") for suffix in ("png", "recipe.yaml"))
+    return out.with_suffix(f".{picture}"), out.with_suffix(f".{recipe_file}")
+
+
+def _report(filled: "Filled", beside: tuple[Path, Path], *, overwrite: bool) -> list[Path]:
+    """Prints what was tried and how to go on, and writes picture and recipe: what was written."""
+    from driftfield.files import replacing, write_text
+    from driftfield.filling.account import commands, recipe, table
+    from driftfield.filling.picture import draw
+
+    picture, recipe_file = beside
     with replacing(picture, overwrite=overwrite) as temporary:
         draw(filled).savefig(temporary, dpi=130)
     print(table(filled))
     for line in filled.lines:
         print(f"- {line}")
     if not filled.scores:
-        print(f"wrote {out}, {picture}")
-        return
+        return [picture]
     if not filled.method.shipped:
         write_text(recipe_file, recipe(filled))
     print("By hand:")
     for command in commands(filled, recipe_file):
         print(f"  {command}")
-    print(f"wrote {out}, {picture}{'' if filled.method.shipped else f', {recipe_file}'}")
+    return [picture] if filled.method.shipped else [picture, recipe_file]
 
 
 class _Progress:

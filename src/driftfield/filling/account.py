@@ -9,6 +9,7 @@ import yaml
 
 from driftfield.conventions import FORMAT
 from driftfield.filling.filling import Filled
+from driftfield.plain import JSONObject
 
 
 def table(filled: Filled) -> str:
@@ -35,11 +36,14 @@ def recipe(filled: Filled) -> str:
     split = {"class": "TimeSplit", "validation": 0.17} if method.validation else {"class": "WholeRecord"}
     spec = dict(method.spec)
     trainer = spec.pop("trainer", None)
+    targets: JSONObject = {"targets": [record.name]}
+    if method.vector and record.pair is not None:
+        targets = {"targets": [*record.pair], "vector_pairs": [[*record.pair]]}
     content = {
         "driftfield_format": FORMAT,
         "description": f"What `driftfield fill` chose for {record.name} of {record.source}: {filled.chosen}.",
         "seed": 0,
-        "data": {"archive": record.source, "targets": [record.name], "split": split, **record.selection},
+        "data": {"archive": record.source, **targets, "split": split, **record.selection},
         "reconstructor": spec,
         **({"trainer": trainer} if trainer else {}),
     }

@@ -21,6 +21,7 @@ from driftfield.interfaces import Reconstructor
 from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.kriging import Kriging
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
+from driftfield.peers.vector_kriging import VectorKriging
 from driftfield.reconstruction.output import Estimate
 
 
@@ -98,14 +99,19 @@ def _reconstructed(
     drawn = np.zeros((members, *shape), dtype=np.float32) + mean.astype(np.float32)
     if not times.size:
         return mean, sd, drawn
-    if isinstance(fitted, SpaceTimeOptimalInterpolation) and not members:
-        wanted = record.domain.values & ~(record.seen & (errors_of(record) == 0))
-        centre, own_spread = fitted.estimate_cells(record.observations(), name, wanted)
+    vector = isinstance(fitted, VectorKriging)
+    if isinstance(fitted, SpaceTimeOptimalInterpolation | VectorKriging) and not members:
+        exact = errors_of(record) == 0
+        if isinstance(fitted, Kriging) and fitted.noise is not None:
+            exact = np.zeros_like(exact)
+        wanted = record.domain.values & ~(record.seen & exact)
+        centre, own_spread = fitted.estimate_cells(record.observations(vector=vector), name, wanted)
         mean[times] = np.where(wanted, centre, mean)[times]
         sd[times] = spread(np.nan_to_num(own_spread)[times], distance[times])
         return mean, sd, drawn
     if fitted.abilities.uses_other_times:
-        result = fitted.reconstruct(record.observations(), members=max(1, members), seed=seed).isel(time=times)
+        observations = record.observations(vector=vector)
+        result = fitted.reconstruct(observations, members=max(1, members), seed=seed).isel(time=times)
     else:
         result = fitted.reconstruct(record.observations(times), members=max(1, members), seed=seed)
     mean[times] = np.where(record.domain.values, result[name].values, 0.0)

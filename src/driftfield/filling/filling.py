@@ -187,7 +187,11 @@ def _taught(
 ) -> _Plan:
     """The plan, with a network in the place of what was chosen where it misses less of the first draw."""
     candidates = [s for s, _ in plan.parts] + sorted(scores, key=lambda s: s.crps)
-    able = [s for s in candidates if s.fitted.abilities.first_guess and s.fitted.abilities.learns]
+    able = [
+        s
+        for s in candidates
+        if not known[s.label].vector and s.fitted.abilities.first_guess and s.fitted.abilities.learns
+    ]
     base = able[0] if able else candidates[0]
     learnt = learn(
         record, fold, weights[: fold.truth.size], plan.filled_by, (base, known[base.label]), learning, seed=seed

@@ -1,6 +1,7 @@
 """The methods that `fill` tries, and which records they fit.
 
     always                   box mean, climatology, nearest, linear, cubic; kriging learnt from the record itself
+    components of a vector   kriging of both together
     12 dates                 regression on season and position, with a trend
     24 dates, half complete  optimal interpolation with the covariance of past fields
     8 dates                  DINEOF
@@ -23,6 +24,7 @@ from driftfield.peers.inverse_distance import InverseDistance
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
 from driftfield.peers.season_and_position import SeasonAndPosition
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
+from driftfield.peers.vector_kriging import VectorKriging
 from driftfield.plain import JSONObject, Spec
 from driftfield.registry import build, names
 from driftfield.runs import find_run, load_reconstructor
@@ -80,6 +82,11 @@ class Method:
     validation: int = 0
     shipped: str = ""
 
+    @property
+    def vector(self) -> bool:
+        """Whether it looks at both components of a vector."""
+        return self.spec.get("class") == VectorKriging.__name__
+
     def build(self) -> Reconstructor:
         """Not fitted yet, but for a run that comes with the package."""
         if self.shipped:
@@ -91,7 +98,7 @@ class Method:
         """Fitted to a record, where there is anything to fit."""
         made = self.build()
         if not self.shipped:
-            made.fit(record.training(validation=self.validation), seed=seed)
+            made.fit(record.training(validation=self.validation, vector=self.vector), seed=seed)
         return made
 
 
@@ -129,6 +136,8 @@ def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
     if record.domain.size * record.field.sizes["time"] <= _FEW_CELLS and not knowledge.arguments:
         methods.append(ANY_FIELD)
     methods.append(Method("kriging", {"class": "Kriging", **knowledge.arguments}))
+    if record.partner is not None:
+        methods.append(Method("vector kriging", {"class": VectorKriging.__name__, **knowledge.arguments}))
     if _few_dates(record) and not knowledge.arguments:
         methods.append(Method("space-time interpolation", {"class": SpaceTimeOptimalInterpolation.__name__}))
     return methods
@@ -146,9 +155,14 @@ def named(name: str, record: Record, knowledge: Knowledge) -> Method:
         return known[label]
     if label == ANY_FIELD.label or name == f"shipped:{ANY_FIELD.shipped}":
         return ANY_FIELD
+    if record.partner is None and label.replace(" ", "").lower() == VectorKriging.__name__.lower():
+        raise ConfigurationError(
+            f"{name} needs both components of a vector: {record.source} has no partner of {record.name} that is known by its "
+            "name. Name both: --variable EASTWARD,NORTHWARD."
+        )
     if name in names("reconstructor"):
         spec: JSONObject = {"class": name}
-        if name == "Kriging":
+        if name in ("Kriging", VectorKriging.__name__):
             spec |= knowledge.arguments
         if name in (OptimalInterpolation.__name__, InverseDistance.__name__):
             return Method(name, spec, validation=max(1, record.field.sizes["time"] // 6))

@@ -1,49 +1,20 @@
-"""What a user hands over, understood: the variable, its dates, its domain, its errors; everything that was assumed is said.
+"""What a user hands over, understood: one variable as it was seen, and the other component where it is one of a vector."""
 
-domain    the file's (`domain`, `<variable>_domain`, `mask`), or another file's, else every cell that was ever seen; of one image
-          without a mask every cell of the grid
-time      an image without a date is given one; the dates of the record are the dates of the output
-"""
-
-__all__ = ["Record", "read_record"]
+__all__ = ["Record"]
 
 import dataclasses
-import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from driftfield.conventions import DIMS, domain_of, error_of, state_variables
-from driftfield.data.domain_files import add_domain
 from driftfield.data.masks.alike import distance_to_seen
-from driftfield.data.named_otherwise import with_named_error, with_own_mask
-from driftfield.data.observation_files import complete_errors
-from driftfield.data.sources import GriddedArchive, select_time
-from driftfield.errors import ConfigurationError, DataError, suggest
-from driftfield.filling.quantity import Quantity, recognise
-from driftfield.gridded.acceptance import USUAL, Acceptance
-from driftfield.gridded.axes import canonical
-from driftfield.gridded.gridded_files import open_fields
-from driftfield.gridded.region import is_periodic, select_region
-from driftfield.gridded.removal import count_removed
-from driftfield.gridded.sentinels import without_still_land
-from driftfield.gridded.units import canonical_units, check_plausible
+from driftfield.data.sources import GriddedArchive
+from driftfield.filling.quantity import Quantity
+from driftfield.gridded.region import is_periodic
 from driftfield.interfaces import TrainingData
 from driftfield.plain import JSONObject
-
-log = logging.getLogger(__name__)
-
-SHIPPED = "shipped:"
-"""What the name of a scene that comes with the package begins with."""
-
-UNDATED = np.datetime64("2000-01-01", "ns")
-"""The date of an image that has none."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +30,8 @@ class Record:
         dated: Whether the file had a time axis.
         source: What messages call it.
         selection: Region, dates and file of the domain that were asked for, as a recipe has them.
+        partner: The other component, where the variable is one of a vector.
+        pair: Names of both, eastward and northward, then.
     """
 
     field: xr.DataArray
@@ -69,6 +42,8 @@ class Record:
     dated: bool
     source: str
     selection: JSONObject = dataclasses.field(default_factory=dict)
+    partner: "Record | None" = None
+    pair: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -91,23 +66,46 @@ class Record:
         return np.stack([distance_to_seen(seen, periodic=self.periodic) for seen in self.seen])
 
     def without(self, hidden: np.ndarray) -> "Record":
-        """The record with some cells hidden."""
-        kept = xr.DataArray(~hidden, dims=self.field.dims)
-        return dataclasses.replace(self, field=self.field.where(kept))
+        """The record with some cells hidden; of a vector the other component with them, if it has the same gaps."""
+        visible = xr.DataArray(~hidden, dims=self.field.dims)
+        partner = self.partner
+        if partner is not None and self._gaps_together:
+            partner = dataclasses.replace(partner, field=partner.field.where(visible))
+        return dataclasses.replace(self, field=self.field.where(visible), partner=partner)
 
-    def observations(self, times: np.ndarray | slice = slice(None)) -> xr.Dataset:
-        """As an observation file."""
-        parts = {self.name: self.field, "domain": self.domain}
-        if self.error is not None:
-            parts[f"{self.name}_error"] = self.error
+    @cached_property
+    def _gaps_together(self) -> bool:
+        """Whether most gaps of the component are gaps of the other one, too."""
+        if self.partner is None:
+            return False
+        gaps = self.domain.values & ~self.seen
+        return not gaps.any() or bool((~self.partner.seen[gaps]).mean() > 0.5)
+
+    def observations(self, times: np.ndarray | slice = slice(None), *, vector: bool = False) -> xr.Dataset:
+        """As an observation file, with the other component where `vector` asks for it."""
+        parts = {"domain": self.domain}
+        for record in self._components(vector=vector):
+            parts[record.name] = record.field
+            if record is not self:
+                parts[f"{record.name}_domain"] = record.domain
+            if record.error is not None:
+                parts[f"{record.name}_error"] = record.error
         return xr.Dataset(parts).isel(time=times)
 
-    def training(self, *, validation: int = 0) -> TrainingData:
-        """As an archive to learn from: all dates train, or the last ones that are nearly complete validate."""
-        fields = self.field.to_dataset()
-        if self.error is not None:
-            fields[f"{self.name}_error"] = self.error
-        archive = GriddedArchive(fields, {self.name: self.domain}, self.periodic)
+    def _components(self, *, vector: bool) -> "tuple[Record, ...]":
+        return (self, self.partner) if vector and self.partner is not None else (self,)
+
+    def training(self, *, validation: int = 0, vector: bool = False) -> TrainingData:
+        """As an archive to learn from: all dates train, or the last ones that are nearly complete validate.
+
+        Both components of a vector are targets where `vector` asks for it.
+        """
+        components = self._components(vector=vector)
+        fields = xr.Dataset({record.name: record.field for record in components})
+        for record in components:
+            if record.error is not None:
+                fields[f"{record.name}_error"] = record.error
+        archive = GriddedArchive(fields, {record.name: record.domain for record in components}, self.periodic)
         times = np.arange(self.field.sizes["time"])
         share = self.seen.reshape(len(times), -1).sum(axis=1)
         full = times[share >= 0.9 * share.max()]
@@ -116,160 +114,6 @@ class Record:
             archive=archive,
             train=np.setdiff1d(times, checked),
             validation=checked,
-            targets=(self.name,),
+            targets=tuple(record.name for record in components),
+            vector_pairs=(self.pair,) if self.pair and len(components) == 2 else (),
         )
-
-
-def read_record(
-    source: xr.Dataset | xr.DataArray | str | Path,
-    variable: str | None = None,
-    *,
-    region: Mapping[str, Sequence[float]] | None = None,
-    time: Sequence[Any] | None = None,
-    domain: str | Path | None = None,
-    acceptance: Acceptance = USUAL,
-) -> Record:
-    """Reads what is to be filled.
-
-    Arguments:
-        source: A data set, a field, a file that `open_fields` reads, or `shipped:sst_scene`.
-        variable: Which one; may be left out where there is one.
-        region: `{lat: [a, b], lon: [a, b]}`.
-        time: [first, last] date.
-        domain: A file that says where the field exists.
-        acceptance: Which quality flags reject a value; of files only.
-
-    Raises:
-        DataError: nothing to fill, nothing seen, or a variable that is not there.
-    """
-    label = str(source) if isinstance(source, str | Path) else "the data set"
-    if isinstance(source, str) and source.startswith(SHIPPED):
-        source = _shipped(source.removeprefix(SHIPPED))
-        label = str(source)
-    dataset = _opened(source, label, acceptance)
-    name = _variable(dataset, variable, label)
-    dated = "time" in dataset[name].dims
-    if not dated:
-        log.info("%s has no time axis: taken as one image", label)
-        dataset = dataset.drop_vars("time", errors="ignore").expand_dims(time=[UNDATED])
-        dataset = dataset.assign({n: a.isel(time=0) for n, a in dataset.data_vars.items() if n in ("domain", "mask")})
-    dataset = with_own_mask(with_named_error(dataset, name, label), [name], label)
-    beside = (f"{name}_error", f"{name}_domain", "domain", f"{name}_removed")
-    archive_like = dataset[[name, *(n for n in beside if n in dataset)]]
-    if domain is not None:
-        archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
-    chosen, _ = count_removed(_select(archive_like, region, time).load(), [name], label)
-    if domain_of(chosen, name) is None:
-        chosen[name] = without_still_land(chosen[name], label)
-    asked: JSONObject = {
-        "region": dict(region or {}),
-        "time": list(time or []),
-        "domain": "" if domain is None else str(domain),
-    }
-    asked |= {"quality_level": acceptance.quality_level, "reject_flags": [*acceptance.reject]}
-    selection: JSONObject = {key: value for key, value in asked.items() if value not in ("", None, [], {})}
-    return dataclasses.replace(_record(complete_errors(chosen, label), name, dated, label), selection=selection)
-
-
-def _shipped(name: str) -> Path:
-    """The file of a scene that comes with the package."""
-    folder = Path(str(files("driftfield"))) / "shipped"
-    known = {path.stem: path for path in sorted(folder.glob("*.nc"))}
-    if name not in known:
-        raise ConfigurationError(f"No shipped scene {name!r}: {suggest(name, known)}")
-    return known[name]
-
-
-def _opened(source: xr.Dataset | xr.DataArray | str | Path, label: str, acceptance: Acceptance) -> xr.Dataset:
-    """With canonical axes and units."""
-    if isinstance(source, str | Path):
-        return open_fields(source, marks=True, acceptance=acceptance)
-    if not isinstance(source, xr.Dataset | xr.DataArray):
-        raise DataError(
-            f"Found {type(source).__name__}: expected an xarray.Dataset, an xarray.DataArray or the name of a file. Give "
-            "the array its latitudes and longitudes: xr.DataArray(array, coords={'lat': lat, 'lon': lon}, dims=('lat', 'lon'))."
-        )
-    dataset = source.to_dataset(name=source.name or "field") if isinstance(source, xr.DataArray) else source
-    return canonical_units(canonical(dataset, source=label), source=label)
-
-
-def _variable(dataset: xr.Dataset, asked: str | None, label: str) -> str:
-    """The variable to fill: named, or the only one with gaps."""
-    names = [n for n in state_variables(dataset) if n != "mask" and dataset[n].dtype.kind == "f"]
-    if asked is None and len(names) == 2:
-        # one of two may be the error of the other
-        names = [n for n in names if f"{n}_error" in with_named_error(dataset[names], n, label)] or names
-    if asked is not None:
-        if asked not in names:
-            raise DataError(f"No variable {asked!r} to fill in {label}: {suggest(asked, names)}")
-        return asked
-    whole = [n for n in state_variables(dataset) if n != "mask" and dataset[n].dtype.kind in "iub"]
-    if not names and whole:
-        raise DataError(
-            f"{', '.join(whole)} in {label} holds whole numbers, which cannot say what is missing: convert it to "
-            "floating point, with NaN where nothing was seen."
-        )
-    if not names:
-        raise DataError(f"No variable with lat and lon in {label}: found {sorted(map(str, dataset))}. Check the file.")
-    if len(names) > 1:
-        raise DataError(f"{label} holds {len(names)} variables, {', '.join(names)}: name one with --variable.")
-    return names[0]
-
-
-def _select(
-    dataset: xr.Dataset, region: Mapping[str, Sequence[float]] | None, time: Sequence[Any] | None
-) -> xr.Dataset:
-    """A part of the grid and of the dates."""
-    dataset = select_region(dataset, region or {})
-    return select_time(dataset, time) if time is not None else dataset
-
-
-def _record(dataset: xr.Dataset, name: str, dated: bool, label: str) -> Record:
-    odd = [str(d) for d in dataset[name].dims if d not in DIMS]
-    if odd:
-        raise DataError(f"{name!r} in {label} has the dimension(s) {odd}: select one element of each first.")
-    field = dataset[name].transpose(*(d for d in DIMS if d in dataset[name].dims)).astype(np.float32)
-    domain = _domain(dataset, name, field, label)
-    outside = int((field.notnull() & ~domain).sum())
-    if outside:
-        log.warning("%d values of %s lie outside the domain: not looked at", outside, name)
-    field = field.where(domain)
-    if not bool(field.notnull().any()):
-        raise DataError(f"{name!r} in {label} has no value here. Check the variable, the region and the dates.")
-    check_plausible(field, inside=domain, source=label)
-    quantity = recognise(field)
-    if quantity.said:
-        log.info("%s", quantity.said)
-    filled_as = field.copy(data=quantity.forward(field.values).astype(np.float32))
-    error = error_of(dataset, name)
-    if error is not None:
-        error = error.transpose(*(d for d in DIMS if d in error.dims)).fillna(0.0).astype(np.float32)
-        if quantity.logarithm:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                slope = np.maximum(field, quantity.floor) * np.log(10.0)
-            error = (error / slope).fillna(0.0)
-    return Record(filled_as, field, domain, error, quantity, dated, label)
-
-
-def _domain(dataset: xr.Dataset, name: str, field: xr.DataArray, label: str) -> xr.DataArray:
-    """Boolean ([depth,] lat, lon)."""
-    dims = [d for d in ("depth", "lat", "lon") if d in field.dims]
-    stated = domain_of(dataset, name)
-    if stated is not None:
-        stated = stated.isel(time=0, drop=True) if "time" in stated.dims else stated
-        if "depth" in dims and "depth" not in stated.dims:
-            stated = stated & field.notnull().any("time")
-        return stated.transpose(*dims).rename("domain")
-    ever = field.notnull().any("time")
-    if field.sizes["time"] == 1:
-        log.info("%s says nowhere what is land: every cell of the image is filled (--domain FILE names a mask)", label)
-        return xr.ones_like(ever, dtype=bool).transpose(*dims).rename("domain").drop_attrs()
-    never = int((~ever).sum())
-    if never:
-        log.info(
-            "%s says nowhere what is land: %d of %d cells were never seen and are taken for it (--domain FILE names a mask)",
-            label,
-            never,
-            ever.size,
-        )
-    return ever.transpose(*dims).rename("domain").drop_attrs()

@@ -36,6 +36,7 @@ from driftfield.interfaces import Reconstructor
 from driftfield.peers.kriging import Kriging
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
+from driftfield.peers.vector_kriging import VectorKriging
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def validate(method: Method, folds: Sequence[Withheld], weights: np.ndarray, *, 
 
 def refitted(fitted: Reconstructor, method: Method, record: Record, *, seed: int) -> Reconstructor:
     """The method on another record of the same grid; constants that were tuned stay."""
-    data = record.training(validation=method.validation)
+    data = record.training(validation=method.validation, vector=method.vector)
     if isinstance(fitted, Kriging | OptimalInterpolation):
         return fitted.continued(data)
     if isinstance(fitted, SpaceTimeOptimalInterpolation):
@@ -160,7 +161,8 @@ def predict(fitted: Reconstructor, withheld: Withheld, *, seed: int) -> tuple[np
     record, times = withheld.visible, withheld.times
     mask = withheld.hidden[times]
     if isinstance(fitted, Kriging | SpaceTimeOptimalInterpolation):
-        mean, sd = fitted.estimate_cells(record.observations(), record.name, withheld.scored)
+        observations = record.observations(vector=isinstance(fitted, VectorKriging))
+        mean, sd = fitted.estimate_cells(observations, record.name, withheld.scored)
         return mean[times][mask], sd[times][mask]
     if fitted.abilities.uses_other_times:
         result = fitted.reconstruct(record.observations(), members=1, seed=seed).isel(time=times)

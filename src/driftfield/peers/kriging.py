@@ -11,7 +11,7 @@
 The neighbourhoods are local, so that a large image costs as many small factors as it has missing cells / 16.
 """
 
-__all__ = ["Kriging"]
+__all__ = ["Kriging", "tiled_leaves"]
 
 from collections.abc import Mapping
 from copy import copy
@@ -209,8 +209,11 @@ class Kriging(StandardisedPeer):
         rows = []
         for task, spread in zip(tasks, sds, strict=True):
             sd = spread.ravel()[inside]
-            groups = _leaves(
-                task.places, task.hidden, self.constants[name], spacing=self._tile(task.places, len(task.seen))
+            groups = tiled_leaves(
+                task.places,
+                task.hidden,
+                self.constants[name].covariance.embed(task.places, np.zeros(len(task.places)))[-1],
+                spacing=self._tile(task.places, len(task.seen)),
             )
             some = [groups[g] for g in spread_over(np.arange(len(groups)), max(8, most * 4 // len(tasks)))]
             increments, variance = solve_leaves(
@@ -275,6 +278,7 @@ class Kriging(StandardisedPeer):
         seen = Scattered.of(values, noise, days, draws, errors)
         calibration = self.spread[name].of_rows(level)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
+        embedded = covariance.embed(places, np.zeros(len(places)))[-1]
         output = np.zeros((2 + members, len(field), field[0].size), dtype=np.float32)
         output[1][:, inside] = sd
         output[2:, :, inside] = draws * sd
@@ -283,7 +287,7 @@ class Kriging(StandardisedPeer):
         for t in map(int, dates):
             cells = np.flatnonzero(wanted[t].ravel()[inside])
             near = seen[(np.abs(seen.day - days[t]) <= window) & (np.abs(order[seen.time] - order[t]) <= self.around)]
-            groups = _leaves(places, cells, constants, spacing=self._tile(places, len(near)))
+            groups = tiled_leaves(places, cells, embedded, spacing=self._tile(places, len(near)))
             increments, variance = solve_leaves(
                 covariance, near, places, groups, time=t, day=days[t], most=self.nearest
             )
@@ -382,13 +386,13 @@ def _near(chosen: np.ndarray, around: int, count: int) -> np.ndarray:
     return reach[(np.abs(reach[:, None] - chosen) <= around).any(axis=1)] if chosen.size else reach
 
 
-def _leaves(places: Places, cells: np.ndarray, constants: SpaceTimeConstants, *, spacing: float) -> list[np.ndarray]:
+def tiled_leaves(places: Places, cells: np.ndarray, embedded: np.ndarray, *, spacing: float) -> list[np.ndarray]:
     """Groups of some cells that are solved together: near to each other, so that the same observations are near to all.
 
     Arguments:
         places: All cells.
         cells: Those to solve.
-        constants: Of the covariance.
+        embedded: All cells where distances are taken: (cell, axis).
         spacing: Edge of the tiles that a group may not leave, km.
     """
     degrees = spacing / 111.2
@@ -398,7 +402,6 @@ def _leaves(places: Places, cells: np.ndarray, constants: SpaceTimeConstants, *,
     _, tile = np.unique(np.stack([row, column, np.round(places.depth[cells], 3)]), axis=1, return_inverse=True)
     order = np.argsort(tile.ravel(), kind="stable")
     groups = np.split(cells[order], np.flatnonzero(np.diff(tile.ravel()[order])) + 1)
-    embedded = constants.covariance.embed(places, np.zeros(len(places)))[-1]
     return [group[part] for group in groups for part in leaves(embedded[group], _LEAF)]
 
 

@@ -1,0 +1,148 @@
+"""Kriging of the components of a vector by leaves: what was seen of either component speaks for both.
+
+    weights   W = (K_oo + R)^-1 K_ox       mean  W' y       variance  K_xx - |L^-1 K_ox|^2,  L L' = K_oo + R
+    member    f + W' (y - f_o - e)         f drawn from the prior, e from R                         (Matheron's rule)
+
+The observations of a leaf are its neighbours, half of them of each component; that choice is the only approximation.
+"""
+
+__all__ = ["SeenComponents", "solve_vector_leaves"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from driftfield.gaussian.columns import Columns
+from driftfield.gaussian.neighbours import Neighbourhood
+from driftfield.gaussian.space_time_covariance import Places
+from driftfield.gaussian.vector_covariance import Frames, VectorCovariance
+
+
+@dataclass(frozen=True)
+class SeenComponents(Columns):
+    """Standardised observations of single components.
+
+    Arguments:
+        northward: Whether it is the second component: boolean (observation,).
+        time: Index of the time.
+        cell: Index of the place.
+        day: Date in days.
+        innovations: (observation, 1 + member): the value, then the value less the member's draw and error.
+        noise: Variance of the error.
+    """
+
+    northward: np.ndarray
+    time: np.ndarray
+    cell: np.ndarray
+    day: np.ndarray
+    innovations: np.ndarray
+    noise: np.ndarray
+
+    @classmethod
+    def of(
+        cls, values: np.ndarray, noise: np.ndarray, days: np.ndarray, draws: np.ndarray, errors: np.ndarray
+    ) -> "SeenComponents":
+        """From whole fields.
+
+        Arguments:
+            values: Standardised, NaN where not seen: (component, time, cell).
+            noise: Variances of the errors, as many.
+            days: (time,).
+            draws: Of the prior, for every member: (member, component, time, cell).
+            errors: Standard normal numbers, as many.
+        """
+        which, when, where = np.nonzero(np.isfinite(values))
+        y, r = values[which, when, where], noise[which, when, where]
+        of_members = y - draws[:, which, when, where] - np.sqrt(r) * errors[:, which, when, where]
+        innovations = np.concatenate([y[None], of_members]).T
+        return cls(which == 1, when, where, days[when], innovations, r)
+
+
+def solve_vector_leaves(
+    covariance: VectorCovariance,
+    seen: SeenComponents,
+    places: Places,
+    groups: Sequence[np.ndarray],
+    *,
+    northward: bool,
+    time: int,
+    day: float,
+    most: int,
+    batch: int = 16,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Increments and variance of one component at one time.
+
+    Arguments:
+        covariance: The prior.
+        seen: The observations that may speak.
+        places: All cells.
+        groups: Leaves: indices of the cells to do.
+        northward: Whether the second component is asked for.
+        time: Index of the time, as in `seen.time`.
+        day: Its date in days.
+        most: Observations per leaf, of both components.
+        batch: Leaves at once.
+
+    Returns:
+        Increments (cell, 1 + member) and variance (cell,), standardised; cells of no leaf have increment 0 and the prior's.
+    """
+    increments = np.zeros((len(places), seen.innovations.shape[1]))
+    variance = np.full(len(places), covariance.variance)
+    if not len(seen) or not groups:
+        return increments, variance
+    none = np.zeros(len(places))
+    targets = Frames.of(places, np.full(len(places), northward), none)
+    frames = Frames.of(places[seen.cell], seen.northward, seen.day - day)
+    size = max(g.size for g in groups)
+    cells = np.stack([np.pad(g, (0, size - g.size), mode="edge") for g in groups])
+    # which observation is of the very cell, component and date
+    at = np.full(len(places), -1)
+    now = np.flatnonzero((seen.time == time) & (seen.northward == northward))
+    at[seen.cell[now]] = now
+    index = _neighbours(covariance, frames, targets.place[cells].mean(axis=1), seen.northward, most)
+    for start in range(0, len(cells), batch):
+        here, near = cells[start : start + batch], index[start : start + batch]
+        used = near >= 0
+        middle = targets.place[here].mean(axis=1)
+        left, right = frames[near].seen_from(middle), targets[here].seen_from(middle)
+        day_of = frames.day[near]
+        matrix = covariance.between(left, left, day_of[:, :, None] - day_of[:, None])
+        matrix *= used[:, :, None] & used[:, None, :]
+        diagonal = np.arange(near.shape[1])
+        # a neighbour that a rounding error could make its own double keeps the matrix definite
+        matrix[:, diagonal, diagonal] += np.where(used, covariance.nugget + seen.noise[near] + 1e-8, 1.0)
+        same = (near[:, :, None] == at[here][:, None, :]) & used[:, :, None]
+        cross = covariance.between(left, right, day_of[:, :, None]) + covariance.nugget * same
+        weights, spread = _weights(matrix, cross * used[:, :, None])
+        increments[here] = np.swapaxes(weights, 1, 2) @ (seen.innovations[near] * used[:, :, None])
+        variance[here] = np.maximum(covariance.variance - spread, 0.0)
+    return increments, variance
+
+
+def _weights(matrix: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W (leaf, neighbour, cell), and the variance that the observations explain (leaf, cell)."""
+    factor, info = torch.linalg.cholesky_ex(torch.from_numpy(matrix))
+    if int(info.max()):
+        factor = torch.linalg.cholesky(torch.from_numpy(matrix + 1e-6 * np.eye(matrix.shape[-1])))
+    right = torch.from_numpy(cross)
+    half = torch.linalg.solve_triangular(factor, right, upper=False)
+    weights = torch.linalg.solve_triangular(factor.transpose(1, 2), half, upper=True)
+    return weights.numpy(), half.square().sum(dim=1).numpy()
+
+
+def _neighbours(
+    covariance: VectorCovariance, frames: Frames, centres: np.ndarray, northward: np.ndarray, most: int
+) -> np.ndarray:
+    """Indices of the observations of every leaf, half of them of each component, -1 where there are fewer: (leaf, neighbour)."""
+    embedded = np.concatenate([frames.place / covariance.length, frames.day[:, None] / covariance.days], axis=1)
+    middles = np.concatenate([centres / covariance.length, np.zeros((len(centres), 1))], axis=1)
+    nobody = np.full((len(centres), 1), -1)
+    parts = []
+    for component in (False, True):
+        members = np.flatnonzero(northward == component)
+        if members.size:
+            found = Neighbourhood([embedded[members]], most // 2).find([middles], nobody)
+            parts.append(np.where(found >= 0, members[found], -1))
+    return np.concatenate(parts, axis=1)
