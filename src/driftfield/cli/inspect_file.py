@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import app
+from driftfield.cli.shared import Job, app
 
 
-@app.command()
+@app.command(rich_help_panel=Job.LOOK)
 def inspect(
     file: Annotated[str, typer.Argument(help="Any file: gridded (NetCDF, GRIB, Zarr, a glob), points, or a table.")],
 ) -> None:

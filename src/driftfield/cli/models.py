@@ -4,13 +4,13 @@ __all__ = ["models"]
 
 from typing import TYPE_CHECKING
 
-from driftfield.cli.shared import app
+from driftfield.cli.shared import Job, app
 
 if TYPE_CHECKING:
     from driftfield.checkpoint import Run
 
 
-@app.command()
+@app.command(rich_help_panel=Job.LOOK)
 def models() -> None:
     """List the runs that come with the package: what they complete, from what, and where."""
     from driftfield.checkpoint import read_run
