@@ -60,7 +60,7 @@ app.add_typer(simulate_app, name="simulate", rich_help_panel=Job.GET)
 
 def by_job(command: CommandInfo) -> tuple[int, str]:
     """Where a command stands in the help: by its job, then by its name."""
-    jobs = list(Job)
+    jobs: list[str] = list(Job)
     name = command.name or (command.callback.__name__ if command.callback else "")
     return jobs.index(command.rich_help_panel) if command.rich_help_panel in jobs else len(jobs), name
 
