@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from driftfield import __version__
 from driftfield.cli import app
-from driftfield.cli.doctor import _extras, _found
+from driftfield.cli.doctor import _extras, _state_of
 from driftfield.cli.shared import Job
 
 
@@ -46,7 +46,7 @@ def test_doctor_says_what_is_here_and_what_each_extra_needs() -> None:
     ],
 )
 def test_what_is_missing_or_too_old_is_said(requirement: str, said: str) -> None:
-    assert re.fullmatch(said, _found(Requirement(requirement)))
+    assert re.fullmatch(said, _state_of(Requirement(requirement)))
 
 
 @pytest.mark.parametrize("extra", ["wandb", "film", "train"])

@@ -19,7 +19,7 @@ def doctor() -> None:
     print(f"driftfield {__version__}, Python {platform.python_version()}, {platform.platform()}")
     needed = [Requirement(text) for text in requires("driftfield") or ()]
     plain = [requirement for requirement in needed if requirement.marker is None]
-    print("requires: " + ", ".join(_found(requirement) for requirement in plain))
+    print("requires: " + ", ".join(_state_of(requirement) for requirement in plain))
     for extra in sorted({name for requirement in needed for name in _extras(requirement)}):
         parts = [
             requirement for requirement in needed if extra in _extras(requirement) and requirement.name != "driftfield"
@@ -28,7 +28,7 @@ def doctor() -> None:
             continue
         missing = [requirement for requirement in parts if not _fits(requirement)]
         hint = f"; pip install 'driftfield[{extra}]'" if missing else ""
-        print(f"extra {extra}: {', '.join(_found(requirement) for requirement in parts)}{hint}")
+        print(f"extra {extra}: {', '.join(_state_of(requirement) for requirement in parts)}{hint}")
     print(_machine())
 
 
@@ -45,16 +45,16 @@ def _installed(requirement: Requirement) -> str | None:
 
 
 def _fits(requirement: Requirement) -> bool:
-    found = _installed(requirement)
-    return found is not None and requirement.specifier.contains(found, prereleases=True)
+    installed = _installed(requirement)
+    return installed is not None and requirement.specifier.contains(installed, prereleases=True)
 
 
-def _found(requirement: Requirement) -> str:
+def _state_of(requirement: Requirement) -> str:
     """Name and version, or what is wrong with it."""
-    found = _installed(requirement)
-    if found is None:
+    installed = _installed(requirement)
+    if installed is None:
         return f"{requirement.name} MISSING"
-    return f"{requirement.name} {found}" + ("" if _fits(requirement) else f" (EXPECTED {requirement.specifier})")
+    return f"{requirement.name} {installed}" + ("" if _fits(requirement) else f" (EXPECTED {requirement.specifier})")
 
 
 def _machine() -> str:
