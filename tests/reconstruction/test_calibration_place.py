@@ -14,7 +14,7 @@ from driftfield.interfaces import TrainingData
 from driftfield.peers.climatology import Climatology
 from driftfield.reconstruction.calibration import CalibrationCells, write_calibration
 from driftfield.reconstruction.calibration_cases import calibrate
-from driftfield.reconstruction.calibration_fit import Places, fit_calibration
+from driftfield.reconstruction.calibration_fit import CellPlaces, fit_calibration
 from driftfield.reconstruction.calibration_place import PlaceMap, PlaceSums, choose_place, widened
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_training_data
@@ -107,11 +107,11 @@ def test_units_do_not_matter() -> None:
     assert np.allclose(large.variance((3.0, 0.7)), 1e6 * plain.variance((3.0, 0.7)), rtol=1e-3)
 
 
-def cells_and_places() -> tuple[CalibrationCells, Places]:
+def cells_and_places() -> tuple[CalibrationCells, CellPlaces]:
     error, sd, judged = errors(UNKNOWN)
     time, row, column = np.nonzero(judged)
     cells = CalibrationCells(error[judged], 0 * error[judged], sd[judged], time, None, row * SHAPE[1] + column)
-    return cells, Places({None: sums_of(error, sd, judged)}, np.arange(SHAPE[0]) * 1.0, np.arange(SHAPE[1]) * 1.0)
+    return cells, CellPlaces({None: sums_of(error, sd, judged)}, np.arange(SHAPE[0]) * 1.0, np.arange(SHAPE[1]) * 1.0)
 
 
 def test_what_the_map_knows_by_heart_does_not_narrow_the_rest() -> None:

@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from driftfield import __version__
-from driftfield.cli.shared import app
+from driftfield.cli.shared import app, by_job
 from driftfield.errors import UserError, visible
 from driftfield.files import cannot_look_up
 from driftfield.registry import discover
 
 discover(__name__)
+app.registered_commands.sort(key=by_job)
 
 LOG = "driftfield-error.log"
 """Where an error of our own leaves its traceback."""

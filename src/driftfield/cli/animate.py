@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, Region, app, check_output, read_period, read_region
+from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_period, read_region
 
 
-@app.command()
+@app.command(rich_help_panel=Job.LOOK)
 def animate(
     fields: Annotated[Path, typer.Argument(help="A reconstruction, a forecast, an archive: with several dates.")],
     out: Annotated[Path, typer.Option("--out", help="Film to write: .gif, or .mp4 (needs driftfield[film]).")],

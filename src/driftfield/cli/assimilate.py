@@ -5,10 +5,10 @@ __all__ = ["assimilate"]
 from driftfield.cli import assimilate_options as typed
 from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_output, read_pairs
+from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_output, read_pairs
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def assimilate(
     run: typed.Run,
     out: typed.Out,

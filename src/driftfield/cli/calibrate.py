@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_counts, read_errors, read_pairs
+from driftfield.cli.shared import Job, Overwrite, app, check_counts, read_errors, read_pairs
 from driftfield.errors import ConfigurationError, ExistsError
 
 Conformal = Annotated[
@@ -17,7 +17,7 @@ Conformal = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAIN)
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Run folder that `driftfield train` wrote.")],
     cases: Annotated[int, typer.Option(help="Validation dates to reconstruct, evenly spaced.")] = 12,

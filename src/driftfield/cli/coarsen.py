@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.options import Out
-from driftfield.cli.shared import Overwrite, app, check_output, read_number
+from driftfield.cli.shared import Job, Overwrite, app, check_output, read_number
 from driftfield.errors import ConfigurationError
 
 
-@app.command()
+@app.command(rich_help_panel=Job.GET)
 def coarsen(
     fine: Annotated[Path, typer.Argument(help="Fine fields: NetCDF, GRIB or Zarr, on any grid.")],
     out: Out,

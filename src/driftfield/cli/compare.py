@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_counts, check_output
+from driftfield.cli.shared import Job, Overwrite, app, check_counts, check_output
 from driftfield.errors import ConfigurationError
 
 
-@app.command()
+@app.command(rich_help_panel=Job.JUDGE)
 def compare(
     recipe: Annotated[Path, typer.Argument(help="YAML recipe of a comparison, such as recipes/compare/ersst.yaml.")],
     out: Annotated[

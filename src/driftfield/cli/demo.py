@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app
+from driftfield.cli.shared import Job, Overwrite, app
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("demo"),
     cases: Annotated[int, typer.Option(help="Dates to reconstruct.")] = 12,

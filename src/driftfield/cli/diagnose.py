@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.options import OutFolder, Seed
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_counts, check_output, use_sampler
+from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_counts, check_output, use_sampler
 
 
-@app.command()
+@app.command(rich_help_panel=Job.JUDGE)
 def diagnose(
     run: Annotated[Path, typer.Argument(help="Run folder of a diffusion model, or shipped:NAME.")],
     obs: Annotated[Path, typer.Argument(help="Observation file that `driftfield mask` wrote.")],

@@ -9,14 +9,14 @@ import typer
 
 from driftfield.cli.growing import write_with_bar
 from driftfield.cli.options import Dates, Out, Resume, Seed
-from driftfield.cli.shared import Overwrite, app, check_output, read_period, whole
+from driftfield.cli.shared import Job, Overwrite, app, check_output, read_period, whole
 from driftfield.errors import visible
 
 MEMBERS = 10
 """Unless another number is asked for."""
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def downscale(
     run: Annotated[Path, typer.Argument(help="Run folder of a downscaler that `driftfield train` wrote.")],
     coarse: Annotated[Path, typer.Argument(help="Coarse fields on the coarse grid of the run, or on more of it.")],

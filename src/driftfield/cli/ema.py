@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.options import OutRun
-from driftfield.cli.shared import Overwrite, app, check_output
+from driftfield.cli.shared import Job, Overwrite, app, check_output
 from driftfield.errors import ConfigurationError
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAIN)
 def ema(
     run: Annotated[Path, typer.Argument(help="Run folder, trained with ema: {class: PowerEMA}.")],
     width: Annotated[float, typer.Option(help="Width of the average, as a share of the training: 0.01 to 0.28.")],

@@ -9,10 +9,10 @@ import typer
 
 from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.evaluation_parts import Parts, make_parts, structure_of, write_parts
-from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
+from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_region
 
 
-@app.command()
+@app.command(rich_help_panel=Job.JUDGE)
 def evaluate(
     truth: Annotated[Path, typer.Argument(help="The complete fields.")],
     outputs: Annotated[list[Path], typer.Argument(help="Reconstructions to score.")],

@@ -12,14 +12,23 @@ import typer
 
 from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.options import Dates, MaskFile
-from driftfield.cli.shared import Overwrite, Region, app, check_counts, check_output, read_period, read_region
+from driftfield.cli.shared import (
+    Job,
+    Overwrite,
+    Region,
+    app,
+    check_counts,
+    check_output,
+    read_period,
+    read_region,
+)
 from driftfield.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from driftfield.filling.filling import Filled
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def fill(
     file: Annotated[str, typer.Argument(help="NetCDF, GRIB or Zarr (or a glob) with NaN where nothing was seen.")],
     out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr; OUT.png and OUT.recipe.yaml come beside it.")],

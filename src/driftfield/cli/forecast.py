@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from driftfield.cli.options import BatchSize, Out
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_draws, read_errors, use_sampler
+from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_draws, read_errors, use_sampler
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def forecast(
     run: Annotated[Path, typer.Argument(help="Run folder of an emulator.")],
     initial: Annotated[Path, typer.Argument(help="Complete states of one date or more, or an ensemble of them.")],

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output, read_errors, read_pairs, read_period
+from driftfield.cli.shared import Job, Overwrite, app, check_output, read_errors, read_pairs, read_period
 from driftfield.errors import ConfigurationError, DataError, suggest
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-@app.command()
+@app.command(rich_help_panel=Job.GET)
 def gather(
     files: Annotated[list[str], typer.Argument(help="Profiles and tracks: Argo, ERDDAP, WOD, altimetry; globs too.")],
     variable: Annotated[list[str], typer.Option(help="OURS=NAME_IN_FILE, e.g. thetao=TEMP (repeat).")],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_counts, check_output, read_pairs, read_period
+from driftfield.cli.shared import Job, Overwrite, app, check_counts, check_output, read_pairs, read_period
 from driftfield.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from driftfield.observations.table import ObservationTable
 
 
-@app.command("map")
+@app.command("map", rich_help_panel=Job.FILL)
 def map_command(
     points: Annotated[list[str], typer.Argument(help="Profiles, tracks, tables: Argo, altimetry, CSV; globs too.")],
     out: Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr; OUT.png and OUT.tried.csv come beside it.")],

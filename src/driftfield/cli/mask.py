@@ -10,6 +10,7 @@ import typer
 
 from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
+    Job,
     Overwrite,
     Region,
     app,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@app.command()
+@app.command(rich_help_panel=Job.GET)
 def mask(
     fields: Annotated[Path, typer.Argument(help="Complete fields: NetCDF or Zarr.")],
     obs: Annotated[Path, typer.Argument(help="Observation file to write.")],

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_output
+from driftfield.cli.shared import Job, Overwrite, app, check_output
 
 
-@app.command()
+@app.command(rich_help_panel=Job.LOOK)
 def members(
     fields: Annotated[
         Path, typer.Argument(help="A file with <variable>_member: a reconstruction, samples, a forecast.")

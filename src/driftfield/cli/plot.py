@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app, check_counts, check_output
+from driftfield.cli.shared import Job, Overwrite, app, check_counts, check_output
 from driftfield.errors import ConfigurationError
 
 
-@app.command()
+@app.command(rich_help_panel=Job.LOOK)
 def plot(
     file: Annotated[
         Path, typer.Argument(help="A reconstruction, samples, a forecast, observations or complete fields.")

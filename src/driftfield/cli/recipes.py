@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, app
+from driftfield.cli.shared import Job, Overwrite, app
 from driftfield.errors import ConfigurationError, suggest
 
 
-@app.command()
+@app.command(rich_help_panel=Job.LOOK)
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Recipe to copy; without one all are listed.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; NAME.yaml here by default.")] = None,

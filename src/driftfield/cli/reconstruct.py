@@ -29,14 +29,23 @@ from driftfield.cli.options import (
     WithheldShare,
 )
 from driftfield.cli.reconstruct_outcome import tell
-from driftfield.cli.shared import Overwrite, Region, SamplerName, app, check_draws, read_region, read_sampler
+from driftfield.cli.shared import (
+    Job,
+    Overwrite,
+    Region,
+    SamplerName,
+    app,
+    check_draws,
+    read_region,
+    read_sampler,
+)
 from driftfield.errors import ConfigurationError
 
 BATCH_SIZE = 16
 """Members at a time, unless another number is asked for."""
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def reconstruct(
     run: RunFolder,
     obs: Annotated[Path, typer.Argument(help="Observation file.")],

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from driftfield.cli.options import BatchSize, Out, Seed
-from driftfield.cli.shared import Overwrite, SamplerName, app, check_draws, use_sampler
+from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_draws, use_sampler
 from driftfield.errors import ConfigurationError, DataError
 
 FIRST_DATE = "2000-01-01"
@@ -19,7 +19,7 @@ Date = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def sample(
     run: Annotated[
         Path,

@@ -1,10 +1,12 @@
 """What the commands share: the application, options, and checks of what a user typed."""
 
 __all__ = [
+    "Job",
     "Overwrite",
     "Region",
     "SamplerName",
     "app",
+    "by_job",
     "check_counts",
     "check_draws",
     "check_output",
@@ -23,14 +25,27 @@ __all__ = [
 import logging
 import sys
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.models import CommandInfo
 
 from driftfield import __version__
 from driftfield.errors import ConfigurationError, ExistsError, visible
 from driftfield.plain import JSONObject
+
+
+class Job(StrEnum):
+    """What a command is for, in the order of `driftfield --help`."""
+
+    FILL = "Fill and reconstruct"
+    GET = "Get data to work on"
+    LOOK = "Look"
+    TRAIN = "Train"
+    JUDGE = "Judge"
+
 
 app = typer.Typer(
     help="Complete ocean and atmosphere fields, with honest uncertainty, from sparse observations.",
@@ -40,7 +55,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
-app.add_typer(simulate_app, name="simulate")
+app.add_typer(simulate_app, name="simulate", rich_help_panel=Job.GET)
+
+
+def by_job(command: CommandInfo) -> tuple[int, str]:
+    """Where a command stands in the help: by its job, then by its name."""
+    jobs: list[str] = list(Job)
+    name = command.name or (command.callback.__name__ if command.callback else "")
+    return jobs.index(command.rich_help_panel) if command.rich_help_panel in jobs else len(jobs), name
+
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 SamplerName = Annotated[

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Overwrite, Region, app, check_output, read_region
+from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_region
 from driftfield.errors import ConfigurationError
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def suggest(
     fields: Annotated[Path, typer.Argument(help="A file with <variable>_member: a reconstruction, a forecast.")],
     out: Annotated[Path, typer.Option("--out", help="Table to write, .csv or .nc; the map lies beside it as .png.")],

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from driftfield.cli.options import OutRun
-from driftfield.cli.shared import Overwrite, app, check_run
+from driftfield.cli.shared import Job, Overwrite, app, check_run
 
 if TYPE_CHECKING:
     from driftfield.recipe import Recipe
 
 
-@app.command()
+@app.command(rich_help_panel=Job.TRAIN)
 def train(
     recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
     out: OutRun,

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.options import Dates, MaskFile
-from driftfield.cli.shared import Overwrite, Region, app, check_output, read_period, read_region
+from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_period, read_region
 from driftfield.errors import ConfigurationError
 
 
-@app.command()
+@app.command(rich_help_panel=Job.FILL)
 def transfer(
     run: Annotated[str, typer.Argument(help="Folder of a trained network, or shipped:NAME.")],
     fields: Annotated[

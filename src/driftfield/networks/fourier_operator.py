@@ -16,21 +16,19 @@ class FourierOperator(NeuralOperator):
     """A stack of spectral blocks.
 
     Arguments:
-        channels, covariates, first_guess: Of the field and what is known of it.
+        channels: Of the field.
         layers: Blocks.
-        shared: See `NeuralOperator`.
+        shared: `covariates`, `first_guess` and all else of `NeuralOperator`.
     """
 
     def __init__(
         self,
         channels: int,
-        covariates: int = 0,
-        first_guess: bool = False,
         *,
         layers: int = 4,
         **shared: Unpack[OperatorOptions],
     ) -> None:
-        super().__init__(channels, covariates, first_guess, **shared)
+        super().__init__(channels, **shared)
         width = self.stem.out_channels
         self.blocks = nn.ModuleList(self.block(width, self.modes) for _ in range(whole_number("layers", layers)))
 

@@ -21,25 +21,23 @@ class HybridOperator(FourierOperator):
     """Spectral blocks whose local path looks at neighbours.
 
     Arguments:
-        channels, covariates, first_guess: Of the field and what is known of it.
+        channels: Of the field.
         points: Columns of the grid whose cells measure the kernels: those of the training fields, where nothing is resampled
             then.
         layers: Blocks.
-        shared: See `NeuralOperator`.
+        shared: `covariates`, `first_guess` and all else of `NeuralOperator`.
     """
 
     def __init__(
         self,
         channels: int,
-        covariates: int = 0,
-        first_guess: bool = False,
         *,
         points: int = 64,
         layers: int = 4,
         **shared: Unpack[OperatorOptions],
     ) -> None:
         self.points = points
-        super().__init__(channels, covariates, first_guess, layers=layers, **shared)
+        super().__init__(channels, layers=layers, **shared)
 
     def block(self, width: int, modes: int) -> SpectralBlock:
         return SpectralBlock(

@@ -88,6 +88,8 @@ class SpectralBlock(nn.Module):
 class OperatorOptions(TypedDict, total=False):
     """What every neural operator takes by name: see `NeuralOperator`."""
 
+    covariates: int
+    first_guess: bool
     width: int
     modes: int
     rank: float | None

@@ -26,10 +26,10 @@ class SpectralUNet(NeuralOperator):
     """Spectral blocks at several resolutions.
 
     Arguments:
-        channels, covariates, first_guess: Of the field and what is known of it.
+        channels: Of the field.
         widths: Features at each resolution, finest first; the first one is the `width` of the network.
         depths: Blocks at each resolution, on the way down and on the way up.
-        shared: See `NeuralOperator`.
+        shared: `covariates`, `first_guess` and all else of `NeuralOperator`.
 
     Raises:
         ConfigurationError: lists of different length, or `width` beside `widths`.
@@ -38,8 +38,6 @@ class SpectralUNet(NeuralOperator):
     def __init__(
         self,
         channels: int,
-        covariates: int = 0,
-        first_guess: bool = False,
         *,
         widths: Sequence[int] = (32, 48, 64),
         depths: Sequence[int] = (1, 1, 2),
@@ -48,7 +46,7 @@ class SpectralUNet(NeuralOperator):
         one_of_each(widths=widths, depths=depths)
         if shared.setdefault("width", widths[0]) != widths[0]:
             raise ConfigurationError(f"Found width={shared['width']} beside widths={list(widths)}: leave width out.")
-        super().__init__(channels, covariates, first_guess, **shared)
+        super().__init__(channels, **shared)
 
         self.modes_of = [max(1, self.modes >> level) for level in range(len(widths))]
 

@@ -25,7 +25,7 @@ from driftfield.evaluate.scores import ensembles
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells
-from driftfield.reconstruction.calibration_fit import Places, fit_calibration
+from driftfield.reconstruction.calibration_fit import CellPlaces, fit_calibration
 from driftfield.reconstruction.calibration_place import PlaceSums
 from driftfield.reconstruction.draws import Draws, TakesDraws
 from driftfield.reconstruction.settings import check_ability
@@ -117,7 +117,7 @@ def calibrate(
     }
     grid = {axis: data.to_validate.dataset[axis].values for axis in ("lat", "lon")}
     places = {
-        name: Places({depth: PlaceSums.join(some) for depth, some in levels.items()}, **grid)
+        name: CellPlaces({depth: PlaceSums.join(some) for depth, some in levels.items()}, **grid)
         for name, levels in sums.items()
         if levels
     }
@@ -248,7 +248,7 @@ def _validated(data: TrainingData, observations: xr.Dataset) -> xr.DataArray:
 
 
 def _before_and_after(
-    samples: Samples, places: Mapping[str, Places], *, bias: bool = True
+    samples: Samples, places: Mapping[str, CellPlaces], *, bias: bool = True
 ) -> dict[str, dict[str, JSONObject]]:
     """Scores of the raw and of the calibrated fields; each date is calibrated by a fit to the others."""
     dates = np.unique(np.concatenate([cells.time for levels in samples.values() for cells in levels.values()]))

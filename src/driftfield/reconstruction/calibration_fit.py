@@ -12,7 +12,7 @@ learn the noise. p is therefore judged on one half of the members with the sprea
 dates agree that it should not.
 """
 
-__all__ = ["Places", "conformal_quantile", "fit_calibration", "fit_level"]
+__all__ = ["CellPlaces", "conformal_quantile", "fit_calibration", "fit_level"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ def fit_calibration(
     by_time: bool = False,
     bias: bool = True,
     about: Mapping[str, Any] | None = None,
-    places: "Mapping[str, Places] | None" = None,
+    places: "Mapping[str, CellPlaces] | None" = None,
 ) -> Calibration:
     """Fits every level of every variable.
 
@@ -93,7 +93,7 @@ def fit_calibration(
 
 
 @dataclass(frozen=True)
-class Places:
+class CellPlaces:
     """What the cells of the map add up to, for one variable.
 
     Arguments:
@@ -113,7 +113,7 @@ class Places:
         coordinates = {"depth": list(self.sums), **grid}
         return PlaceMap(xr.DataArray(np.stack(variances), coordinates, ("depth", "lat", "lon")), *choice)
 
-    def at(self, times: np.ndarray) -> "Places":
+    def at(self, times: np.ndarray) -> "CellPlaces":
         """Of a part of the dates alone."""
         return replace(self, sums={depth: sums.at(np.isin(sums.time, times)) for depth, sums in self.sums.items()})
 

@@ -1,0 +1,54 @@
+"""The help groups every command by what it is for, and `doctor` says what is installed."""
+
+import re
+from importlib.metadata import requires
+
+import pytest
+from packaging.requirements import Requirement
+from typer.testing import CliRunner
+
+from driftfield import __version__
+from driftfield.cli import app
+from driftfield.cli.doctor import _extras, _state_of
+from driftfield.cli.shared import Job
+
+
+def test_every_command_has_a_job() -> None:
+    jobs = [command.rich_help_panel for command in app.registered_commands]
+    assert set(jobs) == set(Job)
+    assert jobs == sorted(jobs, key=list(Job).index)  # type: ignore[arg-type]
+
+
+def test_the_help_shows_the_jobs_in_order() -> None:
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=100).output
+    places = [shown.find(f" {job.value} ") for job in Job]
+    assert min(places) > 0
+    assert places == sorted(places)
+
+
+def test_doctor_says_what_is_here_and_what_each_extra_needs() -> None:
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 0
+    assert done.output.startswith(f"driftfield {__version__}, Python 3.")
+    for text in requires("driftfield") or ():
+        requirement = Requirement(text)
+        if requirement.name != "driftfield":
+            assert re.search(rf"\b{re.escape(requirement.name)} (\d|MISSING)", done.output), requirement.name
+    assert re.search(r"devices: cpu.*threads.*GiB of memory", done.output)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "said"),
+    [
+        ("numpy>=1", r"numpy \d\S*$"),
+        ("numpy<1", r"numpy \S+ \(EXPECTED <1\)$"),
+        ("no-such-thing>=2", "no-such-thing MISSING$"),
+    ],
+)
+def test_what_is_missing_or_too_old_is_said(requirement: str, said: str) -> None:
+    assert re.fullmatch(said, _state_of(Requirement(requirement)))
+
+
+@pytest.mark.parametrize("extra", ["wandb", "film", "train"])
+def test_an_extra_is_known_by_its_whole_name(extra: str) -> None:
+    assert _extras(Requirement(f"anything>=1; extra == '{extra}'")) == [extra]
