@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from driftfield.assimilation.rows import DatedRows, row_days
 
 from driftfield.assimilation.analysis import Assimilation
 from driftfield.assimilation.inflation import choose_inflation
-from driftfield.assimilation.rows import DatedRows, row_days
 from driftfield.evaluate.drawing import MapPanel, colour_map, fill, label_edges, limits
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
 from driftfield.evaluate.scores.deterministic import rmse

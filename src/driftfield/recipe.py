@@ -3,7 +3,7 @@
     driftfield_format: 1
     seed: 0
     data:           {archive, targets, covariates, split, windows, levels, region, time, domain,
-                    quality_level, reject_flags, vector_pairs, bounds, coarse, statics}
+                    quality_level, reject_flags, vector_pairs, bounds, coarse, statics, sections}
     reconstructor:  {class: ..., arguments of its constructor}    or   emulator: {...}     for what steps in time
                                                                   or   downscaler: {...}   from coarse to fine fields
     trainer:        {class: LightningTrainer, arguments}          only where weights are trained
@@ -68,6 +68,7 @@ _KEYS = {
         "bounds",
         "coarse",
         "statics",
+        "sections",
     ),
     "reconstruction": ("smooth",),
     "data.windows": ("size", "stride", "max_nodata_fraction", "holding"),
@@ -94,6 +95,7 @@ class DataSection(TypedDict, total=False):
     bounds: Mapping[str, Mapping[str, float]]
     coarse: Mapping[str, Any]
     statics: Mapping[str, Any]
+    sections: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,7 @@ def _check_kinds(data: Mapping[str, Any], path: Path) -> None:
         ("levels", int | float, "[5, 100, 500]"),
         ("time", None, "[2010-01, 2015-12]"),
         ("reject_flags", str, "[ice, sun_glint]"),
+        ("sections", str, "[west.nc, south.nc]"),
         ("vector_pairs", None, "[[uo, vo]]"),
     ):
         value = data.get(key)

@@ -192,6 +192,8 @@ WRONG_TYPE_IN_A_RECIPE = [
     ("data.vector_pairs", "[thetao]"),
     ("data.vector_pairs", "uo"),
     ("data.covariates", "sst"),
+    ("data.sections", "south.nc"),
+    ("data.sections", "[7]"),
     ("data.domain", "[1]"),
     ("seed", "one"),
     ("seed", "1.5"),

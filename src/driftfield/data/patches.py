@@ -7,10 +7,11 @@
 A sample is (time, window). The index lists the windows with the share of cells that do not exist in each.
 """
 
-__all__ = ["Window", "centre", "nodata_fractions", "window_index", "window_table"]
+__all__ = ["Window", "centre", "nodata_fractions", "window_index", "window_size", "window_table"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -88,6 +89,14 @@ def window_index(
             "Raise max_nodata_fraction, or choose smaller windows."
         )
     return [windows[i] for i in keep], np.array([nodata[i] for i in keep])
+
+
+def window_size(size: Any) -> tuple[int, int]:
+    """Cells (lat, lon) of a window: one edge, or both."""
+    pair = (size, size) if isinstance(size, int) else size
+    if not isinstance(pair, Sequence) or len(pair) != 2 or not all(type(edge) is int for edge in pair):
+        raise ConfigurationError(f"Found the window size {size!r}: expected cells, such as 64 or [48, 64].")
+    return pair[0], pair[1]
 
 
 def nodata_fractions(exists: np.ndarray, windows: Sequence[Window]) -> np.ndarray:

@@ -10,7 +10,8 @@ import numpy as np
 
 from driftfield.conventions import require
 from driftfield.data.pairing import make_pair
-from driftfield.data.patches import Window, window_index
+from driftfield.data.patches import Window, window_index, window_size
+from driftfield.data.sections import open_sections
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.splits import Splits, check_disjoint
 from driftfield.data.statics import statics_on
@@ -40,6 +41,7 @@ def prepare(
     bounds: Mapping[str, Mapping[str, float]] | None = None,
     coarse: Mapping[str, Any] | None = None,
     statics: Mapping[str, Any] | None = None,
+    sections: Sequence[str] = (),
 ) -> TrainingData:
     """Opens the archive and divides it; what is neither for training nor for validation is NaN in what comes back.
 
@@ -60,6 +62,7 @@ def prepare(
         bounds: {target: {lower, upper}}, one of them or both: no reconstruction leaves them.
         coarse: {factor} or {archive, names, halo, paired}: the coarse fields that a downscaler starts from (`pairing.make_pair`).
         statics: {file, variables, coarse}: static fields, `coarse` for a downscaler alone.
+        sections: Further sections beside `archive`, at other places and of other lengths (`sections.open_sections`).
 
     Raises:
         ConfigurationError: a variable is both target and covariate, a vector pair names another, or a window size makes no sense.
@@ -67,15 +70,13 @@ def prepare(
         OverlapError: two splits share cells or times.
     """
     _check_names(targets, covariates, vector_pairs)
-    opened = open_archive(
-        archive,
-        [*targets, *covariates],
-        levels=levels,
-        region=region,
-        domain=domain,
-        time=time,
-        acceptance=Acceptance.of(quality_level, reject_flags),
-    )
+    options: dict[str, Any] = {"levels": levels, "region": region, "domain": domain, "time": time}
+    options["acceptance"] = Acceptance.of(quality_level, reject_flags)
+    if sections:
+        _check_sections(coarse=coarse, statics=statics, region=region, domain=domain)
+        opened = open_sections([archive, *sections], [*targets, *covariates], windows, **options)
+    else:
+        opened = open_archive(archive, [*targets, *covariates], **options)
     require(opened.dataset, [*targets, *covariates], str(archive))
     pair = None
     if coarse is not None:
@@ -105,6 +106,14 @@ def prepare(
         pair=pair,
         statics=statics_on(opened.dataset, statics) if statics is not None and pair is None else {},
     )
+
+
+def _check_sections(**others: Any) -> None:
+    for name, value in others.items():
+        if value:
+            raise ConfigurationError(
+                f"data.{name} is of one place, and data.sections names several: expected one of both. Leave one out."
+            )
 
 
 def _check_names(targets: Sequence[str], covariates: Sequence[str], vector_pairs: Sequence[Sequence[str]]) -> None:
@@ -187,7 +196,7 @@ def _bounds(targets: Sequence[str], bounds: Mapping[str, Mapping[str, float]]) -
 
 def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[str, Any]) -> list[Window]:
     height, width = archive.dataset.sizes["lat"], archive.dataset.sizes["lon"]
-    size = _size(windows.get("size", (height, width)))
+    size = window_size(windows.get("size", (height, width)))
     masks = [archive.domain(name).values for name in targets]
     exists = np.logical_or.reduce([mask if mask.ndim == 2 else mask.any(axis=0) for mask in masks])
     found, _ = window_index(
@@ -198,11 +207,3 @@ def _windows(archive: GriddedArchive, targets: Sequence[str], windows: Mapping[s
         max_nodata_fraction=windows.get("max_nodata_fraction", 0.95),
     )
     return list(found)
-
-
-def _size(size: Any) -> tuple[int, int]:
-    """Cells (lat, lon) of a window: one edge, or both."""
-    pair = (size, size) if isinstance(size, int) else size
-    if not isinstance(pair, Sequence) or len(pair) != 2 or not all(type(edge) is int for edge in pair):
-        raise ConfigurationError(f"Found the window size {size!r}: expected cells, such as 64 or [48, 64].")
-    return pair[0], pair[1]
