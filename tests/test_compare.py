@@ -332,6 +332,11 @@ def test_the_command_writes_page_and_numbers_and_overwrites_nothing(
         write_tables(run_comparison(make()), out, command="")
 
 
+def test_sections_are_no_grid_to_compare_on(make: Make) -> None:
+    with pytest.raises(ConfigurationError, match="names data.sections"):
+        make(data={**RECIPE["data"], "sections": ["south.nc"]})
+
+
 def test_shipped_comparisons_name_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning")
 

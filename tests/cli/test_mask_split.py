@@ -62,6 +62,7 @@ def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     command = hearing_errors(capsys)
     cases = {
         "another archive": (recipe_for("TimeSplit", archive="other.nc"), (), "is another file"),
+        "sections": (recipe_for("TimeSplit", sections=["south.nc"]), (), "names data.sections"),
         "no test part": (
             recipe_for("TimeSplit", split={"class": "TimeSplit", "validation": 0.2}),
             (),

@@ -84,6 +84,11 @@ def _only_tested(seen: "xr.Dataset", recipe: Path, fields: Path) -> "xr.Dataset"
     from driftfield.recipe import read_recipe
 
     data = read_recipe(recipe).data
+    if data.get("sections"):
+        raise ConfigurationError(
+            f"--split divides one archive, and {recipe} names data.sections: expected a recipe without them. Leave --split out "
+            "and choose dates of the test period with --time."
+        )
     if Path(data["archive"]).resolve() != fields.resolve():
         raise ConfigurationError(
             f"--split divides the archive of its recipe, {data['archive']}, and {fields} is another file: expected the same. "

@@ -214,6 +214,11 @@ def _truth(content: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> t
     if not isinstance(truth, Mapping):
         raise ConfigurationError(f"'truth' in {path} is {truth!r}: expected {{archive: FILE, times: [first, last]}}.")
     _check_keys(truth, ("archive", "times"), "under 'truth'", path)
+    if data.get("sections"):
+        raise ConfigurationError(
+            f"{path} names data.sections, and a comparison scores all methods on one grid: expected an archive alone. Train on the "
+            "sections, move the run with `driftfield transfer`, and compare it as {run: FOLDER}."
+        )
     archive = expanded(truth.get("archive", data["archive"]), "truth.archive")
     times = truth.get("times")
     if times is None and "archive" not in truth and content.get("learn_from") is None:
