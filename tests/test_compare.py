@@ -333,7 +333,7 @@ def test_the_command_writes_page_and_numbers_and_overwrites_nothing(
 
 
 def test_sections_are_no_grid_to_compare_on(make: Make) -> None:
-    with pytest.raises(ConfigurationError, match="names data.sections"):
+    with pytest.raises(ConfigurationError, match=r"names data\.sections"):
         make(data={**RECIPE["data"], "sections": ["south.nc"]})
 
 

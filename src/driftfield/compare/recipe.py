@@ -216,7 +216,7 @@ def _truth(content: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> t
     _check_keys(truth, ("archive", "times"), "under 'truth'", path)
     if data.get("sections"):
         raise ConfigurationError(
-            f"{path} names data.sections, and a comparison scores all methods on one grid: expected an archive alone. Train on the "
+            f"{path} names data.sections, and a comparison scores on one grid: expected an archive alone. Train on the "
             "sections, move the run with `driftfield transfer`, and compare it as {run: FOLDER}."
         )
     archive = expanded(truth.get("archive", data["archive"]), "truth.archive")
