@@ -89,10 +89,10 @@ def _check_alike(first: str, model: GriddedArchive, path: str, part: GriddedArch
             )
     for step_of in ("row_step", "column_step"):
         steps = [getattr(geometry_of(archive.dataset), step_of) for archive in (model, part)]
-        known, found = (float(np.median(step[step > 0])) if (step > 0).any() else np.nan for step in steps)
-        if np.isfinite([known, found]).all() and max(known / found, found / known) > SPACING:
+        expected, actual = (float(np.median(step[step > 0])) if (step > 0).any() else np.nan for step in steps)
+        if np.isfinite([expected, actual]).all() and max(expected / actual, actual / expected) > SPACING:
             raise DataError(
-                f"The {step_of.replace('_step', 's')} of {path} are {found:.3g} km apart, those of {first} {known:.3g} km: "
+                f"The {step_of.replace('_step', 's')} of {path} are {actual:.3g} km apart, those of {first} {expected:.3g} km: "
                 f"expected a step within a factor of {SPACING}. Interpolate one to the spacing of the other."
             )
 
