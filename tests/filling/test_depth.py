@@ -8,7 +8,7 @@ from driftfield.data.masks.alike import deep_gap, distance_to_seen
 from driftfield.filling.depth import Shrink, alike, draw_in, shrunk
 from driftfield.filling.methods import Method
 from driftfield.filling.reading import read_record
-from driftfield.filling.spread import BAND, Factors
+from driftfield.filling.spread import AIM, BAND, Factors
 from driftfield.filling.validation import score
 from driftfield.reconstruction.output import Estimate
 
@@ -56,16 +56,16 @@ def test_a_share_is_the_least_squares_answer_and_falls() -> None:
     assert Shrink.fit(0.1 * truth, -truth, distance) is None
 
 
-def test_nine_in_ten_hold_near_and_far() -> None:
+def test_what_is_aimed_at_holds_near_and_far() -> None:
     rng = np.random.default_rng(3)
     distance = rng.uniform(1, 20, 30_000)
     error = (0.2 + 0.1 * distance) * rng.standard_normal(distance.size)
     factors = Factors.fit(np.abs(error), distance, np.ones(distance.size))
     for low, high in ((1, 5), (8, 12), (16, 20)):
         part = (distance > low) & (distance < high)
-        assert (np.abs(error) <= BAND * factors(distance))[part].mean() == pytest.approx(0.9, abs=0.035)
+        assert (np.abs(error) <= BAND * factors(distance))[part].mean() == pytest.approx(AIM, abs=0.035)
     scores = score("x", error, np.ones(error.size), distance)
-    assert scores.coverage == pytest.approx(0.9, abs=0.002)
+    assert scores.coverage == pytest.approx(AIM, abs=0.002)
 
 
 def test_weights_move_the_scores_and_the_coverage() -> None:
@@ -76,7 +76,7 @@ def test_weights_move_the_scores_and_the_coverage() -> None:
     heavy = score("x", error, np.ones(4000), distance, weights)
     assert plain.rmse == pytest.approx(np.sqrt(5.0), rel=0.05)
     assert heavy.rmse == pytest.approx(np.sqrt(0.25 + 0.75 * 9), rel=0.05)
-    assert heavy.coverage == pytest.approx(0.9, abs=0.005)
+    assert heavy.coverage == pytest.approx(AIM, abs=0.005)
 
 
 def test_what_runs_away_in_a_wide_gap_ends_at_the_mean() -> None:

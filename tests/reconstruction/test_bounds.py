@@ -171,3 +171,19 @@ def test_a_component_of_a_vector_has_no_bounds(training_data: TrainingData) -> N
             [("thetao", "v")],
             bounds={"thetao": (0, 1)},
         )
+
+
+def test_mean_and_spread_follow_members_that_a_calibration_moved_out_of_bounds() -> None:
+    rng = np.random.default_rng(0)
+    members = xr.DataArray(rng.gamma(1.0, 1.0, (12, 40)), dims=("member", "cell"))
+    raw = xr.Dataset({"chl_member": members, "chl": members.mean("member"), "chl_sd": members.std("member", ddof=1)})
+    wide = raw["chl"] + 2 * (members - raw["chl"])
+    moved = clipped(raw.assign(chl_member=wide, chl_sd=2 * raw["chl_sd"]), {"chl": (0.0, np.inf)})
+    assert float(moved["chl_member"].min()) == 0
+    assert bool((wide < 0).any("member").any())
+    np.testing.assert_allclose(moved["chl"], moved["chl_member"].mean("member"))
+    np.testing.assert_allclose(moved["chl_sd"], moved["chl_member"].std("member", ddof=1))
+    # a mean that is not that of the members is clamped, and nothing else
+    stated = clipped(raw.assign(chl_member=wide, chl=raw["chl"] + 0.5), {"chl": (0.0, np.inf)})
+    np.testing.assert_array_equal(stated["chl"], raw["chl"] + 0.5)
+    np.testing.assert_array_equal(stated["chl_sd"], raw["chl_sd"])

@@ -48,13 +48,24 @@ def calibrated(result: xr.Dataset, calibration: Calibration | None, bounds: Boun
 
 
 def clipped(result: xr.Dataset, bounds: Bounds) -> xr.Dataset:
-    """A reconstruction whose mean and members are clamped once more, after a calibration has moved them."""
-    fields = {
-        label: result[label].clip(*ends, keep_attrs=True)
-        for name, ends in bounds.items()
-        for label in (name, f"{name}_member")
-        if label in result
-    }
+    """A reconstruction whose mean and members are clamped once more, after a calibration has moved them.
+
+    Where a mean is that of the members, it and the standard deviation are, in the cells where one of them was clamped, those
+    of the clamped members.
+    """
+    fields: dict[str, xr.DataArray] = {}
+    for name, ends in bounds.items():
+        if name not in result:
+            continue
+        mean, members, sd = result[name], result.get(f"{name}_member"), result.get(f"{name}_sd")
+        fields[name] = mean.clip(*ends, keep_attrs=True)
+        if members is None:
+            continue
+        inside = fields[f"{name}_member"] = members.clip(*ends, keep_attrs=True)
+        if sd is not None and np.allclose(mean, members.mean("member"), rtol=1e-3, atol=1e-6, equal_nan=True):
+            moved = (inside != members).any("member") & mean.notnull()
+            fields[name] = fields[name].where(~moved, inside.mean("member")).astype(mean.dtype)
+            fields[f"{name}_sd"] = sd.where(~moved, inside.std("member", ddof=1)).astype(sd.dtype)
     for label, field in fields.items():
-        field.encoding = result[label].encoding
+        field.attrs, field.encoding = result[label].attrs, result[label].encoding
     return result.assign(fields)
