@@ -77,7 +77,7 @@ def test_from_recipe_to_reconstruction(method: str, tmp_path: Path, monkeypatch:
 
     # a calibration that moves the members does not move them below 0
     run: Any = load_reconstructor(tmp_path / "run")
-    run.calibration = SimpleNamespace(apply=lambda result: result - 2 * float(found["chl"].max()))
+    run.calibration = SimpleNamespace(version=1, apply=lambda result: result - 2 * float(found["chl"].max()))
     moved = run.reconstruct(open_fields(tmp_path / "obs.nc"), members=2, seed=3)
     assert float(moved["chl_member"].min()) == float(moved["chl"].min()) == 0
 

@@ -44,14 +44,19 @@ def bounded(estimate: Estimate, lower: float, upper: float) -> Estimate:
 
 def calibrated(result: xr.Dataset, calibration: Calibration | None, bounds: Bounds) -> xr.Dataset:
     """What a method hands back at last: calibrated where it has a calibration, and still within its bounds."""
-    return result if calibration is None else clipped(calibration.apply(result), bounds)
+    if calibration is None:
+        return result
+    return clipped(calibration.apply(result), bounds, follow=calibration.version > 1)
 
 
-def clipped(result: xr.Dataset, bounds: Bounds) -> xr.Dataset:
+def clipped(result: xr.Dataset, bounds: Bounds, *, follow: bool = True) -> xr.Dataset:
     """A reconstruction whose mean and members are clamped once more, after a calibration has moved them.
 
-    Where a mean is that of the members, it and the standard deviation are, in the cells where one of them was clamped, those
-    of the clamped members.
+    Arguments:
+        result: As a calibration made it.
+        bounds: By variable.
+        follow: Where a mean is that of the members, it and the standard deviation are, in the cells where one of them was
+            clamped, those of the clamped members; without, as runs were calibrated in the beginning, the mean is clamped.
     """
     fields: dict[str, xr.DataArray] = {}
     for name, ends in bounds.items():
@@ -62,7 +67,11 @@ def clipped(result: xr.Dataset, bounds: Bounds) -> xr.Dataset:
         if members is None:
             continue
         inside = fields[f"{name}_member"] = members.clip(*ends, keep_attrs=True)
-        if sd is not None and np.allclose(mean, members.mean("member"), rtol=1e-3, atol=1e-6, equal_nan=True):
+        if (
+            follow
+            and sd is not None
+            and np.allclose(mean, members.mean("member"), rtol=1e-3, atol=1e-6, equal_nan=True)
+        ):
             moved = (inside != members).any("member") & mean.notnull()
             fields[name] = fields[name].where(~moved, inside.mean("member")).astype(mean.dtype)
             fields[f"{name}_sd"] = sd.where(~moved, inside.std("member", ddof=1)).astype(sd.dtype)

@@ -27,7 +27,7 @@ from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration_place import PlaceMap, widened
 
 VERSIONS = (1, 2)
-"""Of calibrations without and with maps."""
+"""Of calibrations: since the second one a run may have maps, and a mean follows members that are clamped."""
 ARRAYS = "place."
 """How the arrays of a run begin that are of its calibration."""
 
@@ -146,6 +146,7 @@ class Calibration:
     Arguments:
         levels: Per variable one map per level.
         places: Per variable the variances of its cells, where there are any.
+        version: One of `VERSIONS`, the last one but for older runs.
         coverage: Of the conformal intervals, None without them.
         about: Plain facts for whoever reads `run.json`: cases, members, seed, patterns, scores before and after.
     """
@@ -154,6 +155,7 @@ class Calibration:
     coverage: float | None
     about: JSONObject
     places: Mapping[str, PlaceMap] = field(default_factory=dict)
+    version: int = VERSIONS[-1]
 
     def apply(self, result: xr.Dataset) -> xr.Dataset:
         """A reconstruction with calibrated mean, spread and members; the global attribute `calibration` says so.
@@ -227,10 +229,14 @@ class Calibration:
         levels = {name: [asdict(level) for level in maps] for name, maps in self.levels.items()}
         places: JSONObject = {name: place.facts() for name, place in self.places.items()}
         arrays = {key: array for name, place in self.places.items() for key, array in place.arrays(name).items()}
-        content: JSONObject = {"coverage": self.coverage, "levels": levels, "about": self.about, "version": VERSIONS[0]}
+        content: JSONObject = {
+            "coverage": self.coverage,
+            "levels": levels,
+            "about": self.about,
+            "version": self.version,
+        }
         if places:
-            # without maps it is what earlier versions read, too
-            content |= {"version": VERSIONS[1], "places": places}
+            content["places"] = places
         return content, arrays
 
     @classmethod
@@ -252,7 +258,7 @@ class Calibration:
         try:
             levels = {name: tuple(LevelMap(**level) for level in maps) for name, maps in content["levels"].items()}
             places = {n: PlaceMap.of_run(facts, run.arrays, n) for n, facts in content.get("places", {}).items()}
-            return cls(levels, content["coverage"], dict(content["about"]), places)
+            return cls(levels, content["coverage"], dict(content["about"]), places, version)
         except (KeyError, TypeError, AttributeError) as error:
             raise FileFormatError(
                 f"The calibration in run.json is damaged: {error}. Calibrate the run again."
