@@ -1,6 +1,9 @@
 """The help groups every command by what it is for, and `doctor` says what is installed."""
 
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import requires
 
 import pytest
@@ -24,6 +27,19 @@ def test_the_help_shows_the_jobs_in_order() -> None:
     places = [shown.find(f" {job.value} ") for job in Job]
     assert min(places) > 0
     assert places == sorted(places)
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    def completed(words: str) -> str:
+        code = "import sys; from driftfield.cli import main; sys.argv = ['driftfield']; main()"
+        asked = {"_DRIFTFIELD_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True, check=False
+        )
+        return done.stdout
+
+    assert "reconstruct" in completed("driftfield rec")
+    assert "--members" in completed("driftfield reconstruct --mem")
 
 
 def test_doctor_says_what_is_here_and_what_each_extra_needs() -> None:
