@@ -29,6 +29,11 @@ from driftfield.observations.stencils import Stencil, points
 
 log = logging.getLogger(__name__)
 
+NOWHERE = dict.fromkeys(
+    ("below the sea floor", "on land"), "no value there: land, below the sea floor, or a gap of the file"
+)
+"""A state has no gaps, a file may have some: what is said of cells that are NaN."""
+
 
 def extract(
     fields: xr.Dataset,
@@ -75,7 +80,9 @@ def extract(
                 rows = pd.concat([rows, pd.DataFrame(columns, index=rows.index)], axis=1)
         elif spread is not None:
             rows[f"{name}_sd"] = _at(stencil, spread, window)
-        said = np.array([f"{name}: {text}" if text else "" for text in stencil.problem], dtype=object)
+        said = np.array(
+            [f"{name}: {NOWHERE.get(text, text)}" if text else "" for text in stencil.problem], dtype=object
+        )
         problem = np.array(
             [f"{a}; {b}" if a and b else a or b for a, b in zip(problem, said, strict=True)], dtype=object
         )
