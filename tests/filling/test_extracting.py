@@ -67,6 +67,13 @@ def test_axes_and_dates_of_any_kind(fields: xr.Dataset, turned: dict[str, object
     np.testing.assert_allclose(extract(fields, east)["thetao"], extract(fields, rows)["thetao"])
 
 
+def test_dates_are_those_of_the_calendar_of_the_fields(fields: xr.Dataset) -> None:
+    """A model calendar counts other days since 1970: a row of a date is answered at that date all the same."""
+    rows = table(time=[pd.Timestamp("2015-01-11")] * 40)
+    model = fields.convert_calendar("noleap", use_cftime=True)
+    np.testing.assert_allclose(extract(model, rows)["thetao"], extract(fields, rows)["thetao"])
+
+
 def test_the_spread_knows_how_neighbours_vary_together(fields: xr.Dataset) -> None:
     rng = np.random.default_rng(2)
     noise = fields["thetao_member"].copy(data=rng.standard_normal(fields["thetao_member"].shape))

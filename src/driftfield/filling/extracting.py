@@ -25,6 +25,7 @@ from driftfield.geometry import Geometry
 from driftfield.gridded.encodings import time_days
 from driftfield.gridded.region import is_periodic
 from driftfield.observations.grid import ObservedPlaces, StateGrid
+from driftfield.observations.readers.places import days_like
 from driftfield.observations.stencils import Stencil, points
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def _near(fields: xr.Dataset, rows: pd.DataFrame) -> slice:
     """The dates around those of the rows: no others are read."""
     if "time" not in fields.dims:
         return slice(None)
-    days, asked = time_days(fields["time"]), _days(rows)
+    days, asked = time_days(fields["time"]), _days(rows, fields["time"])
     first = max(0, int(np.searchsorted(days, asked.min(), side="right")) - 1)
     last = min(len(days), int(np.searchsorted(days, asked.max(), side="left")) + 1)
     return slice(min(first, len(days) - 1), max(last, first + 1))
@@ -126,13 +127,13 @@ def _grid(field: xr.DataArray, name: str) -> StateGrid:
 
 def _places(rows: pd.DataFrame, name: str, field: xr.DataArray) -> ObservedPlaces:
     depth = rows["depth"].to_numpy(np.float64) if "depth" in field.dims else np.nan
-    days = _days(rows) if "time" in field.dims else np.nan
+    days = _days(rows, field["time"]) if "time" in field.dims else np.nan
     return ObservedPlaces.of(name, rows["latitude"].to_numpy(), rows["longitude"].to_numpy(), depth, days)
 
 
-def _days(rows: pd.DataFrame) -> np.ndarray:
-    """Days since 1970 of the rows."""
-    return rows["time"].to_numpy("datetime64[ms]").astype(np.int64) / 86_400_000.0
+def _days(rows: pd.DataFrame, times: xr.DataArray) -> np.ndarray:
+    """Days since 1970 of the rows, in the calendar of the fields."""
+    return days_like(rows["time"].to_numpy("datetime64[ns]"), times)
 
 
 def _flat(field: xr.DataArray) -> np.ndarray:
