@@ -11,7 +11,7 @@ from driftfield.cli.options import OutRun
 from driftfield.cli.shared import Job, Overwrite, app, check_run
 
 if TYPE_CHECKING:
-    from driftfield.recipe import Recipe
+    from driftfield.interfaces import TrainingData
 
 
 @app.command(rich_help_panel=Job.TRAIN)
@@ -32,13 +32,13 @@ def train(
 
     read = read_recipe(recipe, set_ or [])
     check_run(out, resume=resume, overwrite=overwrite)
-    fit_recipe(read, out, source=str(recipe), resume=resume)
-    if not raw:
-        print(_calibrated(out, read), end="")
+    data = fit_recipe(read, out, source=str(recipe), resume=resume)
+    if not raw and read.learner[0] == "reconstructor":
+        print(_calibrated(out, data), end="")
     print(f"wrote {out}")
 
 
-def _calibrated(run: Path, recipe: "Recipe") -> str:
+def _calibrated(run: Path, data: "TrainingData") -> str:
     """Calibrates a network that draws members, and says what that changed, or why it was not done; nothing for others."""
     from driftfield.errors import ConfigurationError, DataError
     from driftfield.interfaces import Cannot
@@ -46,17 +46,13 @@ def _calibrated(run: Path, recipe: "Recipe") -> str:
     from driftfield.reconstruction.calibration_cases import calibrate
     from driftfield.runs import load_reconstructor
 
-    if recipe.learner[0] != "reconstructor":
-        return ""
     method: Any = load_reconstructor(run)
     if not method.abilities.needs_training:
         return ""
     if isinstance(method.abilities.calibration, Cannot):
         return f"not calibrated: it {method.abilities.calibration.why}\n"
-    from driftfield.data.prepare import prepare
-
     try:
-        calibration = calibrate(method, prepare(**recipe.data))
+        calibration = calibrate(method, data)
     except (ConfigurationError, DataError) as error:
         return f"not calibrated: {error}\n"
     write_calibration(run, calibration)

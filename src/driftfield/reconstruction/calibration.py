@@ -10,7 +10,7 @@ m and s_m are mean and standard deviation of a cell as the method gave them; bia
 `calibration_fit`.
 """
 
-__all__ = ["ARRAYS", "Calibration", "CalibrationCells", "LevelMap", "bend", "write_calibration"]
+__all__ = ["Calibration", "CalibrationCells", "LevelMap", "bend", "write_calibration"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -24,12 +24,10 @@ from driftfield.checkpoint import Run, read_run, write_run
 from driftfield.conventions import state_variables
 from driftfield.errors import DataError, FileFormatError
 from driftfield.plain import JSONObject
-from driftfield.reconstruction.calibration_place import PlaceMap, widened
+from driftfield.reconstruction.calibration_place import ARRAYS, PlaceMap, widened
 
 VERSIONS = (1, 2)
 """Of calibrations: since the second one a run may have maps, and a mean follows members that are clamped."""
-ARRAYS = "place."
-"""How the arrays of a run begin that are of its calibration."""
 
 
 @dataclass(frozen=True)

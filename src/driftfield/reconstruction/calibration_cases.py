@@ -26,7 +26,7 @@ from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells
 from driftfield.reconstruction.calibration_fit import CellPlaces, fit_calibration
-from driftfield.reconstruction.calibration_place import PlaceSums
+from driftfield.reconstruction.calibration_place import PlaceSums, place_folds
 from driftfield.reconstruction.draws import Draws, TakesDraws
 from driftfield.reconstruction.settings import check_ability
 
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 CELLS = 800
 """Most cells of one level that one date gives; neighbours say the same."""
-FOLDS = 4
 
 Samples = dict[str, dict[float | None, CalibrationCells]]
 Patterns = Mapping[str, Sequence[str]]
@@ -255,7 +254,7 @@ def _before_and_after(
     if len(dates) < 2:
         return {}
     raw, after = {name: [] for name in samples}, {name: [] for name in samples}  # type: ignore[var-annotated]
-    for fold in np.array_split(dates, min(FOLDS, len(dates))):
+    for fold in place_folds(dates):
         rest = {
             name: {depth: cells.at(~np.isin(cells.time, fold)) for depth, cells in levels.items()}
             for name, levels in samples.items()

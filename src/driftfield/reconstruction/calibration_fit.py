@@ -25,7 +25,7 @@ from scipy.optimize import minimize_scalar
 from driftfield.errors import DataError
 from driftfield.evaluate.scores.ensembles import crps_gaussian
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells, LevelMap, bend
-from driftfield.reconstruction.calibration_place import Choice, PlaceMap, PlaceSums, choose_place, place_folds
+from driftfield.reconstruction.calibration_place import Choice, PlaceMap, PlaceSums, choose_place, of_size, place_folds
 
 POWERS = np.round(np.arange(0.5, 1.51, 0.1), 1)
 """p is one of these: a calibration bends the pattern of the spread, it does not turn it over."""
@@ -235,7 +235,7 @@ def _log_inflation(cells: CalibrationCells, bent_by: np.ndarray) -> tuple[float,
     dates, inverse = np.unique(cells.time, return_inverse=True)
     squares = (
         (cells.truth - cells.mean) ** 2,
-        (bent_by * cells.sd) ** 2 * (1 + (1 / size if (size := _size(cells)) else 0)),
+        (bent_by * cells.sd) ** 2 * of_size(_size(cells)),
     )
     error, spread = (np.bincount(inverse, weights=square) / np.bincount(inverse) for square in squares)
     if not spread.mean() > 0 or not error.mean() > 0:

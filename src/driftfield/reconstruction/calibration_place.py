@@ -15,7 +15,7 @@ k and the width of K have the least CRPS of a normal error at dates that were le
 spread has less, or where the map's log score is not better by more than chance.
 """
 
-__all__ = ["Choice", "PlaceMap", "PlaceSums", "choose_place", "place_folds", "widened"]
+__all__ = ["ARRAYS", "Choice", "PlaceMap", "PlaceSums", "choose_place", "of_size", "place_folds", "widened"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter
-from scipy.special import ndtr
 
+from driftfield.gaussian.tuning import gaussian_crps
 from driftfield.plain import JSONObject
 
 DATES = (1.0, 3.0, 10.0, 30.0)
@@ -41,6 +41,9 @@ FOLDS, LEAST = 4, 6
 """Parts that the dates are cut into, and how many dates there have to be."""
 DOUBT = 2.0
 """Standard errors over dates by which a map must be better than none."""
+
+ARRAYS = "place."
+"""How the arrays of a run begin that are of its maps."""
 
 Choice = tuple[float, float]
 """k and the width of K."""
@@ -76,7 +79,7 @@ class PlaceSums:
             size, time, periodic: As of the class.
         """
         judged = judged & (sd > 0)
-        error, stated = (np.where(judged, part, 0.0).astype(np.float32) for part in (error**2, _c(size) * sd**2))
+        error, stated = (np.where(judged, part, 0.0).astype(np.float32) for part in (error**2, of_size(size) * sd**2))
         return cls(error[None], stated[None], np.array([time]), size, periodic)
 
     @classmethod
@@ -108,16 +111,14 @@ class PlaceSums:
             # of every cell by itself first: weights of different cells would let the quiet ones speak for their neighbours
             of_cells = count * np.divide(excess, total, out=np.zeros_like(total), where=count > 0)
             variance = np.maximum(share * self._around(of_cells, width), 0)
-        return variance / _c(self.size)
+        return variance / of_size(self.size)
 
     def scores(self, variance: np.ndarray) -> np.ndarray:
         """CRPS and log score of N(0, c (s^2 + v)) at the hidden cells, means a date (score, date)."""
         hidden = self.stated > 0
         stated = np.sqrt(np.where(hidden, self.stated, 1.0))
-        sd = stated * widened(stated / np.sqrt(_c(self.size)), variance)
-        z = np.sqrt(self.error) / sd
-        crps = sd * (z * (2 * ndtr(z) - 1) + 2 * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) - 1 / np.sqrt(np.pi))
-        both = np.stack([crps, np.log(sd) + z**2 / 2])
+        sd = stated * widened(stated / np.sqrt(of_size(self.size)), variance)
+        both = np.stack([gaussian_crps(np.sqrt(self.error), sd), np.log(sd) + self.error / sd**2 / 2])
         return np.where(hidden, both, 0.0).sum(axis=(2, 3)) / np.maximum(hidden.sum(axis=(1, 2)), 1)
 
     def _around(self, part: np.ndarray, width: float) -> np.ndarray:
@@ -132,7 +133,8 @@ def widened(sd: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return np.where(known, 1.0, np.minimum(np.sqrt(1 + variance / np.where(known, 1.0, sd) ** 2), MOST))
 
 
-def _c(size: int) -> float:
+def of_size(size: int) -> float:
+    """c = 1 + 1/M: squared error over variance of an honest ensemble; 1 where the mean does not come from members."""
     return 1 + (1 / size if size else 0.0)
 
 
@@ -217,13 +219,13 @@ class PlaceMap:
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """Variance and coordinates, by their names in a run."""
         coordinates = {
-            f"place.{name}.{dim}": np.asarray(self.variance[dim].values, float) for dim in self.variance.dims
+            f"{ARRAYS}{name}.{dim}": np.asarray(self.variance[dim].values, float) for dim in self.variance.dims
         }
-        return coordinates | {f"place.{name}": self.variance.values.astype(np.float32)}
+        return coordinates | {f"{ARRAYS}{name}": self.variance.values.astype(np.float32)}
 
     @classmethod
     def of_run(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str) -> "PlaceMap":
         """What `facts` and `arrays` gave; raises KeyError where a part is missing."""
-        coordinates = {dim: arrays[f"place.{name}.{dim}"] for dim in facts["dims"]}
-        variance = xr.DataArray(arrays[f"place.{name}"].astype(np.float64), coordinates, tuple(facts["dims"]))
+        coordinates = {dim: arrays[f"{ARRAYS}{name}.{dim}"] for dim in facts["dims"]}
+        variance = xr.DataArray(arrays[f"{ARRAYS}{name}"].astype(np.float64), coordinates, tuple(facts["dims"]))
         return cls(variance, float(facts["dates"]), float(facts["width"]))

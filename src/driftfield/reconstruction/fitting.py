@@ -31,7 +31,7 @@ ARCHIVE = "content of data.archive"
 """Under which name a run keeps the fingerprint of what it was fitted to."""
 
 
-def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) -> None:
+def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) -> TrainingData:
     """Fits what a recipe names and writes its run.
 
     Arguments:
@@ -39,6 +39,9 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         out: Run folder.
         source: What messages call the recipe.
         resume: Go on from the last checkpoint in `out`.
+
+    Returns:
+        What it was fitted to.
 
     Raises:
         ConfigurationError: a trainer that is missing, or one for a method that is fitted at once.
@@ -82,6 +85,7 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
     write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
     if trained and data.train_windows:
         write_text(out / "windows.csv", _windows_of(data))
+    return data
 
 
 def _check_data(recipe: Recipe, method: Any, source: str) -> None:

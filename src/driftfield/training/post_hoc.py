@@ -12,7 +12,7 @@ from pathlib import Path
 from driftfield.checkpoint import read_run, write_run
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.files import write_text
-from driftfield.reconstruction.calibration import ARRAYS
+from driftfield.reconstruction.calibration_place import ARRAYS
 from driftfield.training.power_ema import blend, exponent, profile_coefficients, profile_error
 from driftfield.training.snapshots import list_snapshots, read_snapshot
 
