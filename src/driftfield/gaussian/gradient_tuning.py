@@ -21,7 +21,7 @@ from torch import Tensor
 
 from driftfield.earth import EARTH_RADIUS_KM
 from driftfield.gaussian.local_kriging import Scattered
-from driftfield.gaussian.neighbours import Neighbourhood, leaves
+from driftfield.gaussian.neighbours import Neighbourhood, leaves, padded
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 
@@ -141,7 +141,7 @@ def _cut(
     targets = covariance.embed(task.places[task.hidden], np.zeros(task.hidden.size))
     groups = leaves(targets[-1][:, :-1], size)
     chosen = rng.choice(len(groups), min(count, len(groups)), replace=False)
-    cells = np.stack([np.pad(g, (0, size - g.size), mode="edge") for g in (groups[k] for k in chosen)])
+    cells = padded([groups[k] for k in chosen], size)
     doubled = np.zeros(cells.shape, dtype=bool)
     doubled[:, 1:] = cells[:, 1:] == cells[:, :-1]
     embedded = covariance.embed(task.places[task.seen.cell], task.seen.day)

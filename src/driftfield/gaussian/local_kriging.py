@@ -7,7 +7,7 @@ The observations of a leaf are its neighbours (`neighbours.py`); that choice is 
 for the whole grid, so that members do not change at the edge of a leaf.
 """
 
-__all__ = ["Scattered", "solve_leaves"]
+__all__ = ["Scattered", "solve_leaves", "solve_weights"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from driftfield.gaussian.neighbours import Neighbourhood
+from driftfield.gaussian.neighbours import Neighbourhood, padded
 from driftfield.gaussian.space_time_covariance import Places, SpaceTimeCovariance
 
 
@@ -103,8 +103,7 @@ def solve_leaves(
     at = np.full(len(places), -1)
     now = np.flatnonzero(seen.time == time)
     at[seen.cell[now]] = now
-    size = max(g.size for g in groups)
-    cells = np.stack([np.pad(g, (0, size - g.size), mode="edge") for g in groups])
+    cells = padded(groups)
     centres = [phi[cells].mean(axis=1) for phi in targets]
     index = Neighbourhood(embedded, most).find(centres, at[cells])
     for start in range(0, len(cells), batch):
@@ -133,9 +132,23 @@ def _solve(
     # a neighbour that a rounding error could make its own double keeps the matrix definite
     own = torch.where(used, covariance.nugget + noise + 1e-9 + matrix.new_zeros(()), 1.0 - 0.0 * noise)
     matrix.diagonal(dim1=1, dim2=2).add_(own)
+    weights, explained = solve_weights(matrix, cross)
+    return weights, (covariance.variance - explained).clamp_min(0.0)
+
+
+def solve_weights(matrix: Tensor, cross: Tensor) -> tuple[Tensor, Tensor]:
+    """W = K^-1 c of every leaf, and the variance that its observations explain.
+
+    Arguments:
+        matrix: K, covariance of the observations with their errors (leaf, neighbour, neighbour).
+        cross: c, covariance of observations and cells (leaf, neighbour, cell).
+
+    Returns:
+        (leaf, neighbour, cell) and (leaf, cell).
+    """
     factor, info = torch.linalg.cholesky_ex(matrix)
     if int(info.max()):
         factor = torch.linalg.cholesky(matrix + 1e-6 * torch.eye(matrix.shape[-1], dtype=matrix.dtype))
     half = torch.linalg.solve_triangular(factor, cross, upper=False)
     weights = torch.linalg.solve_triangular(factor.transpose(1, 2), half, upper=True)
-    return weights, (covariance.variance - half.square().sum(dim=1)).clamp_min(0.0)
+    return weights, half.square().sum(dim=1)

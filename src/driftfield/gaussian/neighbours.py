@@ -10,7 +10,7 @@ the thinned ones see the other banks. What was seen in the leaf itself at its ow
 observation is honoured.
 """
 
-__all__ = ["STRETCH", "leaves", "Neighbourhood"]
+__all__ = ["STRETCH", "leaves", "padded", "Neighbourhood"]
 
 from collections.abc import Sequence
 
@@ -22,6 +22,12 @@ STRETCH = 3.0
 
 _FEW_PAIRS = 500_000
 """Centres times points up to which all distances are cheaper than a tree."""
+
+
+def padded(groups: Sequence[np.ndarray], size: int | None = None) -> np.ndarray:
+    """Groups of one size (group, member): the last member of a smaller one stands again; the largest one's by default."""
+    size = max(group.size for group in groups) if size is None else size
+    return np.stack([np.pad(group, (0, size - group.size), mode="edge") for group in groups])
 
 
 def leaves(points: np.ndarray, size: int) -> list[np.ndarray]:

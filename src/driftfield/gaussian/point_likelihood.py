@@ -19,7 +19,7 @@ from torch import Tensor
 
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.covariance import EARTH_RADIUS_KM
-from driftfield.gaussian.neighbours import leaves
+from driftfield.gaussian.neighbours import leaves, padded
 from driftfield.gaussian.space_time_covariance import Component, Places, SpaceTimeCovariance
 
 _BLOCK = 112
@@ -134,9 +134,8 @@ class _Problem:
     def of(
         cls, sample: PointSample, values: np.ndarray, blocks: list[np.ndarray], shapes: Sequence[float]
     ) -> "_Problem":
-        size = max(b.size for b in blocks)
-        index = np.stack([np.pad(b, (0, size - b.size), mode="edge") for b in blocks])
-        real = np.stack([np.arange(size) < b.size for b in blocks])
+        index = padded(blocks)
+        real = np.stack([np.arange(index.shape[1]) < b.size for b in blocks])
         middle = float(np.median(sample.places.lat))
         unit = Component(1.0, EARTH_RADIUS_KM, EARTH_RADIUS_KM, 1.0).embed(sample.places)
         axes = (

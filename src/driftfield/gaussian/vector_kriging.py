@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from driftfield.gaussian.columns import Columns
-from driftfield.gaussian.neighbours import Neighbourhood
+from driftfield.gaussian.local_kriging import solve_weights
+from driftfield.gaussian.neighbours import Neighbourhood, padded
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.vector_covariance import Frames, VectorCovariance
 
@@ -95,8 +96,7 @@ def solve_vector_leaves(
     none = np.zeros(len(places))
     targets = Frames.of(places, np.full(len(places), northward), none)
     frames = Frames.of(places[seen.cell], seen.northward, seen.day - day)
-    size = max(g.size for g in groups)
-    cells = np.stack([np.pad(g, (0, size - g.size), mode="edge") for g in groups])
+    cells = padded(groups)
     # which observation is of the very cell, component and date
     at = np.full(len(places), -1)
     now = np.flatnonzero((seen.time == time) & (seen.northward == northward))
@@ -115,21 +115,10 @@ def solve_vector_leaves(
         matrix[:, diagonal, diagonal] += np.where(used, covariance.nugget + seen.noise[near] + 1e-8, 1.0)
         same = (near[:, :, None] == at[here][:, None, :]) & used[:, :, None]
         cross = covariance.between(left, right, day_of[:, :, None]) + covariance.nugget * same
-        weights, spread = _weights(matrix, cross * used[:, :, None])
-        increments[here] = np.swapaxes(weights, 1, 2) @ (seen.innovations[near] * used[:, :, None])
-        variance[here] = np.maximum(covariance.variance - spread, 0.0)
+        weights, explained = solve_weights(torch.from_numpy(matrix), torch.from_numpy(cross * used[:, :, None]))
+        increments[here] = np.swapaxes(weights.numpy(), 1, 2) @ (seen.innovations[near] * used[:, :, None])
+        variance[here] = np.maximum(covariance.variance - explained.numpy(), 0.0)
     return increments, variance
-
-
-def _weights(matrix: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """W (leaf, neighbour, cell), and the variance that the observations explain (leaf, cell)."""
-    factor, info = torch.linalg.cholesky_ex(torch.from_numpy(matrix))
-    if int(info.max()):
-        factor = torch.linalg.cholesky(torch.from_numpy(matrix + 1e-6 * np.eye(matrix.shape[-1])))
-    right = torch.from_numpy(cross)
-    half = torch.linalg.solve_triangular(factor, right, upper=False)
-    weights = torch.linalg.solve_triangular(factor.transpose(1, 2), half, upper=True)
-    return weights.numpy(), half.square().sum(dim=1).numpy()
 
 
 def _neighbours(
