@@ -56,6 +56,8 @@ def plot(
     depth: float | None = None,
     lat: float | None = None,
     lon: float | None = None,
+    along: str = "lon",
+    minus: Fields | None = None,
     members: int = 4,
 ) -> "Figure":
     """Draws a reconstruction, samples, a forecast, observations or complete fields.
@@ -66,10 +68,13 @@ def plot(
     Arguments:
         fields: A data set, or the name of a file.
         variable: Which one; the first by default.
-        parts: Some of "mean", "spread", "members", "section" and "profile"; all that the fields have by default.
+        parts: Some of "mean", "spread", "difference", "members", "quantiles", "section", "profile" and "series"; all that the
+            fields have by default.
         time: Beginning of a date; the first one by default.
         depth: Metres, the nearest level; the first one by default.
-        lat, lon: Of section and profile; where the spread is widest by default.
+        lat, lon: Degrees, of section, profile and series; where the spread is widest by default.
+        along: "lon" for a section along a row, "lat" for one along a column.
+        minus: A second data set or file with the variable at the same dates and cells: the difference is drawn, too.
         members: Panels of members, at most.
 
     Returns:
@@ -79,15 +84,17 @@ def plot(
         ConfigurationError: a part, a date or a place that the fields do not have.
         DataError: no such variable, or one that is missing everywhere at this date.
     """
-    from driftfield.evaluate.field_plots import PARTS, FieldPlot, draw_fields
+    from driftfield.evaluate.field_plots import FieldPlot, draw_fields
 
     dataset = as_fields(fields)
     name = variable or state_variables(dataset)[0]
     require(dataset, [name], "the fields")
-    look = FieldPlot.at(
-        dataset, PARTS if parts is None else parts, time=time, depth=depth, lat=lat, lon=lon, members=members
-    )
-    return draw_fields(dataset, name, look)
+    other = None if minus is None else as_fields(minus)
+    if other is not None:
+        require(other, [name], "the second data set")
+    called = Path(minus).name if isinstance(minus, str | Path) else "the second one"
+    look = FieldPlot.at(dataset, parts, time=time, depth=depth, lat=lat, lon=lon, members=members, along=along)
+    return draw_fields(dataset, name, look, minus=other, minus_name=called)
 
 
 def animate(

@@ -172,7 +172,8 @@ def _planned(scores: list[Scores], folds: list[Withheld], weights: np.ndarray, a
     together = blend(scores, distance, weights, draw)
     best = together.scores if together else choose(scores)
     parts = list(together.parts) if together else [(best, 1.0)]
-    return _Plan(best, parts, together, draw_in(best, by_label, distance, weights))
+    date = np.concatenate([np.argwhere(fold.scored)[:, 0] for fold in folds])
+    return _Plan(best, parts, together, draw_in(best, by_label, distance, weights, draw, date))
 
 
 def _taught(
