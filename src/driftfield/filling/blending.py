@@ -8,7 +8,7 @@
 A few hidden blocks know little of which of two good methods is better: without r the weights follow the blocks, and elsewhere
 lose to equal ones. r is the one that does best on each draw of blocks with weights from the other draws. Where good methods say
 different things none of them is as sure as it states; a is the one of least CRPS on each draw with the scaling of the others. A
-method has to be nearly as good as the best one also far from what was seen, where gaps are filled by it alone; and a blend fills a
+method has to be about as good as the best one also far from what was seen, where gaps are filled by it alone; and a blend fills a
 record only where its CRPS is lower than that of the best method alone.
 """
 
