@@ -111,7 +111,9 @@ def fill_record(
         plan = _taught(plan, record, folds[0], weights, scores, known, learning, seed)
     progress(f"filling with {plan.best.label}", 0.8 if learning is None else 0.95)
     with _each_line_once(said):
-        estimate, empty = without_holes(record, estimated(record, plan.parts, plan.best, known, members, seed), seed)
+        estimate, empty = without_holes(
+            record, estimated(record, plan.parts, plan.together, known, members, seed), seed
+        )
         if plan.drawn is not None:
             estimate = shrunk(estimate, plan.drawn, record, known[plan.drawn.reference.label], seed)
     dataset = _assembled(record, estimate, plan.filled_by.label, members, seed)
