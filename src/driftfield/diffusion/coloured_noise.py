@@ -23,7 +23,6 @@ from driftfield.diffusion.noise import DiffusionNoise, NoiseDraws
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.counter_noise import key_of, word_of
 from driftfield.gaussian.random_fields import Kernel, Matern, NeumannField, PeriodicField, PowerLaw, SquaredExponential
-from driftfield.gaussian.random_fields.base import Spectral
 from driftfield.linalg.composition import Preceded
 from driftfield.linalg.operators import Observed
 from driftfield.registry import register
@@ -54,10 +53,10 @@ class RandomFieldNoise(DiffusionNoise):
                 "sphere cannot be whitened cell by cell."
             )
         self.kernel, self.boundary = kernel, boundary
-        self._known: dict[tuple[int, int], Spectral] = {}
+        self._known: dict[tuple[int, int], PeriodicField | NeumannField] = {}
         self._cosines: dict[int, Tensor] = {}
 
-    def field(self, shape: Sequence[int]) -> Spectral:
+    def field(self, shape: Sequence[int]) -> PeriodicField | NeumannField:
         """The random field on a grid of some rows and columns."""
         rows, columns = int(shape[-2]), int(shape[-1])
         if (rows, columns) not in self._known:
