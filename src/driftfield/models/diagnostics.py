@@ -199,12 +199,12 @@ def noise_against(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> s
         return None
     seen = _fields(reconstructor, truth)
     try:
-        found = covers(seen.value, seen.where, model.noise)
+        channels = covers(seen.value, seen.where, model.noise)
     except DataError as error:
         log.warning("noise.md is left out: %s", error)
         return None
-    log.info(said_of_noise(found))
-    return noise_tables(found, codec.channel_names(), model.schedule.s_min, model.schedule.s_max)
+    log.info(said_of_noise(channels))
+    return noise_tables(channels, codec.channel_names(), model.schedule.s_min, model.schedule.s_max)
 
 
 def _one_time(observations: xr.Dataset, time: int) -> xr.Dataset:

@@ -135,13 +135,13 @@ def _cover_with_colour(learner: Learner, spec: Mapping[str, Any], samples: "Data
     assert isinstance(model, DiffusionModel)
     batch, grid = first_samples(samples), learner.codec.grid
     known = known_cells(batch) if batch.visible is None else known_cells(batch) & batch.visible
-    found = check_noise(model.noise, to_residual(batch, batch.target), known, (grid.lat.size, grid.lon.size))
-    filled = one_sd(covering_colour(spec, found, model.whitened(batch, batch.target)))
+    channels = check_noise(model.noise, to_residual(batch, batch.target), known, (grid.lat.size, grid.lon.size))
+    filled = one_sd(covering_colour(spec, channels, model.whitened(batch, batch.target)))
     learner.model = model = diffusion_model(model.network, filled)
-    for channel in found:
+    for channel in channels:
         channel.check(model.schedule.s_min, model.schedule.s_max)
-    log.info("the noise covers the fields: %s", said_of_noise(found))
-    learner.extra["noise_cover"] = plain_covers(found, [str(number) for number in range(len(found))])
+    log.info("the noise covers the fields: %s", said_of_noise(channels))
+    learner.extra["noise_cover"] = plain_covers(channels, [str(number) for number in range(len(channels))])
     return filled
 
 

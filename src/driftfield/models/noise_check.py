@@ -65,17 +65,17 @@ def check_noise(
         DataError: a shell without any signal.
     """
     noise.check(known, grid)
-    found = covers(fields, known, noise)
-    for channel in found:
+    channels = covers(fields, known, noise)
+    for channel in channels:
         channel.check_width()
-    return found
+    return channels
 
 
 def covering_colour(
-    spec: Mapping[str, Any], found: list[NoiseCover], whitened: Float[Tensor, "field channel row column"]
+    spec: Mapping[str, Any], channels: list[NoiseCover], whitened: Float[Tensor, "field channel row column"]
 ) -> JSONObject:
     """The section `diffusion` of a recipe with what it does not say: range, training levels, sd of what is diffused."""
-    lowest, highest = (min(c.equal.min() for c in found), max(c.equal.max() for c in found))
+    lowest, highest = (min(c.equal.min() for c in channels), max(c.equal.max() for c in channels))
     schedule = dict(spec.get("schedule") or {"class": "LogLinearSchedule"})
     arguments = inspect.signature(lookup("schedule", str(schedule["class"]))).parameters
     for name, level in (("s_min", lowest / REACH), ("s_max", highest * REACH)):
@@ -91,20 +91,20 @@ def covering_colour(
     return filled
 
 
-def said_of_noise(found: list[NoiseCover]) -> str:
+def said_of_noise(channels: list[NoiseCover]) -> str:
     """One line."""
-    lowest, highest = (min(c.equal.min() for c in found), max(c.equal.max() for c in found))
-    waves = found[0].wavenumber
+    lowest, highest = (min(c.equal.min() for c in channels), max(c.equal.max() for c in channels))
+    waves = channels[0].wavenumber
     return (
         f"waves {waves[0]:g} to {waves[-1]:g} are as large as the noise at s = {lowest:.2g} to {highest:.2g}: a factor of "
         f"{highest / lowest:.3g}"
     )
 
 
-def noise_tables(found: list[NoiseCover], names: list[str], s_min: float, s_max: float) -> str:
+def noise_tables(channels: list[NoiseCover], names: list[str], s_min: float, s_max: float) -> str:
     """For people, in Markdown: every wave of every channel, and whether the levels of a run cover it."""
     parts = [f"Noise levels of this run: {s_min:g} to {s_max:g}.\n"]
-    for name, channel in zip(names, found, strict=True):
+    for name, channel in zip(names, channels, strict=True):
         low, high = s_min <= channel.equal / 2, s_max >= channel.equal * 2
         bad = [f"{k:g}" for k in channel.wavenumber[~(low & high)]]
         verdict = "covers every wave" if not bad else f"does not cover the waves {', '.join(bad)}"
@@ -112,9 +112,9 @@ def noise_tables(found: list[NoiseCover], names: list[str], s_min: float, s_max:
     return "\n".join(parts)
 
 
-def plain_covers(found: list[NoiseCover], names: list[str]) -> JSONObject:
+def plain_covers(channels: list[NoiseCover], names: list[str]) -> JSONObject:
     """For files: wavenumber, and the level at which a wave is as large as the noise."""
     return {
         name: {"wavenumber": channel.wavenumber.tolist(), "s": np.round(channel.equal, 6).tolist()}
-        for name, channel in zip(names, found, strict=True)
+        for name, channel in zip(names, channels, strict=True)
     }

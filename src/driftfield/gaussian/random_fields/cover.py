@@ -124,11 +124,11 @@ def noise_cover(
     rows, columns = (np.abs(fft.fftfreq(n) * n) if torus else np.arange(n) for n in shape)
     shell = np.round(np.hypot(rows[:, None], columns[None, :])).astype(int)
     last = (min(shape) - 1) // 2 if torus else min(shape) - 1
-    own = np.ones(shape)
+    of_noise = np.ones(shape)
     if noise is not None:
-        own = fft.fft2(noise.correlation_table()).real if isinstance(noise, PeriodicField) else noise.eigenvalues
+        of_noise = fft.fft2(noise.correlation_table()).real if isinstance(noise, PeriodicField) else noise.eigenvalues
     counts = np.bincount(shell.ravel())[1 : last + 1]
-    signal, made = (np.bincount(shell.ravel(), part.ravel())[1 : last + 1] / counts for part in (power, own))
+    signal, made = (np.bincount(shell.ravel(), part.ravel())[1 : last + 1] / counts for part in (power, of_noise))
     if not (signal > 0).all():
         empty = 1 + int((signal <= 0).argmax())
         raise DataError(f"The fields have no signal at wave {empty}: truncate them to fewer points first.")
