@@ -163,9 +163,9 @@ def test_keys_a_second_file_and_a_kept_range(shown: tuple[ViewerServer, xr.Datas
         await page.until(f"location.hash.includes('row={middle[0]}&column={middle[1]}')")
         await page.value("change({ low: '0', high: '30' })")
         await page.value("change({ time: abouts['fields.nc'].times[2] })")
-        await page.until(
-            "drawn[1].scale.high === 30 && document.getElementById('time-text').value.startsWith('2001-03')"
-        )
+        shown_date = f"{np.datetime_as_string(fields['time'].values[2], unit='D')}"
+        text = "document.getElementById('time-text').value"
+        await page.until(f"drawn[1].scale.high === 30 && {text}.startsWith('{shown_date}')")
 
     browsing(f"{server.url}#file=fields.nc&beside=other.nc", tmp_path / "profile", steps)
 
