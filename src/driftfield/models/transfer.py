@@ -19,7 +19,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import geometry_of, positions_of
-from driftfield.data.codec import FieldCodec, Grid
+from driftfield.data.codec import FieldCodec
+from driftfield.data.grid import Grid
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.geometry import Geometry
