@@ -156,6 +156,11 @@ def test_keys_a_second_file_and_a_kept_range(shown: tuple[ViewerServer, xr.Datas
         np.testing.assert_allclose(away, -0.5, atol=1e-5)
         scales = await page.value("drawn.slice(0, 2).map((panel) => [panel.scale.low, panel.scale.high])")
         assert scales[0] == scales[1]
+        await page.value("change({ kind: 'spread' })")
+        await page.until("document.getElementById('message').textContent.includes('has no spread')")
+        assert await page.value("document.querySelectorAll('.map').length") == 1
+        await page.value("change({ kind: 'mean' })")
+        await page.until("document.querySelectorAll('.map').length === 3")
         await page.value("document.querySelector('.map canvas').focus()")
         for name in ("ArrowUp", "ArrowRight", "Enter"):
             await page.key(name)

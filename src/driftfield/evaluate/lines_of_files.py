@@ -70,20 +70,20 @@ def line_at(
     assert mean is not None
     inside = np.isfinite(mean) if along != "time" else np.ones(mean.shape, dtype=bool)
 
-    def kept(values: np.ndarray | None) -> np.ndarray | None:
+    def known(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[..., inside]
 
-    quantiles = kept(cut(dataset.get(f"{variable}_quantile")))
+    quantiles = known(cut(dataset.get(f"{variable}_quantile")))
     return Line(
         title,
         along,
         (_dates_of(dataset) if along == "time" else dataset[along].values)[inside],
         mean[inside],
-        kept(cut(dataset.get(f"{variable}_sd"))),
-        kept(cut(dataset.get(f"{variable}_member"))),
+        known(cut(dataset.get(f"{variable}_sd"))),
+        known(cut(dataset.get(f"{variable}_member"))),
         quantiles,
         () if quantiles is None else tuple(float(p) for p in dataset["quantile"].values),
-        None if other is None else kept(cut(other[variable])),
+        None if other is None else known(cut(other[variable])),
     )
 
 

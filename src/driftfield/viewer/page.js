@@ -100,13 +100,17 @@ async function draw() {
     if (state.beside) {
       try {
         const other = await about(state.beside);
+        // members and quantiles are compared with the mean of a file without them; a spread is no value
+        if (state.kind === "spread" && !other.variables[state.variable]?.kinds.includes("spread")) throw new Error("has no spread to set beside this one");
         const second = await plane(state.beside, other.variables[state.variable]?.kinds.includes(state.kind) ? {} : { kind: "mean", number: undefined });
         panels.push({ name: state.beside, info: other, plane: second });
         if (second.rows === panels[0].plane.rows && second.columns === panels[0].plane.columns) panels.push(difference(panels));
       } catch (error) { $("message").textContent = `${state.beside}: ${error.message}`; }
     }
-    const seen = state.observations ? await plane(state.observations, { kind: "mean", number: undefined }).catch((error) => { $("message").textContent = error.message; return null; }) : null;
+    if (state.observations && state.kind === "spread") $("message").textContent += " Observations are not laid over a spread.";
+    const seen = state.observations && state.kind !== "spread" ? await plane(state.observations, { kind: "mean", number: undefined }).catch((error) => { $("message").textContent = error.message; return null; }) : null;
     if (mine !== turn) return;
+    if (!seen) $("departure-text").value = "";
     paint(info, panels, seen);
     if (state.row !== undefined) await showPlace(info);
     if (state.to_row !== undefined) await showSection(info);
