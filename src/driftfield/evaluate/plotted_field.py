@@ -271,6 +271,7 @@ class PlottedField:
             if line.members is None or not self.look.wants("members")
             else line.members[: self.look.members],
             quantiles=line.quantiles if self.look.wants("quantiles") else None,
+            probabilities=line.probabilities if self.look.wants("quantiles") else (),
         )
 
 
