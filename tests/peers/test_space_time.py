@@ -97,6 +97,24 @@ def test_the_window_ends_what_is_used(method: SpaceTimeOptimalInterpolation, sea
         np.testing.assert_allclose(part[name], whole[name], atol=1e-5)
 
 
+def test_of_one_pass_the_spread_is_least_on_it_and_grows_with_time(
+    method: SpaceTimeOptimalInterpolation, sea: xr.DataArray
+) -> None:
+    on = np.zeros(SHAPE, dtype=bool)
+    on[np.arange(9), np.arange(9) + 2] = True
+    seen = sea.where(xr.DataArray(on, dims=("lat", "lon")))
+    seen[np.arange(24) != 10] = np.nan
+    found = method.reconstruct(seen.to_dataset().assign(sst_error=0.05 + 0 * seen), members=1, seed=0)
+    # in units of what a place varies by itself
+    spread = (found["sst_sd"] / method.sd["sst"]).values
+    sea_cells = sea.notnull().any("time").values & ~on
+    off = spread[:, sea_cells].mean(axis=1)
+    track = spread[:, on & sea.notnull().any("time").values].mean(axis=1)
+    assert (track[10:18] < off[10:18]).all()
+    assert (np.diff(track[10:18]) > 0).all()
+    assert (track[3:11][::-1] < off[3:11][::-1]).all()
+
+
 def test_times_without_observations_change_nothing(method: SpaceTimeOptimalInterpolation, sea: xr.DataArray) -> None:
     observed = with_gaps(sea)
     blank = observed.where(observed["time"] == observed["time"][3])
