@@ -152,7 +152,7 @@ def drawn_on_torus(
     waves = normals.view(np.complex64 if single else np.complex128)
     root = np.sqrt(eigenvalues / 2)
     root[:, [0] if columns % 2 else [0, -1]] *= math.sqrt(2)
-    waves *= root.astype(dtype)
+    np.multiply(waves, root.astype(dtype), out=waves)
     return np.asarray(fft.irfft2(waves, s=shape, norm="ortho", overwrite_x=True))
 
 
