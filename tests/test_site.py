@@ -46,7 +46,7 @@ def test_every_public_function_is_on_the_page_of_python() -> None:
 def test_every_class_and_argument_is_on_the_page_of_recipes(generate) -> None:  # type: ignore[no-untyped-def]
     page = generate.recipes()
     for kind in ROOMS:
-        section = page.split(f"## {generate.KINDS[kind]}\n")[1].split("\n## ")[0]
+        section = page.split(f"## {generate.title_of(kind)}\n")[1].split("\n## ")[0]
         for name, member in members(kind).items():
             entry = section.split(f"### `{name}`\n")[1].split("\n### ")[0]
             for argument, parameter in parameters_of(member).items() if inspect.isclass(member) else ():

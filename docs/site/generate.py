@@ -23,6 +23,7 @@ KINDS = {
     "emulator": "Models of a time step (`emulator:`)",
     "network": "Networks",
     "schedule": "Schedules of the noise",
+    "noise": "Colours of the noise (`diffusion.noise`)",
     "noise_levels": "Noise levels of training",
     "parameterization": "What the network predicts",
     "weighting": "Weights of the loss",
@@ -82,11 +83,16 @@ def recipes() -> str:
         "|---|---|",
         *(f"| `{name}` | {_cell(headline_of(path))} |" for name, path in shipped_recipes().items()),
     ]
-    for kind in sorted(ROOMS, key=list(KINDS).index):
-        lines += ["", f"## {KINDS[kind]}"]
+    for kind in sorted(ROOMS, key=[*KINDS, *ROOMS].index):
+        lines += ["", f"## {title_of(kind)}"]
         for name, member in sorted(members(kind).items()):
             lines += ["", f"### `{name}`", "", *_member(member)]
     return "\n".join(lines) + "\n"
+
+
+def title_of(kind: str) -> str:
+    """What a kind is called on the page."""
+    return KINDS.get(kind, f"{kind.replace('_', ' ').capitalize()} (`{kind}:`)")
 
 
 def _member(member: Any) -> Iterator[str]:
