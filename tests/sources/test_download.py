@@ -17,7 +17,7 @@ from commands import Command, hearing_all
 from driftfield.data.sources import open_fields
 from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError
 from driftfield.sources.argo import ArgoSource
-from driftfield.sources.asked import Asked, Piece
+from driftfield.sources.asked import AskedBox, Piece
 from driftfield.sources.downloading import download
 from driftfield.sources.fetching import Fetcher
 from driftfield.sources.oisst import OISSTSource
@@ -119,7 +119,7 @@ def day(folder: Path, text: str, value: float) -> bytes:
     return (folder / "day.nc").read_bytes()
 
 
-BOX = Asked((35.0, 45.0), (-70.0, -50.0), date(2015, 1, 1), date(2015, 2, 10), (0.0, 500.0))
+BOX = AskedBox((35.0, 45.0), (-70.0, -50.0), date(2015, 1, 1), date(2015, 2, 10), (0.0, 500.0))
 
 
 def test_a_long_box_is_asked_in_windows_and_sides() -> None:
@@ -129,13 +129,13 @@ def test_a_long_box_is_asked_in_windows_and_sides() -> None:
     for constraint in ("time>=2015-01-31T00:00:00Z", "time<=2015-02-10T23:59:59Z", "latitude>=35", "longitude<=-50"):
         assert f"&{constraint}" in text
     assert "temp_adjusted_qc" in text
-    across = Asked(BOX.lat, (170.0, -170.0), BOX.first, BOX.first)
+    across = AskedBox(BOX.lat, (170.0, -170.0), BOX.first, BOX.first)
     sides = [re.findall(r"longitude[><]=(-?\d+)", unquote(piece.url)) for piece in ArgoSource().pieces(across, "s")]
     assert sides == [["170", "180"], ["-180", "-170"]]
 
 
 def test_windows_cover_every_day_once() -> None:
-    asked = Asked(BOX.lat, BOX.lon, date(2015, 1, 1), date(2015, 12, 31))
+    asked = AskedBox(BOX.lat, BOX.lon, date(2015, 1, 1), date(2015, 12, 31))
     spans = [re.findall(r"time[><]=(\d{4}-\d\d-\d\d)", unquote(p.url)) for p in ArgoSource().pieces(asked, "s")]
     days = [np.arange(np.datetime64(first), np.datetime64(last) + 1) for first, last in spans]
     np.testing.assert_array_equal(
@@ -185,7 +185,7 @@ def test_a_killed_download_goes_on_and_another_request_is_refused(service: Servi
     with pytest.raises(DataError, match="failed 2 times"):
         download(source, pieces, BOX, out, fetcher=quick)
     assert not out.exists()
-    other = Asked(BOX.lat, BOX.lon, BOX.first, BOX.first)
+    other = AskedBox(BOX.lat, BOX.lon, BOX.first, BOX.first)
     with pytest.raises(ExistsError, match="another request"):
         download(source, source.pieces(other, f"{service.url}/t.nc"), other, out, fetcher=quick)
     service.asked.clear()
@@ -258,4 +258,4 @@ def test_a_box_without_a_profile_is_said(service: Service, tmp_path: Path) -> No
     with pytest.raises(DataError, match="No Argo profile"):
         download(ArgoSource(), pieces, BOX, tmp_path / "a.nc", fetcher=Fetcher())
     with pytest.raises(ConfigurationError, match="south before north"):
-        Asked((45.0, 35.0), (0.0, 1.0), BOX.first, BOX.last)
+        AskedBox((45.0, 35.0), (0.0, 1.0), BOX.first, BOX.last)

@@ -36,7 +36,7 @@ def download(
 
     Example: driftfield download argo --region lat=42:45,lon=-58:-55 --time 2015-01-01:2015-12-31 --depth 0:500 --out argo.nc
     """
-    from driftfield.sources.asked import Asked
+    from driftfield.sources.asked import AskedBox
     from driftfield.sources.downloading import SOURCES
     from driftfield.sources.downloading import download as fetched
     from driftfield.sources.fetching import Fetcher
@@ -52,7 +52,7 @@ def download(
     if set(box) != {"lat", "lon"}:
         raise ConfigurationError(f"Found --region {region}: expected both, lat=SOUTH:NORTH,lon=WEST:EAST.")
     first, last = (_day(text, time) for text in read_period(time))
-    asked = Asked(
+    asked = AskedBox(
         (box["lat"][0], box["lat"][1]),
         (box["lon"][0], box["lon"][1]),
         first,

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.sources.asked import Asked, Piece
+from driftfield.sources.asked import AskedBox, Piece
 from driftfield.sources.fetching import EMPTY
 
 DAYS = 30
@@ -29,7 +29,7 @@ class ArgoSource:
     server = "https://erddap.ifremer.fr/erddap/tabledap/ArgoFloats.nc"
     terms = "Argo data are free; cite doi:10.17882/42182"
 
-    def pieces(self, asked: Asked, server: str) -> list[Piece]:
+    def pieces(self, asked: AskedBox, server: str) -> list[Piece]:
         """A request for each thirty days and side of the dateline."""
         measured = ("pres", *asked.variables) if asked.variables else MEASURED
         columns = [
@@ -51,7 +51,7 @@ class ArgoSource:
                 pieces.append(Piece(f"{server}?{query}", f"argo_{first}_{west:g}.nc", may_be_empty=True))
         return pieces
 
-    def joined(self, files: Sequence[Path], asked: Asked) -> xr.Dataset:
+    def joined(self, files: Sequence[Path], asked: AskedBox) -> xr.Dataset:
         """All rows, in the order of their dates.
 
         Raises:

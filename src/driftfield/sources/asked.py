@@ -1,6 +1,6 @@
 """What a user asks of a service, and the pieces that it is asked in."""
 
-__all__ = ["Asked", "Piece", "Source"]
+__all__ = ["AskedBox", "Piece", "Source"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from driftfield.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedBox:
     """A box of space and time.
 
     Arguments:
@@ -70,8 +70,8 @@ class Source(Protocol):
     server: str
     terms: str
 
-    def pieces(self, asked: Asked, server: str) -> list[Piece]:
+    def pieces(self, asked: AskedBox, server: str) -> list[Piece]:
         """The requests that answer what was asked."""
 
-    def joined(self, files: Sequence[Path], asked: Asked) -> xr.Dataset:
+    def joined(self, files: Sequence[Path], asked: AskedBox) -> xr.Dataset:
         """One data set from the answers, cut to what was asked."""

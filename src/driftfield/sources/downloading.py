@@ -12,7 +12,7 @@ from driftfield.errors import ExistsError
 from driftfield.files import refuse_existing, write_text
 from driftfield.gridded.gridded_files import write_dataset
 from driftfield.sources.argo import ArgoSource
-from driftfield.sources.asked import Asked, Piece, Source
+from driftfield.sources.asked import AskedBox, Piece, Source
 from driftfield.sources.fetching import Fetcher
 from driftfield.sources.oisst import OISSTSource
 
@@ -22,7 +22,7 @@ SOURCES: dict[str, Source] = {"argo": ArgoSource(), "oisst": OISSTSource()}
 
 
 def download(
-    source: Source, pieces: list[Piece], asked: Asked, out: Path, *, fetcher: Fetcher, overwrite: bool = False
+    source: Source, pieces: list[Piece], asked: AskedBox, out: Path, *, fetcher: Fetcher, overwrite: bool = False
 ) -> int:
     """Fetches all pieces and joins them into one file.
 

@@ -11,7 +11,7 @@ import xarray as xr
 from driftfield.conventions import require
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.gridded.region import select_region
-from driftfield.sources.asked import Asked, Piece
+from driftfield.sources.asked import AskedBox, Piece
 
 FILE_BYTES = 1_700_000
 """Of one day, about."""
@@ -23,13 +23,13 @@ class OISSTSource:
     server = "https://www.ncei.noaa.gov/data/sea-surface-temperature-optimum-interpolation/v2.1/access/avhrr"
     terms = "NOAA OISST is in the public domain; cite doi:10.25921/RE9P-PT57"
 
-    def pieces(self, asked: Asked, server: str) -> list[Piece]:
+    def pieces(self, asked: AskedBox, server: str) -> list[Piece]:
         """A request a day."""
         days = [asked.first + timedelta(days=n) for n in range((asked.last - asked.first).days + 1)]
         names = [f"oisst-avhrr-v02r01.{day:%Y%m%d}.nc" for day in days]
         return [Piece(f"{server}/{day:%Y%m}/{name}", name, FILE_BYTES) for day, name in zip(days, names, strict=True)]
 
-    def joined(self, files: Sequence[Path], asked: Asked) -> xr.Dataset:
+    def joined(self, files: Sequence[Path], asked: AskedBox) -> xr.Dataset:
         """The region on all days."""
         fields = open_fields(list(files))
         names = list(asked.variables or ("sst",))
