@@ -10,6 +10,7 @@ import xarray as xr
 
 from driftfield.errors import ConfigurationError
 from driftfield.reconstruction.draws import DatedWindow, Draws
+from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.sampling.tiles import TilesAsked, Tiling
 
@@ -84,3 +85,11 @@ def test_independent_tiles_take_no_observations_of_the_whole_grid(method: Any, o
     assert np.isfinite(completed(method, observations, TilesAsked(4, 2), guide=guide)).any()
     with pytest.raises(ConfigurationError, match="Leave independent tiles out"):
         completed(method, observations, TilesAsked(4, 2, independent=True), guide=guide)
+
+
+def test_noise_with_a_colour_is_not_divided(
+    method: Any, observations: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(method.model, "noise", build("noise", {"class": "Matern", "length": 0.1}))
+    with pytest.raises(ConfigurationError, match="tiles, which see a part of the noise"):
+        completed(method, observations, TilesAsked(4, 2))

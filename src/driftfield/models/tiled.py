@@ -3,14 +3,16 @@
 __all__ = ["parts_of", "tiling_of"]
 
 from dataclasses import replace
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from driftfield.data.codec import FieldCodec
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.reconstruction.draws import DatedWindow, Draws
-from driftfield.sampling.tiles import Tiling
+from driftfield.sampling.tiles import Tile, Tiling
 
 
 def tiling_of(batch: FieldBatch, window: DatedWindow, draws: Draws, codec: FieldCodec) -> Tiling | None:
@@ -38,9 +40,14 @@ def parts_of(
     parts = []
     for tile in tiling.tiles:
         rows, columns = window.rows[tile.rows], window.columns[tile.columns]
-        part = batch.mapped(lambda field, tile=tile: tile.cut(field) if field.ndim == 4 else field)
+        part = batch.mapped(partial(_cut, tile))
         middle = torch.tensor([codec.grid.middle(rows, columns)], dtype=torch.float32, device=batch.position.device)
         parts.append(
             (replace(part, position=middle.expand_as(batch.position)), DatedWindow(window.stamp, rows, columns))
         )
     return parts
+
+
+def _cut(tile: Tile, part: Tensor) -> Tensor:
+    """Of fields their window; of what is said of the whole sample all."""
+    return tile.cut(part) if part.ndim == 4 else part

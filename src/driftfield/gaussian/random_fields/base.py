@@ -108,7 +108,7 @@ class Spectral(RandomField):
 
     def whiten(self, x: Cells) -> Cells:
         self._check_cells(x)
-        self._check_condition()
+        self.check_condition()
         return self._scaled(x, 1 / np.sqrt(self.eigenvalues))
 
     def log_density(self, x: Cells) -> Float[np.ndarray, "*batch"]:
@@ -122,7 +122,8 @@ class Spectral(RandomField):
         least = float(self.eigenvalues.min())
         return float(self.eigenvalues.max()) / least if least > 0 else math.inf
 
-    def _check_condition(self) -> None:
+    def check_condition(self) -> None:
+        """Refuses to whiten where rounding would grow into the field; raises `ConfigurationError`."""
         if not self.condition <= WORST_CONDITION:
             raise ConfigurationError(
                 f"This field is too smooth for its grid to be whitened: its covariance has the condition {self.condition:.1e}, "
