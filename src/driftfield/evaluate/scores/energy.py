@@ -15,7 +15,7 @@ from typing import Unpack
 import numpy as np
 import xarray as xr
 
-from driftfield.evaluate.scores.counted import MEMBER, Counted, Over
+from driftfield.evaluate.scores.counted import MEMBER, Counted, Over, dims_of
 from driftfield.evaluate.scores.score import Score
 from driftfield.registry import register
 
@@ -35,9 +35,9 @@ def energy_score(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over
         over: See `counted.Over`.
     """
     counted = Counted.ensemble(members, truth, **over)
-    (x,), dims, size = counted.stored, counted.dims, members.sizes[MEMBER]
+    (x,), size = counted.stored, members.sizes[MEMBER]
     cells = [d for d in x.dims if d != MEMBER]
-    reduced: list[Hashable] = cells if dims is None else [dims] if isinstance(dims, str) else list(dims)
+    reduced = cells if counted.dims is None else dims_of(x, counted.dims)
     # sums over blocks of cells are those over all, but only where all are summed over
     parts = [_sums(p, reduced) for p in (counted.blocks() if set(reduced) == set(cells) else [counted])]
     total, squares, products, squared_lengths = (sum(found[1:], found[0]) for found in zip(*parts, strict=True))
