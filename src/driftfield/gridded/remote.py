@@ -75,7 +75,7 @@ def _unreadable(address: str, error: Exception) -> FileFormatError:
 def _store(address: str, options: dict[str, Any]) -> xr.Dataset:
     import zarr
 
-    store = zarr.storage.FsspecStore.from_url(address, read_only=True)
+    store: Any = zarr.storage.FsspecStore.from_url(address, read_only=True)
     group = zarr.open_group(store, mode="r")
     arrays = dict(group.arrays())
     refuse_pickle_codecs({f"{address}/{name}": array.metadata.to_dict() for name, array in arrays.items()})
