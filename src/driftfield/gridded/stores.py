@@ -150,14 +150,14 @@ def refuse_pickles(store: Path) -> None:
     Raises:
         FileFormatError: as said, with the file that asks for it.
     """
-    found = {}
+    metadata = {}
     # the group itself and its arrays: nothing deeper is ever opened
     for path in (file for name in _METADATA for file in (store / name, *store.glob(f"*/{name}"))):
         try:
-            found[str(path)] = json.loads(path.read_text(encoding="utf-8"))
+            metadata[str(path)] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             continue  # the reader says what is wrong with it
-    refuse_pickle_codecs(found)
+    refuse_pickle_codecs(metadata)
 
 
 def refuse_pickle_codecs(metadata: Mapping[str, Any]) -> None:
