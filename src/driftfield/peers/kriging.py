@@ -288,7 +288,7 @@ class Kriging(StandardisedPeer):
             near = seen[(np.abs(seen.day - days[t]) <= window) & (np.abs(order[seen.time] - order[t]) <= self.around)]
             groups = tiled_leaves(places, cells, embedded, spacing=self._tile(places, len(near)))
             increments, variance = solve_leaves(
-                covariance, near, places, groups, time=t, day=days[t], most=self.nearest
+                covariance, near, places, groups, time=t, day=days[t], most=self.nearest, overlapping=True
             )
             spread = np.sqrt(variance)
             factor = (calibration.apply(spread, prior) / np.maximum(spread, 1e-6))[cells]
