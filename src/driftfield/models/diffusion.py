@@ -17,14 +17,17 @@ from torch.utils.data import Dataset
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import TwinDataset
-from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
+from driftfield.diffusion.model import DiffusionModel, known_cells, to_residual
+from driftfield.diffusion.noise import DiffusionNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor, Shared
-from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering
+from driftfield.models.noise_check import check_noise, covering_colour, plain_covers, said_of_noise
+from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering, first_samples
 from driftfield.models.teaching import Teaching
+from driftfield.models.tiled import parts_of, tiling_of
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS, has_exact
@@ -32,6 +35,7 @@ from driftfield.registry import build, lookup, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 from driftfield.sampling.starting import Start, start_named
+from driftfield.sampling.tiles import TiledDenoiser, Tiling
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +96,7 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
         "parameterization": {"class": "EDMParameterization", "sd": sd},
         "noise_levels": {"class": "LogNormalLevels"},
         "weighting": {"class": "EDMWeighting", "sd": sd},
+        "noise": {"class": "White"},
     }
     if isinstance(chosen := parts.get("schedule"), Mapping) and chosen.get("class") == "AdaptiveSchedule":
         # the same objective, drawn where its error is
@@ -108,9 +113,14 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
 def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> JSONObject:
     """The section `diffusion` with a range of noise that covers the samples; the untrained model of the learner takes it on.
 
-    Warns where the range that a recipe states does not.
+    Warns where the range that a recipe states does not, and refuses a noise with a colour that cannot cover them.
+
+    Raises:
+        ConfigurationError: see `noise_check.check_noise`.
     """
     assert isinstance(learner.model, DiffusionModel)
+    if learner.model.noise.coloured:
+        return _cover_with_colour(learner, spec, samples)
     amplitude = amplitude_of_samples(samples)
     filled = covering(spec, amplitude)
     if filled != dict(spec):
@@ -121,13 +131,30 @@ def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatc
     return filled
 
 
+def _cover_with_colour(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> JSONObject:
+    """`cover` wave by wave."""
+    model = learner.model
+    assert isinstance(model, DiffusionModel)
+    batch, grid = first_samples(samples), learner.codec.grid
+    known = known_cells(batch) if batch.visible is None else known_cells(batch) & batch.visible
+    channels = check_noise(model.noise, to_residual(batch, batch.target), known, (grid.lat.size, grid.lon.size))
+    filled = one_sd(covering_colour(spec, channels, model.whitened(batch, batch.target)))
+    learner.model = model = diffusion_model(model.network, filled)
+    for channel in channels:
+        channel.check(model.schedule.s_min, model.schedule.s_max)
+    log.info("the noise covers the fields: %s", said_of_noise(channels))
+    learner.extra["noise_cover"] = plain_covers(channels, [str(number) for number in range(len(channels))])
+    return filled
+
+
 @register("reconstructor")
 class DiffusionReconstructor(NetworkReconstructor):
     """A conditional diffusion model as a `Reconstructor`.
 
     Arguments:
         network, observing, shared: See `NetworkReconstructor`.
-        diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting` (class and arguments each), `sd`, `loss_over`.
+        diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting`, `noise` (class and arguments each), `sd`,
+            `loss_over`.
         sampler: Class and arguments; by default 20 evaluations together with those of the start.
         replacement: Impose the observed cells during sampling, at the right noise level.
         start: Where a walk begins (`sampling.starting`): "marginal" for whatever is trained from now on; runs of before keep
@@ -163,7 +190,13 @@ class DiffusionReconstructor(NetworkReconstructor):
     def abilities(self) -> Abilities:
         """Draws samples, and takes every setting that says how."""
         return replace(
-            super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
+            super().abilities,
+            keeps_draws=True,
+            sampler=True,
+            precision=True,
+            replacement=True,
+            batch_size=True,
+            tiles=True,
         )
 
     def begin(self, start: str | None) -> None:
@@ -229,6 +262,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         """Members, whose mean and spread are those of the field, unless a drawer knows better."""
         if draws.drawer is None:
             return NetworkEstimate(self.draw(batch, window, draws))
+        tiling_of(batch, window, draws, self.codec)
         assert isinstance(self.model, DiffusionModel)
         prior = partial(self.model.denoiser, batch, wrap=window.wraps(self.codec))
         with torch.inference_mode(False), torch.no_grad():
@@ -236,23 +270,40 @@ class DiffusionReconstructor(NetworkReconstructor):
 
     def draw(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> Tensor:
         """(member, channel, lat, lon) in network units; member m depends on (draws.seed, m, window) and on nothing else."""
-        parts, device = [], batch.target.device
+        parts, tiling = [], tiling_of(batch, window, draws, self.codec)
+        if tiling is not None:
+            self.noise.refuse("tiles, which see a part of the noise,")
         for members in draws.batches(BATCH_SIZE):
             if draws.keeper is not None and (known := draws.keeper.recall(members)) is not None:
-                parts.append(known.to(device))
+                parts.append(known.to(batch.target.device))
                 continue
-            noise = window.noise(self.codec.channel_names(), draws.seed, members, device)
-            parts.append(self._walk(batch, noise, len(members), draws, wrap=window.wraps(self.codec)))
+            if tiling is not None and draws.tiles is not None and draws.tiles.independent:
+                pieces = parts_of(batch, window, tiling, self.codec)
+                parts.append(tiling.blend(self._walk(*piece, members, draws) for piece in pieces))
+            else:
+                parts.append(self._walk(batch, window, members, draws, tiling))
             if draws.keeper is not None:
                 draws.keeper.keep(members, parts[-1])
         return torch.cat(parts)
 
-    def _walk(self, batch: FieldBatch, noise: Noise, members: int, draws: Draws, *, wrap: bool) -> Tensor:
-        """From noise to the fields of some members."""
+    def _denoiser(self, batch: FieldBatch, window: DatedWindow, members: int, tiling: Tiling | None) -> Denoiser:
+        """Of some members, by one look at the window or at tile after tile."""
         assert isinstance(self.model, DiffusionModel)
+        if tiling is None:
+            return self.model.denoiser(batch, members=members, wrap=window.wraps(self.codec))
+        pieces = parts_of(batch, window, tiling, self.codec)
+        return TiledDenoiser(tiling, [self.model.denoiser(part, members=members) for part, _ in pieces])
+
+    def _walk(
+        self, batch: FieldBatch, window: DatedWindow, numbers: range, draws: Draws, tiling: Tiling | None = None
+    ) -> Tensor:
+        """From noise to the fields of some members, by their numbers."""
+        assert isinstance(self.model, DiffusionModel)
+        members = len(numbers)
+        noise: Noise = window.noise(self.codec.channel_names(), draws.seed, numbers, batch.target.device, of=self.noise)
         # guidance asks for derivatives, which tensors of inference mode have not
         with nullcontext() if draws.guide is None else torch.inference_mode(False), torch.no_grad():
-            denoiser: Denoiser = self.model.denoiser(batch, members=members, wrap=wrap)
+            denoiser = self._denoiser(batch, window, members, tiling)
             if self.precision == "bfloat16":
                 denoiser = _InBfloat16(denoiser)
             if self.replacement:
@@ -262,10 +313,17 @@ class DiffusionReconstructor(NetworkReconstructor):
             else:
                 denoiser, mean = draws.guide(denoiser, batch, noise(0))
             r = self.sampler.sample(denoiser, noise, initial=mean, watcher=draws.watcher)
-        return from_residual(batch.repeat(members), torch.where(batch.domain, r, 0))
+        return self.model.drawn(batch.repeat(members), r)
+
+    @property
+    def noise(self) -> DiffusionNoise:
+        """Of the model."""
+        assert isinstance(self.model, DiffusionModel)
+        return self.model.noise
 
     def _replaced(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> ReplacementDenoiser:
         """Observations as what the model draws; those with an error it has weighed already, being conditional on them."""
+        self.noise.refuse("replacement, which sets single cells,")
         exact = batch.seen.where & (batch.seen.error == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.seen.value), exact, batch.seen.error, eps)
 

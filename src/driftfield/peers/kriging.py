@@ -11,12 +11,12 @@
 The neighbourhoods are local, so that a large image costs as many small factors as it has missing cells / 16.
 """
 
-__all__ = ["Kriging", "tiled_leaves"]
+__all__ = ["Kriging"]
 
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -27,31 +27,22 @@ from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.gradient_tuning import StatedScales, Task, tune
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
-from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
-from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
-from driftfield.gaussian.tuning import SpreadPower, fit_spread
+from driftfield.gaussian.tiled_leaves import cell_km, tiled_leaves
+from driftfield.gaussian.tuning import fit_spread
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Remembered,
-    at_time,
-    canonical,
-    member_generator,
-    observed_domain,
-    part,
-    stated_errors,
-    time_stamps,
-)
+from driftfield.peers.background import canonical, observed_domain, stated_errors
+from driftfield.peers.base import at_time, time_stamps
 from driftfield.peers.quadratic_surface import quadratic_surface
 from driftfield.peers.space_time_cases import places_of
 from driftfield.peers.space_time_mean import StandardisedPeer
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
-_LEAF = 16
 DRAWS = 2
 """How often blocks are hidden from a short record."""
+
 
 _FEW = 5
 """Dates below which the spread of a single cell is not known: one for the level."""
@@ -111,9 +102,7 @@ class Kriging(StandardisedPeer):
                 cases = self._tasks(visible, data, name, hidden[name])
                 tasks[name] += cases
                 sds[name] += [self.sd[name]] * len(cases)
-        self.constants: dict[str, SpaceTimeConstants] = {}
-        self.spread: dict[str, SpreadPower] = {}
-        self.validation_crps: dict[str, dict[str, float]] = {}
+        self.constants, self.spread, self.validation_crps = {}, {}, {}
         for name in data.targets:
             if not tasks[name]:
                 raise DataError(
@@ -274,7 +263,17 @@ class Kriging(StandardisedPeer):
         values = self._standardised(observations, name, index, inside, sd)
         noise = self._errors(observations, name, index, inside, sd)
         dates = np.flatnonzero(wanted.reshape(len(field), -1)[:, inside].any(axis=1))
-        draws, errors = self._draws(field, name, places, inside, dates, members=members, seed=seed)
+        draws, errors = self._draws(
+            name,
+            places,
+            days,
+            time_stamps(field["time"]),
+            inside,
+            size=field[0].size,
+            members=members,
+            seed=seed,
+            waves=512,
+        )
         seen = Scattered.of(values, noise, days, draws, errors)
         calibration = self.spread[name].of_rows(level)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
@@ -289,7 +288,7 @@ class Kriging(StandardisedPeer):
             near = seen[(np.abs(seen.day - days[t]) <= window) & (np.abs(order[seen.time] - order[t]) <= self.around)]
             groups = tiled_leaves(places, cells, embedded, spacing=self._tile(places, len(near)))
             increments, variance = solve_leaves(
-                covariance, near, places, groups, time=t, day=days[t], most=self.nearest
+                covariance, near, places, groups, time=t, day=days[t], most=self.nearest, overlapping=True
             )
             spread = np.sqrt(variance)
             factor = (calibration.apply(spread, prior) / np.maximum(spread, 1e-6))[cells]
@@ -305,7 +304,7 @@ class Kriging(StandardisedPeer):
 
     def _tile(self, places: Places, observations: int) -> float:
         """Edge of the tiles whose cells are solved together, km: small beside the circle that the neighbours of one fill."""
-        cell = _cell_km(places)
+        cell = cell_km(places)
         dates = max(1, 2 * self.around + 1)
         share = min(1.0, observations / (len(places) * dates))
         return cell * float(np.clip(0.5 * np.sqrt(self.nearest / (np.pi * max(share, 1e-3))), 2.0, 12.0))
@@ -331,47 +330,6 @@ class Kriging(StandardisedPeer):
         shape = canonical(observations[name]).shape
         return (stated_errors(observations, name, shape) == 0) & (self.noise is None)
 
-    def _draws(
-        self,
-        field: xr.DataArray,
-        name: str,
-        places: Places,
-        inside: np.ndarray,
-        dates: np.ndarray,
-        *,
-        members: int,
-        seed: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Prior draws and standard normal errors (member, time, cell), float32."""
-        covariance, days, size = self.constants[name].covariance, time_days(field["time"]), int(field[0].size)
-        draws = np.zeros((members, len(field), inside.size), dtype=np.float32)
-        errors = np.zeros_like(draws)
-        for m in range(members):
-            draws[m] = covariance.draw(places, days, member_generator(seed, m, 0, f"{name} waves"), waves=512)
-            for t, stamp in enumerate(time_stamps(field["time"])):
-                # for every cell of the grid, so that a member does not depend on the domain of a file
-                generator = member_generator(seed, m, stamp, name)
-                white = generator.standard_normal((2, size), dtype=np.float32)[:, inside]
-                draws[m, t] += np.float32(np.sqrt(covariance.nugget)) * white[0]
-                errors[m, t] = white[1]
-        return draws, errors
-
-    # What is kept
-
-    def _remember(self) -> Remembered:
-        arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
-        arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
-        constants = {name: c.to_json() for name, c in self.constants.items()}
-        powers = {name: c.power for name, c in self.spread.items()}
-        return arrays, {"constants": constants, "power": powers, "validation_crps": self.validation_crps}
-
-    def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
-        self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
-        self.cycle = {}
-        self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
-        self.validation_crps = dict(extra["validation_crps"])
-        self.constants = {name: SpaceTimeConstants.from_json(values) for name, values in extra["constants"].items()}
-
 
 def _to_score(seen: np.ndarray, domain: np.ndarray, *, most: int = 8) -> np.ndarray:
     """Dates to hide blocks of: some of those with gaps, for these are what the record asks for; else any with values."""
@@ -384,32 +342,6 @@ def _near(chosen: np.ndarray, around: int, count: int) -> np.ndarray:
     """Indices of all dates of the record that may be used for some dates."""
     reach = np.arange(count)
     return reach[(np.abs(reach[:, None] - chosen) <= around).any(axis=1)] if chosen.size else reach
-
-
-def tiled_leaves(places: Places, cells: np.ndarray, embedded: np.ndarray, *, spacing: float) -> list[np.ndarray]:
-    """Groups of some cells that are solved together: near to each other, so that the same observations are near to all.
-
-    Arguments:
-        places: All cells.
-        cells: Those to solve.
-        embedded: All cells where distances are taken: (cell, axis).
-        spacing: Edge of the tiles that a group may not leave, km.
-    """
-    degrees = spacing / 111.2
-    row = np.floor(places.lat[cells] / degrees).astype(int)
-    shrunk = np.cos(np.radians((row + 0.5) * degrees)).clip(0.05)
-    column = np.floor(places.lon[cells] * shrunk / degrees).astype(int)
-    _, tile = np.unique(np.stack([row, column, np.round(places.depth[cells], 3)]), axis=1, return_inverse=True)
-    order = np.argsort(tile.ravel(), kind="stable")
-    groups = np.split(cells[order], np.flatnonzero(np.diff(tile.ravel()[order])) + 1)
-    return [group[part] for group in groups for part in leaves(embedded[group], _LEAF)]
-
-
-def _cell_km(places: Places) -> float:
-    """Edge of a cell, from the area that the cells cover: km."""
-    rows = np.unique(places.lat)
-    step = float(np.median(np.diff(rows))) if rows.size > 1 else float(np.median(np.diff(np.unique(places.lon))))
-    return 111.2 * max(step, 1e-6)
 
 
 def _level_spread(fields: np.ndarray, domain: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What is asked of a method that draws, one object from the command to the sampler.
 
-    --members, --seed, --batch-size --> Draws --complete--> each date: DatedWindow, Draws --draw--> CellNoise(seed, member, date)
+    --members, --seed, --batch-size --> Draws --complete--> each date: DatedWindow, Draws --draw--> noise of (seed, member, date)
 
 Member m is a function of (run, observations, seed, m, date): everything else in `Draws` says how it is made, and not what it is.
 """
@@ -17,11 +17,12 @@ import xarray as xr
 from torch import Tensor
 
 from driftfield.data.codec import FieldCodec
-from driftfield.diffusion.noise import CellNoise
+from driftfield.diffusion.noise import DiffusionNoise, NoiseDraws, NoiseKeys, WhiteNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser, Reconstructor
 from driftfield.sampling.base import Watcher
+from driftfield.sampling.tiles import TilesAsked
 
 Guide = Callable[[Denoiser, FieldBatch, Tensor], tuple[Denoiser, Tensor]]
 """(denoiser of some members, their batch of one sample, the noise that starts them) -> the denoiser that knows more
@@ -58,6 +59,7 @@ class Draws:
         keeper: Is asked before each batch of members, and told what it is.
         guide: Adds observations that are no condition of the network.
         drawer: Does so another way than by a walk of each member.
+        tiles: Divides the grid, so that the network sees a part of it at a time.
 
     Raises:
         ConfigurationError: fewer than one member.
@@ -71,6 +73,7 @@ class Draws:
     keeper: Keeper | None = None
     guide: Guide | None = None
     drawer: Drawer | None = None
+    tiles: TilesAsked | None = None
 
     def __post_init__(self) -> None:
         if self.members < 1:
@@ -106,10 +109,19 @@ class DatedWindow:
         return codec.grid.periodic and len(self.columns) == codec.grid.lon.size
 
     def noise(
-        self, names: Sequence[str], seed: int, members: Sequence[int], device: str | torch.device = "cpu"
-    ) -> CellNoise:
-        """The noise of some members in these cells, a stream for the name of every channel."""
-        return CellNoise(seed, members, [self.stamp] * len(members), names, self.rows, self.columns, device)
+        self,
+        names: Sequence[str],
+        seed: int,
+        members: Sequence[int],
+        device: str | torch.device = "cpu",
+        *,
+        of: DiffusionNoise | None = None,
+    ) -> NoiseDraws:
+        """The noise of some members in these cells, a stream for the name of every channel; white, unless it is `of` a model."""
+        noise = WhiteNoise() if of is None else of
+        return noise.draws(
+            NoiseKeys(seed, members, [self.stamp] * len(members), names, self.rows, self.columns, device)
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What every random field can do: colour white noise, whiten a field, and say how likely one is."""
 
-__all__ = ["Cells", "RandomField", "Spectral", "checked_shape", "checked_size"]
+__all__ = ["Cells", "RandomField", "Spectral", "checked_shape", "checked_size", "drawn_on_torus"]
 
 import math
 from abc import ABC, abstractmethod
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy import fft
 
 from driftfield.errors import ConfigurationError, DataError, whole_number
+from driftfield.gaussian.random_fields.kernels import Kernel
 
 WORST_CONDITION = 1e8
 """Ratio of the largest eigenvalue to the smallest beyond which whitening amplifies rounding into the field."""
@@ -73,9 +75,25 @@ class RandomField(ABC):
 
 
 class Spectral(RandomField):
-    """A field whose covariance is diagonal in an orthonormal basis: C = T' diag(eigenvalues) T, A its symmetric root."""
+    """A field whose covariance is diagonal in an orthonormal basis: C = T' diag(eigenvalues) T, A its symmetric root.
+
+    Arguments:
+        kernel: Its length is in the units of `size`.
+        shape: Rows and columns.
+        size: Extent across the rows and the columns.
+
+    Raises:
+        ConfigurationError: a shape or a size that makes no sense.
+    """
 
     eigenvalues: Float[np.ndarray, "..."]
+
+    def __init__(self, kernel: Kernel, shape: Sequence[int], size: Sequence[float]) -> None:
+        self.kernel, self._shape, self.size = kernel, checked_shape(shape), checked_size(size)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._shape
 
     @abstractmethod
     def _scaled(self, x: Cells, factor: np.ndarray) -> Cells:
@@ -91,7 +109,7 @@ class Spectral(RandomField):
 
     def whiten(self, x: Cells) -> Cells:
         self._check_cells(x)
-        self._check_condition()
+        self.check_condition()
         return self._scaled(x, 1 / np.sqrt(self.eigenvalues))
 
     def log_density(self, x: Cells) -> Float[np.ndarray, "*batch"]:
@@ -105,13 +123,37 @@ class Spectral(RandomField):
         least = float(self.eigenvalues.min())
         return float(self.eigenvalues.max()) / least if least > 0 else math.inf
 
-    def _check_condition(self) -> None:
+    def check_condition(self) -> None:
+        """Refuses to whiten where rounding would grow into the field; raises `ConfigurationError`."""
         if not self.condition <= WORST_CONDITION:
             raise ConfigurationError(
                 f"This field is too smooth for its grid to be whitened: its covariance has the condition {self.condition:.1e}, "
                 f"expected {WORST_CONDITION:.0e} at most. Choose a rougher kernel (Matern in place of SquaredExponential), a "
                 "shorter length or a coarser grid."
             )
+
+
+def drawn_on_torus(
+    eigenvalues: Float[np.ndarray, "rows half"],
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    count: int,
+    *,
+    single: bool,
+) -> Float[np.ndarray, "count rows columns"]:
+    """Draws by their waves: as many normal numbers as colouring white noise takes, and one transform in place of two.
+
+    A column of the half spectrum that is its own mirror image has complex numbers that are not; the transform takes the real part
+    of what they make, which has half their power.
+    """
+    rows, columns = shape
+    dtype = np.float32 if single else np.float64
+    normals = rng.standard_normal((whole_number("count", count), rows, 2 * eigenvalues.shape[1]), dtype=dtype)
+    waves = normals.view(np.complex64 if single else np.complex128)
+    root = np.sqrt(eigenvalues / 2)
+    root[:, [0] if columns % 2 else [0, -1]] *= math.sqrt(2)
+    np.multiply(waves, root.astype(dtype), out=waves)
+    return np.asarray(fft.irfft2(waves, s=shape, norm="ortho", overwrite_x=True))
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int]:

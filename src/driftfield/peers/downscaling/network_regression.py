@@ -29,7 +29,7 @@ from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Cannot, TrainingData
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.networks.weights import restore_weights, weight_arrays
-from driftfield.peers.base import part as prefixed
+from driftfield.peers.background import part as prefixed
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.conserving import check_how, conserved
 from driftfield.peers.downscaling.grids import PairGrids
