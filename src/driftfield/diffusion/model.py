@@ -51,6 +51,7 @@ class DiffusionModel(nn.Module):
         weighting: Of the noise levels in the loss.
         sd: Standard deviation of the (normalised) data.
         loss_over: Cells that teach: "domain" or "unobserved".
+        loss_exponent: Of every weighted squared error, see `diffusion_loss`.
 
     Raises:
         ConfigurationError: an adaptive schedule with a weighting that has no w(gamma).
@@ -66,12 +67,13 @@ class DiffusionModel(nn.Module):
         weighting: Weighting,
         sd: float = 1.0,
         loss_over: Where = "domain",
+        loss_exponent: float = 1.0,
     ) -> None:
         super().__init__()
         self.network: Any = network
         self.schedule, self.noise_levels, self.weighting = schedule, noise_levels, weighting
         self.preconditioning = Preconditioning(schedule, parameterization, sd)
-        self.loss_over = loss_over
+        self.loss_over, self.loss_exponent = loss_over, loss_exponent
         self.adaptive = isinstance(schedule, AdaptiveSchedule)
         if self.adaptive:
             weighting.w(torch.zeros(1))
@@ -109,6 +111,7 @@ class DiffusionModel(nn.Module):
             weighting=self.weighting,
             visible=batch.visible,
             sd=self.preconditioning.sd,
+            exponent=self.loss_exponent,
         )
         # last: the loss is weighted by the density that its levels were drawn from
         if self.adaptive and self.training:
