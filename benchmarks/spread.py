@@ -17,7 +17,8 @@ import torch
 import xarray as xr
 from scipy.ndimage import distance_transform_edt
 
-from driftfield.compare.recipe import Comparison, Setting, read_comparison
+from driftfield.compare.reading import read_comparison
+from driftfield.compare.recipe import Comparison, Setting
 from driftfield.compare.settings import open_truth, setting_observations
 from driftfield.conventions import domain_of, held_out_of
 from driftfield.data.sources import GriddedArchive

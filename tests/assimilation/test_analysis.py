@@ -66,17 +66,33 @@ def closed_form(
     return decoded, variance.sqrt().view(2, 6, 8).numpy() * run.codec.normalizers["thetao"].std
 
 
+@pytest.mark.parametrize("noise", ["exact", "exact_in_colour"])
 @pytest.mark.parametrize(
-    ("method", "options"), [("mmps", {"iterations": 12}), ("mmps", {"iterations": 12, "solver": "gmres"})]
+    ("method", "options"),
+    [
+        ("mmps", {"iterations": 12}),
+        ("mmps", {"iterations": 12, "solver": "gmres"}),
+        ("mmps", {"iterations": 2, "prior_samples": 96}),
+    ],
 )
 def test_a_gaussian_prior_gives_the_closed_form_posterior(
-    exact: DiffusionReconstructor, method: str, options: dict[str, Any]
+    noise: str, method: str, options: dict[str, Any], request: pytest.FixtureRequest
 ) -> None:
+    """Whatever the colour of the noise, to the same tolerance."""
+    exact = request.getfixturevalue(noise)
     found = Assimilation(exact, method, options).analyse(table(), members=64, batch_size=64).fields
     mean, sd = closed_form(exact, table(), "2001-03-05")
     away = (found["thetao"].values[0] - mean) / (sd / np.sqrt(64))
     assert np.sqrt(np.mean(away**2)) < 1.3
     assert np.sqrt(np.mean((found["thetao_sd"].values[0] / sd) ** 2)) == pytest.approx(1, abs=0.08)
+
+
+@pytest.mark.parametrize("method", ["replacement", "repaint"])
+def test_what_sets_single_cells_refuses_a_noise_with_a_colour(
+    exact_in_colour: DiffusionReconstructor, method: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"Replacement sets single cells.*has a colour"):
+        Assimilation(exact_in_colour, method).analyse(table(), members=2)
 
 
 def test_damping_reaches_the_denoiser(exact: DiffusionReconstructor) -> None:

@@ -151,7 +151,9 @@ def test_a_linear_function_gives_the_closed_form_posterior(winds: DiffusionRecon
     agrees(made.analyse(rows, members=64, batch_size=64).fields, *posterior(winds, h, np.array([3.5, 7.0]), 0.2), 64)
 
 
-def test_particles_find_the_closed_form_posterior(winds: DiffusionReconstructor) -> None:
+@pytest.mark.parametrize("noise", ["winds", "winds_in_colour"])
+def test_particles_find_the_closed_form_posterior(noise: str, request: pytest.FixtureRequest) -> None:
+    winds = request.getfixturevalue(noise)
     rows = speeds([7.0, 3.0], variable=["u", "v"], longitude=-8.0, latitude=[42.0, 43.0])
     h = np.zeros((2, 60))
     h[0, 14], h[1, 30 + 20] = 1, 1

@@ -108,7 +108,7 @@ def test_a_file_is_drawn(command: Command, fields: xr.Dataset) -> None:
         code, said = command("plot", "fields.nc", "--out", "b.png", *arguments)
         assert code == 2, said
         assert message in said
-    assert "ends in .png" in command("plot", "fields.nc", "--out", "b.pdf")[1]
+    assert "ends in .png or .pdf" in command("plot", "fields.nc", "--out", "b.svg")[1]
     assert "exists already" in command("plot", "fields.nc", "--out", "a.png")[1]
 
 
@@ -121,11 +121,11 @@ def test_the_picture_shows_what_the_file_has(fields: xr.Dataset) -> None:
 
     members = [f"member {m}" for m in range(4)]
     section = ["mean, section", "standard deviation, section"]
-    expected = ["mean", "standard deviation", *members, *section, "profile"]
+    expected = ["mean", "standard deviation", *members, *section, "profile", "time series"]
     assert sorted(set(titles(fields))) == sorted(expected)
     assert sorted(set(titles(fields, parts=["members"], members=2))) == ["member 0", "member 1"]
     bare = fields[["thetao"]]
-    assert sorted(set(titles(bare))) == ["field", "field, section", "profile"]
+    assert sorted(set(titles(bare))) == ["field", "field, section", "profile", "time series"]
     with pytest.raises(ConfigurationError, match="none of members"):
         draw_fields(bare, "thetao", FieldPlot(parts=["members"]))
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from driftfield.data.codec import FieldCodec, locate, with_levels
+from driftfield.data.codec import FieldCodec, with_levels
+from driftfield.data.grid import locate
 from driftfield.errors import DataError, FileFormatError
 from driftfield.fields import Channel
 from driftfield.interfaces import TrainingData

@@ -10,9 +10,10 @@ import xarray as xr
 
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.dataset import ObservingSystem, TwinDataset
-from driftfield.data.normalise import Bounded, LogTransform, ZScore, normalizer_from_arrays
+from driftfield.data.normalise import Bounded, ZScore, normalizer_from_arrays
 from driftfield.data.observed_batch import observation_batch
 from driftfield.data.patches import Window
+from driftfield.data.transformed import LogTransform
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import TrainingData
 from driftfield.observations.observe import network_scale

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from driftfield.filling.blending import _towards_equal, _weights, blend
+from driftfield.filling.blending import _towards_equal, _weights, blend, mixed
 from driftfield.filling.validation import Scores, score
 
 NEAR = np.ones(3000)
@@ -86,3 +86,32 @@ def test_what_fails_far_from_observations_is_left_out() -> None:
         scores = [score("a", a, sd, distance), score("b", other, sd, distance)]
         assert scores[1].crps < 1.25 * scores[0].crps
         assert (blend(scores, distance) is not None) == blended
+
+
+def test_where_methods_differ_the_blend_is_less_sure_if_draws_say_so() -> None:
+    """Errors that are wide where a hidden size is: what methods say differently there tells it; of even errors it tells nothing.
+
+    Of two normal errors of one size the difference is independent of the mean, so a is 0.
+    """
+    a, b = noise(2)
+    draw = np.repeat(np.arange(3), 1000)
+    even = blend(scores_of({"a": a, "b": b}), NEAR, draw=draw)
+    assert even is not None
+    assert even.apart == 0
+    size = np.exp(np.random.default_rng(1).standard_normal(3000))
+    uneven = blend(scores_of({"a": size * a, "b": size * b}), NEAR, draw=draw)
+    assert uneven is not None
+    assert uneven.apart >= 1
+    wide = size > np.quantile(size, 0.9)
+    assert uneven.scores.sd[wide].mean() > 2.5 * uneven.scores.sd[~wide].mean()
+    alone = blend(scores_of({"a": size * a, "b": size * b}), NEAR)
+    assert alone is not None
+    assert alone.apart == 0
+    assert uneven.scores.crps < 0.97 * alone.scores.crps
+
+
+def test_a_mixture_has_the_mean_and_the_spread_of_its_formula() -> None:
+    means, sds = np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([[1.0, 1.0], [2.0, 3.0]])
+    mean, sd = mixed(means, sds, np.array([0.25, 0.75]), 2.0)
+    np.testing.assert_allclose(mean, [2.5, 2.0])
+    np.testing.assert_allclose(sd, [np.sqrt(1.75**2 + 2 * 0.75), 2.5])

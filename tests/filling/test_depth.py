@@ -96,7 +96,8 @@ def test_what_runs_away_in_a_wide_gap_ends_at_the_mean() -> None:
         "box mean": score("box mean", mean_error, np.full(900, 0.1), hidden, fitted=fitted),
         "wild": score("wild", mean_error + 0.05 * hidden**2 * rng.choice([-1, 1], 900), np.full(900, 0.1), hidden),
     }
-    drawn = draw_in(scores["wild"], scores, hidden, np.ones(900))
+    draw, date = rng.integers(0, 3, 900), rng.integers(0, 4, 900)
+    drawn = draw_in(scores["wild"], scores, hidden, np.ones(900), draw, date)
     assert drawn is not None
     assert drawn.scores.rmse < 0.5 * scores["wild"].rmse
     sd = np.where(record.seen, 0.0, 0.1)
@@ -112,4 +113,26 @@ def test_what_runs_away_in_a_wide_gap_ends_at_the_mean() -> None:
     np.testing.assert_array_equal(mean[record.seen], record.field.values[record.seen])
     assert not spread[record.seen].any()
     np.testing.assert_allclose((members[1] - members[0])[far], spread[far], rtol=1e-3)
-    assert draw_in(scores["box mean"], scores, hidden, np.ones(900)) is None
+    assert draw_in(scores["box mean"], scores, hidden, np.ones(900), draw, date) is None
+
+
+def test_a_wide_gap_of_one_draw_alone_draws_nothing_in() -> None:
+    """On an image with one gap a draw, a gap where the mean happens to be better says nothing of the others."""
+    rng = np.random.default_rng(6)
+    draw, distance = np.repeat(np.arange(5), 400), np.tile(np.linspace(1, 30, 400), 5)
+    date = np.zeros(2000, dtype=int)
+    far = distance / 30
+    # the method is right but for one draw, where it runs away
+    wild = np.where(draw == 2, 4.0, 0.3)
+    error = far * wild * rng.standard_normal(2000)
+    mean = rng.standard_normal(2000)
+    ones = np.ones(2000)
+    scores = {"box mean": score("box mean", mean, ones, distance), "able": score("able", error, ones, distance)}
+    assert Shrink.fit(error, mean, distance) is not None
+    assert draw_in(scores["able"], scores, distance, ones, draw, date) is None
+    # where it runs away in every draw, it is drawn in
+    everywhere = far * 4.0 * rng.standard_normal(2000)
+    scores["able"] = score("able", everywhere, ones, distance)
+    drawn = draw_in(scores["able"], scores, distance, ones, draw, date)
+    assert drawn is not None
+    assert drawn.scores.rmse < scores["able"].rmse

@@ -9,14 +9,8 @@ import xarray as xr
 
 from driftfield.data.sources import open_archive, open_fields
 from driftfield.errors import DataError
-from driftfield.gridded.units import (
-    QUANTITIES,
-    canonical_units,
-    check_plausible,
-    convert,
-    depth_of_pressure,
-    quantity_of,
-)
+from driftfield.gridded.quantities import QUANTITIES, quantity_of
+from driftfield.gridded.units import canonical_units, check_plausible, convert, depth_of_pressure
 
 
 def field(values: object, units: str | None, name: str = "thetao", **attrs: str) -> xr.DataArray:

@@ -251,7 +251,8 @@ def test_the_mean_knows_all_draws(tmp_path: Path) -> None:
         ({"centred": ["tas"], "transform": {"tas": "log"}}, "centred, and transformed"),
         ({"diffusion": {"loss_over": "domain"}}, "observes no fine cell"),
         ({"diffusion": {"loss_exponent": 0.2}}, "from 0.5 to 1"),
-        ({"diffusion": {"noise": 1}}, "Unknown key 'noise'"),
+        ({"diffusion": {"noises": 1}}, "Unknown key 'noises'"),
+        ({"diffusion": {"noise": {"class": "Matern"}}}, "knows white noise only"),
     ],
 )
 def test_what_has_no_meaning_is_refused(changes: dict[str, Any], says: str) -> None:

@@ -6,7 +6,7 @@ import xarray as xr
 from gaussian_ocean import tiny_ocean
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background
+from driftfield.peers.background import Background
 from driftfield.peers.cubic import Cubic
 from driftfield.peers.inverse_distance import InverseDistance
 from driftfield.peers.levels import LevelInterpolation

@@ -20,7 +20,7 @@ from driftfield.assimilation.dated_observations import DatedObservations, observ
 from driftfield.assimilation.drawing import Drawing, Drawn, frozen
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.assimilation.particle_members import particle_members
-from driftfield.diffusion.model import to_residual
+from driftfield.diffusion.model import DiffusionModel, to_residual
 from driftfield.fields import FieldBatch
 from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Denoiser
@@ -133,7 +133,8 @@ class DateByDate(Drawing):
 
         def drawer(prior: Callable[[int], Denoiser], batch: FieldBatch, window: DatedWindow) -> NetworkEstimate:
             observed, names = self._observed(seen, batch, date, *where), self.codec.channel_names()
-            return particle_members(method, observed, draws, names, prior, batch, window)
+            assert isinstance(self.run.model, DiffusionModel)
+            return particle_members(method, observed, draws, names, prior, batch, window, self.run.model)
 
         return drawer
 
@@ -155,7 +156,7 @@ class DateByDate(Drawing):
                     drawn = self.run.draw(
                         batch, DatedWindow(f"{date} prior", rows, columns), replace(draws, members=samples)
                     )
-                    members = to_residual(batch.repeat(samples), drawn)
+                    members = self.run.noise.whiten(to_residual(batch.repeat(samples), drawn))
                 return members
 
             guided = self.guidance.guide(denoiser, observed, eps, prior)
@@ -166,7 +167,7 @@ class DateByDate(Drawing):
     def _observed(
         self, seen: DatedObservations, batch: FieldBatch, date: Any, rows: np.ndarray, columns: np.ndarray
     ) -> Observed:
-        """y, H and R of what the network draws: normalised anomalies, or residuals of a first guess."""
+        """y, H and R of what the network draws: normalised anomalies, or residuals of a first guess, whitened by the noise."""
         guess = None
         if batch.guess is not None:
             guess = batch.guess.mean[0].cpu().numpy(), batch.guess.scale[0].cpu().numpy()
@@ -174,7 +175,9 @@ class DateByDate(Drawing):
         operator = seen.operator
         physical = Observed(operator, torch.from_numpy(seen.table.value), self.errors.covariance(seen.table))
         network = folded(physical, operator, scale, offset)
-        return Observed(network.operator, network.y.to(batch.target.device), network.covariance)
+        return self.run.noise.observed(
+            Observed(network.operator, network.y.to(batch.target.device), network.covariance)
+        )
 
     def _warn(self, condition: xr.Dataset) -> None:
         for name in self.codec.targets:

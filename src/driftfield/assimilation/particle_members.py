@@ -10,12 +10,13 @@ __all__ = ["particle_members"]
 import hashlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from driftfield.diffusion.model import from_residual
+from driftfield.diffusion.model import DiffusionModel, from_residual
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
@@ -33,6 +34,7 @@ def particle_members(
     prior: Callable[[int], Denoiser],
     batch: FieldBatch,
     window: DatedWindow,
+    model: DiffusionModel,
 ) -> NetworkEstimate:
     """Draws a cloud and chooses the members.
 
@@ -44,8 +46,9 @@ def particle_members(
         prior: The denoiser of so many fields.
         batch: What the network is shown, one sample.
         window: Date and cells.
+        model: Whose prior it is.
     """
-    noise = window.noise(names, draws.seed, range(method.size), batch.target.device)
+    noise = window.noise(names, draws.seed, range(method.size), batch.target.device, of=model.noise)
     cloud = method.cloud(prior(method.size), observed, noise, tuple(batch.target.shape[1:]))
     chosen = cloud.chosen([_uniform(draws.seed, window.stamp, member) for member in range(draws.members)])
     log.info(
@@ -62,6 +65,8 @@ def particle_members(
     def field(r: Tensor) -> Tensor:
         return from_residual(batch.repeat(len(r)), torch.where(batch.domain, r, 0).float())
 
+    # mean and spread of cells are those of the residuals, not of their waves
+    cloud = replace(cloud, fields=model.noise.color(cloud.fields))
     mean, sd = cloud.mean()[None], cloud.sd()[None]
     return NetworkEstimate(field(cloud.fields[chosen]), field(mean)[0], (field(sd) - field(torch.zeros_like(sd)))[0])
 

@@ -138,6 +138,7 @@ class _Conserving:
         how: Mapping[str, str] | None,
     ) -> None:
         self.codec, self.date, self.asked, self.grids, self.how = prior.codec, date, asked, grids, how
+        self.noise = prior.noise
         self.rows, self.columns = np.arange(self.codec.grid.lat.size), np.arange(self.codec.grid.lon.size)
 
     def __call__(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
@@ -145,12 +146,12 @@ class _Conserving:
         return held, conditional_mean(held, eps)
 
     def project(self, clean: Tensor) -> Tensor:
-        """Network units (member, channel, row, column), with the coarse means in physical ones."""
-        z = clean.detach().cpu().numpy()
+        """What is diffused (member, channel, row, column), with the coarse means in physical units."""
+        z = self.noise.color(clean.detach()).cpu().numpy()
         place = self.date, self.rows, self.columns
         parts = []
         for channel, name in enumerate(self.codec.targets):
             x = self.codec.decode(name, z[:, channel, None], *place, bounded=False)[:, 0].astype(np.float64)
             kept = conserved(x, self.asked[name], self.grids.map_of(name), how_of(self.how, name, self.grids))
             parts.append(self.codec.encode(name, kept[:, None], *place)[:, 0])
-        return torch.from_numpy(np.stack(parts, axis=1)).to(clean)
+        return self.noise.whiten(torch.from_numpy(np.stack(parts, axis=1)).to(clean))

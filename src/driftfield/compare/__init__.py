@@ -8,8 +8,10 @@ recipe  ->  settings: what is hidden          methods: who completes it
                  table (Markdown) and numbers (JSON), the same bytes for the same input
 """
 
-from driftfield.compare.recipe import ComparedMethod, Comparison, Setting, read_comparison
-from driftfield.compare.running import Results, run_comparison
+from driftfield.compare.reading import read_comparison
+from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
+from driftfield.compare.results import Results
+from driftfield.compare.running import run_comparison
 from driftfield.compare.settings import open_truth, setting_observations
 from driftfield.compare.table import write_tables
 

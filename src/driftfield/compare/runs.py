@@ -25,7 +25,7 @@ from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.interfaces import Archive
 from driftfield.recipe import Recipe, as_recipe, expanded
 from driftfield.reconstruction.fitting import content_of, fit_recipe
-from driftfield.runs import shipped_run
+from driftfield.runs import calibrate_run, shipped_run
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,10 @@ def fitted_run(
     if unfinished:
         _check_same_recipe(folder, recipe.content)
     log.info("%s: fitting %s", method.label, folder)
-    fit_recipe(recipe, folder, source=f"the method {method.label!r}", resume=unfinished)
+    data = fit_recipe(recipe, folder, source=f"the method {method.label!r}", resume=unfinished)
+    if method.trained and recipe.learner[0] == "reconstructor":
+        for line in calibrate_run(folder, data):
+            log.info("%s: %s", method.label, line)
     return folder
 
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from driftfield import __version__
 from driftfield.compare.recipe import RESOLVED
-from driftfield.compare.running import RAW, Results
+from driftfield.compare.results import Results
+from driftfield.compare.running import RAW
 from driftfield.compare.unpaired import COUNT
 from driftfield.conventions import FORMAT
 from driftfield.evaluate.comparison import best_methods

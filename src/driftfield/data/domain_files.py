@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, positions_of, state_variables
-from driftfield.data.codec import locate
+from driftfield.data.grid import locate
 from driftfield.errors import DataError
 
 

@@ -5,7 +5,7 @@ __all__ = ["SquareRoot"]
 from collections.abc import Mapping
 from typing import Any
 
-from driftfield.data.normalise import Transformed
+from driftfield.data.transformed import Transformed
 from driftfield.errors import above_zero
 from driftfield.plain import JSONObject
 from driftfield.registry import register

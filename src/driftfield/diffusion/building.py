@@ -60,6 +60,7 @@ def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionMod
         "parameterization": {"class": "EDMParameterization", "sd": sd},
         "noise_levels": {"class": "LogNormalLevels"},
         "weighting": {"class": "EDMWeighting", "sd": sd},
+        "noise": {"class": "White"},
     }
     if isinstance(chosen := parts.get("schedule"), Mapping) and chosen.get("class") == "AdaptiveSchedule":
         # the same objective, drawn where its error is

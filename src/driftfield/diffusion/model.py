@@ -1,23 +1,26 @@
 """A conditional diffusion model: a network, a schedule, and what the network predicts; knows its loss and its denoiser.
 
-With a first guess g of error scale d the model draws the residual r = (x - g) / d in place of x.
+With a first guess g of error scale d the model draws the residual r = (x - g) / d in place of x. Where its noise has a colour A
+it draws u = A^-1 r, in which the noise is white (`diffusion.noise`): `whitened` and `drawn` are the two borders, and nothing
+between them knows.
 
 Trained on fields with gaps it is shown x_t where the batch says `visible` (see `diffusion.loss`), and told where that is; a walk
 has x_t everywhere, and says so. That is a mask like those of training where the gaps leave wide clear stretches, which is
 what the network looks at; docs/decisions/0012-gappy-training.md says what is to be done where they do not.
 """
 
-__all__ = ["DiffusionModel", "RegressionModel", "from_residual", "to_residual"]
+__all__ = ["DiffusionModel", "RegressionModel", "from_residual", "known_cells", "to_residual"]
 
 from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from driftfield.diffusion.denoiser import NetworkDenoiser, Preconditioning
 from driftfield.diffusion.loss import Where, diffusion_loss, level_errors, loss_mask, masked_mean
+from driftfield.diffusion.noise import DiffusionNoise, WhiteNoise
 from driftfield.diffusion.noise_levels import NoiseLevels, UniformLevels, stratified
 from driftfield.diffusion.parameterization import Parameterization
 from driftfield.diffusion.schedule import Schedule
@@ -40,6 +43,11 @@ def from_residual(batch: FieldBatch, r: Tensor) -> Tensor:
     return torch.where(batch.domain, r * batch.guess.scale + batch.guess.mean, 0)
 
 
+def known_cells(batch: FieldBatch) -> Bool[Tensor, "batch channel lat lon"]:
+    """Cells of the domain whose truth is known."""
+    return batch.domain & (batch.seen.where | batch.held_out)
+
+
 class DiffusionModel(nn.Module):
     """p(x | observations) as a denoiser that can be trained.
 
@@ -52,9 +60,11 @@ class DiffusionModel(nn.Module):
         sd: Standard deviation of the (normalised) data.
         loss_over: Cells that teach: "domain" or "unobserved".
         loss_exponent: Of every weighted squared error, see `diffusion_loss`.
+        noise: White if not given.
 
     Raises:
-        ConfigurationError: an adaptive schedule with a weighting that has no w(gamma).
+        ConfigurationError: an adaptive schedule with a weighting that has no w(gamma); a loss over some cells with a coloured
+            noise, whose unknowns are no cells.
     """
 
     def __init__(
@@ -68,9 +78,13 @@ class DiffusionModel(nn.Module):
         sd: float = 1.0,
         loss_over: Where = "domain",
         loss_exponent: float = 1.0,
+        noise: DiffusionNoise | None = None,
     ) -> None:
         super().__init__()
         self.network: Any = network
+        self.noise = WhiteNoise() if noise is None else noise
+        if loss_over != "domain":
+            self.noise.refuse(f"diffusion.loss_over: {loss_over}")
         self.schedule, self.noise_levels, self.weighting = schedule, noise_levels, weighting
         self.preconditioning = Preconditioning(schedule, parameterization, sd)
         self.loss_over, self.loss_exponent = loss_over, loss_exponent
@@ -82,8 +96,13 @@ class DiffusionModel(nn.Module):
         """The masked weighted loss at random noise levels; `generator` is on the CPU, so that devices agree.
 
         While training, an adaptive schedule learns from it where the error is.
+
+        Raises:
+            ConfigurationError: fields with land or gaps, and a noise that has a colour.
         """
-        x = to_residual(batch, batch.target)
+        known = known_cells(batch)
+        self.noise.check(known if batch.visible is None else known & batch.visible, known.shape[-2:])
+        x = self.whitened(batch, batch.target)
         u = stratified(len(batch), generator).to(x.device)
         eps = torch.randn(x.shape, generator=generator).to(x.device)
         # a validation is compared with the one before: its levels may not move with an adaptive schedule
@@ -98,8 +117,7 @@ class DiffusionModel(nn.Module):
             batch.domain,
             batch.visible,
         )
-        known = batch.seen.where | batch.held_out
-        mask = loss_mask(batch.domain & known, batch.seen.where, self.loss_over)
+        mask = loss_mask(known, batch.seen.where, self.loss_over)
         x_hat = denoiser(alpha * x + sigma * eps, t)
         loss = diffusion_loss(
             x_hat,
@@ -117,6 +135,14 @@ class DiffusionModel(nn.Module):
         if self.adaptive and self.training:
             self._learn_levels(x_hat, x, gamma, mask if batch.visible is None else mask & batch.visible)
         return loss
+
+    def whitened(self, batch: FieldBatch, x: Tensor) -> Float[Tensor, "batch channel lat lon"]:
+        """Fields in network units as what is diffused."""
+        return self.noise.whiten(to_residual(batch, x))
+
+    def drawn(self, batch: FieldBatch, u: Tensor) -> Float[Tensor, "batch channel lat lon"]:
+        """The inverse of `whitened`: what a walk ends with as fields in network units, 0 outside the domain."""
+        return from_residual(batch, torch.where(batch.domain, self.noise.color(u), 0))
 
     @torch.no_grad()
     def _learn_levels(self, x_hat: Tensor, x: Tensor, gamma: Tensor, mask: Tensor) -> None:
@@ -164,6 +190,5 @@ class RegressionModel(nn.Module):
     def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Float[Tensor, ""]:
         """Masked mean squared error."""
         x = to_residual(batch, batch.target)
-        known = batch.seen.where | batch.held_out
-        mask = loss_mask(batch.domain & known, batch.seen.where, self.loss_over)
+        mask = loss_mask(known_cells(batch), batch.seen.where, self.loss_over)
         return masked_mean((self(batch, wrap=wrap) - x) ** 2, mask)

@@ -5,7 +5,7 @@ below that is only partly drowned there, and every start of a walk (`sampling.st
 must reach as far. The largest amplitude is the root of the largest eigenvalue of E[x x^T] over the fields, in network units.
 """
 
-__all__ = ["amplitude_of_samples", "checked_range", "covering", "largest_amplitude"]
+__all__ = ["amplitude_of_samples", "checked_range", "covering", "first_samples", "largest_amplitude"]
 
 import inspect
 import logging
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from driftfield.diffusion.model import DiffusionModel, to_residual
+from driftfield.diffusion.model import DiffusionModel, known_cells, to_residual
 from driftfield.diffusion.noise_levels import ScheduleLevels
 from driftfield.fields import FieldBatch
 from driftfield.plain import JSONObject
@@ -54,11 +54,15 @@ def largest_amplitude(fields: Float[Tensor, "field *cells"], known: Bool[Tensor,
 
 def amplitude_of_samples(samples: Dataset[FieldBatch]) -> float:
     """`largest_amplitude` of the first training samples, which any index draws: of residuals, where there is a first guess."""
+    batch = first_samples(samples)
+    return largest_amplitude(to_residual(batch, batch.target), known_cells(batch))
+
+
+def first_samples(samples: Dataset[FieldBatch]) -> FieldBatch:
+    """As many as are looked at before a training."""
     first = samples[0]
     count = max(8, min(SAMPLES, NUMBERS // first.target.numel()))
-    batch = FieldBatch.stack([samples[index] for index in range(count)])
-    known = batch.domain & (batch.seen.where | batch.held_out)
-    return largest_amplitude(to_residual(batch, batch.target), known)
+    return FieldBatch.stack([samples[index] for index in range(count)])
 
 
 def covering(spec: Mapping[str, Any], amplitude: float) -> JSONObject:

@@ -7,7 +7,7 @@ labels are compared with a tolerance (1e-3 degrees, 1e-2 m, one second) and then
 an error, never a silent intersection of cells.
 """
 
-__all__ = ["Aligned", "align", "everything_held_out", "time_keys"]
+__all__ = ["Aligned", "align", "everything_held_out", "on_the_cells_of", "time_keys"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,6 +98,25 @@ def everything_held_out(truth: xr.Dataset, outputs: Mapping[str, xr.Dataset]) ->
         seen[f"{name}_domain"] = known.any("time") if "time" in known.dims else known
         seen[name].attrs = dict(truth[name].attrs)
     return seen
+
+
+def on_the_cells_of(dataset: xr.Dataset, grid: xr.Dataset, what: str) -> xr.Dataset:
+    """The same dates, levels and cells of another data set.
+
+    Arguments:
+        dataset: Canonical; may hold more dates and a larger region.
+        grid: Says which; with dates if the data set has some.
+        what: The data set in messages.
+
+    Raises:
+        DataError: it lacks one of them.
+    """
+    if ("time" in grid.dims) != ("time" in dataset.dims):
+        raise DataError(f"{_quoted(what)} has dates and the other has none, or the reverse: expected two of one kind.")
+    if "time" in grid.dims:
+        return _select(dataset, time_keys(grid["time"]), grid, what)
+    undated = ["no date"]
+    return _select(dataset.expand_dims(time=undated), undated, grid, what).isel(time=0, drop=True)
 
 
 def time_keys(time: xr.DataArray) -> list[str]:

@@ -12,6 +12,7 @@ __all__ = [
     "TRUTH",
     "MapPanel",
     "colour_map",
+    "corners",
     "depth_axis",
     "fill",
     "headline",
@@ -72,14 +73,16 @@ class MapPanel:
     """A map (lat, lon) or a section (depth, lon) through everything, as arrays (y, x).
 
     Arguments:
-        x: Longitudes, degrees east.
-        y: Latitudes in degrees north, or depths in metres.
+        x: Longitudes, degrees east (latitudes of a section along a column); of a map of cells with positions (y, x).
+        y: Latitudes in degrees north, or depths in metres; of a map of cells with positions (y, x).
         vertical: Whether y is a depth.
         truth: NaN where it is not known.
         observed: NaN where nothing was seen.
         held_out: Cells that are scored.
         domain: Where the field exists.
         numbered: What x and y count, where they are rows and columns of a grid with positions and no degrees.
+        along: "lon" or "lat": what x is, where it is degrees.
+        corners: Longitudes and latitudes of the corners of the cells, (y + 1, x + 1) each, where axes do not give them.
     """
 
     x: np.ndarray
@@ -90,6 +93,8 @@ class MapPanel:
     held_out: np.ndarray
     domain: np.ndarray
     numbered: tuple[str, str] | None = None
+    along: str = "lon"
+    corners: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def colour_map(name: str, units: str) -> tuple[Colormap, bool]:
@@ -110,10 +115,12 @@ def scale_of(name: str, units: str, fields: Sequence[np.ndarray]) -> ColourScale
 
 def fill(ax: Axes, plane: MapPanel, values: np.ndarray, title: str, **colours: Unpack[ColourScale]) -> ScalarMappable:
     """Colours one panel: grey land, white water, then the values."""
-    ax.set_facecolor(LAND)
-    water = np.where(plane.domain, 1.0, np.nan)
-    x, y = (_edges(centres) for centres in (plane.x, plane.y))
-    ax.pcolormesh(x, y, water, cmap=ListedColormap(["white"]), rasterized=True)
+    x, y = plane.corners or (_edges(plane.x), _edges(plane.y))
+    # a grid that lies askew leaves corners of the panel that are no land
+    ax.set_facecolor("white" if plane.corners else LAND)
+    ax.pcolormesh(
+        x, y, plane.domain.astype(float), cmap=ListedColormap([LAND, "white"]), vmin=0, vmax=1, rasterized=True
+    )
     shown = np.ma.masked_invalid(np.where(plane.domain, values, np.nan))
     mesh = ax.pcolormesh(x, y, shown, rasterized=True, **colours)
     ax.set_title(title, fontsize=9)
@@ -133,14 +140,21 @@ def _edges(centres: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * values[0] - between[0]], between, [2 * values[-1] - between[-1]]])
 
 
+def corners(centres: np.ndarray) -> np.ndarray:
+    """Corners of the cells of a grid with positions, from one coordinate of their centres: (y, x) -> (y + 1, x + 1)."""
+    along_x = np.stack([_edges(row) for row in np.asarray(centres, dtype=float)])
+    return np.stack([_edges(column) for column in along_x.T]).T
+
+
 def label_edges(grid: np.ndarray, plane: MapPanel) -> None:
     """Degrees or metres on the outer panels; plain numbers of a grid with positions."""
+    across = latitude if plane.along == "lat" else longitude
     for ax in grid[-1]:
         if plane.numbered is not None:
             ax.set_xlabel(plane.numbered[0], fontsize=9)
             continue
         ax.xaxis.set_major_locator(MaxNLocator(3, steps=DEGREES))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: longitude(value)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: across(value)))
     for ax in grid[:, 0]:
         if plane.vertical:
             ax.set_ylabel("depth [m]", fontsize=9)

@@ -2,15 +2,17 @@
 
     e_i        errors of the methods on the hidden cells, weighted            G_ij = mean e_i e_j,  s = mean of its diagonal
     w          argmin  w' G w / s + r |w - 1 / n|^2,   w >= 0,  sum w = 1     (Breiman 1996, "Stacked regressions", with r)
-    spread     sum w_i s_i, scaled by distance so that nine in ten of the errors of the blend lie within their interval
+    spread     s^2 = (sum w_i s_i)^2 + a sum w_i (m_i - m)^2, scaled by distance so that nine in ten of the errors of the blend
+               lie within their interval; m_i what a method says, m the blend
 
 A few hidden blocks know little of which of two good methods is better: without r the weights follow the blocks, and elsewhere
-lose to equal ones. r is the one that does best on each draw of blocks with weights from the other draws. A method has to be
-nearly as good as the best one also far from what was seen, where gaps are filled by it alone; and a blend fills a record only
-where its CRPS is lower than that of the best method alone.
+lose to equal ones. r is the one that does best on each draw of blocks with weights from the other draws. Where good methods say
+different things none of them is as sure as it states; a is the one of least CRPS on each draw with the scaling of the others. A
+method has to be about as good as the best one also far from what was seen, where gaps are filled by it alone; and a blend fills a
+record only where its CRPS is lower than that of the best method alone.
 """
 
-__all__ = ["Blend", "blend"]
+__all__ = ["Blend", "blend", "mixed"]
 
 from dataclasses import dataclass
 
@@ -23,6 +25,9 @@ from driftfield.gaussian.tuning import gaussian_crps
 
 TOWARDS_EQUAL = (0.0, 0.03, 0.1, 0.3, 1.0)
 """r to choose from: how much a departure from equal weights has to gain; the third one where there is one draw alone."""
+
+APART = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""a to choose from; the first one where there is one draw alone."""
 
 NEAR = 1.25
 """CRPS over that of the best method up to which a method is taken in, of all cells and of the quarter that lies farthest from
@@ -42,10 +47,25 @@ class Blend:
     Arguments:
         parts: Their scores and weights, the heaviest first; the weights sum to one.
         scores: Of the blend.
+        apart: a, how much what they say differently adds to the spread.
     """
 
     parts: tuple[tuple[Scores, float], ...]
     scores: Scores
+    apart: float
+
+
+def mixed(means: np.ndarray, sds: np.ndarray, share: np.ndarray, apart: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread of methods together, before the spread is scaled.
+
+    Arguments:
+        means, sds: What each of them says, (method, ...); means may be errors, which differ by the truth alone.
+        share: Weights (method,), which sum to one.
+        apart: a.
+    """
+    mean = np.tensordot(share, means, axes=1)
+    variance = np.tensordot(share, (means - mean) ** 2, axes=1)
+    return mean, np.sqrt(np.tensordot(share, sds, axes=1) ** 2 + apart * variance)
 
 
 def blend(
@@ -84,10 +104,33 @@ def blend(
     parts = [(s, w / total) for s, w in parts]
     *first, last = (s.label for s, _ in parts)
     label = f"{', '.join(first)} and {last}"
-    mixed, sd = sum(w * s.error for s, w in parts), sum(w * s.sd for s, w in parts)
+    says = np.stack([s.error for s, _ in parts]), np.stack([s.sd for s, _ in parts]), np.array([w for _, w in parts])
+    apart = _apart(*says, distance, cells, draw)
     seconds = sum(s.seconds for s, _ in parts)
-    trial = score(label, np.asarray(mixed), np.asarray(sd), distance, weights, seconds=seconds)
-    return Blend(tuple(parts), trial) if trial.crps <= (1 - GAIN) * best.crps else None
+    trial = score(label, *mixed(*says, apart), distance, weights, seconds=seconds)
+    return Blend(tuple(parts), trial, apart) if trial.crps <= (1 - GAIN) * best.crps else None
+
+
+def _apart(
+    error: np.ndarray,
+    sd: np.ndarray,
+    share: np.ndarray,
+    distance: np.ndarray,
+    cells: np.ndarray,
+    draw: np.ndarray | None,
+) -> float:
+    """The a of least CRPS on the draws that the scaling of the spread does not come from."""
+    draws = np.unique(draw) if draw is not None else np.zeros(0)
+    if draws.size < 2:
+        return APART[0]
+    total = dict.fromkeys(APART, 0.0)
+    for a in APART:
+        both, spread = mixed(error, sd, share, a)
+        for left_out in draws:
+            out = draw == left_out
+            others = score("", both[~out], spread[~out], distance[~out], cells[~out]).spread
+            total[a] += float(cells[out] @ gaussian_crps(both[out], others(spread[out], distance[out])))
+    return min(APART, key=lambda a: total[a])
 
 
 def _crps_far(scores: Scores, distance: np.ndarray, cells: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 __all__ = ["Wishes", "fill_records", "fill_source", "joined"]
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ from driftfield.filling.learning import Learning, minutes_of
 from driftfield.filling.methods import Knowledge
 from driftfield.filling.reading import read_record
 from driftfield.filling.record import Record
-from driftfield.gridded.acceptance import USUAL, Acceptance
 
 
 @dataclass(frozen=True)
@@ -46,28 +45,15 @@ def fill_source(
     source: xr.Dataset | xr.DataArray | str | Path,
     variable: str | None = None,
     *,
-    method: str | None = None,
-    members: int = 0,
-    learn: str | None = None,
-    run_folder: Path | None = None,
-    knowledge: Knowledge | None = None,
-    region: Mapping[str, Sequence[float]] | None = None,
-    time: Sequence[Any] | None = None,
-    domain: str | Path | None = None,
-    acceptance: Acceptance = USUAL,
-    seed: int = 0,
     progress: Progress = lambda what, share: None,
+    **wishes: Any,
 ) -> Filled:
-    """Fills the gaps of a field, with everything that was found out on the way; arguments as of `driftfield.fill`.
-
-    `run_folder` is where the run of what was learnt is kept; without one it is forgotten once the field is filled.
+    """Fills the gaps of a field, with everything that was found out on the way; wishes by their names, see `Wishes`.
 
     Raises:
         UserError: said what was found, what is allowed and what to do.
     """
-    wishes = Wishes(method, members, learn, run_folder, knowledge, seed)
-    record = read_record(source, variable, region=region, time=time, domain=domain, acceptance=acceptance)
-    return fill_records((record,), wishes, progress=progress)[0]
+    return fill_records((read_record(source, variable),), Wishes(**wishes), progress=progress)[0]
 
 
 def fill_records(

@@ -5,7 +5,8 @@
     shrink    f'(x) = r(x) + w(d) (f(x) - r(x)),  0 <= w <= 1, falling in d;  r: the climatology or the mean of the box
 
 w is the least squares answer on hidden cells, class by class; deeper than any of them it falls to 0 at twice their distance. What
-extrapolates wildly far from observations ends at r, so that a wide gap is not worse than the mean.
+extrapolates wildly far from observations ends at r, so that a wide gap is not worse than the mean. A few wide gaps say little:
+nothing is drawn in unless draws of hidden cells are better by the w of the other draws, by more than chance over the dates.
 """
 
 __all__ = ["DrawnIn", "Shrink", "alike", "deepest", "draw_in", "missing_distances", "shrunk"]
@@ -28,6 +29,9 @@ _FEW = 50
 
 _LOSES = 0.9
 """Weight of the deepest class above which nothing is shrunk."""
+
+_DOUBT = 2.0
+"""Standard errors over dates by which a draw has to be better with the weights of the other draws."""
 
 
 def missing_distances(record: Record) -> np.ndarray:
@@ -120,20 +124,56 @@ class DrawnIn:
     scores: Scores
 
 
-def draw_in(best: Scores, scores: dict[str, Scores], distance: np.ndarray, weights: np.ndarray) -> DrawnIn | None:
-    """How far what was chosen is drawn to the better reference, if hidden blocks say that it should be."""
+def draw_in(
+    best: Scores,
+    scores: dict[str, Scores],
+    distance: np.ndarray,
+    weights: np.ndarray,
+    draw: np.ndarray,
+    date: np.ndarray,
+) -> DrawnIn | None:
+    """How far what was chosen is drawn to the better reference, if hidden blocks say that it should be.
+
+    Arguments:
+        best: Scores of what was chosen.
+        scores: Of all methods by label.
+        distance, weights: Of the hidden cells (cell,).
+        draw, date: In which draw of hidden cells and on which date a cell was hidden (cell,), integers.
+    """
     references = [scores[label] for label in REFERENCES if label in scores and label != best.label]
     if not references or best.label in REFERENCES:
         return None
     far = distance >= np.quantile(distance, 0.75)
     reference = min(references, key=lambda s: float((s.error[far] ** 2).mean()))
     shrink = Shrink.fit(best.error, reference.error, distance)
-    if shrink is None:
+    if shrink is None or not _better_left_out(best.error, reference.error, distance, weights, draw, date):
         return None
     error = shrink.of(best.error, reference.error, distance)
     sd = shrink.spread(best.sd, reference.sd, distance)
     drawn = score(best.label, error, sd, distance, weights, seconds=best.seconds, fitted=best.fitted)
     return DrawnIn(shrink, reference, drawn) if drawn.rmse < best.rmse else None
+
+
+def _better_left_out(
+    error: np.ndarray,
+    reference: np.ndarray,
+    distance: np.ndarray,
+    weights: np.ndarray,
+    draw: np.ndarray,
+    date: np.ndarray,
+) -> bool:
+    """Whether the squared error of a draw is lower with the weights of the other draws, by more than chance over the dates."""
+    gain = np.zeros(error.size)
+    for left_out in np.unique(draw):
+        out = draw == left_out
+        if out.all():
+            return False
+        shrink = Shrink.fit(error[~out], reference[~out], distance[~out])
+        if shrink is not None:
+            gain[out] = error[out] ** 2 - shrink.of(error[out], reference[out], distance[out]) ** 2
+    _, block = np.unique(np.stack([draw, date]), axis=1, return_inverse=True)
+    gains = np.bincount(block.ravel(), weights=weights * gain)
+    return bool(gains.size > 1 and gains.mean() > _DOUBT * gains.std(ddof=1) / np.sqrt(gains.size))
 
 
 def shrunk(estimate: Estimate, drawn: DrawnIn, record: Record, method: Method, seed: int) -> Estimate:

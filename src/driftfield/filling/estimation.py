@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from driftfield.filling.blending import Blend, mixed
 from driftfield.filling.learning import LearntMethod
 from driftfield.filling.methods import Method
 from driftfield.filling.record import Record
@@ -28,24 +29,27 @@ from driftfield.reconstruction.output import Estimate
 def estimated(
     record: Record,
     parts: list[tuple[Scores, float]],
-    best: Scores,
+    together: Blend | None,
     known: dict[str, Method],
     members: int,
     seed: int,
 ) -> Estimate:
     """Weighted mean, spread that holds, and members, as the record is filled."""
     shape = record.field.shape
-    mean, sd, variance = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     drawn = np.zeros((members, *shape), dtype=np.float32)
-    distance = record.distance
+    distance, means, sds = record.distance, [], []
     for scores, weight in parts:
         fitted = _on(record, scores.fitted, known, scores.label, seed)
         m, s, x = _reconstructed(fitted, record, scores.spread, distance, members, seed)
-        mean, sd, variance = mean + weight * m, sd + weight * s, variance + (weight * s) ** 2
+        means.append(m)
+        sds.append(s)
         drawn += np.float32(weight) * (x - m.astype(np.float32))
-    if len(parts) > 1:
+    share = np.array([weight for _, weight in parts])
+    mean, sd = mixed(np.stack(means), np.stack(sds), share, together.apart if together else 0.0)
+    if together is not None:
         # independent draws of several methods average out: their departures are widened to the spread of the blend
-        sd = best.spread(sd, distance)
+        variance = np.tensordot(share**2, np.stack(sds) ** 2, axes=1)
+        sd = together.scores.spread(sd, distance)
         drawn *= (sd / np.sqrt(np.maximum(variance, 1e-30))).astype(np.float32)
     exact = record.seen & (errors_of(record) == 0) & ~_analysed(parts)
     mean = np.where(exact, record.field.values, mean)

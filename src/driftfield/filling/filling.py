@@ -111,7 +111,9 @@ def fill_record(
         plan = _taught(plan, record, folds[0], weights, scores, known, learning, seed)
     progress(f"filling with {plan.best.label}", 0.8 if learning is None else 0.95)
     with _each_line_once(said):
-        estimate, empty = without_holes(record, estimated(record, plan.parts, plan.best, known, members, seed), seed)
+        estimate, empty = without_holes(
+            record, estimated(record, plan.parts, plan.together, known, members, seed), seed
+        )
         if plan.drawn is not None:
             estimate = shrunk(estimate, plan.drawn, record, known[plan.drawn.reference.label], seed)
     dataset = _assembled(record, estimate, plan.filled_by.label, members, seed)
@@ -172,7 +174,8 @@ def _planned(scores: list[Scores], folds: list[Withheld], weights: np.ndarray, a
     together = blend(scores, distance, weights, draw)
     best = together.scores if together else choose(scores)
     parts = list(together.parts) if together else [(best, 1.0)]
-    return _Plan(best, parts, together, draw_in(best, by_label, distance, weights))
+    date = np.concatenate([np.argwhere(fold.scored)[:, 0] for fold in folds])
+    return _Plan(best, parts, together, draw_in(best, by_label, distance, weights, draw, date))
 
 
 def _taught(

@@ -6,14 +6,14 @@ time      an image without a date is given one; the dates of the record are the 
 vectors   the two components are known by their names, or named together; each has the other for its partner
 """
 
-__all__ = ["SHIPPED", "UNDATED", "read_record", "read_records"]
+__all__ = ["SHIPPED", "UNDATED", "Selection", "read_record", "read_records"]
 
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import xarray as xr
@@ -44,37 +44,38 @@ UNDATED = np.datetime64("2000-01-01", "ns")
 """The date of an image that has none."""
 
 
+class Selection(TypedDict, total=False):
+    """Which part of a file is read, and what of it counts.
+
+    Arguments:
+        region: `{lat: [a, b], lon: [a, b]}`.
+        time: [first, last] date.
+        domain: A file that says where the field exists.
+        acceptance: Which quality flags reject a value; of files only.
+    """
+
+    region: Mapping[str, Sequence[float]] | None
+    time: Sequence[Any] | None
+    domain: str | Path | None
+    acceptance: Acceptance
+
+
 def read_record(
-    source: xr.Dataset | xr.DataArray | str | Path,
-    variable: str | None = None,
-    *,
-    region: Mapping[str, Sequence[float]] | None = None,
-    time: Sequence[Any] | None = None,
-    domain: str | Path | None = None,
-    acceptance: Acceptance = USUAL,
+    source: xr.Dataset | xr.DataArray | str | Path, variable: str | None = None, **selection: Unpack[Selection]
 ) -> Record:
     """Reads what is to be filled: one variable, see `read_records`."""
-    return read_records(source, variable, region=region, time=time, domain=domain, acceptance=acceptance)[0]
+    return read_records(source, variable, **selection)[0]
 
 
 def read_records(
-    source: xr.Dataset | xr.DataArray | str | Path,
-    variable: str | None = None,
-    *,
-    region: Mapping[str, Sequence[float]] | None = None,
-    time: Sequence[Any] | None = None,
-    domain: str | Path | None = None,
-    acceptance: Acceptance = USUAL,
+    source: xr.Dataset | xr.DataArray | str | Path, variable: str | None = None, **selection: Unpack[Selection]
 ) -> tuple[Record, ...]:
     """Reads what is to be filled: one variable, or both components of a vector, each of which has the other for its partner.
 
     Arguments:
         source: A data set, a field, a file that `open_fields` reads, or `shipped:sst_scene`.
         variable: Which one, or `u,v`; may be left out where there is one, or a vector and nothing else.
-        region: `{lat: [a, b], lon: [a, b]}`.
-        time: [first, last] date.
-        domain: A file that says where the field exists.
-        acceptance: Which quality flags reject a value; of files only.
+        selection: See `Selection`.
 
     Raises:
         DataError: nothing to fill, nothing seen, or a variable that is not there.
@@ -83,7 +84,7 @@ def read_records(
     if isinstance(source, str) and source.startswith(SHIPPED):
         source = _shipped(source.removeprefix(SHIPPED))
         label = str(source)
-    dataset = _opened(source, label, acceptance)
+    dataset = _opened(source, label, selection.get("acceptance", USUAL))
     names = _variables(dataset, variable, label)
     pair = names if len(names) == 2 else next((p for p in vector_pairs_of(dataset) if names[0] in p), None)
     name, *partner = [*names, *(n for n in pair or () if n not in names)]
@@ -92,32 +93,14 @@ def read_records(
         log.info("%s has no time axis: taken as one image", label)
         dataset = dataset.drop_vars("time", errors="ignore").expand_dims(time=[UNDATED])
         dataset = dataset.assign({n: a.isel(time=0) for n, a in dataset.data_vars.items() if n in ("domain", "mask")})
-    for each in (name, *partner):
-        dataset = with_named_error(dataset, each, label)
-    dataset = with_own_mask(dataset, [name, *partner], label)
-    beside = [f"{each}_{what}" for each in (name, *partner) for what in ("error", "domain", "removed")]
-    archive_like = dataset[[name, *partner, *(n for n in ("domain", *beside) if n in dataset)]]
-    if domain is not None:
-        archive_like = add_domain(archive_like, open_fields(domain), source=str(domain))
-    chosen, _ = count_removed(_select(archive_like, region, time).load(), [name, *partner], label)
-    for each in (name, *partner):
-        if domain_of(chosen, each) is None:
-            chosen[each] = without_still_land(chosen[each], label)
-    asked: JSONObject = {
-        "region": dict(region or {}),
-        "time": list(time or []),
-        "domain": "" if domain is None else str(domain),
-    }
-    asked |= {"quality_level": acceptance.quality_level, "reject_flags": [*acceptance.reject]}
-    selection: JSONObject = {key: value for key, value in asked.items() if value not in ("", None, [], {})}
-    chosen = complete_errors(chosen, label)
-    record = dataclasses.replace(_record(chosen, name, dated, label), selection=selection)
+    chosen = _selected(dataset, [name, *partner], label, selection)
+    record = _record(chosen, name, dated, label, selection)
     if not partner or pair is None:
         return (record,)
     if len(names) == 1 and not bool(chosen[partner[0]].notnull().any()):
         log.warning("%s, the other component of %s, has no value here: %s is filled alone", partner[0], name, name)
         return (record,)
-    other = dataclasses.replace(_record(chosen, partner[0], dated, label), selection=selection)
+    other = _record(chosen, partner[0], dated, label, selection)
     if other.field.dims != record.field.dims or other.quantity.logarithm or record.quantity.logarithm:
         raise DataError(
             f"{name!r} {record.field.dims} and {partner[0]!r} {other.field.dims} in {label} are no vector: expected two "
@@ -189,15 +172,39 @@ def _variable(dataset: xr.Dataset, asked: str | None, label: str) -> str:
     return names[0]
 
 
-def _select(
-    dataset: xr.Dataset, region: Mapping[str, Sequence[float]] | None, time: Sequence[Any] | None
-) -> xr.Dataset:
-    """A part of the grid and of the dates."""
-    dataset = select_region(dataset, region or {})
-    return select_time(dataset, time) if time is not None else dataset
+def _selected(dataset: xr.Dataset, names: Sequence[str], label: str, selection: Selection) -> xr.Dataset:
+    """Some variables on a part of the grid and of the dates, in memory, with their errors and where they exist."""
+    for name in names:
+        dataset = with_named_error(dataset, name, label)
+    dataset = with_own_mask(dataset, list(names), label)
+    beside = [f"{name}_{what}" for name in names for what in ("error", "domain", "removed")]
+    dataset = dataset[[*names, *(n for n in ("domain", *beside) if n in dataset)]]
+    if (domain := selection.get("domain")) is not None:
+        dataset = add_domain(dataset, open_fields(domain), source=str(domain))
+    dataset = select_region(dataset, selection.get("region") or {})
+    if (time := selection.get("time")) is not None:
+        dataset = select_time(dataset, time)
+    chosen, _ = count_removed(dataset.load(), list(names), label)
+    for name in names:
+        if domain_of(chosen, name) is None:
+            chosen[name] = without_still_land(chosen[name], label)
+    return complete_errors(chosen, label)
 
 
-def _record(dataset: xr.Dataset, name: str, dated: bool, label: str) -> Record:
+def _in_words(selection: Selection) -> JSONObject:
+    """What was asked for, as a record keeps it."""
+    domain, acceptance = selection.get("domain"), selection.get("acceptance", USUAL)
+    asked: JSONObject = {
+        "region": dict(selection.get("region") or {}),
+        "time": list(selection.get("time") or []),
+        "domain": "" if domain is None else str(domain),
+        "quality_level": acceptance.quality_level,
+        "reject_flags": [*acceptance.reject],
+    }
+    return {key: value for key, value in asked.items() if value not in ("", None, [], {})}
+
+
+def _record(dataset: xr.Dataset, name: str, dated: bool, label: str, selection: Selection) -> Record:
     odd = [str(d) for d in dataset[name].dims if d not in DIMS]
     if odd:
         raise DataError(f"{name!r} in {label} has the dimension(s) {odd}: select one element of each first.")
@@ -221,7 +228,7 @@ def _record(dataset: xr.Dataset, name: str, dated: bool, label: str) -> Record:
             with np.errstate(invalid="ignore", divide="ignore"):
                 slope = np.maximum(field, quantity.floor) * np.log(10.0)
             error = (error / slope).fillna(0.0)
-    return Record(filled_as, field, domain, error, quantity, dated, label)
+    return Record(filled_as, field, domain, error, quantity, dated, label, selection=_in_words(selection))
 
 
 def _domain(dataset: xr.Dataset, name: str, field: xr.DataArray, label: str) -> xr.DataArray:

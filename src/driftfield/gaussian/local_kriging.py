@@ -7,21 +7,23 @@ The observations of a leaf are its neighbours (`neighbours.py`); that choice is 
 for the whole grid, so that members do not change at the edge of a leaf.
 """
 
-__all__ = ["Scattered", "solve_leaves", "solve_weights"]
+__all__ = ["Scattered", "innovations_of", "solve_leaves", "solve_weights"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from driftfield.gaussian.columns import Columns
 from driftfield.gaussian.neighbours import Neighbourhood, padded
 from driftfield.gaussian.space_time_covariance import Places, SpaceTimeCovariance
 
 
 @dataclass(frozen=True)
-class Scattered:
+class Scattered(Columns):
     """Standardised observations of several times.
 
     Arguments:
@@ -51,16 +53,18 @@ class Scattered:
             draws: Of the prior, for every member: (member, time, cell).
             errors: Standard normal numbers, as many.
         """
-        when, where = np.nonzero(np.isfinite(values))
-        y, r = values[when, where], noise[when, where]
-        of_members = y - draws[:, when, where] - np.sqrt(r) * errors[:, when, where]
-        return cls(when, where, days[when], np.concatenate([y[None], of_members]).T.astype(np.float32), r)
+        (when, where), innovations, r = innovations_of(values, noise, draws, errors)
+        return cls(when, where, days[when], innovations.astype(np.float32), r)
 
-    def __getitem__(self, index: np.ndarray) -> "Scattered":
-        return Scattered(*(getattr(self, key)[index] for key in ("time", "cell", "day", "innovations", "noise")))
 
-    def __len__(self) -> int:
-        return self.cell.size
+def innovations_of(
+    values: np.ndarray, noise: np.ndarray, draws: np.ndarray, errors: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+    """What was seen of whole fields: where, values and these less draws and errors (observation, 1 + member), variances."""
+    where: tuple[Any, ...] = np.nonzero(np.isfinite(values))
+    y, r = values[where], noise[where]
+    of_members = y - draws[(slice(None), *where)] - np.sqrt(r) * errors[(slice(None), *where)]
+    return where, np.concatenate([y[None], of_members]).T, r
 
 
 def solve_leaves(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from driftfield.gaussian.columns import Columns
-from driftfield.gaussian.local_kriging import solve_weights
+from driftfield.gaussian.local_kriging import innovations_of, solve_weights
 from driftfield.gaussian.neighbours import Neighbourhood, padded
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.vector_covariance import Frames, VectorCovariance
@@ -54,10 +54,7 @@ class SeenComponents(Columns):
             draws: Of the prior, for every member: (member, component, time, cell).
             errors: Standard normal numbers, as many.
         """
-        which, when, where = np.nonzero(np.isfinite(values))
-        y, r = values[which, when, where], noise[which, when, where]
-        of_members = y - draws[:, which, when, where] - np.sqrt(r) * errors[:, which, when, where]
-        innovations = np.concatenate([y[None], of_members]).T
+        (which, when, where), innovations, r = innovations_of(values, noise, draws, errors)
         return cls(which == 1, when, where, days[when], innovations, r)
 
 
@@ -76,15 +73,9 @@ def solve_vector_leaves(
     """Increments and variance of one component at one time.
 
     Arguments:
-        covariance: The prior.
-        seen: The observations that may speak.
-        places: All cells.
-        groups: Leaves: indices of the cells to do.
+        covariance, seen, places, groups, time, day, batch: As of `local_kriging.solve_leaves`.
         northward: Whether the second component is asked for.
-        time: Index of the time, as in `seen.time`.
-        day: Its date in days.
         most: Observations per leaf, of both components.
-        batch: Leaves at once.
 
     Returns:
         Increments (cell, 1 + member) and variance (cell,), standardised; cells of no leaf have increment 0 and the prior's.

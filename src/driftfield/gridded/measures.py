@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.gridded.units import in_units, quantity_of, relatives, same_units
+from driftfield.gridded.quantities import quantity_of
+from driftfield.gridded.units import in_units, relatives, same_units
 from driftfield.plain import JSONObject
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@
     temperature of air or of a surface           K         100 .. 400
     salinity                                     1e-3      0 .. 60
     sea level above the geoid or its mean        m         -30 .. 30
-    ...                                          (`QUANTITIES`)
+    ...                                          (`quantities`)
 
 A variable that is none of these keeps its units; what the table does not know, `unit_library` may convert. One without units
 is taken as it is: nothing was declared.
@@ -15,15 +15,12 @@ Depth from pressure is a unit too: dbar -> m (`depth_of_pressure`).
 """
 
 __all__ = [
-    "QUANTITIES",
-    "PhysicalQuantity",
     "canonical_units",
     "in_units",
     "check_plausible",
     "convert",
     "depth_of_pressure",
     "pressure_of_depth",
-    "quantity_of",
     "relatives",
     "same_units",
 ]
@@ -31,90 +28,17 @@ __all__ = [
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from driftfield.conventions import state_variables
 from driftfield.errors import DataError, suggest
+from driftfield.gridded.quantities import quantity_of
 from driftfield.gridded.unit_library import linear_conversion
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class PhysicalQuantity:
-    """Something that can be measured.
-
-    Arguments:
-        name: What messages call it.
-        units: The unit that the program uses.
-        low, high: What is possible, in this unit; generous, so that only a wrong unit or a fill value falls outside.
-        standard_names: Pattern of CF standard names.
-        names: Pattern of variable names, for files without standard names.
-    """
-
-    name: str
-    units: str
-    low: float
-    high: float
-    standard_names: str
-    names: str
-
-
-QUANTITIES = (
-    PhysicalQuantity(
-        "temperature of the sea",
-        "degC",
-        -5.0,
-        50.0,
-        r"sea_(water|surface)(_\w+)?_temperature(_at_sea_floor)?",
-        r"thetao|bigthetao|tos|sst|analysed_sst|votemper|sosstsst|bottomt|sea_(water|surface)_temperature",
-    ),
-    PhysicalQuantity(
-        "temperature of air or of a surface",
-        "K",
-        100.0,
-        400.0,
-        r"(air|surface|land_surface_skin)_temperature",
-        r"t2m|tas|air_temperature|surface_temperature|skt",
-    ),
-    PhysicalQuantity(
-        "salinity",
-        "1e-3",
-        0.0,
-        60.0,
-        r"sea_(water|surface)(_\w+)?_salinity(_at_sea_floor)?",
-        r"so|sos|sss|psal|salt|salinity|vosaline",
-    ),
-    PhysicalQuantity(
-        "sea level",
-        "m",
-        -30.0,
-        30.0,
-        r"sea_surface_(height|elevation)_above_(geoid|sea_level|mean_sea_level)|sea_surface_elevation",
-        r"zos|adt|sla|msla|sossheig",
-    ),
-    PhysicalQuantity("height of the sea surface", "m", -120.0, 120.0, r"sea_surface_height_above_\w*ellipsoid", r"ssh"),
-    PhysicalQuantity(
-        "velocity of the sea",
-        "m s-1",
-        -20.0,
-        20.0,
-        r"\w*sea_(water|ice)_(x_|y_)?velocity(_\w+)?",
-        r"uo|vo|wo|ugosa?|vgosa?|vozocrtx|vomecrty",
-    ),
-    PhysicalQuantity(
-        "pressure at the surface",
-        "Pa",
-        30000.0,
-        120000.0,
-        r"air_pressure_at_(mean_)?sea_level|surface_air_pressure",
-        r"slp|msl|psl",
-    ),
-    PhysicalQuantity("share of sea ice", "1", -0.01, 1.01, r"sea_ice_area_fraction", r"siconc|sic|ice_concentration"),
-)
 
 # unit -> (dimension, scale, offset): (value + offset) * scale is in the first unit of its dimension
 _KELVIN = ("temperature", 1.0, -273.15)
@@ -160,27 +84,9 @@ _PARTS = {
 }
 """What lies beside a variable in its units, and whether it is a difference, which has no zero of its own."""
 
+
 # practical salinity has no dimension: CF gives it the unit 1
 _SAME = {("share", "per mille"): "1"}
-
-
-def quantity_of(array: xr.DataArray, name: str | None = None) -> PhysicalQuantity | None:
-    """What a variable measures, by its standard name, else by its name; None if it is nothing we know, or an anomaly.
-
-    Arguments:
-        array: With its attributes.
-        name: Its name, if not `array.name`.
-    """
-    name = str(array.name if name is None else name)
-    standard = str(array.attrs.get("standard_name", "")).strip().lower()
-    text, pattern = (standard, "standard_names") if standard else (name.lower(), "names")
-    quantity = next((q for q in QUANTITIES if re.fullmatch(getattr(q, pattern), text)), None)
-    if quantity is None and standard:  # a standard name of somebody's own, such as "unknown"
-        quantity = next((q for q in QUANTITIES if re.fullmatch(q.names, name.lower())), None)
-    said = f"{standard} {array.attrs.get('long_name', '')}".lower()
-    shifted = quantity is not None and quantity.units in ("degC", "K")
-    # a difference of temperatures has no zero to be converted to
-    return None if shifted and re.search(r"anomal|departure|difference|tendency", said) else quantity
 
 
 def convert(array: xr.DataArray, to: str, *, difference: bool = False) -> xr.DataArray:

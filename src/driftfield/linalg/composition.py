@@ -5,9 +5,10 @@ Composed   x -> G(H x)                             a function of what is seen at
 Scaled     x -> a H x + b                          other units of the observations
 Rescaled   x -> H(offset + scale x)                other units of the field: a normalised one
 Decoded    x -> H(D(x))                            any differentiable decoder, such as that of a latent space
+Preceded   u -> H(A u)                             a linear map of fields, such as the colour of a noise
 """
 
-__all__ = ["Composed", "Decoded", "Rescaled", "Stack", "in_network_units"]
+__all__ = ["Composed", "Decoded", "Preceded", "Rescaled", "Stack", "in_network_units"]
 
 from collections.abc import Callable, Sequence
 
@@ -111,6 +112,28 @@ class Decoded(Operator):
 
     def _apply(self, x: Tensor) -> Tensor:
         return self.operator(self.decode(x))
+
+
+class Preceded(Operator):
+    """H(A u) with a linear map A of fields onto fields of the same shape.
+
+    Arguments:
+        operator: H.
+        before: A, (batch, *shape) -> (batch, *shape).
+        before_adjoint: A'.
+    """
+
+    def __init__(
+        self, operator: Operator, before: Callable[[Tensor], Tensor], before_adjoint: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__(operator.shape, operator.size, linear=operator.linear)
+        self.operator, self.before, self.before_adjoint = operator, before, before_adjoint
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return self.operator(self.before(x))
+
+    def adjoint(self, y: Tensor, x: Tensor | None = None) -> Tensor:
+        return self.before_adjoint(self.operator.adjoint(y, None if x is None else self.before(x)))
 
 
 def in_network_units(observation: Observed, scale: Tensor, offset: Tensor) -> Observed:

@@ -10,6 +10,7 @@ __all__ = ["draw_around"]
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,10 @@ def draw_around(
     nothing = fields.assign({name: xr.full_like(fields[name], np.nan) for name in codec.targets})
     parts = [
         run.complete(
-            nothing, Draws(members, seed, [time], batch_size, guide=_from(observation_batch(codec, fields, time)))
+            nothing,
+            Draws(
+                members, seed, [time], batch_size, guide=_from(observation_batch(codec, fields, time), run.noise.whiten)
+            ),
         )
         for time in range(fields.sizes["time"])
     ]
@@ -117,7 +121,7 @@ def _start(reconstructor: DiffusionReconstructor, level: float) -> float:
     return min(max(t, torch.finfo(torch.float64).tiny), 1.0)
 
 
-def _from(guess: FieldBatch) -> Guide:
+def _from(guess: FieldBatch, whiten: Callable[[Tensor], Tensor]) -> Guide:
     """A guide that changes nothing but the field where the walk starts."""
     if bool((missing := guess.domain & ~guess.seen.where).any()):
         raise DataError(
@@ -126,6 +130,6 @@ def _from(guess: FieldBatch) -> Guide:
         )
 
     def guide(denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> tuple[Denoiser, Tensor]:
-        return denoiser, guess.seen.value.to(eps).expand(len(eps), -1, -1, -1)
+        return denoiser, whiten(guess.seen.value.to(eps)).expand(len(eps), -1, -1, -1)
 
     return guide

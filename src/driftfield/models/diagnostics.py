@@ -4,6 +4,7 @@
     history of the validations, log of the training                      -> training.png
     a watcher of the sampler: x_t, t, D  --codec-->  physical units      -> steps.png, denoising.png
     the ensemble that comes out                                          -> sample.png
+    noise against complete fields, wave by wave                          -> noise.md
                                                          all the numbers -> diagnostics.json
 
 The watched ensemble is the one that `reconstruct` gives for the same members and seed, drawn in one batch.
@@ -25,15 +26,16 @@ from driftfield.conventions import require
 from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.noise_range import checked_range, largest_amplitude
 from driftfield.diffusion.schedule import noise_level
-from driftfield.errors import ConfigurationError, suggest
+from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
 from driftfield.evaluate.alignment import align
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.film import Film, FilmPanel, write_film
-from driftfield.fields import FieldBatch
+from driftfield.fields import FieldBatch, Seen
 from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.models.noise_check import covers, noise_tables, said_of_noise
 from driftfield.models.watch import Watch, fitted_model
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
@@ -109,8 +111,11 @@ def diagnose(
         "steps": {name: watch.numbers(name) for name in watch.scored},
         "scores": evaluation.scores[checked.method],
     }
+    noise = noise_against(checked, truth)
     with replacing(out, overwrite=overwrite) as temporary:
         temporary.mkdir()
+        if noise is not None:
+            write_text(temporary / "noise.md", noise)
         for name, figure in drawn.items():
             figure.savefig(temporary / f"{name}.png", dpi=110, facecolor="white")
         write_film(_process(sample, watch), temporary / "denoising.gif")
@@ -162,13 +167,11 @@ def reach(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> float | N
 
     A run of before it was kept has it from the dates of the truth, if they are 16 or more and there is no first guess; else None.
     """
-    model, codec = fitted_model(reconstructor)
+    model, _ = fitted_model(reconstructor)
     stated = reconstructor.extra.get("largest_amplitude")
     amplitude = float(stated) if isinstance(stated, int | float) else None
     if amplitude is None and reconstructor.guess is None and truth.sizes.get("time", 0) >= 16:
-        chosen = np.unique(np.linspace(0, truth.sizes["time"] - 1, 64).round().astype(int))
-        fields = reconstructor.learner.placer.place(truth[list(codec.targets)].isel(time=chosen).load()).dataset
-        seen = FieldBatch.stack([observation_batch(codec, fields, time) for time in range(len(chosen))]).seen
+        seen = _fields(reconstructor, truth)
         amplitude = largest_amplitude(seen.value, seen.where)
     if amplitude is None:
         log.warning("Whether s_max is large enough is unknown: the run does not say how large its structures are.")
@@ -176,6 +179,32 @@ def reach(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> float | N
     for sentence in checked_range(model, amplitude):
         log.warning(sentence)
     return amplitude
+
+
+def _fields(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> Seen:
+    """Up to 64 dates of the truth in network units."""
+    codec = fitted_model(reconstructor)[1]
+    chosen = np.unique(np.linspace(0, truth.sizes["time"] - 1, 64).round().astype(int))
+    fields = reconstructor.learner.placer.place(truth[list(codec.targets)].isel(time=chosen).load()).dataset
+    return FieldBatch.stack([observation_batch(codec, fields, time) for time in range(len(chosen))]).seen
+
+
+def noise_against(reconstructor: DiffusionReconstructor, truth: xr.Dataset) -> str | None:
+    """The noise of the run against the truth, wave by wave, as tables; None, and a warning why, where it has no waves."""
+    model, codec = fitted_model(reconstructor)
+    if reconstructor.guess is not None:
+        log.warning(
+            "noise.md is left out: this run draws what its first guess lacks, and the truth does not say what that is"
+        )
+        return None
+    seen = _fields(reconstructor, truth)
+    try:
+        channels = covers(seen.value, seen.where, model.noise)
+    except DataError as error:
+        log.warning("noise.md is left out: %s", error)
+        return None
+    log.info(said_of_noise(channels))
+    return noise_tables(channels, codec.channel_names(), model.schedule.s_min, model.schedule.s_max)
 
 
 def _one_time(observations: xr.Dataset, time: int) -> xr.Dataset:

@@ -17,13 +17,15 @@ from torch.utils.data import Dataset
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import TwinDataset
 from driftfield.diffusion.building import diffusion_model, one_sd
-from driftfield.diffusion.model import DiffusionModel, from_residual, to_residual
-from driftfield.diffusion.noise_range import amplitude_of_samples, checked_range, covering
+from driftfield.diffusion.model import DiffusionModel, known_cells, to_residual
+from driftfield.diffusion.noise import DiffusionNoise
+from driftfield.diffusion.noise_range import amplitude_of_samples, checked_range, covering, first_samples
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor, Shared
+from driftfield.models.noise_check import check_noise, covering_colour, plain_covers, said_of_noise
 from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
@@ -53,9 +55,14 @@ class _InBfloat16:
 def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> JSONObject:
     """The section `diffusion` with a range of noise that covers the samples; the untrained model of the learner takes it on.
 
-    Warns where the range that a recipe states does not.
+    Warns where the range that a recipe states does not, and refuses a noise with a colour that cannot cover them.
+
+    Raises:
+        ConfigurationError: see `noise_check.check_noise`.
     """
     assert isinstance(learner.model, DiffusionModel)
+    if learner.model.noise.coloured:
+        return _cover_with_colour(learner, spec, samples)
     amplitude = amplitude_of_samples(samples)
     filled = covering(spec, amplitude)
     if filled != dict(spec):
@@ -66,13 +73,30 @@ def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatc
     return filled
 
 
+def _cover_with_colour(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> JSONObject:
+    """`cover` wave by wave."""
+    model = learner.model
+    assert isinstance(model, DiffusionModel)
+    batch, grid = first_samples(samples), learner.codec.grid
+    known = known_cells(batch) if batch.visible is None else known_cells(batch) & batch.visible
+    channels = check_noise(model.noise, to_residual(batch, batch.target), known, (grid.lat.size, grid.lon.size))
+    filled = one_sd(covering_colour(spec, channels, model.whitened(batch, batch.target)))
+    learner.model = model = diffusion_model(model.network, filled)
+    for channel in channels:
+        channel.check(model.schedule.s_min, model.schedule.s_max)
+    log.info("the noise covers the fields: %s", said_of_noise(channels))
+    learner.extra["noise_cover"] = plain_covers(channels, [str(number) for number in range(len(channels))])
+    return filled
+
+
 @register("reconstructor")
 class DiffusionReconstructor(NetworkReconstructor):
     """A conditional diffusion model as a `Reconstructor`.
 
     Arguments:
         network, observing, shared: See `NetworkReconstructor`.
-        diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting` (class and arguments each), `sd`, `loss_over`.
+        diffusion: `schedule`, `parameterization`, `noise_levels`, `weighting`, `noise` (class and arguments each), `sd`,
+            `loss_over`.
         sampler: Class and arguments; by default 20 evaluations together with those of the start.
         replacement: Impose the observed cells during sampling, at the right noise level.
         start: Where a walk begins (`sampling.starting`): "marginal" for whatever is trained from now on; runs of before keep
@@ -186,7 +210,7 @@ class DiffusionReconstructor(NetworkReconstructor):
             if draws.keeper is not None and (known := draws.keeper.recall(members)) is not None:
                 parts.append(known.to(device))
                 continue
-            noise = window.noise(self.codec.channel_names(), draws.seed, members, device)
+            noise = window.noise(self.codec.channel_names(), draws.seed, members, device, of=self.noise)
             parts.append(self._walk(batch, noise, len(members), draws, wrap=window.wraps(self.codec)))
             if draws.keeper is not None:
                 draws.keeper.keep(members, parts[-1])
@@ -207,10 +231,17 @@ class DiffusionReconstructor(NetworkReconstructor):
             else:
                 denoiser, mean = draws.guide(denoiser, batch, noise(0))
             r = self.sampler.sample(denoiser, noise, initial=mean, watcher=draws.watcher)
-        return from_residual(batch.repeat(members), torch.where(batch.domain, r, 0))
+        return self.model.drawn(batch.repeat(members), r)
+
+    @property
+    def noise(self) -> DiffusionNoise:
+        """Of the model."""
+        assert isinstance(self.model, DiffusionModel)
+        return self.model.noise
 
     def _replaced(self, denoiser: Denoiser, batch: FieldBatch, eps: Tensor) -> ReplacementDenoiser:
         """Observations as what the model draws; those with an error it has weighed already, being conditional on them."""
+        self.noise.refuse("replacement, which sets single cells,")
         exact = batch.seen.where & (batch.seen.error == 0)
         return ReplacementDenoiser(denoiser, to_residual(batch, batch.seen.value), exact, batch.seen.error, eps)
 

@@ -19,8 +19,10 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import geometry_of, positions_of
-from driftfield.data.codec import FieldCodec, Grid
+from driftfield.data.codec import FieldCodec
+from driftfield.data.grid import Grid
 from driftfield.data.sources import GriddedArchive
+from driftfield.diffusion.model import DiffusionModel
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.geometry import Geometry
 from driftfield.models.learner import Learner, Trained
@@ -47,7 +49,7 @@ def transferred(method: Network, archive: GriddedArchive) -> Network:
             climatology of twelve whole fields.
 
     Raises:
-        ConfigurationError: the run has a first guess or static fields of its own place.
+        ConfigurationError: the run has a first guess or static fields of its own place, or a noise that is of its own grid.
         DataError: another spacing, a variable without a value, or none of the levels.
     """
     codec = method.codec
@@ -61,6 +63,8 @@ def transferred(method: Network, archive: GriddedArchive) -> Network:
             f"The run knows the static fields {sorted(codec.conditions.statics)} of its own place: expected a network without "
             "any. Train one."
         )
+    if isinstance(method.model, DiffusionModel):
+        method.model.noise.refuse("a transfer to another place, where waves have other lengths,")
     _check_spacing(codec, archive)
     fields = _on_levels(codec.measures.brought(archive.dataset), archive, codec)
     moved = copy.copy(method)

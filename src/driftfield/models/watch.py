@@ -16,7 +16,7 @@ from torch import Tensor
 from driftfield.conventions import domain_of, held_out_of
 from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.observed_batch import observation_batch
-from driftfield.diffusion.model import DiffusionModel, from_residual
+from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.schedule import noise_level
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.diagnostics_figures import Denoising, StepScores
@@ -65,7 +65,7 @@ class Watch:
         depth: float | None = None,
     ) -> None:
         model, codec = fitted_model(reconstructor)
-        self.codec, self.schedule, self.observations = codec, model.schedule, observations
+        self.model, self.codec, self.schedule, self.observations = model, codec, model.schedule, observations
         self.rows, self.columns = codec.grid.cells(observations)
         self.batch = _batch(reconstructor, observations)
         self.scored = {name: cells for name in codec.targets if (cells := _held_out(observations, truth, name))}
@@ -82,8 +82,7 @@ class Watch:
     def __call__(self, x_t: Tensor, t: float, clean: Tensor) -> None:
         """After every network evaluation, with all members in one batch."""
         # as the reconstructor treats what the sampler hands back
-        r = torch.where(self.batch.domain, clean.cpu(), 0)
-        x = from_residual(self.batch.repeat(len(r)), r).numpy()
+        x = self.model.drawn(self.batch.repeat(len(clean)), clean.cpu()).numpy()
         gamma = self.schedule.gamma(torch.tensor(t, dtype=torch.float64))
         self.noise_level.append(float(noise_level(gamma)))
         levels = [len(self.codec.grid.levels[name]) for name in self.codec.targets]

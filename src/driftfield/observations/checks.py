@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gridded.units import PhysicalQuantity, quantity_of
+from driftfield.gridded.quantities import PhysicalQuantity, quantity_of
 from driftfield.linalg.operators import Operator
 from driftfield.observations.derived import Place
 from driftfield.observations.grid import StateGrid

@@ -23,9 +23,9 @@ from driftfield.conventions import is_mask, positions_of, state_variables
 from driftfield.errors import DataError, UserError
 from driftfield.gridded.encodings import as_dates, date_text
 from driftfield.gridded.gridded_files import expand_paths, open_fields, open_raw
+from driftfield.gridded.quantities import quantity_of
 from driftfield.gridded.region import is_periodic
 from driftfield.gridded.removal import count_removed
-from driftfield.gridded.units import quantity_of
 from driftfield.observations.columns import PARQUETS, TEXTS, column_kinds, read_rows
 
 SAMPLE = 2**21

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from driftfield.data.codec import FieldCodec
-from driftfield.data.normalise import Transformed
+from driftfield.data.transformed import Transformed
 from driftfield.errors import ConfigurationError
 from driftfield.fields import Channel
 from driftfield.gridded.encodings import as_dates, time_days

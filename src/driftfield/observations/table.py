@@ -22,7 +22,8 @@ import xarray as xr
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE, description_of
 from driftfield.errors import DataError
 from driftfield.gridded.encodings import time_days
-from driftfield.gridded.units import convert, quantity_of
+from driftfield.gridded.quantities import quantity_of
+from driftfield.gridded.units import convert
 from driftfield.observations.grid import ObservedPlaces
 from driftfield.observations.readers.argopy import read_argopy
 from driftfield.observations.readers.collection import counts

@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Peer, Remembered, canonical, fitting_times, part, white_members
+from driftfield.peers.background import Background, canonical, part
+from driftfield.peers.base import Peer, Remembered, fitting_times, white_members
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 

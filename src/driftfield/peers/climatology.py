@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Peer, Remembered, fitting_times, part, time_blocks, white_members
+from driftfield.peers.background import Background, part
+from driftfield.peers.base import Peer, Remembered, fitting_times, time_blocks, white_members
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 

@@ -25,16 +25,8 @@ from driftfield.gaussian.eof_error import EofError, fit_error_scale
 from driftfield.gaussian.gappy_svd import DineofResult, diffusion_filter, dineof, random_points
 from driftfield.gridded.encodings import is_monthly, time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Peer,
-    Remembered,
-    canonical,
-    fitting_times,
-    member_generator,
-    observed_domain,
-    time_stamps,
-)
+from driftfield.peers.background import Background, canonical, observed_domain
+from driftfield.peers.base import Peer, Remembered, fitting_times, member_generator, time_stamps
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 

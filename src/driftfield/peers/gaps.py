@@ -16,7 +16,7 @@ import xarray as xr
 
 from driftfield.data.masks import parse_pattern
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background
+from driftfield.peers.background import Background
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from driftfield.data.masks import parse_pattern
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Patterns, Remembered
+from driftfield.peers.background import Background
+from driftfield.peers.base import Patterns, Remembered
 from driftfield.peers.gaps import Gappy, draw_gaps, tuning_split, usual_patterns
 from driftfield.peers.levels import LevelInterpolation
 from driftfield.registry import register

@@ -16,7 +16,7 @@ __all__ = ["Kriging", "tiled_leaves"]
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -29,20 +29,11 @@ from driftfield.gaussian.gradient_tuning import StatedScales, Task, tune
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
-from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
-from driftfield.gaussian.tuning import SpreadPower, fit_spread
+from driftfield.gaussian.tuning import fit_spread
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Remembered,
-    at_time,
-    canonical,
-    member_generator,
-    observed_domain,
-    part,
-    stated_errors,
-    time_stamps,
-)
+from driftfield.peers.background import canonical, observed_domain, stated_errors
+from driftfield.peers.base import at_time, time_stamps
 from driftfield.peers.quadratic_surface import quadratic_surface
 from driftfield.peers.space_time_cases import places_of
 from driftfield.peers.space_time_mean import StandardisedPeer
@@ -111,9 +102,7 @@ class Kriging(StandardisedPeer):
                 cases = self._tasks(visible, data, name, hidden[name])
                 tasks[name] += cases
                 sds[name] += [self.sd[name]] * len(cases)
-        self.constants: dict[str, SpaceTimeConstants] = {}
-        self.spread: dict[str, SpreadPower] = {}
-        self.validation_crps: dict[str, dict[str, float]] = {}
+        self.constants, self.spread, self.validation_crps = {}, {}, {}
         for name in data.targets:
             if not tasks[name]:
                 raise DataError(
@@ -274,7 +263,17 @@ class Kriging(StandardisedPeer):
         values = self._standardised(observations, name, index, inside, sd)
         noise = self._errors(observations, name, index, inside, sd)
         dates = np.flatnonzero(wanted.reshape(len(field), -1)[:, inside].any(axis=1))
-        draws, errors = self._draws(field, name, places, inside, dates, members=members, seed=seed)
+        draws, errors = self._draws(
+            name,
+            places,
+            days,
+            time_stamps(field["time"]),
+            inside,
+            size=field[0].size,
+            members=members,
+            seed=seed,
+            waves=512,
+        )
         seen = Scattered.of(values, noise, days, draws, errors)
         calibration = self.spread[name].of_rows(level)
         prior = np.full(inside.size, np.sqrt(covariance.variance))
@@ -330,47 +329,6 @@ class Kriging(StandardisedPeer):
         """Whether an observation has no error that is known of: (time, [depth,] lat, lon)."""
         shape = canonical(observations[name]).shape
         return (stated_errors(observations, name, shape) == 0) & (self.noise is None)
-
-    def _draws(
-        self,
-        field: xr.DataArray,
-        name: str,
-        places: Places,
-        inside: np.ndarray,
-        dates: np.ndarray,
-        *,
-        members: int,
-        seed: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Prior draws and standard normal errors (member, time, cell), float32."""
-        covariance, days, size = self.constants[name].covariance, time_days(field["time"]), int(field[0].size)
-        draws = np.zeros((members, len(field), inside.size), dtype=np.float32)
-        errors = np.zeros_like(draws)
-        for m in range(members):
-            draws[m] = covariance.draw(places, days, member_generator(seed, m, 0, f"{name} waves"), waves=512)
-            for t, stamp in enumerate(time_stamps(field["time"])):
-                # for every cell of the grid, so that a member does not depend on the domain of a file
-                generator = member_generator(seed, m, stamp, name)
-                white = generator.standard_normal((2, size), dtype=np.float32)[:, inside]
-                draws[m, t] += np.float32(np.sqrt(covariance.nugget)) * white[0]
-                errors[m, t] = white[1]
-        return draws, errors
-
-    # What is kept
-
-    def _remember(self) -> Remembered:
-        arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
-        arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
-        constants = {name: c.to_json() for name, c in self.constants.items()}
-        powers = {name: c.power for name, c in self.spread.items()}
-        return arrays, {"constants": constants, "power": powers, "validation_crps": self.validation_crps}
-
-    def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
-        self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
-        self.cycle = {}
-        self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
-        self.validation_crps = dict(extra["validation_crps"])
-        self.constants = {name: SpaceTimeConstants.from_json(values) for name, values in extra["constants"].items()}
 
 
 def _to_score(seen: np.ndarray, domain: np.ndarray, *, most: int = 8) -> np.ndarray:

@@ -17,7 +17,8 @@ import xarray as xr
 from scipy.spatial import KDTree
 
 from driftfield.interfaces import Cannot, TrainingData
-from driftfield.peers.base import Background, Peer, canonical, fitting_times, observed_domain
+from driftfield.peers.background import Background, canonical, observed_domain
+from driftfield.peers.base import Peer, fitting_times
 from driftfield.peers.short_mean import without_season
 from driftfield.reconstruction.output import Estimate
 

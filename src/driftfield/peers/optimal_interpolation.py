@@ -28,7 +28,8 @@ from driftfield.gaussian.structure import Constants, Structure
 from driftfield.gaussian.tuning import SpreadPower, search
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Remembered, at_time, fitting_times, member_generator, part, time_stamps
+from driftfield.peers.background import Background, part
+from driftfield.peers.base import Remembered, at_time, fitting_times, member_generator, time_stamps
 from driftfield.peers.departures import Departures
 from driftfield.peers.state import StatePeer, observed_part
 from driftfield.reconstruction.output import Estimate

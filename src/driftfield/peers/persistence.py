@@ -25,19 +25,8 @@ from driftfield.errors import ConfigurationError
 from driftfield.gaussian.tuning import gaussian_crps
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Patterns,
-    Peer,
-    Remembered,
-    canonical,
-    fitting_times,
-    observed_domain,
-    part,
-    stated_errors,
-    time_blocks,
-    white_members,
-)
+from driftfield.peers.background import Background, canonical, observed_domain, part, stated_errors
+from driftfield.peers.base import Patterns, Peer, Remembered, fitting_times, time_blocks, white_members
 from driftfield.peers.climatology import anomaly_sd
 from driftfield.peers.gaps import draw_gaps, tuning_split, usual_patterns
 from driftfield.reconstruction.output import Estimate

@@ -21,16 +21,8 @@ from driftfield.errors import DataError
 from driftfield.gaussian.seasonal_regression import SeasonalBasis, SeasonalRegression
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Background,
-    Peer,
-    Remembered,
-    canonical,
-    fitting_times,
-    part,
-    time_blocks,
-    white_members,
-)
+from driftfield.peers.background import Background, canonical, part
+from driftfield.peers.base import Peer, Remembered, fitting_times, time_blocks, white_members
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register

@@ -16,7 +16,8 @@ import numpy as np
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.gaussian.gappy_mean import RunningSums, smooth_mean_and_sd
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, canonical, time_blocks
+from driftfield.peers.background import Background, canonical
+from driftfield.peers.base import time_blocks
 
 YEARS = 3
 """Times that every month of the year was seen, on average, from which there is a seasonal cycle."""

@@ -25,21 +25,11 @@ from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
-from driftfield.gaussian.space_time_covariance import Places
-from driftfield.gaussian.space_time_tuning import SpaceTimeCase, SpaceTimeConstants, search
-from driftfield.gaussian.tuning import SpreadPower
+from driftfield.gaussian.space_time_tuning import SpaceTimeCase, search
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import (
-    Remembered,
-    canonical,
-    fitting_times,
-    member_generator,
-    observed_domain,
-    part,
-    stated_errors,
-    time_stamps,
-)
+from driftfield.peers.background import canonical, observed_domain, part, stated_errors
+from driftfield.peers.base import Remembered, fitting_times, time_stamps
 from driftfield.peers.daily_cycle import DailyCycle
 from driftfield.peers.gaps import tuning_split
 from driftfield.peers.space_time_cases import OWN_GAPS, CaseDrawer, places_of, usual_gaps
@@ -253,50 +243,19 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             stamps = stamps + [zlib.crc32(f"past {day:.4f}".encode()) for day in self.past_days[older]]
         return values, noise, days, stamps
 
-    def _draws(
-        self,
-        name: str,
-        places: Places,
-        days: np.ndarray,
-        stamps: Sequence[int],
-        inside: np.ndarray,
-        *,
-        size: int,
-        members: int,
-        seed: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Prior draws and standard normal observation errors: (member, time, cell) each, float32; `size` cells a grid."""
-        covariance = self.constants[name].covariance
-        draws = np.zeros((members, days.size, inside.size), dtype=np.float32)
-        errors = np.zeros_like(draws)
-        for m in range(members):
-            draws[m] = covariance.draw(places, days, member_generator(seed, m, 0, f"{name} waves"))
-            for t, stamp in enumerate(stamps):
-                # for every cell of the grid, so that a member does not depend on the domain of a file
-                generator = member_generator(seed, m, stamp, name)
-                white = generator.standard_normal((2, size), dtype=np.float32)[:, inside]
-                draws[m, t] += np.float32(np.sqrt(covariance.nugget)) * white[0]
-                errors[m, t] = white[1]
-        return draws, errors
-
     # What is kept
 
     def _remember(self) -> Remembered:
-        arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
-        arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
-        arrays |= {"past_days": self.past_days} | {f"past.{name}": fields for name, fields in self.past.items()}
-        arrays |= {f"cycle.{name}": c.coefficients for name, c in self.cycle.items()}
-        constants = {name: c.to_json() for name, c in self.constants.items()}
-        powers = {name: c.power for name, c in self.spread.items()}
-        return arrays, {"constants": constants, "power": powers, "validation_crps": self.validation_crps}
+        arrays, extra = super()._remember()
+        arrays = {**arrays, "past_days": self.past_days} | {
+            f"past.{name}": fields for name, fields in self.past.items()
+        }
+        return arrays | {f"cycle.{name}": c.coefficients for name, c in self.cycle.items()}, extra
 
     def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
-        self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
+        super()._recall(arrays, extra)
         self.past_days, self.past = arrays["past_days"], part(arrays, "past.")
         self.cycle = {name: DailyCycle(c) for name, c in part(arrays, "cycle.").items()}
-        self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
-        self.validation_crps = dict(extra["validation_crps"])
-        self.constants = {name: SpaceTimeConstants.from_json(values) for name, values in extra["constants"].items()}
 
 
 def _parts_of(groups: Sequence[np.ndarray], to_do: np.ndarray) -> list[np.ndarray]:

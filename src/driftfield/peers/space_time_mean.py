@@ -1,4 +1,4 @@
-"""What space-time interpolation measures anomalies from, and in units of what.
+"""What space-time interpolation measures anomalies from and in units of what, its prior draws, and what it keeps.
 
     z(t, x) = (f(t, x) - m(t, x) - c(hour of t, x)) / s(x)
 
@@ -8,27 +8,35 @@ and the like, is a mean course of the day; s the spread of what is left.
 
 __all__ = ["StandardisedPeer"]
 
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.gaussian.gappy_mean import RunningSums, smooth_mean_and_sd
+from driftfield.gaussian.space_time_covariance import Places
+from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
+from driftfield.gaussian.tuning import SpreadPower
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Background, Peer, canonical, time_blocks
+from driftfield.peers.background import Background, canonical, part
+from driftfield.peers.base import Peer, Remembered, member_generator, time_blocks
 from driftfield.peers.daily_cycle import DailyCycle
 
 
 class StandardisedPeer(Peer):
-    """A peer with mean, daily cycle and spread, which may be learnt once more from other times."""
+    """A peer with mean, daily cycle and spread, which may be learnt once more from other times, and constants by variable."""
 
     short: bool
     cycle: dict[str, DailyCycle]
     sd: dict[str, np.ndarray]
+    constants: dict[str, SpaceTimeConstants]
+    spread: dict[str, SpreadPower]
+    validation_crps: dict[str, dict[str, float]]
 
     def is_short(self, data: TrainingData) -> bool:
         """Whether the record has no seasonal cycle to learn: its mean is that of all its times."""
@@ -95,6 +103,49 @@ class StandardisedPeer(Peer):
         months = old.mean.copy(data=np.broadcast_to(mean, old.mean.shape).astype(np.float32))
         climatologies = self.background.climatologies | {name: MonthlyClimatology(months, stepwise=True)}
         self.background = replace(self.background, climatologies=climatologies)
+
+    def _draws(
+        self,
+        name: str,
+        places: Places,
+        days: np.ndarray,
+        stamps: Sequence[int],
+        inside: np.ndarray,
+        *,
+        size: int,
+        members: int,
+        seed: int,
+        waves: int = 1024,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Prior draws and standard normal observation errors: (member, time, cell) each, float32; `size` cells a grid."""
+        covariance = self.constants[name].covariance
+        draws = np.zeros((members, days.size, inside.size), dtype=np.float32)
+        errors = np.zeros_like(draws)
+        for m in range(members):
+            draws[m] = covariance.draw(places, days, member_generator(seed, m, 0, f"{name} waves"), waves=waves)
+            for t, stamp in enumerate(stamps):
+                # for every cell of the grid, so that a member does not depend on the domain of a file
+                generator = member_generator(seed, m, stamp, name)
+                white = generator.standard_normal((2, size), dtype=np.float32)[:, inside]
+                draws[m, t] += np.float32(np.sqrt(covariance.nugget)) * white[0]
+                errors[m, t] = white[1]
+        return draws, errors
+
+    # What is kept
+
+    def _remember(self) -> Remembered:
+        arrays = {f"sd.{name}": sd for name, sd in self.sd.items()}
+        arrays |= {f"scale.{name}": c.scale for name, c in self.spread.items()}
+        constants = {name: c.to_json() for name, c in self.constants.items()}
+        powers = {name: c.power for name, c in self.spread.items()}
+        return arrays, {"constants": constants, "power": powers, "validation_crps": self.validation_crps}
+
+    def _recall(self, arrays: Mapping[str, np.ndarray], extra: Mapping[str, Any]) -> None:
+        self.sd, scales = part(arrays, "sd."), part(arrays, "scale.")
+        self.cycle = {}
+        self.spread = {name: SpreadPower(scales[name], float(extra["power"][name])) for name in scales}
+        self.validation_crps = dict(extra["validation_crps"])
+        self.constants = {name: SpaceTimeConstants.from_json(values) for name, values in extra["constants"].items()}
 
 
 def _covers_years(times: xr.DataArray, *, years: int = 3) -> bool:

@@ -23,7 +23,8 @@ from driftfield.gaussian.covariance import EmbeddedGrid
 from driftfield.gaussian.smoothing import gaussian_sum
 from driftfield.gaussian.tuning import SpreadPower, TuningCase
 from driftfield.interfaces import Archive, TrainingData
-from driftfield.peers.base import Background, Peer, observed_domain
+from driftfield.peers.background import Background, observed_domain
+from driftfield.peers.base import Peer
 from driftfield.peers.climatology import anomaly_sd
 from driftfield.peers.gaps import tuning_split, usual_patterns
 from driftfield.reconstruction.output import Estimate

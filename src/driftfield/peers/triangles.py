@@ -18,7 +18,7 @@ import numpy as np
 from scipy.spatial import Delaunay, QhullError
 
 from driftfield.earth import EARTH_RADIUS_KM
-from driftfield.peers.base import Background
+from driftfield.peers.background import Background
 from driftfield.peers.levels import LevelInterpolation
 
 SHEAR = 0.01

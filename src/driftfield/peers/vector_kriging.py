@@ -28,7 +28,8 @@ from driftfield.gaussian.vector_kriging import SeenComponents, solve_vector_leav
 from driftfield.gaussian.vector_likelihood import StatedByUser, fit_vector_covariance
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
-from driftfield.peers.base import Remembered, canonical, member_generator, time_stamps
+from driftfield.peers.background import canonical
+from driftfield.peers.base import Remembered, member_generator, time_stamps
 from driftfield.peers.kriging import DRAWS, Kriging, tiled_leaves
 from driftfield.peers.space_time_cases import places_of
 from driftfield.registry import register

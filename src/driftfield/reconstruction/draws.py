@@ -1,6 +1,6 @@
 """What is asked of a method that draws, one object from the command to the sampler.
 
-    --members, --seed, --batch-size --> Draws --complete--> each date: DatedWindow, Draws --draw--> CellNoise(seed, member, date)
+    --members, --seed, --batch-size --> Draws --complete--> each date: DatedWindow, Draws --draw--> noise of (seed, member, date)
 
 Member m is a function of (run, observations, seed, m, date): everything else in `Draws` says how it is made, and not what it is.
 """
@@ -17,7 +17,7 @@ import xarray as xr
 from torch import Tensor
 
 from driftfield.data.codec import FieldCodec
-from driftfield.diffusion.noise import CellNoise
+from driftfield.diffusion.noise import DiffusionNoise, NoiseDraws, WhiteNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser, Reconstructor
@@ -106,10 +106,17 @@ class DatedWindow:
         return codec.grid.periodic and len(self.columns) == codec.grid.lon.size
 
     def noise(
-        self, names: Sequence[str], seed: int, members: Sequence[int], device: str | torch.device = "cpu"
-    ) -> CellNoise:
-        """The noise of some members in these cells, a stream for the name of every channel."""
-        return CellNoise(seed, members, [self.stamp] * len(members), names, self.rows, self.columns, device)
+        self,
+        names: Sequence[str],
+        seed: int,
+        members: Sequence[int],
+        device: str | torch.device = "cpu",
+        *,
+        of: DiffusionNoise | None = None,
+    ) -> NoiseDraws:
+        """The noise of some members in these cells, a stream for the name of every channel; white, unless it is `of` a model."""
+        noise = WhiteNoise() if of is None else of
+        return noise.draws(seed, members, [self.stamp] * len(members), names, self.rows, self.columns, device)
 
 
 @dataclass(frozen=True)

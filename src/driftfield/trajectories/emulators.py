@@ -77,7 +77,9 @@ class DiffusionEmulator(Emulator):
         super().learn(data, teaching)
 
     def objective(self, network: nn.Module) -> DiffusionModel:
-        return diffusion_model(network, self.diffusion)
+        model = diffusion_model(network, self.diffusion)
+        model.noise.refuse("an emulator")
+        return model
 
     def look_at(self, pairs: TransitionDataset) -> None:
         """See `DiffusionReconstructor.look_at`."""

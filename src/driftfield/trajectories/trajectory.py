@@ -25,6 +25,7 @@ from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
 from driftfield.diffusion.building import diffusion_model, one_sd
 from driftfield.diffusion.model import DiffusionModel
+from driftfield.diffusion.noise import DiffusionNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
 from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
@@ -238,11 +239,13 @@ class TrajectoryReconstructor(Trained):
         names = [f"{name} {state}" for state in range(length) for name in self.codec.channel_names()]
         some = max(1, (draws.batch_size or WINDOWS) // (length - self.states + 1))
         known: dict[int, Tensor] = {}
+        colour = self.noise
+        colour.check(domain, (self.codec.grid.lat.size, self.codec.grid.lon.size))
 
         def parts(members: int, stream: str) -> Iterator[tuple[Denoiser, Noise]]:
             """The prior of a few trajectories at a time, and the noise of their walks."""
             for numbers in Draws(members, batch_size=some).batches(some):
-                noise = replace(window, stamp=stream).noise(names, draws.seed, numbers)
+                noise = replace(window, stamp=stream).noise(names, draws.seed, numbers, of=colour)
                 yield self.denoiser(domain, dates, len(numbers), window), noise
 
         def prior(count: int) -> Tensor:
@@ -259,11 +262,17 @@ class TrajectoryReconstructor(Trained):
         drawn = []
         with torch.no_grad():
             for denoiser, noise in parts(draws.members, window.stamp):
-                guided = self.guidance.guide(denoiser, observed, noise(0), prior)
+                guided = self.guidance.guide(denoiser, colour.observed(observed), noise(0), prior)
                 mean = conditional_mean(guided, noise(0)) if self.guidance.starts_at_posterior else None
-                z = self.guidance.sampler(self.sampler).sample(guided, noise, initial=mean)
+                z = colour.color(self.guidance.sampler(self.sampler).sample(guided, noise, initial=mean))
                 drawn.append(torch.where(domain, z.view(len(z), length, channels, *z.shape[2:]), 0))
         return torch.cat(drawn)
+
+    @property
+    def noise(self) -> DiffusionNoise:
+        """Of the model."""
+        assert isinstance(self.model, DiffusionModel)
+        return self.model.noise
 
     def denoiser(self, domain: Tensor, dates: np.ndarray, members: int, window: DatedWindow) -> Denoiser:
         """The prior of whole trajectories, for a number of members drawn side by side; see `draw`."""

@@ -27,16 +27,8 @@ from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError, whole_number
 from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Dynamics, TrainingData
-from driftfield.peers.base import (
-    Background,
-    Peer,
-    Remembered,
-    canonical,
-    observed_domain,
-    part,
-    stated_errors,
-    time_blocks,
-)
+from driftfield.peers.background import Background, canonical, observed_domain, part, stated_errors
+from driftfield.peers.base import Peer, Remembered, time_blocks
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import build, register
 from driftfield.trajectories.courses import LEAST_ERROR, state_numbers

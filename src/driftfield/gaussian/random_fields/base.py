@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from driftfield.errors import ConfigurationError, DataError, whole_number
+from driftfield.gaussian.random_fields.kernels import Kernel
 
 WORST_CONDITION = 1e8
 """Ratio of the largest eigenvalue to the smallest beyond which whitening amplifies rounding into the field."""
@@ -73,9 +74,25 @@ class RandomField(ABC):
 
 
 class Spectral(RandomField):
-    """A field whose covariance is diagonal in an orthonormal basis: C = T' diag(eigenvalues) T, A its symmetric root."""
+    """A field whose covariance is diagonal in an orthonormal basis: C = T' diag(eigenvalues) T, A its symmetric root.
+
+    Arguments:
+        kernel: Its length is in the units of `size`.
+        shape: Rows and columns.
+        size: Extent across the rows and the columns.
+
+    Raises:
+        ConfigurationError: a shape or a size that makes no sense.
+    """
 
     eigenvalues: Float[np.ndarray, "..."]
+
+    def __init__(self, kernel: Kernel, shape: Sequence[int], size: Sequence[float]) -> None:
+        self.kernel, self._shape, self.size = kernel, checked_shape(shape), checked_size(size)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._shape
 
     @abstractmethod
     def _scaled(self, x: Cells, factor: np.ndarray) -> Cells:
@@ -91,7 +108,7 @@ class Spectral(RandomField):
 
     def whiten(self, x: Cells) -> Cells:
         self._check_cells(x)
-        self._check_condition()
+        self.check_condition()
         return self._scaled(x, 1 / np.sqrt(self.eigenvalues))
 
     def log_density(self, x: Cells) -> Float[np.ndarray, "*batch"]:
@@ -105,7 +122,8 @@ class Spectral(RandomField):
         least = float(self.eigenvalues.min())
         return float(self.eigenvalues.max()) / least if least > 0 else math.inf
 
-    def _check_condition(self) -> None:
+    def check_condition(self) -> None:
+        """Refuses to whiten where rounding would grow into the field; raises `ConfigurationError`."""
         if not self.condition <= WORST_CONDITION:
             raise ConfigurationError(
                 f"This field is too smooth for its grid to be whitened: its covariance has the condition {self.condition:.1e}, "

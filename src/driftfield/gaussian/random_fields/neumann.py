@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import fft
 
-from driftfield.gaussian.random_fields.base import Cells, Spectral, checked_shape, checked_size
+from driftfield.gaussian.random_fields.base import Cells, Spectral
 from driftfield.gaussian.random_fields.kernels import Kernel
 from driftfield.gaussian.random_fields.modes import cosine_noise
 from driftfield.gaussian.random_fields.periodic import PeriodicField
@@ -26,9 +26,7 @@ class NeumannField(Spectral):
     """A random field by cosines; cells are centred at (i + 1/2) L / n.
 
     Arguments:
-        kernel: Its length is in the units of `size`.
-        shape: Rows and columns.
-        size: Extent across the rows and the columns.
+        kernel, shape, size: As of `Spectral`.
         scale: As of the torus of twice the size.
 
     Raises:
@@ -38,17 +36,13 @@ class NeumannField(Spectral):
     def __init__(
         self, kernel: Kernel, shape: Sequence[int], size: Sequence[float] = (1.0, 1.0), *, scale: float | None = None
     ) -> None:
-        self.kernel, self._shape, self.size = kernel, checked_shape(shape), checked_size(size)
+        super().__init__(kernel, shape, size)
         rows, columns = self._shape
         mirrored = PeriodicField(kernel, (2 * rows, 2 * columns), [2 * extent for extent in self.size], scale=scale)
         self.scale = mirrored.scale
         ky, kx = (np.pi * np.arange(n) / extent for n, extent in zip(self._shape, self.size, strict=True))
         density = kernel.density(ky[:, None] ** 2 + kx[None, :] ** 2)
         self.eigenvalues: Float[np.ndarray, "rows columns"] = 4 * rows * columns * self.scale * density
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self._shape
 
     def on(self, shape: Sequence[int]) -> "NeumannField":
         """The same field on another grid of the same box."""

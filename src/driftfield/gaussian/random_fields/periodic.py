@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import fft
 
-from driftfield.gaussian.random_fields.base import Cells, Spectral, checked_shape, checked_size
+from driftfield.gaussian.random_fields.base import Cells, Spectral
 from driftfield.gaussian.random_fields.kernels import Kernel
 from driftfield.gaussian.random_fields.modes import wave_noise
 
@@ -25,9 +25,7 @@ class PeriodicField(Spectral):
     """A random field that is periodic in both directions.
 
     Arguments:
-        kernel: Its length is in the units of `size`.
-        shape: Rows and columns.
-        size: Extent across the rows and the columns.
+        kernel, shape, size: As of `Spectral`.
         scale: p / S; by default the one that gives unit variance.
 
     Raises:
@@ -42,7 +40,7 @@ class PeriodicField(Spectral):
         *,
         scale: float | None = None,
     ) -> None:
-        self.kernel, self._shape, self.size = kernel, checked_shape(shape), checked_size(size)
+        super().__init__(kernel, shape, size)
         rows, columns = self._shape
         ky = 2 * np.pi * fft.fftfreq(rows, self.size[0] / rows)[:, None]
         kx = 2 * np.pi * fft.rfftfreq(columns, self.size[1] / columns)[None, :]
@@ -54,10 +52,6 @@ class PeriodicField(Spectral):
             self._counts[-1] = 1.0
         self.scale = 1 / float((density * self._counts).sum()) if scale is None else scale
         self.eigenvalues: Float[np.ndarray, "rows half"] = rows * columns * self.scale * density
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self._shape
 
     def on(self, shape: Sequence[int]) -> "PeriodicField":
         """The same field on another grid of the same torus."""

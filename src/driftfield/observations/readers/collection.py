@@ -23,7 +23,8 @@ import xarray as xr
 
 from driftfield.conventions import FORMAT, LATITUDE, LONGITUDE
 from driftfield.errors import DataError
-from driftfield.gridded.units import convert, quantity_of
+from driftfield.gridded.quantities import quantity_of
+from driftfield.gridded.units import convert
 from driftfield.observations.readers.outliers import is_outlier
 from driftfield.observations.readers.quality import MODES, Ledger, Quality, in_range, is_spike
 from driftfield.observations.readers.reader import Measured, Reading

@@ -26,7 +26,8 @@ from driftfield.gridded.encodings import as_dates
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import Abilities, Ability, Cannot, TrainingData
 from driftfield.linalg.regridding import Regridding
-from driftfield.peers.base import member_generator, part, time_stamps
+from driftfield.peers.background import part
+from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.reconstruction.bounds import bounded
 from driftfield.reconstruction.output import Estimate, assemble

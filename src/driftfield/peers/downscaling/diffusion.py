@@ -72,7 +72,8 @@ class DiffusionDownscaler(WidenedDownscaler):
         default = {"class": "DPMSolverPP2M", "evaluations": EVALUATIONS - self._start.evaluations}
         self.sampler = dict(sampler or default)
         self._sampler: Sampler = build("sampler", self.sampler)
-        diffusion_model(nn.Identity(), self.diffusion)  # a wrong key is found before anything is read
+        # a wrong key is found before anything is read
+        diffusion_model(nn.Identity(), self.diffusion).noise.refuse(type(self).__name__)
 
     def objective(self, network: nn.Module) -> DiffusionModel:
         """Denoising."""

@@ -25,7 +25,7 @@ from driftfield.errors import DataError
 from driftfield.gridded.measures import Measures
 from driftfield.interfaces import TrainingData
 from driftfield.linalg.regridding import Regridding
-from driftfield.peers.base import part
+from driftfield.peers.background import part
 
 log = logging.getLogger(__name__)
 

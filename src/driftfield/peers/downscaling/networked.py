@@ -35,7 +35,7 @@ from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Ability, Cannot, TrainingData
 from driftfield.linalg.regridding import Kind, Regridding
 from driftfield.networks.weights import restore_weights, weight_arrays
-from driftfield.peers.base import part as prefixed
+from driftfield.peers.background import part as prefixed
 from driftfield.peers.base import time_stamps
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples, stacked
 from driftfield.peers.downscaling.conserving import check_how, conserved

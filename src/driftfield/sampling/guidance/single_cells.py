@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from driftfield.errors import ConfigurationError
+from driftfield.linalg.composition import Preceded
 from driftfield.linalg.covariance import DiagonalCovariance
 from driftfield.linalg.operators import Observed, SparseOperator
 
@@ -13,6 +14,11 @@ from driftfield.linalg.operators import Observed, SparseOperator
 def single_cells(observed: Observed, eps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Values, where, and errors of observations of single cells, each of the shape of `eps`; copies are averaged by precision."""
     operator, batch = observed.operator, len(eps)
+    if isinstance(operator, Preceded):
+        raise ConfigurationError(
+            "Replacement sets single cells, and the noise of this run has a colour, in whose waves there are none. Use another "
+            "method, such as mmps."
+        )
     if not isinstance(operator, SparseOperator) or operator.weights.numel() != operator.size:
         raise ConfigurationError(
             "Replacement knows observations of single cells, and some of these lie between cells, are means, or functions of "
