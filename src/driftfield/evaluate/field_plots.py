@@ -37,7 +37,8 @@ from driftfield.evaluate.drawing import (
     scale_of,
 )
 from driftfield.evaluate.field_look import PARTS, FieldPlot
-from driftfield.evaluate.plotted_field import Kind, Line, PanelRow, PlottedField
+from driftfield.evaluate.lines_of_files import Line
+from driftfield.evaluate.plotted_field import Kind, PanelRow, PlottedField
 
 MARKED = 200
 """Values of a line up to which each has its dot."""

@@ -7,10 +7,10 @@
 A second file, if there is one, is brought to the same date, levels and cells; the difference is this file minus that one.
 """
 
-__all__ = ["Kind", "Line", "PanelRow", "PlottedField"]
+__all__ = ["Kind", "PanelRow", "PlottedField"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.alignment import on_the_cells_of, time_keys
 from driftfield.evaluate.drawing import MapPanel, corners, latitude, longitude, place
 from driftfield.evaluate.field_look import PARTS, FieldPlot
+from driftfield.evaluate.lines_of_files import Line, line_at
 
 PER_ROW = 4
 Kind = Literal["value", "spread", "difference"]
@@ -39,30 +40,6 @@ class PanelRow:
     plane: MapPanel
     where: str
     panels: Sequence[tuple[str, np.ndarray, Kind]]
-
-
-@dataclass(frozen=True)
-class Line:
-    """What the file says at one place.
-
-    Arguments:
-        title: Above it.
-        along: "depth", "lon" or "time".
-        places: Metres, degrees, or dates.
-        mean, sd, members, quantiles: (n,), (n,), (member, n), (quantile, n); None where the file does not say.
-        probabilities: Of the quantiles.
-        other: Of the second file, (n,).
-    """
-
-    title: str
-    along: str
-    places: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray | None = None
-    members: np.ndarray | None = None
-    quantiles: np.ndarray | None = None
-    probabilities: Sequence[float] = ()
-    other: np.ndarray | None = None
 
 
 @dataclass
@@ -286,31 +263,15 @@ class PlottedField:
     def _line(self, along: str, title: str) -> Line:
         """At the row, at the column where the line is not along it, at the level where it is not along depth."""
         where = {"lat": self.row, "lon": self.column, "depth": self.look.depth, "time": self.look.time}
-        del where[along]
-
-        def cut(array: xr.DataArray | None) -> np.ndarray | None:
-            if array is None:
-                return None
-            return np.asarray(array.isel(where, missing_dims="ignore").transpose(..., along).values)
-
-        dataset, name = self.dataset, self.variable
-        mean = cut(dataset[name])
-        assert mean is not None
-        inside = np.isfinite(mean) if along != "time" else np.ones(mean.shape, dtype=bool)
-        sd = cut(dataset.get(f"{name}_sd")) if self.look.wants("spread") else None
-        members = cut(dataset.get(f"{name}_member")) if self.look.wants("members") else None
-        quantiles = cut(dataset.get(f"{name}_quantile")) if self.look.wants("quantiles") else None
-        other = None if self.other is None else cut(self.other[name])
-        return Line(
-            title,
-            along,
-            (_dates_of(dataset) if along == "time" else dataset[along].values)[inside],
-            mean[inside],
-            None if sd is None else sd[inside],
-            None if members is None else members[: self.look.members, inside],
-            None if quantiles is None else quantiles[:, inside],
-            () if quantiles is None else tuple(float(p) for p in dataset["quantile"].values),
-            None if other is None else other[inside],
+        line = line_at(self.dataset, self.variable, along, where, title=title, other=self.other)
+        return replace(
+            line,
+            sd=line.sd if self.look.wants("spread") else None,
+            members=None
+            if line.members is None or not self.look.wants("members")
+            else line.members[: self.look.members],
+            quantiles=line.quantiles if self.look.wants("quantiles") else None,
+            probabilities=line.probabilities if self.look.wants("quantiles") else (),
         )
 
 
@@ -332,13 +293,3 @@ def _plane(
 def _stamp(dataset: xr.Dataset, time: int) -> str:
     stamp = time_keys(dataset["time"])[time]
     return stamp.replace("T00:00:00", "").replace("T", " ").removesuffix(":00")
-
-
-def _dates_of(dataset: xr.Dataset) -> np.ndarray:
-    """Dates as numpy has them; of a calendar with dates that it does not know, years as numbers."""
-    keys = time_keys(dataset["time"])
-    try:
-        return np.array(keys, dtype="datetime64[s]")
-    except ValueError:
-        dates = dataset["time"].dt
-        return np.asarray(dates.year + (dates.dayofyear - 1) / 360.0)

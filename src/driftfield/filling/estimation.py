@@ -17,6 +17,7 @@ from driftfield.filling.learning import LearntMethod
 from driftfield.filling.methods import Method
 from driftfield.filling.record import Record
 from driftfield.filling.spread import Spread
+from driftfield.filling.trying import side_by_side
 from driftfield.filling.validation import Scores
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.base import member_generator, time_stamps
@@ -37,13 +38,15 @@ def estimated(
     """Weighted mean, spread that holds, and members, as the record is filled."""
     shape = record.field.shape
     drawn = np.zeros((members, *shape), dtype=np.float32)
-    distance, means, sds = record.distance, [], []
-    for scores, weight in parts:
+    distance = record.distance
+
+    def part(scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         fitted = _on(record, scores.fitted, known, scores.label, seed)
-        m, s, x = _reconstructed(fitted, record, scores.spread, distance, members, seed)
-        means.append(m)
-        sds.append(s)
-        drawn += np.float32(weight) * (x - m.astype(np.float32))
+        return _reconstructed(fitted, record, scores.spread, distance, members, seed)
+
+    means, sds, ensembles = zip(*side_by_side(part, [scores for scores, _ in parts]), strict=True)
+    for (_, weight), mean_of, ensemble in zip(parts, means, ensembles, strict=True):
+        drawn += np.float32(weight) * (ensemble - mean_of.astype(np.float32))
     share = np.array([weight for _, weight in parts])
     mean, sd = mixed(np.stack(means), np.stack(sds), share, together.apart if together else 0.0)
     if together is not None:

@@ -8,14 +8,13 @@ What was observed without an error stays as it is; every other cell of the domai
 __all__ = ["Filled", "fill_record"]
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
-from driftfield.errors import DataError, UserError
+from driftfield.errors import DataError
 from driftfield.filling.blending import Blend, blend
 from driftfield.filling.depth import DrawnIn, alike, deepest, draw_in, missing_distances, shrunk
 from driftfield.filling.estimation import errors_of, estimated, without_holes
@@ -23,7 +22,8 @@ from driftfield.filling.learning import Learning, Learnt, check_worth_learning, 
 from driftfield.filling.methods import ANY_FIELD, REFERENCES, Knowledge, Method, methods_for, named
 from driftfield.filling.record import Record
 from driftfield.filling.remarks import remarks
-from driftfield.filling.validation import Scores, Withheld, choose, validate, withhold
+from driftfield.filling.trying import each_line_once, try_all
+from driftfield.filling.validation import Scores, Withheld, choose, withhold
 from driftfield.reconstruction.output import Estimate, assemble
 
 log = logging.getLogger(__name__)
@@ -99,8 +99,8 @@ def fill_record(
         return _untried(record, members, seed, str(error))
     methods, asked = _methods(record, method, knowledge)
     said: set[str] = set()
-    with _each_line_once(said):
-        scores, failed = _try(methods, folds, weights, seed, progress)
+    with each_line_once(said):
+        scores, failed = try_all(methods, folds, weights, seed, progress)
     if not scores or (asked is not None and asked.label not in {s.label for s in scores}):
         why = failed.get(asked.label if asked else "", "; ".join(failed.values()))
         raise DataError(f"{asked.label if asked else 'No method'} could not be fitted: {why}")
@@ -110,7 +110,7 @@ def fill_record(
         progress(f"learning what {plan.best.label} leaves, for {learning.minutes:g} minutes", 0.8)
         plan = _taught(plan, record, folds[0], weights, scores, known, learning, seed)
     progress(f"filling with {plan.best.label}", 0.8 if learning is None else 0.95)
-    with _each_line_once(said):
+    with each_line_once(said):
         estimate, empty = without_holes(
             record, estimated(record, plan.parts, plan.together, known, members, seed), seed
         )
@@ -262,42 +262,6 @@ def _untried(record: Record, members: int, seed: int, why: str) -> Filled:
         "a network that has seen random worlds and nothing of this one, fills the file. Neither values nor spread are tested"
     )
     return Filled(dataset, record, ANY_FIELD.label, ANY_FIELD, (), {}, (line,))
-
-
-@contextmanager
-def _each_line_once(said: set[str]) -> Iterator[None]:
-    """What the climatology says of the record is said once, however many methods and folds fit it."""
-
-    def is_new(line: logging.LogRecord) -> bool:
-        text = line.getMessage()
-        new = text not in said
-        said.add(text)
-        return new
-
-    climatology = logging.getLogger("driftfield.data.climatology")
-    climatology.addFilter(is_new)
-    try:
-        yield
-    finally:
-        climatology.removeFilter(is_new)
-
-
-def _try(
-    methods: list[Method], folds: list[Withheld], weights: np.ndarray, seed: int, progress: Progress
-) -> tuple[list[Scores], dict[str, str]]:
-    """Scores of all methods that can be fitted, and why the others cannot."""
-    scores, failed = [], {}
-    # what a method costs, roughly, for the time that is left
-    heavy = {"kriging": 10.0, "optimal interpolation": 12.0, "dineof": 4.0, "space-time interpolation": 30.0}
-    costs = [heavy.get(m.label, 1.0) for m in methods]
-    for k, method in enumerate(methods):
-        progress(f"trying {method.label}", 0.8 * sum(costs[:k]) / sum(costs))
-        try:
-            scores.append(validate(method, folds, weights, seed=seed))
-        except UserError as error:
-            failed[method.label] = " ".join(str(error).split())
-            log.info("%s: not tried, %s", method.label, failed[method.label])
-    return scores, failed
 
 
 def _assembled(record: Record, estimate: Estimate, label: str, members: int, seed: int) -> xr.Dataset:
