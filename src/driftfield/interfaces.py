@@ -285,6 +285,7 @@ class Abilities:
         precision: Has a `precision` of its network while sampling.
         replacement: Can impose observations while sampling.
         batch_size: Takes a `batch_size`.
+        tiles: Takes the grid in tiles (`sampling.tiles`).
         device: Can be moved: `to(device)`.
         calibration: Applies a calibration of spread and bias, see `reconstruction.calibration_cases.Calibratable`.
         covariates: Looks at the covariates of the recipe; of a method that does not, the fit says so.
@@ -305,6 +306,7 @@ class Abilities:
     precision: Ability = Cannot("has no network that draws samples")
     replacement: Ability = Cannot("draws no samples")
     batch_size: Ability = Cannot("draws all members at once")
+    tiles: Ability = Cannot("looks at the whole grid at once")
     device: Ability = Cannot("computes on the processor")
     calibration: Ability = True
     covariates: Ability = True

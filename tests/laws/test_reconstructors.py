@@ -19,6 +19,7 @@ from driftfield.reconstruction.postprocess import smoothed
 from driftfield.reconstruction.settings import Settings, check_ability, with_settings
 from driftfield.registry import build, names, register
 from driftfield.runs import load_reconstructor
+from driftfield.sampling.tiles import TilesAsked
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
@@ -297,11 +298,13 @@ class Forgetful:
         pass
 
 
-@pytest.mark.parametrize("name", ["batch_size", "chooses_times", "keeps_draws"])
+@pytest.mark.parametrize("name", ["batch_size", "tiles", "chooses_times", "keeps_draws"])
 def test_what_is_asked_of_draws_is_done_or_refused(method: Any, observations: xr.Dataset, name: str) -> None:
     keeper = Forgetful()
     option: dict[str, Any] = {
         "batch_size": {"batch_size": 1},
+        # one that holds the whole grid
+        "tiles": {"tiles": TilesAsked(1000, 8)},
         "chooses_times": {"times": [1]},
         "keeps_draws": {"keeper": keeper},
     }[name]

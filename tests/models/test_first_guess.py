@@ -15,13 +15,12 @@ from driftfield.data.dataset import ObservingSystem, TwinDataset
 from driftfield.data.patches import Window
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
-from driftfield.gridded.fingerprint import fingerprint
+from driftfield.gridded.fingerprint import ARCHIVE, fingerprint
 from driftfield.models.dates_around import among_others
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.first_guess import FirstGuess
 from driftfield.models.first_guess_pool import first_guess_pool
 from driftfield.models.training_samples import TrainingSamples
-from driftfield.reconstruction.fitting import ARCHIVE
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data

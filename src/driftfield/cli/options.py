@@ -19,6 +19,9 @@ __all__ = [
     "RunFolder",
     "Seed",
     "Smooth",
+    "TileOverlap",
+    "TileSize",
+    "TilesApart",
     "WithheldShare",
 ]
 
@@ -35,6 +38,21 @@ Seed = Annotated[int, typer.Option(help="Of the members.")]
 BatchSize = Annotated[int, typer.Option(help="Members at a time; does not change them.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")]
 MembersAtATime = Annotated[int | None, typer.Option(help="Members at a time, 16 by default; does not change them.")]
+TileSize = Annotated[
+    int | None,
+    typer.Option(
+        "--tile", help="Rows and columns that the network sees at a time, as in training; for a grid of any size."
+    ),
+]
+TileOverlap = Annotated[
+    int | None, typer.Option("--overlap", help="Cells that neighbouring tiles share; a quarter of a tile by default.")
+]
+TilesApart = Annotated[
+    bool,
+    typer.Option(
+        "--independent-tiles", help="Every tile to its end by itself, blended once; less memory, borders show more."
+    ),
+]
 Precision = Annotated[
     str | None,
     typer.Option(help="Of the network while sampling: float32, or bfloat16 (faster where it is native)."),

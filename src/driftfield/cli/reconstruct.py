@@ -26,6 +26,9 @@ from driftfield.cli.options import (
     RunFolder,
     Seed,
     Smooth,
+    TileOverlap,
+    TilesApart,
+    TileSize,
     WithheldShare,
 )
 from driftfield.cli.reconstruct_outcome import tell
@@ -39,6 +42,7 @@ from driftfield.cli.shared import (
     read_region,
     read_sampler,
 )
+from driftfield.cli.tile_options import read_tiles
 from driftfield.errors import ConfigurationError
 
 BATCH_SIZE = 16
@@ -53,6 +57,9 @@ def reconstruct(
     members: Members = 16,
     seed: Seed = 0,
     batch_size: MembersAtATime = None,
+    tile: TileSize = None,
+    overlap: TileOverlap = None,
+    independent_tiles: TilesApart = False,
     sampler: SamplerName = None,
     precision: Precision = None,
     device: Device = "cpu",
@@ -93,18 +100,22 @@ def reconstruct(
         check_ability(method, "spreads", asked="--quantiles")
     if batch_size is not None:
         check_ability(method, "batch_size", asked="--batch-size")
+    tiles = read_tiles(method, tile, overlap, independent=independent_tiles)
     acceptance, part = read_acceptance(quality_level, reject_flags), read_region(region)
     opened = open_observations(obs, domain, region=part, acceptance=acceptance, drop_outside=drop_outside)
     observations = in_units_of_run(method, opened, str(obs))
     shown = observations if withhold is None else withhold_share(observations, withhold, seed=seed)
     attrs = {"run": run.name, "observations": obs.name} | smoothing | imposing(method, shown)
     attrs |= {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
+    attrs |= {} if tiles is None else {"tiles": str(tiles)}
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__, "smooth": sigma, "raw": raw}
     depends_on |= {"sampler": sampler or "", "precision": precision or "", "replacement": replacement}
     elsewhere = None if applied.device == "cpu" else applied.device
     depends_on |= _stated(quantiles=list(probabilities) or None, region=region or None, device=elsewhere)
+    depends_on |= _stated(tiles=None if tiles is None else str(tiles))
     depends_on |= _stated(reject_flags=reject_flags or None, quality_level=quality_level, withhold=withhold)
-    draws = Draws(members, seed, batch_size=(batch_size or BATCH_SIZE) if method.abilities.batch_size else None)
+    at_once = (batch_size or BATCH_SIZE) if method.abilities.batch_size else None
+    draws = Draws(members, seed, batch_size=at_once, tiles=tiles)
     work = Work(method, shown, draws, _Finish(sigma, probabilities, attrs), depends_on)
     write_with_bar(work, out, label="reconstruct", resume=resume, overwrite=overwrite)
     tell(out, observations, shown, withhold)

@@ -25,6 +25,7 @@ from driftfield.conventions import cell_area
 from driftfield.data.sparse_climatology import shrunk_means
 from driftfield.errors import DataError
 from driftfield.gridded.encodings import as_dates, is_monthly
+from driftfield.gridded.lazy import dates_at_once
 
 log = logging.getLogger(__name__)
 
@@ -156,10 +157,9 @@ def left_out_factor(dates: xr.DataArray, learnt: np.ndarray, times: np.ndarray) 
     return count / np.maximum(count - 1, 1)
 
 
-def _mean(
-    array: xr.DataArray, index: np.ndarray, year: np.ndarray, *, block: int = 64
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over some times, NaN where never seen, in how many years, and how many values; `block` times in memory."""
+def _mean(array: xr.DataArray, index: np.ndarray, year: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean over some times, NaN where never seen, in how many years, and how many values."""
+    block = dates_at_once(array)
     total = np.zeros(array.shape[1:])
     count = np.zeros(array.shape[1:], dtype=np.int64)
     years = np.zeros(array.shape[1:], dtype=np.int64)

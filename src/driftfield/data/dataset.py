@@ -18,7 +18,7 @@ from driftfield.data.codec import FieldCodec, with_levels
 from driftfield.data.context import neighbours
 from driftfield.data.masks import Lender
 from driftfield.data.observing import ObservingSystem
-from driftfield.data.patches import Window
+from driftfield.data.patches import Window, cut
 from driftfield.fields import Bounds, FieldBatch, Guess, Seen
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import Archive
@@ -150,10 +150,10 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         rows, columns = window.rows, window.columns(self.codec.grid.lon.size)
         wrap = self.codec.grid.periodic and window.width == self.codec.grid.lon.size
         domain = self.codec.domains[name][:, rows][:, :, columns]
-        x = self._field(name, time)[:, rows][:, :, columns]
+        x = self._field(name, time, rows, columns)
         if mixed is not None:
             other, angle = mixed
-            x = np.cos(angle) * x + np.sin(angle) * self._field(name, other)[:, rows][:, :, columns]
+            x = np.cos(angle) * x + np.sin(angle) * self._field(name, other, rows, columns)
         known = domain & np.isfinite(x)
         record = Lender(lambda other: self._known(name, other, window), time, len(self.stamps))
         seen = self.observing.draw(name, domain, rng, periodic=wrap, record=record) & known
@@ -184,8 +184,9 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         """Where a variable was measured at one time, (level, lat, lon)."""
         rows, columns = window.rows, window.columns(self.codec.grid.lon.size)
         seen = self.archive.seen.get(name)
-        known = np.isfinite(self._field(name, time)) if seen is None else with_levels(seen.isel(time=[time]))[0]
-        return known[:, rows][:, :, columns]
+        if seen is None:
+            return np.isfinite(self._field(name, time, rows, columns))
+        return with_levels(cut(seen.isel(time=[time]), rows, columns))[0]
 
     def _nothing(self, name: str, window: Window) -> dict[str, np.ndarray]:
         """A frame beyond the ends of the record."""
@@ -227,21 +228,22 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         place = torch.tensor([self.codec.grid.middle(rows, columns)], dtype=torch.float32)
         return replace(sample, position=place, bounds=_bounds(ends))
 
-    def _field(self, name: str, time: int) -> np.ndarray:
-        """(level, lat, lon) of one time, network units, NaN where unknown; kept, where the archive lies in memory anyway."""
-        key = (name, time)
-        if key in self._encoded:
-            return self._encoded[key]
-        grid = self.codec.grid
-        values = with_levels(self.archive.dataset[name].isel(time=[time]))
-        rows, columns = np.arange(grid.lat.size), np.arange(grid.lon.size)
-        encoded = self.codec.encode(name, values, self.stamps[[time]], rows, columns)[0] * self.enlargement.get(
-            time, 1.0
-        )
-        encoded = encoded.astype(np.float32)
-        if self.archive.dataset[name].chunks is None:
-            self._encoded[key] = encoded
-        return encoded
+    def _field(self, name: str, time: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """(level, lat, lon) of one time in a window, network units, NaN where unknown.
+
+        The whole field is encoded once and kept where the archive lies in memory anyway; of a lazy one only the window is read.
+        """
+        if self.archive.dataset[name].chunks is not None:
+            return self._encode(name, time, rows, columns)
+        if (key := (name, time)) not in self._encoded:
+            grid = self.codec.grid
+            self._encoded[key] = self._encode(name, time, np.arange(grid.lat.size), np.arange(grid.lon.size))
+        return self._encoded[key][:, rows][:, :, columns]
+
+    def _encode(self, name: str, time: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        values = with_levels(cut(self.archive.dataset[name].isel(time=[time]), rows, columns))
+        encoded = self.codec.encode(name, values, self.stamps[[time]], rows, columns)[0]
+        return (encoded * self.enlargement.get(time, 1.0)).astype(np.float32)
 
 
 _TARGET_PARTS = {

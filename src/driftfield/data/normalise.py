@@ -32,6 +32,7 @@ from driftfield.conventions import cell_area, ever_finite
 from driftfield.data.climatology import MonthlyClimatology
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
+from driftfield.gridded.lazy import dates_at_once
 from driftfield.plain import JSONObject
 from driftfield.registry import build, register
 
@@ -284,8 +285,9 @@ def _as_index(index: Index) -> Any:
     return index if isinstance(index, slice) else np.asarray(index, dtype=int)
 
 
-def _blocks(array: xr.DataArray, size: int = 64) -> Iterator[tuple[xr.DataArray, np.ndarray]]:
+def _blocks(array: xr.DataArray) -> Iterator[tuple[xr.DataArray, np.ndarray]]:
     """Dates and values (time, channel, lat, lon) in float64, some times at once."""
+    size = dates_at_once(array)
     for start in range(0, array.sizes["time"], size):
         part = array.isel(time=slice(start, start + size))
         values = np.asarray(part.values, dtype=np.float64)

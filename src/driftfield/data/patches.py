@@ -7,7 +7,7 @@
 A sample is (time, window). The index lists the windows with the share of cells that do not exist in each.
 """
 
-__all__ = ["Window", "centre", "nodata_fractions", "window_index", "window_size", "window_table"]
+__all__ = ["Window", "centre", "cut", "nodata_fractions", "window_index", "window_size", "window_table"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +43,20 @@ class Window:
     def columns(self, grid_width: int) -> np.ndarray:
         """Columns of a grid, wrapped."""
         return np.arange(self.col, self.col + self.width) % grid_width
+
+
+def cut(array: xr.DataArray, rows: np.ndarray, columns: np.ndarray) -> xr.DataArray:
+    """Some rows and columns of a field (..., lat, lon), by slices, so that of a lazy field nothing else is read.
+
+    Arguments:
+        array: On the whole grid.
+        rows: Neighbouring ones, from the south.
+        columns: As of `Window.columns`; they may go on at the first behind the last.
+    """
+    band = array.isel(lat=slice(int(rows[0]), int(rows[-1]) + 1))
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) != 1) + 1)
+    parts = [band.isel(lon=slice(int(run[0]), int(run[-1]) + 1)) for run in runs]
+    return parts[0] if len(parts) == 1 else xr.concat(parts, "lon")
 
 
 def window_index(

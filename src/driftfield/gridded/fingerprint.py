@@ -5,7 +5,7 @@
 It is the content that counts: a file that was moved, copied or packed otherwise keeps its fingerprint.
 """
 
-__all__ = ["fingerprint"]
+__all__ = ["ARCHIVE", "fingerprint"]
 
 import hashlib
 
@@ -16,6 +16,9 @@ from driftfield.gridded.encodings import date_text
 from driftfield.interfaces import Archive
 
 _DATES = 32
+
+ARCHIVE = "content of data.archive"
+"""Under which name a run keeps the fingerprint of what it was fitted to."""
 
 
 def fingerprint(archive: Archive) -> str:

@@ -3,16 +3,31 @@
 file  --xarray, lazily-->  variable  --dask, chunk by chunk-->  values     or a FileFormatError with file and variable
 """
 
-__all__ = ["lazily"]
+__all__ = ["dates_at_once", "lazily"]
 
+import math
 from typing import Any
 
 import dask.array
 import numpy as np
 import xarray as xr
-from dask.array.core import normalize_chunks
 
 from driftfield.errors import FileFormatError
+
+MOST_CHUNKS = 20_000
+"""Of a variable: more of them cost more to plan with than to read."""
+
+BLOCK = 2**27
+"""Bytes of fields in double precision that statistics hold at a time."""
+
+PLENTY = 2**24
+"""Bytes of a chunk of a file that says nothing of chunks, about."""
+
+
+def dates_at_once(array: xr.DataArray, *, usual: int = 64) -> int:
+    """How many dates of a lazy array to hold at a time: as many as usual, but no more than a block of memory has room for."""
+    cells = array.size // max(1, array.sizes.get("time", 1))
+    return max(1, min(usual, BLOCK // max(1, 8 * cells)))
 
 
 def lazily(dataset: xr.Dataset, source: str) -> xr.Dataset:
@@ -52,10 +67,27 @@ class _Source:
             ) from error
 
 
-def _chunks(variable: xr.Variable) -> Any:
-    """Multiples of the chunks in the file; strings of any length have no size to plan with."""
+def _chunks(variable: xr.Variable) -> tuple[int, ...]:
+    """Multiples of the chunks in the file, no larger than need be: what a window of some cells and dates touches is what is read.
+
+    Strings of any length have no size to plan with.
+    """
     if variable.dtype == object or 0 in variable.shape:
         return variable.shape
     preferred = variable.encoding.get("preferred_chunks", {})
-    shape = tuple(preferred.get(dim, size) for dim, size in variable.sizes.items())
-    return normalize_chunks("auto", shape=variable.shape, dtype=variable.dtype, previous_chunks=shape)
+    chunks = [min(int(preferred.get(dim, size)), size) for dim, size in variable.sizes.items()]
+    if not preferred:
+        _cut(chunks, PLENTY // variable.dtype.itemsize)
+    # the last axes first: neighbouring cells are asked for together more often than neighbouring dates
+    for axis in reversed(range(len(chunks))):
+        number = math.prod(-(-size // chunk) for size, chunk in zip(variable.shape, chunks, strict=True))
+        if number > MOST_CHUNKS:
+            chunks[axis] = min(variable.shape[axis], chunks[axis] * -(-number // MOST_CHUNKS))
+    return tuple(chunks)
+
+
+def _cut(chunks: list[int], most: int) -> None:
+    """Makes a chunk of the whole into one of `most` numbers at most, along the first axes first."""
+    for axis, size in enumerate(chunks):
+        rest = math.prod(chunks[axis + 1 :])
+        chunks[axis] = max(1, min(size, most // rest))

@@ -165,7 +165,7 @@ class AnyFieldReconstructor(NetworkGuess):
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """See `reconstruction.draws.TakesDraws`."""
-        draws.refuse(self, "batch_size", "watcher", "keeper", "guide")
+        draws.refuse(self, "batch_size", "watcher", "keeper", "guide", "tiles")
         return self.reconstruct(observations, members=draws.members, seed=draws.seed, times=draws.times)
 
     def _complete(

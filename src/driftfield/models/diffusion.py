@@ -27,6 +27,7 @@ from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor, Shared
 from driftfield.models.noise_check import check_noise, covering_colour, plain_covers, said_of_noise
 from driftfield.models.teaching import Teaching
+from driftfield.models.tiled import parts_of, tiling_of
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS, has_exact
@@ -34,6 +35,7 @@ from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 from driftfield.sampling.starting import Start, start_named
+from driftfield.sampling.tiles import TiledDenoiser, Tiling
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +134,13 @@ class DiffusionReconstructor(NetworkReconstructor):
     def abilities(self) -> Abilities:
         """Draws samples, and takes every setting that says how."""
         return replace(
-            super().abilities, keeps_draws=True, sampler=True, precision=True, replacement=True, batch_size=True
+            super().abilities,
+            keeps_draws=True,
+            sampler=True,
+            precision=True,
+            replacement=True,
+            batch_size=True,
+            tiles=True,
         )
 
     def begin(self, start: str | None) -> None:
@@ -198,6 +206,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         """Members, whose mean and spread are those of the field, unless a drawer knows better."""
         if draws.drawer is None:
             return NetworkEstimate(self.draw(batch, window, draws))
+        tiling_of(batch, window, draws, self.codec)
         assert isinstance(self.model, DiffusionModel)
         prior = partial(self.model.denoiser, batch, wrap=window.wraps(self.codec))
         with torch.inference_mode(False), torch.no_grad():
@@ -205,23 +214,40 @@ class DiffusionReconstructor(NetworkReconstructor):
 
     def draw(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> Tensor:
         """(member, channel, lat, lon) in network units; member m depends on (draws.seed, m, window) and on nothing else."""
-        parts, device = [], batch.target.device
+        parts, tiling = [], tiling_of(batch, window, draws, self.codec)
+        if tiling is not None:
+            self.noise.refuse("tiles, which see a part of the noise,")
         for members in draws.batches(BATCH_SIZE):
             if draws.keeper is not None and (known := draws.keeper.recall(members)) is not None:
-                parts.append(known.to(device))
+                parts.append(known.to(batch.target.device))
                 continue
-            noise = window.noise(self.codec.channel_names(), draws.seed, members, device, of=self.noise)
-            parts.append(self._walk(batch, noise, len(members), draws, wrap=window.wraps(self.codec)))
+            if tiling is not None and draws.tiles is not None and draws.tiles.independent:
+                pieces = parts_of(batch, window, tiling, self.codec)
+                parts.append(tiling.blend(self._walk(*piece, members, draws) for piece in pieces))
+            else:
+                parts.append(self._walk(batch, window, members, draws, tiling))
             if draws.keeper is not None:
                 draws.keeper.keep(members, parts[-1])
         return torch.cat(parts)
 
-    def _walk(self, batch: FieldBatch, noise: Noise, members: int, draws: Draws, *, wrap: bool) -> Tensor:
-        """From noise to the fields of some members."""
+    def _denoiser(self, batch: FieldBatch, window: DatedWindow, members: int, tiling: Tiling | None) -> Denoiser:
+        """Of some members, by one look at the window or at tile after tile."""
         assert isinstance(self.model, DiffusionModel)
+        if tiling is None:
+            return self.model.denoiser(batch, members=members, wrap=window.wraps(self.codec))
+        pieces = parts_of(batch, window, tiling, self.codec)
+        return TiledDenoiser(tiling, [self.model.denoiser(part, members=members) for part, _ in pieces])
+
+    def _walk(
+        self, batch: FieldBatch, window: DatedWindow, numbers: range, draws: Draws, tiling: Tiling | None = None
+    ) -> Tensor:
+        """From noise to the fields of some members, by their numbers."""
+        assert isinstance(self.model, DiffusionModel)
+        members = len(numbers)
+        noise: Noise = window.noise(self.codec.channel_names(), draws.seed, numbers, batch.target.device, of=self.noise)
         # guidance asks for derivatives, which tensors of inference mode have not
         with nullcontext() if draws.guide is None else torch.inference_mode(False), torch.no_grad():
-            denoiser: Denoiser = self.model.denoiser(batch, members=members, wrap=wrap)
+            denoiser = self._denoiser(batch, window, members, tiling)
             if self.precision == "bfloat16":
                 denoiser = _InBfloat16(denoiser)
             if self.replacement:

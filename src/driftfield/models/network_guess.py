@@ -17,12 +17,11 @@ import xarray as xr
 
 from driftfield.checkpoint import read_run
 from driftfield.conventions import DIMS
-from driftfield.gridded.fingerprint import fingerprint
+from driftfield.gridded.fingerprint import ARCHIVE, fingerprint
 from driftfield.interfaces import TrainingData
 from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws
-from driftfield.reconstruction.fitting import ARCHIVE
 from driftfield.reconstruction.output import Estimate
 
 MEMBERS = 8

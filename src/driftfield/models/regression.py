@@ -91,7 +91,7 @@ class RegressionReconstructor(NetworkReconstructor):
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """One field per time, however many members are asked for, unless there is output noise."""
-        draws.refuse(self, "batch_size", "watcher", "keeper", "guide")
+        draws.refuse(self, "batch_size", "watcher", "keeper", "guide", "tiles")
         return super().complete(observations, draws if self.spreads else replace(draws, members=1))
 
     def estimate(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> NetworkEstimate:

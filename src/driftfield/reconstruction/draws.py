@@ -22,6 +22,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser, Reconstructor
 from driftfield.sampling.base import Watcher
+from driftfield.sampling.tiles import TilesAsked
 
 Guide = Callable[[Denoiser, FieldBatch, Tensor], tuple[Denoiser, Tensor]]
 """(denoiser of some members, their batch of one sample, the noise that starts them) -> the denoiser that knows more
@@ -58,6 +59,7 @@ class Draws:
         keeper: Is asked before each batch of members, and told what it is.
         guide: Adds observations that are no condition of the network.
         drawer: Does so another way than by a walk of each member.
+        tiles: Divides the grid, so that the network sees a part of it at a time.
 
     Raises:
         ConfigurationError: fewer than one member.
@@ -71,6 +73,7 @@ class Draws:
     keeper: Keeper | None = None
     guide: Guide | None = None
     drawer: Drawer | None = None
+    tiles: TilesAsked | None = None
 
     def __post_init__(self) -> None:
         if self.members < 1:

@@ -3,7 +3,7 @@
 recipe -> reconstructor or emulator, trainer          data.prepare -> fit -> save          the recipe stays beside the run
 """
 
-__all__ = ["ARCHIVE", "content_of", "fit_recipe"]
+__all__ = ["content_of", "fit_recipe"]
 
 import hashlib
 import json
@@ -20,15 +20,12 @@ from driftfield.data.patches import window_table
 from driftfield.data.prepare import prepare
 from driftfield.errors import ConfigurationError
 from driftfield.files import write_text
-from driftfield.gridded.fingerprint import fingerprint
+from driftfield.gridded.fingerprint import ARCHIVE, fingerprint
 from driftfield.interfaces import Archive, Cannot, TrainingData
 from driftfield.recipe import Recipe, expanded
 from driftfield.registry import build
 
 log = logging.getLogger(__name__)
-
-ARCHIVE = "content of data.archive"
-"""Under which name a run keeps the fingerprint of what it was fitted to."""
 
 
 def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) -> TrainingData:

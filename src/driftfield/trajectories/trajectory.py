@@ -168,7 +168,7 @@ class TrajectoryReconstructor(Trained):
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """As `reconstruct`, see `reconstruction.draws.TakesDraws`."""
-        draws.refuse(self, "times", "watcher", "keeper", "guide", "drawer")
+        draws.refuse(self, "times", "watcher", "keeper", "guide", "drawer", "tiles")
         codec = self.codec
         placed = self.learner.placed(observations)
         observations = placed.dataset
