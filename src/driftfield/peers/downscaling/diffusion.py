@@ -25,7 +25,7 @@ from driftfield.diffusion.noise_range import checked_range, covering, largest_am
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser
-from driftfield.peers.downscaling.networked import Answer, SharedSettings
+from driftfield.peers.downscaling.networked import NetworkAnswer, SharedSettings
 from driftfield.peers.downscaling.widening import WidenedDownscaler
 from driftfield.registry import build, register
 from driftfield.sampling.base import Sampler
@@ -89,7 +89,7 @@ class DiffusionDownscaler(WidenedDownscaler):
             log.warning(sentence)
         self.extra["largest_amplitude"] = amplitude
 
-    def drawn(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> Answer:
+    def drawn(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> NetworkAnswer:
         """Walks of one date, and its mean."""
         denoiser_of = partial(self.model.denoiser, batch)
         parts = []
@@ -98,7 +98,7 @@ class DiffusionDownscaler(WidenedDownscaler):
             noise = self.cell_noise(seed, numbers, stamp)
             denoiser: Denoiser = denoiser_of(members=len(numbers))
             parts.append(self._sampler.sample(denoiser, noise, initial=self._start.beyond_noise(denoiser, noise(0))))
-        return Answer(_conditional_mean(denoiser_of(), torch.zeros_like(batch.target))[0], torch.cat(parts))
+        return NetworkAnswer(_conditional_mean(denoiser_of(), torch.zeros_like(batch.target))[0], torch.cat(parts))
 
 
 def _conditional_mean(denoiser: Denoiser, nothing: Tensor) -> Tensor:

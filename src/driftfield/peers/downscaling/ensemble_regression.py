@@ -16,7 +16,7 @@ from driftfield.diffusion.ensemble_model import NOISES, EnsembleModel
 from driftfield.diffusion.noise import CellNoise
 from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.fields import FieldBatch
-from driftfield.peers.downscaling.networked import Answer, SharedSettings
+from driftfield.peers.downscaling.networked import NetworkAnswer, SharedSettings
 from driftfield.peers.downscaling.widening import WidenedDownscaler
 from driftfield.registry import register
 
@@ -65,7 +65,7 @@ class EnsembleRegression(WidenedDownscaler):
         """Members at once."""
         return EnsembleModel(network, self.latent, members=self.members, level=self.level, noise=self.noise)
 
-    def drawn(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> Answer:
+    def drawn(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> NetworkAnswer:
         """Members, and the mean of as many as `draws` says."""
         parts = []
         for first in range(0, max(members, self.draws), BATCH_SIZE):
@@ -74,7 +74,7 @@ class EnsembleRegression(WidenedDownscaler):
             parts.append(self.model(batch, z[:, 0, 0].float(), self.cell_noise(seed, numbers, stamp)(0).float()))
         fields = torch.cat(parts)
         draws = fields[: self.draws]
-        return Answer(draws.mean(dim=0), fields[:members], draws)
+        return NetworkAnswer(draws.mean(dim=0), fields[:members], draws)
 
 
 def check_ensemble(members: int, latent: int, noise: str, level: float) -> None:

@@ -6,7 +6,7 @@ In sample a fitted method leaves less than it will leave tomorrow, and a network
 Validation dates and whatever is asked later have the first guess of the method that all training dates taught.
 """
 
-__all__ = ["FirstGuess", "centred", "levels_of"]
+__all__ = ["OutOfFoldGuess", "centred", "levels_of"]
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ Guesses = dict[str, np.ndarray]
 """Fields (time, row, column) by target, in units of the target."""
 
 
-class FirstGuess:
+class OutOfFoldGuess:
     """A downscaler, and how its residuals are made.
 
     Arguments:

@@ -17,7 +17,7 @@ from torch import nn
 from driftfield.diffusion.model import RegressionModel
 from driftfield.fields import FieldBatch
 from driftfield.peers.downscaling.base import Downscaler
-from driftfield.peers.downscaling.networked import Answer, NetworkDownscaler, SharedSettings
+from driftfield.peers.downscaling.networked import NetworkAnswer, NetworkDownscaler, SharedSettings
 from driftfield.registry import register
 
 
@@ -39,6 +39,6 @@ class NetworkRegression(NetworkDownscaler):
         """The mean."""
         return RegressionModel(network)
 
-    def answer(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> Answer:
+    def answer(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> NetworkAnswer:
         """One look."""
-        return Answer(self.model(batch)[0])
+        return NetworkAnswer(self.model(batch)[0])

@@ -11,7 +11,7 @@ anchor    none     0: the field itself                            (direct)
 All targets are answered together.
 """
 
-__all__ = ["Answer", "NetworkDownscaler", "SharedSettings"]
+__all__ = ["NetworkAnswer", "NetworkDownscaler", "SharedSettings"]
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ from driftfield.peers.background import part as prefixed
 from driftfield.peers.base import time_stamps
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples, stacked
 from driftfield.peers.downscaling.conserving import check_how, conserved
-from driftfield.peers.downscaling.first_guess import FirstGuess, Guesses, centred, levels_of
+from driftfield.peers.downscaling.first_guess import Guesses, OutOfFoldGuess, centred, levels_of
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
 from driftfield.reconstruction.output import Estimate
@@ -62,7 +62,7 @@ class SharedSettings(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Answer:
+class NetworkAnswer:
     """What a network says of one date, in network units.
 
     Arguments:
@@ -85,7 +85,7 @@ class NetworkDownscaler(Downscaler):
         transform: {variable: none | square_root | log}.
         scaling: {per: cell | domain | land, by: none | hour | month | season}: the scales of what is learnt (`scaling.Scaling`).
         how: {variable: additive | multiplicative | none}: the projection onto the coarse means (`Conserving`); none by default.
-        anchor: What is subtracted: none, coarse, or class and arguments of a downscaler (`first_guess.FirstGuess`).
+        anchor: What is subtracted: none, coarse, or class and arguments of a downscaler (`first_guess.OutOfFoldGuess`).
         centred: Targets of which the coarse mean of the date is taken off first and put back at the end: fine fields follow a
             shift of the coarse field exactly, and nothing knows how warm it is.
         maps: Whether the network sees row, column, and the maps of the constants (mean field, sd of what is learnt).
@@ -111,7 +111,7 @@ class NetworkDownscaler(Downscaler):
         if isinstance(anchor, str) and anchor not in ANCHORS:
             raise ConfigurationError(f"Found anchor: {anchor!r}: {suggest(anchor, ANCHORS)}")
         self.anchor = anchor if isinstance(anchor, str) else dict(anchor)
-        self.first_guess = None if isinstance(anchor, str) else FirstGuess(anchor)
+        self.first_guess = None if isinstance(anchor, str) else OutOfFoldGuess(anchor)
         self.centred, self.labels = tuple(centred), check_labels(labels)
         for name in self.centred:
             if self.transform.get(name, "none") != "none" or self.how.get(name) == "multiplicative":
@@ -135,7 +135,7 @@ class NetworkDownscaler(Downscaler):
         """The model without weights that were learnt."""
 
     @abstractmethod
-    def answer(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> Answer:
+    def answer(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> NetworkAnswer:
         """Of a batch of one date."""
 
     def look_at(self, batch: FieldBatch) -> None:
@@ -340,7 +340,7 @@ class NetworkDownscaler(Downscaler):
                 parts[name].append(estimate.by_part(lambda a, _, level=level: (a + level).astype(np.float32)))  # type: ignore[misc]
         return {name: stacked(some) for name, some in parts.items()}
 
-    def _decoded(self, answer: Answer, name: str, date: xr.Dataset, guess: Guesses | None) -> Estimate:
+    def _decoded(self, answer: NetworkAnswer, name: str, date: xr.Dataset, guess: Guesses | None) -> Estimate:
         """One target of one date in physical units; a mean is decoded only where decoding is affine, or there is no other."""
         channel, how = self.grids.targets.index(name), self.how.get(name, "none")
         transform = self._transform(name)

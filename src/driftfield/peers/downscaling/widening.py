@@ -22,7 +22,7 @@ from driftfield.diffusion.noise import CellNoise
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Cannot
 from driftfield.peers.downscaling.base import SPREADS
-from driftfield.peers.downscaling.networked import Answer, NetworkDownscaler, SharedSettings
+from driftfield.peers.downscaling.networked import NetworkAnswer, NetworkDownscaler, SharedSettings
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class WidenedDownscaler(NetworkDownscaler):
         self.calibrate = calibrate
 
     @abstractmethod
-    def drawn(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> Answer:
+    def drawn(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> NetworkAnswer:
         """Members of one date as the network draws them, and their mean."""
 
     def cell_noise(self, seed: int, members: Sequence[int], stamp: int) -> CellNoise:
@@ -58,7 +58,7 @@ class WidenedDownscaler(NetworkDownscaler):
         rows, columns = (np.arange(size) for size in self.grids.regridding.fine.shape)
         return CellNoise(seed, members, [stamp] * len(members), self.grids.targets, rows, columns)
 
-    def answer(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> Answer:
+    def answer(self, batch: FieldBatch, members: int, seed: int, stamp: int) -> NetworkAnswer:
         """Members, widened."""
         raw = self.drawn(batch, members, seed, stamp)
         widening = self.extra.get("widening", {})
@@ -67,7 +67,7 @@ class WidenedDownscaler(NetworkDownscaler):
         def wide(z: Tensor | None) -> Tensor | None:
             return None if z is None else raw.mean + factors * (z - raw.mean)
 
-        return Answer(raw.mean, wide(raw.members), wide(raw.draws))
+        return NetworkAnswer(raw.mean, wide(raw.members), wide(raw.draws))
 
     @torch.no_grad()
     def look_back(self, validation: FieldBatch, seed: int) -> None:
