@@ -166,9 +166,9 @@ class Downscaler(ABC):
             )
         self._say_left(name, usable, coarse.values, pair)
         chosen = np.flatnonzero(usable)
-        own = chosen if pair.paired else np.flatnonzero(np.isfinite(fine).any(axis=(1, 2)))
-        dates = as_dates(truth["time"])[own], as_dates(coarse["time"])[chosen]
-        return Samples(name, fine[own], values[chosen], *dates, places=own)
+        places = chosen if pair.paired else np.flatnonzero(np.isfinite(fine).any(axis=(1, 2)))
+        dates = as_dates(truth["time"])[places], as_dates(coarse["time"])[chosen]
+        return Samples(name, fine[places], values[chosen], *dates, places=places)
 
     def _say_left(self, name: str, usable: np.ndarray, coarse: np.ndarray, pair: Pair) -> None:
         """One line each for training times that are left out, and for coarse cells that are filled."""

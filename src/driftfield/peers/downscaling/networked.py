@@ -209,21 +209,21 @@ class NetworkDownscaler(Downscaler):
         transform = transform_of(self.transform, samples.name, samples.fine)
         up = regridding.interpolate(transform(samples.coarse), self.kind)
         fine, land = transform(samples.fine), self._land()
-        kept = {"scale": np.array([transform.scale])}
+        constants = {"scale": np.array([transform.scale])}
         anchor = up if self.anchor == "coarse" else 0.0
         if self._guesses is not None:
             anchor = transform(self._guesses[samples.name][samples.places])
             guess = self._scaling.fit(anchor, samples.dates, land)
-            kept |= {f"guess.{key}": values for key, values in guess.items()}
+            constants |= {f"guess.{key}": values for key, values in guess.items()}
         scales = {
             "residual": self._scaling.fit(fine - anchor, samples.dates, land),
             "coarse": self._scaling.fit(up, samples.coarse_dates, land),
         }
-        kept |= {f"{part}.{key}": values for part, found in scales.items() for key, values in found.items()}
+        constants |= {f"{part}.{key}": values for part, found in scales.items() for key, values in found.items()}
         if self.maps:
             known = np.isfinite(fine)
-            kept["map.mean"] = np.where(known, fine, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        return kept
+            constants["map.mean"] = np.where(known, fine, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return constants
 
     def _land(self) -> np.ndarray | None:
         """Where a static field says that there is more than half land."""
@@ -290,11 +290,11 @@ class NetworkDownscaler(Downscaler):
         grids, names = self.grids, self.grids.targets
         dates = as_dates(coarse["time"])
         ups = {n: self._upon(coarse[n].values, n) for n in names}
-        given = [_scaled(ups[n], self._scales(n, "coarse", dates)) for n in names]
+        shown = [_scaled(ups[n], self._scales(n, "coarse", dates)) for n in names]
         if guess is not None:
-            given += [_scaled(self._anchor(n, ups[n], guess), self._scales(n, "guess", dates)) for n in names]
+            shown += [_scaled(self._anchor(n, ups[n], guess), self._scales(n, "guess", dates)) for n in names]
         fixed = self._fixed()
-        channels = np.concatenate([np.stack(given, axis=1), np.broadcast_to(fixed, (dates.size, *fixed.shape))], axis=1)
+        channels = np.concatenate([np.stack(shown, axis=1), np.broadcast_to(fixed, (dates.size, *fixed.shape))], axis=1)
         domain = np.broadcast_to(
             np.stack(list(grids.domains.values())), (dates.size, len(names), *grids.regridding.fine.shape)
         )

@@ -78,10 +78,10 @@ class WidenedDownscaler(NetworkDownscaler):
         spread = torch.zeros_like(error)
         for index in spread_over(np.arange(len(validation)), DATES):
             batch = validation[int(index) : int(index) + 1]
-            found, known = self.drawn(batch, MEMBERS, seed, int(index)), batch.held_out[0]
-            assert found.members is not None
-            error += torch.where(known, (batch.target[0] - found.mean) ** 2, 0).double().sum(dim=(-2, -1))
-            spread += torch.where(known, (found.members - found.mean) ** 2, 0).double().mean(dim=0).sum(dim=(-2, -1))
+            answer, known = self.drawn(batch, MEMBERS, seed, int(index)), batch.held_out[0]
+            assert answer.members is not None
+            error += torch.where(known, (batch.target[0] - answer.mean) ** 2, 0).double().sum(dim=(-2, -1))
+            spread += torch.where(known, (answer.members - answer.mean) ** 2, 0).double().mean(dim=0).sum(dim=(-2, -1))
         factors = (error / spread.clamp_min(1e-30)).sqrt().clamp(NARROWEST, WIDEST)
         self.extra["widening"] = dict(zip(self.grids.targets, factors.tolist(), strict=True))
         for name, factor in self.extra["widening"].items():
