@@ -3,8 +3,8 @@
     weights   W = (K_oo + R)^-1 K_ox          mean  W' y          variance  K_xx - |L^-1 K_ox|^2,  L L' = K_oo + R
     member    f + W' (y - f_o - e)            f drawn from the prior, e from R                        (Matheron's rule)
 
-The observations of a leaf are its neighbours (`neighbours.py`); that choice is the only approximation. The draws f are made
-for the whole grid, so that members do not change at the edge of a leaf.
+The observations of a leaf are its neighbours (`neighbours.py`); that choice is the only approximation, and `overlap.py` hides its
+edges. The draws f are made for the whole grid, so that members do not change at the edge of a leaf.
 """
 
 __all__ = ["Scattered", "innovations_of", "solve_leaves", "solve_weights"]
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from driftfield.gaussian.columns import Columns
 from driftfield.gaussian.neighbours import Neighbourhood, padded
+from driftfield.gaussian.overlap import shares
 from driftfield.gaussian.space_time_covariance import Places, SpaceTimeCovariance
 
 
@@ -77,6 +78,7 @@ def solve_leaves(
     day: float,
     most: int,
     batch: int = 8,
+    overlapping: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Increments and variance at one time.
 
@@ -89,6 +91,7 @@ def solve_leaves(
         day: Its date in days.
         most: Observations per leaf, beyond its own.
         batch: Leaves at once; few of them stay in the cache.
+        overlapping: Whether a cell is asked of several leaves, so that nothing jumps where one ends (`overlap.py`).
 
     Returns:
         Increments (cell, 1 + member) and variance (cell,), standardised; cells of no leaf have increment 0 and the prior's.
@@ -101,18 +104,19 @@ def solve_leaves(
     targets = covariance.embed(places, np.zeros(len(places)))
     embedded = []
     for component, phi in zip(covariance.components, targets, strict=True):
-        around = phi[seen.cell]
-        around[:, -1] = (seen.day - day) / component.days
-        embedded.append(around)
+        of_seen = phi[seen.cell]
+        of_seen[:, -1] = (seen.day - day) / component.days
+        embedded.append(of_seen)
     at = np.full(len(places), -1)
     now = np.flatnonzero(seen.time == time)
     at[seen.cell[now]] = now
     cells = padded(groups)
     centres = [phi[cells].mean(axis=1) for phi in targets]
-    index = Neighbourhood(embedded, most).find(centres, at[cells])
-    for start in range(0, len(cells), batch):
-        part = slice(start, start + batch)
-        here, near = cells[part], index[part]
+    around = Neighbourhood(embedded, most)
+    index = around.find(centres, at[cells])
+
+    def solved(part: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        near = index[part]
         middle = [c[part, None] for c in centres]
         left = [torch.from_numpy(phi[near] - m) for phi, m in zip(embedded, middle, strict=True)]
         right = [torch.from_numpy(phi[here] - m) for phi, m in zip(targets, middle, strict=True)]
@@ -120,8 +124,23 @@ def solve_leaves(
         used = torch.from_numpy(near >= 0)
         weights, spread = _solve(covariance, left, right, same, torch.from_numpy(seen.noise[near]), used)
         innovations = torch.from_numpy(seen.innovations[near]).double()
-        increments[here] = (weights.transpose(1, 2) @ innovations).float().numpy()
-        variance[here] = spread.numpy()
+        return (weights.transpose(1, 2) @ innovations).float().numpy(), spread.numpy()
+
+    if not (overlapping and around.thinned):
+        for start in range(0, len(cells), batch):
+            part = np.arange(start, min(start + batch, len(cells)))
+            increments[cells[part]], variance[cells[part]] = solved(part, cells[part])
+        return increments, variance
+    shared = shares(targets[-1], groups, centres[-1], at >= 0)
+    increments[np.concatenate(list(groups))] = variance[np.concatenate(list(groups))] = 0.0
+    order = np.argsort([cell.size for cell in shared.cells], kind="stable")
+    order = order[[shared.cells[k].size > 0 for k in order]]
+    for part in np.split(order, range(batch, len(order), batch)):
+        here = padded([shared.cells[k] for k in part])
+        share = np.stack([np.pad(shared.weights[k], (0, here.shape[1] - shared.cells[k].size)) for k in part])
+        says, spread = solved(part, here)
+        np.add.at(increments, here, share[..., None].astype(np.float32) * says)
+        np.add.at(variance, here, share * spread)
     return increments, variance
 
 

@@ -203,7 +203,14 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
             near = seen[np.abs(seen.day - day) <= window]
             to_do = ~exact[t] if wanted is None else wanted[t].ravel()[inside] & ~exact[t]
             increments, variance = solve_leaves(
-                covariance, near, places, _parts_of(groups, to_do), time=t, day=day, most=self.nearest
+                covariance,
+                near,
+                places,
+                _parts_of(groups, to_do),
+                time=t,
+                day=day,
+                most=self.nearest,
+                overlapping=True,
             )
             increments[exact[t], 0] = values[t, exact[t]]
             increments[exact[t], 1:] = (values[t, exact[t]] - draws[:, t, exact[t]]).T
