@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from driftfield.diffusion.building import diffusion_model
 from driftfield.diffusion.coloured_noise import MaternNoise, RandomFieldNoise
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import DiffusionNoise, NoiseKeys, WhiteNoise
@@ -17,7 +18,6 @@ from driftfield.gaussian.random_fields import Matern, PeriodicField
 from driftfield.linalg.covariance import DiagonalCovariance
 from driftfield.linalg.operators import MatrixOperator, Observed
 from driftfield.linalg.solvers import ConjugateGradients
-from driftfield.models.diffusion import diffusion_model
 from driftfield.registry import build, names
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.mmps import MMPSDenoiser

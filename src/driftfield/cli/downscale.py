@@ -28,7 +28,10 @@ def downscale(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make fine fields from coarse ones: an ensemble, its mean and its standard deviation, date by date."""
+    """Make fine fields from coarse ones: an ensemble, its mean and its standard deviation, date by date.
+
+    Example: driftfield downscale runs/bars coarse.nc --members 10 --out fine.nc
+    """
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
     from driftfield.data.sources import select_time

@@ -48,7 +48,10 @@ def evaluate(
     reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score reconstructions on the hidden cells of the domain, or downscaled fields on all; write scores.json and report.html."""
+    """Score reconstructions on the hidden cells of the domain, or downscaled fields on all; write scores.json and report.html.
+
+    Example: driftfield evaluate truth.nc fields.nc oi.nc --observations seen.nc --out report
+    """
     from driftfield.conventions import state_variables
     from driftfield.evaluate.alignment import everything_held_out
     from driftfield.evaluate.comparison import scores_table

@@ -79,7 +79,10 @@ def reconstruct(
     drop_outside: DropOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
+    """Complete what was observed: an ensemble of fields, its mean and its standard deviation.
+
+    Example: driftfield reconstruct shipped:ocean_diffusion seen.nc --members 16 --seed 0 --out fields.nc
+    """
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
     from driftfield.data.masks.withheld import withhold_share
