@@ -13,6 +13,7 @@ from driftfield.data.sources import open_archive
 from driftfield.errors import DataError, FileFormatError, UserError
 from driftfield.gridded.gridded_files import expand_paths, open_fields
 from driftfield.gridded.remote import address_of
+from driftfield.observations.inspection import inspect_file
 
 pytest.importorskip("aiohttp")
 CHUNK = 4 * 8 * 8 * 2
@@ -107,3 +108,9 @@ def test_an_address_is_told_from_a_file(tmp_path: Path) -> None:
         expand_paths("https://host/points.csv")
     with pytest.raises(DataError, match="without the protocol"):
         open_fields(f"file://{tmp_path}/fields.zarr")
+
+
+def test_a_store_at_an_address_is_inspected(host: Served) -> None:
+    said = str(inspect_file(f"{host.address}/three.zarr"))
+    assert "16 x 24 cells" in said
+    assert "thetao" in said

@@ -180,7 +180,7 @@ def test_it_is_kept_in_a_run_and_applied(data: TrainingData, tmp_path: Path) -> 
 
 
 def test_maps_of_many_levels_take_the_memory_of_one() -> None:
-    levels = {float(depth): sums_of(*errors(UNKNOWN, seed=depth)) for depth in range(30)}
+    levels = {float(depth): sums_of(*errors(UNKNOWN, seed=depth)) for depth in range(16)}
     held = {
         depth: replace(s, error=np.array(s.error), stated=np.array(s.stated), time=s.time)
         for depth, s in levels.items()

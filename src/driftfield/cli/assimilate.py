@@ -3,8 +3,8 @@
 __all__ = ["assimilate"]
 
 from driftfield.cli import assimilate_options as typed
-from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
+from driftfield.cli.options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_output, read_pairs
 
 

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.growing import write_with_bar
 from driftfield.cli.options import Dates, Out, Resume, Seed
-from driftfield.cli.shared import Job, Overwrite, app, check_output, read_period, whole
+from driftfield.cli.shared import Job, Overwrite, app, check_output, read_period, whole, write_with_bar
 from driftfield.errors import visible
 
 MEMBERS = 10

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.evaluation_parts import Parts, make_parts, structure_of, write_parts
+from driftfield.cli.options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_region
 
 

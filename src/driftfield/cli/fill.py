@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
-from driftfield.cli.options import Dates, MaskFile
+from driftfield.cli.options import Dates, MaskFile, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
     Job,
     Overwrite,

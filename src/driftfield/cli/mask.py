@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
     Job,
     Overwrite,

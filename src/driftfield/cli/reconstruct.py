@@ -10,17 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
-from driftfield.cli.growing import write_with_bar
 from driftfield.cli.options import (
     Device,
     DomainFile,
+    DropOutside,
     Members,
     MembersAtATime,
     Out,
     Precision,
+    QualityLevel,
     Quantiles,
     Raw,
+    RejectFlags,
     Replacement,
     Resume,
     RunFolder,
@@ -30,6 +31,7 @@ from driftfield.cli.options import (
     TilesApart,
     TileSize,
     WithheldShare,
+    read_acceptance,
 )
 from driftfield.cli.reconstruct_outcome import tell
 from driftfield.cli.shared import (
@@ -41,6 +43,7 @@ from driftfield.cli.shared import (
     check_draws,
     read_region,
     read_sampler,
+    write_with_bar,
 )
 from driftfield.cli.tile_options import read_tiles
 from driftfield.errors import ConfigurationError

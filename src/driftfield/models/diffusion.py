@@ -206,7 +206,8 @@ class DiffusionReconstructor(NetworkReconstructor):
         """Members, whose mean and spread are those of the field, unless a drawer knows better."""
         if draws.drawer is None:
             return NetworkEstimate(self.draw(batch, window, draws))
-        tiling_of(batch, window, draws, self.codec)
+        if draws.tiles is not None:
+            tiling_of(batch, window, draws, self.codec)  # refuses
         assert isinstance(self.model, DiffusionModel)
         prior = partial(self.model.denoiser, batch, wrap=window.wraps(self.codec))
         with torch.inference_mode(False), torch.no_grad():
@@ -214,7 +215,7 @@ class DiffusionReconstructor(NetworkReconstructor):
 
     def draw(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> Tensor:
         """(member, channel, lat, lon) in network units; member m depends on (draws.seed, m, window) and on nothing else."""
-        parts, tiling = [], tiling_of(batch, window, draws, self.codec)
+        parts, tiling = [], None if draws.tiles is None else tiling_of(batch, window, draws, self.codec)
         if tiling is not None:
             self.noise.refuse("tiles, which see a part of the noise,")
         for members in draws.batches(BATCH_SIZE):

@@ -23,6 +23,7 @@ from driftfield.gridded.encodings import as_dates, date_text
 from driftfield.gridded.gridded_files import expand_paths, open_fields, open_raw
 from driftfield.gridded.quantities import quantity_of
 from driftfield.gridded.region import is_periodic
+from driftfield.gridded.remote import address_of
 from driftfield.gridded.removal import count_removed
 from driftfield.observations.columns import PARQUETS, TEXTS
 from driftfield.observations.inspected_points import Inspection, inspect_points, inspect_table
@@ -35,10 +36,10 @@ def inspect_file(path: str | Path) -> Inspection:
     Raises:
         DataError: no such file.
     """
-    paths = expand_paths(path)
+    paths = expand_paths(path, remote=True)
     first = paths[0]
     files = f"{path}" if len(paths) == 1 else f"{path}: {len(paths)} files"
-    if first.suffix.lower() in (*TEXTS, *PARQUETS):
+    if address_of(first) is None and first.suffix.lower() in (*TEXTS, *PARQUETS):
         return inspect_table(first, files)
     with _heard() as said:
         try:
