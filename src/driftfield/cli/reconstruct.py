@@ -113,16 +113,15 @@ def reconstruct(
     shown = observations if withhold is None else withhold_share(observations, withhold, seed=seed)
     attrs = {"run": run.name, "observations": obs.name} | smoothing | imposing(method, shown)
     attrs |= {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
-    attrs |= {} if tiles is None else {"tiles": str(tiles)}
+    divided = {} if tiles is None else {"tiles": str(tiles)}
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__, "smooth": sigma, "raw": raw}
     depends_on |= {"sampler": sampler or "", "precision": precision or "", "replacement": replacement}
     elsewhere = None if applied.device == "cpu" else applied.device
     depends_on |= _stated(quantiles=list(probabilities) or None, region=region or None, device=elsewhere)
-    depends_on |= _stated(tiles=None if tiles is None else str(tiles))
     depends_on |= _stated(reject_flags=reject_flags or None, quality_level=quality_level, withhold=withhold)
     at_once = (batch_size or BATCH_SIZE) if method.abilities.batch_size else None
     draws = Draws(members, seed, batch_size=at_once, tiles=tiles)
-    work = Work(method, shown, draws, _Finish(sigma, probabilities, attrs), depends_on)
+    work = Work(method, shown, draws, _Finish(sigma, probabilities, attrs | divided), depends_on | divided)
     write_with_bar(work, out, label="reconstruct", resume=resume, overwrite=overwrite)
     tell(out, observations, shown, withhold)
 
