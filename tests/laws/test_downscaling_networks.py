@@ -16,6 +16,7 @@ from driftfield.errors import ConfigurationError
 from driftfield.evaluate.scores.ensembles import spread_skill
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
+from driftfield.peers.downscaling.diffusion import _conditional_mean
 from driftfield.registry import build
 from driftfield.runs import load_downscaler
 from driftfield.testing.posteriors import PosteriorScores, score_members
@@ -50,6 +51,7 @@ class GaussianWorld:
             "lon": ("lon", 5.0 + 0.25 * np.arange(ROWS), {"units": "degrees_east"}),
         }
         xr.Dataset({"tas": (("time", "lat", "lon"), fields, {"units": "K"})}, coords).to_netcdf(folder / "fine.nc")
+        self.file = folder / "fine.nc"
         split = {"class": "TimeSplit", "validation": 0.1, "test": 0.1}
         self.data: TrainingData = prepare(str(folder / "fine.nc"), ["tas"], split=split, coarse={"factor": 4})
         self.h = torch.from_numpy(self.data.pair.regridding.matrix.toarray())
@@ -72,8 +74,9 @@ class GaussianWorld:
         return score_members(self, drawn, list(coarse["tas"].values), paired=False)  # type: ignore[arg-type]
 
     def truth(self, dates: int) -> np.ndarray:
-        """Of the first test dates."""
-        return self.data.archive.dataset["tas"].isel(time=self.data.test[:dates]).values
+        """Of the first test dates, from the file: the archive hides them."""
+        with xr.open_dataset(self.file) as fields:
+            return np.asarray(fields["tas"].values[self.data.test[:dates]])
 
 
 def taught(data: TrainingData, folder: Path, steps: int, **spec: Any) -> Any:
@@ -118,6 +121,13 @@ def test_exact_gaussian_downscaling_has_the_exact_crps(how: str, tmp_path: Path)
     for index in range(6):
         mean = world.mean(coarse["tas"].values[index]).numpy()
         np.testing.assert_allclose(result["tas"].values[index].ravel(), mean, atol=0.01)
+
+
+def test_two_looks_at_the_last_noise_level_give_the_mean() -> None:
+    """Short of it by k^2, k = c / (c + s^2) = 1 / 17; one look is short by k."""
+    denoiser = GaussianDenoiser(LogLinearSchedule(0.02, 8.0), torch.tensor(1.0), torch.full((16,), 4.0))
+    found = _conditional_mean(denoiser, torch.zeros(2, 1, 4, 4))
+    torch.testing.assert_close(found, torch.full_like(found, 1 - 1 / 17**2), rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
