@@ -9,11 +9,23 @@ its rooms (`ROOMS`), and each module registers what it holds. So do modules of o
 point in the group `driftfield`: whoever installs a package trusts it, whoever writes a recipe imports nothing.
 """
 
-__all__ = ["ROOMS", "build", "discover", "lookup", "members", "names", "near_at_hand", "parameters_of", "register"]
+__all__ = [
+    "ROOMS",
+    "build",
+    "discover",
+    "lookup",
+    "members",
+    "names",
+    "near_at_hand",
+    "parameters_of",
+    "register",
+    "shown",
+]
 
 import inspect
 import pkgutil
 import re
+import reprlib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -166,6 +178,17 @@ def parameters_of(cls: Any) -> dict[str, inspect.Parameter]:
         return parameters
     above = [owner for owner in cls.__mro__ if "__init__" in vars(owner)][1]
     return parameters_of(above) | parameters
+
+
+def shown(member: object, arguments: Mapping[str, Any], state: str) -> str:
+    """`Class(argument=value): state` with the arguments that differ from their defaults, each cut to a readable length."""
+    defaults = {name: parameter.default for name, parameter in parameters_of(type(member)).items()}
+    said = [
+        f"{name}={reprlib.repr(value)}"
+        for name, value in arguments.items()
+        if value != (list(default) if isinstance(default := defaults.get(name), tuple) else default)
+    ]
+    return f"{type(member).__name__}({', '.join(said)}): {state}"
 
 
 def build(kind: str, spec: Mapping[str, Any], **handed_over: Any) -> Any:

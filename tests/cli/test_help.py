@@ -2,12 +2,16 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import requires
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from driftfield import __version__
@@ -20,6 +24,21 @@ def test_every_command_has_a_job() -> None:
     jobs = [command.rich_help_panel for command in app.registered_commands]
     assert set(jobs) == set(Job)
     assert jobs == sorted(jobs, key=list(Job).index)  # type: ignore[arg-type]
+
+
+def _leaves(command: Any) -> Iterator[Any]:
+    """All commands, those of a group too."""
+    for below in getattr(command, "commands", {}).values():
+        yield from _leaves(below) if hasattr(below, "commands") else [below]
+
+
+@pytest.mark.parametrize("command", list(_leaves(get_command(app))), ids=lambda command: command.name)
+def test_every_help_has_an_example_that_can_be_parsed(command: Any) -> None:
+    example = re.search(r"Example: driftfield (.*)", command.help, re.DOTALL)
+    assert example, f"{command.name} shows no example"
+    words = shlex.split(example[1])
+    assert command.name in words[:2]
+    command.make_context(command.name, words[words.index(command.name) + 1 :])
 
 
 def test_the_help_shows_the_jobs_in_order() -> None:

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from driftfield.diffusion.building import diffusion_model
 from driftfield.diffusion.coloured_noise import MaternNoise, RandomFieldNoise
 from driftfield.diffusion.model import DiffusionModel
-from driftfield.diffusion.noise import DiffusionNoise, WhiteNoise
+from driftfield.diffusion.noise import DiffusionNoise, NoiseKeys, WhiteNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch, Seen
 from driftfield.gaussian.random_fields import Matern, PeriodicField
 from driftfield.linalg.covariance import DiagonalCovariance
 from driftfield.linalg.operators import MatrixOperator, Observed
 from driftfield.linalg.solvers import ConjugateGradients
-from driftfield.models.diffusion import diffusion_model
 from driftfield.registry import build, names
 from driftfield.sampling.guidance.base import GuidedDenoiser
 from driftfield.sampling.guidance.mmps import MMPSDenoiser
@@ -68,7 +68,7 @@ def test_draws_of_two_resolutions_are_one_field(name: str) -> None:
 
     def fields(n: int, members: list[int]) -> Tensor:
         cells = np.arange(n)
-        white = noise.draws(7, members, ["2001-01-01"] * len(members), ["a", "b"], cells, cells)
+        white = noise.draws(NoiseKeys(7, members, ["2001-01-01"] * len(members), ["a", "b"], cells, cells))
         return noise.color(white(3).double())
 
     fine, coarse = fields(48, [0, 4]), fields(24, [4])
@@ -79,7 +79,9 @@ def test_draws_of_two_resolutions_are_one_field(name: str) -> None:
 
 def test_white_noise_of_draws_is_white_and_the_field_has_its_covariance() -> None:
     noise, cells = MaternNoise(0.2), np.arange(8)
-    white = noise.draws(0, list(range(64)), ["d"] * 64, [f"c{k}" for k in range(32)], cells, cells)(0).flatten(0, 1)
+    white = noise.draws(NoiseKeys(0, list(range(64)), ["d"] * 64, [f"c{k}" for k in range(32)], cells, cells))(
+        0
+    ).flatten(0, 1)
     assert white.dtype == torch.float32
     u = white.flatten(1).double()
     assert float((u.T @ u / len(u) - torch.eye(64)).abs().max()) < 6 / len(u) ** 0.5

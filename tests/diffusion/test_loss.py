@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -155,3 +156,21 @@ def test_masks_for_the_loss() -> None:
 def test_a_masked_mean_is_the_mean_of_the_cells_inside() -> None:
     values = torch.tensor([1.0, 3.0, torch.nan])
     assert float(masked_mean(values, torch.tensor([True, True, False]))) == 2.0
+
+
+def test_an_exponent_moves_what_is_learnt_from_the_mean_to_the_median() -> None:
+    """The constant with the least loss over skewed values: their mean at 1, their median at 1/2, between them at 3/4."""
+    x = torch.from_numpy(stats.expon.ppf((np.arange(4000) + 0.5) / 4000)).view(-1, 1, 1, 1)
+    gamma, mask = torch.zeros(len(x), dtype=x.dtype), torch.ones_like(x, dtype=torch.bool)
+    guesses = np.linspace(0.4, 1.3, 181)
+    best = {}
+    for exponent in (0.5, 0.75, 1.0):
+        losses = [
+            float(diffusion_loss(torch.full_like(x, guess), x, gamma, mask=mask, schedule=SCHEDULE, noise_levels=LEVELS,
+                                 weighting=EDMWeighting(), exponent=exponent))
+            for guess in guesses
+        ]  # fmt: skip
+        best[exponent] = guesses[int(np.argmin(losses))]
+    assert best[1.0] == pytest.approx(1.0, abs=0.01)
+    assert best[0.5] == pytest.approx(np.log(2), abs=0.02)
+    assert best[0.5] + 0.05 < best[0.75] < best[1.0] - 0.05

@@ -9,9 +9,10 @@ import pytest
 import xarray as xr
 
 from driftfield.data.twin import observe
+from driftfield.diffusion.building import one_sd
 from driftfield.errors import ConfigurationError
 from driftfield.interfaces import TrainingData
-from driftfield.models.diffusion import DiffusionReconstructor, one_sd
+from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.testing import tiny_ocean
 
 pytest.importorskip("lightning")

@@ -9,6 +9,8 @@ import torch
 import xarray as xr
 
 from driftfield.errors import ConfigurationError
+from driftfield.fields import FieldBatch
+from driftfield.models.tiled import parts_of
 from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
@@ -53,29 +55,31 @@ def test_tiles_fill_the_domain_with_members_that_do_not_depend_on_company(
 
 
 def test_every_tile_has_the_noise_of_its_cells_and_is_told_its_place(method: Any, observations: xr.Dataset) -> None:
-    seen: list[tuple[tuple[float, ...], tuple[int, ...]]] = []
+    batches: list[FieldBatch] = []
     encode = method.model.network.encode
 
-    def watched(batch: Any, **options: Any) -> Any:
-        seen.append((tuple(batch.position[0].tolist()), tuple(batch.target.shape[-2:])))
+    def watched(batch: FieldBatch, **options: Any) -> Any:
+        batches.append(batch)
         return encode(batch, **options)
 
     method.model.network.encode = watched
     try:
+        completed(method, observations, None)
+        whole = batches.pop()
         completed(method, observations, TilesAsked(4, 2))
     finally:
         method.model.network.encode = encode
-    grid = method.codec.grid
-    tiling = Tiling.of(torch.ones(grid.lat.size, grid.lon.size, dtype=torch.bool), 4, 2, periodic=grid.periodic)
-    middles = {tuple(np.float32(grid.middle(tile.rows, tile.columns)).tolist()) for tile in tiling.tiles}
-    assert {shape for _, shape in seen} == {(4, 4)}
-    assert {place for place, _ in seen} <= middles
-    assert len({place for place, _ in seen}) > 1
+    grid, names = method.codec.grid, method.codec.channel_names()
+    tiling = Tiling.of(whole.domain[0].any(0), 4, 2, periodic=grid.periodic)
+    middles = [np.float32(grid.middle(tile.rows, tile.columns)).tolist() for tile in tiling.tiles]
+    assert [batch.position[0].tolist() for batch in batches] == middles
+    assert {tuple(batch.target.shape[-2:]) for batch in batches} == {(4, 4)}
     window = DatedWindow("2041-03-01", np.arange(grid.lat.size), np.arange(grid.lon.size))
-    names = method.codec.channel_names()
-    for tile in tiling.tiles[:3]:
-        part = DatedWindow(window.stamp, window.rows[tile.rows], window.columns[tile.columns])
-        assert torch.equal(part.noise(names, 7, [0])(0), tile.cut(window.noise(names, 7, [0])(0)))
+    noise = window.noise(names, 7, [0, 3])(1)
+    for tile, (part, place) in zip(tiling.tiles, parts_of(whole, window, tiling, method.codec), strict=True):
+        assert torch.equal(place.noise(names, 7, [0, 3])(1), tile.cut(noise))
+        assert torch.equal(part.seen.value, tile.cut(whole.seen.value))
+        assert torch.equal(part.date, whole.date)
 
 
 def test_independent_tiles_take_no_observations_of_the_whole_grid(method: Any, observations: xr.Dataset) -> None:

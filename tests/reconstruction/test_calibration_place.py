@@ -1,7 +1,9 @@
 """A method that errs by more than it says in some places is found out there, and nowhere else."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from driftfield.peers.climatology import Climatology
 from driftfield.reconstruction.calibration import CalibrationCells, write_calibration
 from driftfield.reconstruction.calibration_cases import calibrate
 from driftfield.reconstruction.calibration_fit import CellPlaces, fit_calibration
-from driftfield.reconstruction.calibration_place import PlaceMap, PlaceSums, choose_place, widened
+from driftfield.reconstruction.calibration_place import PlaceMap, PlaceRecord, PlaceSums, choose_place, widened
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_training_data
 
@@ -41,9 +43,12 @@ def errors(
 def sums_of(
     error: np.ndarray, sd: np.ndarray, judged: np.ndarray, *, size: int = 0, periodic: bool = False
 ) -> PlaceSums:
-    return PlaceSums.join(
-        [PlaceSums.of(error[t], sd[t], judged[t], size=size, time=t, periodic=periodic) for t in range(len(error))]
-    )
+    # the files are gone by name, and still there for who has them open
+    with TemporaryDirectory() as folder:
+        record = PlaceRecord(Path(folder), "level")
+        for t in range(len(error)):
+            record.add(PlaceSums.of(error[t], sd[t], judged[t], size=size, time=t, periodic=periodic))
+        return record.read()
 
 
 @pytest.mark.parametrize("size", [0, 8])
@@ -172,3 +177,26 @@ def test_it_is_kept_in_a_run_and_applied(data: TrainingData, tmp_path: Path) -> 
     assert np.nanmax(expected[..., row, column]) > 1.05
     write_calibration(tmp_path / "run", replace(found, places={}))
     assert set(read_run(tmp_path / "run").arrays) == set(before.arrays)
+
+
+def test_maps_of_many_levels_take_the_memory_of_one() -> None:
+    levels = {float(depth): sums_of(*errors(UNKNOWN, seed=depth)) for depth in range(16)}
+    held = {
+        depth: replace(s, error=np.array(s.error), stated=np.array(s.stated), time=s.time)
+        for depth, s in levels.items()
+    }
+    axes = {"lat": np.arange(SHAPE[0]), "lon": np.arange(SHAPE[1])}
+    some = np.arange(DATES - 3)
+    total = sum(s.error.nbytes + s.stated.nbytes for s in held.values())
+    expected = choose_place([s.at(np.isin(s.time, some)) for s in held.values()])
+    tracemalloc.start()
+    places = CellPlaces(levels, **axes).at(some)
+    choice = choose_place(places.sums.values())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert choice == expected is not None
+    assert choice is not None
+    np.testing.assert_array_equal(
+        places.map(choice).variance.values, CellPlaces(held, **axes).at(some).map(choice).variance.values
+    )
+    assert peak < total / 2

@@ -208,14 +208,18 @@ def test_a_step_that_is_too_long_is_said() -> None:
 
 @pytest.mark.slow
 def test_the_climate_at_reynolds_40() -> None:
-    """E / E_laminar .43 and D / D_laminar .09 to .11: time means of three flows; energy input and dissipation within 2 %."""
+    """E / E_laminar .426 and D / D_laminar .0925 in time means; energy input and dissipation within 2 %.
+
+    A flow stays near a quiet state for a hundred time units, or bursts: its own mean of D / D_laminar is .080 to .124 over 120 of
+    them. Twenty flows have a standard error of .003, three had .007.
+    """
     flow = NavierStokes(48, reynolds=40.0, drag=0.0, step=0.025)
-    w = flow.march(flow.first(range(3), 0), 1600)
+    w = flow.march(flow.first(range(20), 0), 1600)
     budgets = []
-    for _ in range(400):
-        w = flow.march(w, 10)
+    for _ in range(300):
+        w = flow.march(w, 16)
         budgets.append({name: float(value.mean()) for name, value in flow.budget(w).items()})
     mean = {name: np.mean([budget[name] for budget in budgets]) for name in budgets[0]}
-    assert mean["energy"] / 1.5625 == pytest.approx(0.426, abs=0.03)
-    assert mean["viscous"] / 1.25 == pytest.approx(0.1, abs=0.02)
+    assert mean["energy"] / 1.5625 == pytest.approx(0.426, abs=0.02)
+    assert mean["viscous"] / 1.25 == pytest.approx(0.0925, abs=0.008)
     assert mean["viscous"] == pytest.approx(mean["input"], rel=0.02)

@@ -29,7 +29,10 @@ def animate(
     frames_per_second: Annotated[float, typer.Option("--fps", help="Frames per second.")] = 6.0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a film of a file: one frame a date, one scale of colours for all panels and dates."""
+    """Make a film of a file: one frame a date, one scale of colours for all panels and dates.
+
+    Example: driftfield animate fields.nc --out film.gif --variable thetao --layout mean,spread --depth 100
+    """
     import xarray as xr
 
     from driftfield.conventions import state_variables

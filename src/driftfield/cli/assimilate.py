@@ -3,8 +3,8 @@
 __all__ = ["assimilate"]
 
 from driftfield.cli import assimilate_options as typed
-from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
+from driftfield.cli.options import DropOutside, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_output, read_pairs
 
 
@@ -40,7 +40,10 @@ def assimilate(
     drop_outside: DropOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Constrain a trained prior by points, profiles, tracks, means over areas and depths, and functions of variables."""
+    """Constrain a trained prior by points, profiles, tracks, means over areas and depths, and functions of variables.
+
+    Example: driftfield assimilate runs/prior points.csv --out analysis.nc --method mmps --members 16
+    """
     check_output(out, overwrite=overwrite)
     names = read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES")
     sources = Sources(obs, points, coarse, names, read_acceptance(quality_level, reject_flags), drop_outside)

@@ -41,7 +41,10 @@ def calibrate(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit spread and bias of a run to its validation split; `reconstruct` applies them from then on."""
+    """Fit spread and bias of a run to its validation split; `reconstruct` applies them from then on.
+
+    Example: driftfield calibrate runs/mine --cases 12
+    """
     from driftfield.checkpoint import read_run
     from driftfield.data.prepare import prepare
     from driftfield.recipe import read_recipe

@@ -32,7 +32,10 @@ def coarsen(
     ] = "mean",
     overwrite: Overwrite = False,
 ) -> None:
-    """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid; waves or points of a torus."""
+    """Area-weighted means of fine fields over blocks of cells, or over the cells of another grid; waves or points of a torus.
+
+    Example: driftfield coarsen fine.nc --factor 4 --out coarse.nc
+    """
     from driftfield.data.coarsening import coarsened, regridding_by_factor, regridding_onto
     from driftfield.data.torus_coarsening import coarsened_torus
     from driftfield.gridded.gridded_files import open_fields, write_dataset

@@ -29,7 +29,10 @@ def compare(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the reconstructions too, not only their scores.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Set all methods before the same observations of a data set; write one table of their scores."""
+    """Set all methods before the same observations of a data set; write one table of their scores.
+
+    Example: driftfield compare recipes/compare/ersst.yaml
+    """
     target = Path("docs/comparison") / f"{recipe.stem}.md" if out is None else out
     if target.suffix != ".md":
         raise ConfigurationError(f"Cannot write {target}: expected a name that ends in .md. Rename the output.")

@@ -18,7 +18,10 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the simulated ocean; the shipped model was trained on seed 0.")] = 1,
     overwrite: Overwrite = False,
 ) -> None:
-    """The main job on a simulated ocean that the shipped model has never seen, beside all peers; no network needed."""
+    """The main job on a simulated ocean that the shipped model has never seen, beside all peers; no network needed.
+
+    Example: driftfield demo --out demo
+    """
     from driftfield.demo import run_demo
 
     run_demo(out, cases=cases, members=members, seed=seed, overwrite=overwrite)

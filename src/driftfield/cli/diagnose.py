@@ -26,7 +26,10 @@ def diagnose(
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json."""
+    """Look inside a diffusion run: schedule, training, error and fields as the noise falls; figures and diagnostics.json.
+
+    Example: driftfield diagnose runs/mine seen.nc --truth truth.nc --out diagnosis
+    """
     from driftfield.data.observation_files import open_observations
     from driftfield.gridded.gridded_files import open_fields
     from driftfield.models.diagnostics import check_diagnosable

@@ -15,7 +15,10 @@ from driftfield.cli.shared import Job, app
 
 @app.command(rich_help_panel=Job.LOOK)
 def doctor() -> None:
-    """Say what is installed here: versions, extras, devices, memory, threads; for a bug report, or when something is missing."""
+    """Say what is installed here: versions, extras, devices, memory, threads; for a bug report, or when something is missing.
+
+    Example: driftfield doctor
+    """
     print(f"driftfield {__version__}, Python {platform.python_version()}, {platform.platform()}")
     needed = [Requirement(text) for text in requires("driftfield") or ()]
     plain = [requirement for requirement in needed if requirement.marker is None]

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.growing import write_with_bar
 from driftfield.cli.options import Dates, Out, Resume, Seed
-from driftfield.cli.shared import Job, Overwrite, app, check_output, read_period, whole
+from driftfield.cli.shared import Job, Overwrite, app, check_output, read_period, whole, write_with_bar
 from driftfield.errors import visible
 
 MEMBERS = 10
@@ -29,7 +28,10 @@ def downscale(
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make fine fields from coarse ones: an ensemble, its mean and its standard deviation, date by date."""
+    """Make fine fields from coarse ones: an ensemble, its mean and its standard deviation, date by date.
+
+    Example: driftfield downscale runs/bars coarse.nc --members 10 --out fine.nc
+    """
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
     from driftfield.data.sources import select_time

@@ -20,7 +20,10 @@ def ema(
     step: Annotated[int | None, typer.Option(help="Step at which to take it; the last one by default.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Choose, after the training, over how much of it the weights of a run are averaged."""
+    """Choose, after the training, over how much of it the weights of a run are averaged.
+
+    Example: driftfield ema runs/mine --width 0.08 --out runs/mine_08
+    """
     if out.absolute() == run.absolute():
         raise ConfigurationError(f"--out is {run} itself. Name another folder: its weights would be lost.")
     check_output(out / "run.json", overwrite=overwrite, suffixes=())

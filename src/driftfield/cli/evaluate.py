@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.evaluation_parts import Parts, make_parts, structure_of, write_parts
+from driftfield.cli.options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_region
 
 
@@ -48,7 +48,10 @@ def evaluate(
     reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Score reconstructions on the hidden cells of the domain, or downscaled fields on all; write scores.json and report.html."""
+    """Score reconstructions on the hidden cells of the domain, or downscaled fields on all; write scores.json and report.html.
+
+    Example: driftfield evaluate truth.nc fields.nc oi.nc --observations seen.nc --out report
+    """
     from driftfield.conventions import state_variables
     from driftfield.evaluate.alignment import everything_held_out
     from driftfield.evaluate.comparison import scores_table

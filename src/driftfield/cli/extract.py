@@ -26,7 +26,10 @@ def extract(
     members: Annotated[bool, typer.Option("--members", help="A column for every member, too.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """What a file of fields says at places and times of a table: interpolated values with their spread, as CSV."""
+    """What a file of fields says at places and times of a table: interpolated values with their spread, as CSV.
+
+    Example: driftfield extract fields.nc --at moorings.csv --out values.csv
+    """
     from driftfield.files import write_text
     from driftfield.filling.extracting import extract as extracted
     from driftfield.gridded.gridded_files import open_fields

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
-from driftfield.cli.options import Dates, MaskFile
+from driftfield.cli.options import Dates, MaskFile, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
     Job,
     Overwrite,
@@ -62,7 +61,10 @@ def fill(
     seed: Annotated[int, typer.Option(help="Of what is hidden to choose the method, and of the members.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fill the gaps of a field: no recipe, no archive. Tries what fits the record on hidden blocks, uses the best."""
+    """Fill the gaps of a field: no recipe, no archive. Tries what fits the record on hidden blocks, uses the best.
+
+    Example: driftfield fill sst.nc --variable sst --region lat=34:38,lon=-6:0 --out filled.nc
+    """
     check_output(out, overwrite=overwrite)
     network = out.with_suffix(".network")
     for file_beside in (*_beside(out), *([network] if learn else [])):

@@ -29,7 +29,10 @@ def forecast(
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Go on from a state: an ensemble of the states of the next time steps, its mean and its standard deviation."""
+    """Go on from a state: an ensemble of the states of the next time steps, its mean and its standard deviation.
+
+    Example: driftfield forecast runs/emulator state.nc --steps 20 --members 16 --out forecast.nc
+    """
     from driftfield.gridded.gridded_files import open_fields, write_dataset
     from driftfield.runs import find_run
     from driftfield.trajectories.emulator import load_emulator

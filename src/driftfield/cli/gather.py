@@ -52,7 +52,10 @@ def gather(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Collect profiles and tracks into an observation file that `reconstruct` takes; say what was dropped, and why."""
+    """Collect profiles and tracks into an observation file that `reconstruct` takes; say what was dropped, and why.
+
+    Example: driftfield gather argo_*.nc --variable thetao=TEMP --like shipped:ocean_oi --every 5D --out seen.nc
+    """
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.observations.readers import Quality, counts, read_points
 

@@ -16,7 +16,10 @@ def inspect(
         str, typer.Argument(help="Any file: gridded (NetCDF, GRIB, Zarr, a glob), points, a table; or a run.")
     ],
 ) -> None:
-    """Say what a file is taken for: axes, grid, dates, variables, what is missing, what would be refused, what comes next."""
+    """Say what a file is taken for: axes, grid, dates, variables, what is missing, what would be refused, what comes next.
+
+    Example: driftfield inspect sst.nc
+    """
     from driftfield.observations.inspection import inspect_file
     from driftfield.runs import find_run
 

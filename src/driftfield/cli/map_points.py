@@ -56,7 +56,10 @@ def map_command(
     seed: Annotated[int, typer.Option(help="Of what is left out to choose the method, and of the members.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Map profiles, tracks or stations: no recipe, no archive. Tries methods on profiles left out, uses the best."""
+    """Map profiles, tracks or stations: no recipe, no archive. Tries methods on profiles left out, uses the best.
+
+    Example: driftfield map argo.nc --variable thetao=TEMP --box 42.5,45,-57.5,-55 --step .25 --levels 5,50 --out map.nc
+    """
     check_output(out, overwrite=overwrite, suffixes=(".nc", ".zarr") if at is None else (".csv",))
     for beside in (*([out.with_suffix(".png")] if at is None else []), out.with_suffix(".tried.csv")):
         check_output(beside, overwrite=overwrite, suffixes=())

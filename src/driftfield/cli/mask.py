@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.acceptance_options import QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.options import QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
     Job,
     Overwrite,
@@ -52,7 +52,10 @@ def mask(
     reject_flags: RejectFlags = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Hide most of a field: write what an observing system would have seen of it."""
+    """Hide most of a field: write what an observing system would have seen of it.
+
+    Example: driftfield mask truth.nc seen.nc --observe thetao=profiles:0.95 --error 0.05 --seed 0
+    """
     from driftfield.data.sources import open_archive
     from driftfield.data.twin import observe as observe_fields
     from driftfield.gridded.gridded_files import write_dataset

@@ -18,7 +18,10 @@ def members(
     out: Annotated[Path, typer.Option("--out", help="Folder to write: member_000.nc, member_001.nc ...")],
     overwrite: Overwrite = False,
 ) -> None:
-    """Write one file per member, as CDO's ensemble operators take them (it reads no variable of five dimensions)."""
+    """Write one file per member, as CDO's ensemble operators take them (it reads no variable of five dimensions).
+
+    Example: driftfield members fields.nc --out members
+    """
     from driftfield.gridded.gridded_files import open_fields
     from driftfield.reconstruction.member_files import write_members
 

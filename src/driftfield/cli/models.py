@@ -7,7 +7,10 @@ from driftfield.cli.shared import Job, app
 
 @app.command(rich_help_panel=Job.LOOK)
 def models() -> None:
-    """List the runs that come with the package: what they complete, from what, and where."""
+    """List the runs that come with the package: what they complete, from what, and where.
+
+    Example: driftfield models
+    """
     from driftfield.checkpoint import read_run
     from driftfield.reconstruction.description import about
     from driftfield.runs import shipped_runs

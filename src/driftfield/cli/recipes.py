@@ -17,7 +17,10 @@ def recipes(
     out: Annotated[Path | None, typer.Option("--out", help="File to write; NAME.yaml here by default.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """List the recipes that come with the package, or copy one to start from."""
+    """List the recipes that come with the package, or copy one to start from.
+
+    Example: driftfield recipes ocean_diffusion --out mine.yaml
+    """
     from driftfield.files import write_text
     from driftfield.recipe import headline_of, shipped_recipes
 

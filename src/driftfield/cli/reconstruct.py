@@ -10,17 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.acceptance_options import DropOutside, QualityLevel, RejectFlags, read_acceptance
-from driftfield.cli.growing import write_with_bar
 from driftfield.cli.options import (
     Device,
     DomainFile,
+    DropOutside,
     Members,
     MembersAtATime,
     Out,
     Precision,
+    QualityLevel,
     Quantiles,
     Raw,
+    RejectFlags,
     Replacement,
     Resume,
     RunFolder,
@@ -30,6 +31,7 @@ from driftfield.cli.options import (
     TilesApart,
     TileSize,
     WithheldShare,
+    read_acceptance,
 )
 from driftfield.cli.reconstruct_outcome import tell
 from driftfield.cli.shared import (
@@ -41,6 +43,7 @@ from driftfield.cli.shared import (
     check_draws,
     read_region,
     read_sampler,
+    write_with_bar,
 )
 from driftfield.cli.tile_options import read_tiles
 from driftfield.errors import ConfigurationError
@@ -76,7 +79,10 @@ def reconstruct(
     drop_outside: DropOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Complete what was observed: an ensemble of fields, its mean and its standard deviation."""
+    """Complete what was observed: an ensemble of fields, its mean and its standard deviation.
+
+    Example: driftfield reconstruct shipped:ocean_diffusion seen.nc --members 16 --seed 0 --out fields.nc
+    """
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
     from driftfield.data.masks.withheld import withhold_share
@@ -107,16 +113,15 @@ def reconstruct(
     shown = observations if withhold is None else withhold_share(observations, withhold, seed=seed)
     attrs = {"run": run.name, "observations": obs.name} | smoothing | imposing(method, shown)
     attrs |= {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
-    attrs |= {} if tiles is None else {"tiles": str(tiles)}
+    divided = {} if tiles is None else {"tiles": str(tiles)}
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__, "smooth": sigma, "raw": raw}
     depends_on |= {"sampler": sampler or "", "precision": precision or "", "replacement": replacement}
     elsewhere = None if applied.device == "cpu" else applied.device
     depends_on |= _stated(quantiles=list(probabilities) or None, region=region or None, device=elsewhere)
-    depends_on |= _stated(tiles=None if tiles is None else str(tiles))
     depends_on |= _stated(reject_flags=reject_flags or None, quality_level=quality_level, withhold=withhold)
     at_once = (batch_size or BATCH_SIZE) if method.abilities.batch_size else None
     draws = Draws(members, seed, batch_size=at_once, tiles=tiles)
-    work = Work(method, shown, draws, _Finish(sigma, probabilities, attrs), depends_on)
+    work = Work(method, shown, draws, _Finish(sigma, probabilities, attrs | divided), depends_on | divided)
     write_with_bar(work, out, label="reconstruct", resume=resume, overwrite=overwrite)
     tell(out, observations, shown, withhold)
 

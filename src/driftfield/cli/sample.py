@@ -47,7 +47,10 @@ def sample(
     sampler: SamplerName = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw fields from a model without any observation: what it has learnt to be possible, anywhere or around a first guess."""
+    """Draw fields from a model without any observation: what it has learnt to be possible, anywhere or around a first guess.
+
+    Example: driftfield sample runs/prior --members 16 --date 2000-07-01 --out samples.nc
+    """
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.models.around import draw_around
     from driftfield.models.unconditional import draw_unconditionally

@@ -20,6 +20,7 @@ __all__ = [
     "simulate_app",
     "use_sampler",
     "whole",
+    "write_with_bar",
 ]
 
 import logging
@@ -27,7 +28,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.models import CommandInfo
@@ -35,6 +36,9 @@ from typer.models import CommandInfo
 from driftfield import __version__
 from driftfield.errors import ConfigurationError, ExistsError, visible
 from driftfield.plain import JSONObject
+
+if TYPE_CHECKING:
+    from driftfield.reconstruction.writer import Work
 
 
 class Job(StrEnum):
@@ -261,3 +265,21 @@ def whole(value: float, option: str, *, least: int) -> int:
     if value != int(value) or value < least:
         raise ConfigurationError(f"Found {option} {value:g}: expected a whole number, {least} or more.")
     return int(value)
+
+
+def write_with_bar(work: "Work", out: Path, *, label: str, resume: bool, overwrite: bool) -> None:
+    """As `reconstruction.writer.write_reconstruction`.
+
+    Arguments:
+        work: What to do.
+        out: OUT.nc or OUT.zarr.
+        label: Of the bar.
+        resume, overwrite: As there.
+    """
+    from driftfield.reconstruction.writer import write_reconstruction
+
+    if not sys.stderr.isatty():
+        write_reconstruction(work, out, resume=resume, overwrite=overwrite)
+        return
+    with typer.progressbar(length=work.dates * work.draws.members, label=label, file=sys.stderr) as bar:
+        write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)

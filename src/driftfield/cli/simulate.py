@@ -19,7 +19,10 @@ def simulate_ocean_command(
     seed: Annotated[int, typer.Option(help="Of eddies and weather; the basin is always the same.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """A regional ocean: temperature, sea surface temperature and height, with a front, eddies, a coast and a sea floor."""
+    """A regional ocean: temperature, sea surface temperature and height, with a front, eddies, a coast and a sea floor.
+
+    Example: driftfield simulate ocean truth.nc --years 0.25 --seed 1
+    """
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.worlds.ocean import simulate_ocean
 

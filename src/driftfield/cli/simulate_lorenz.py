@@ -27,7 +27,10 @@ def _lorenz96(
     forcing: float = 8.0,
     overwrite: Overwrite = False,
 ) -> None:
-    """The Lorenz-96 model: 40 variables on a circle, F = 8, RK4 with steps of .05 (six hours)."""
+    """The Lorenz-96 model: 40 variables on a circle, F = 8, RK4 with steps of .05 (six hours).
+
+    Example: driftfield simulate lorenz96 l96.nc --steps 20000
+    """
     from driftfield.worlds.lorenz import Lorenz96
 
     _write(Lorenz96(forcing=forcing), out, steps, every, seed, overwrite)
@@ -35,7 +38,10 @@ def _lorenz96(
 
 @simulate_app.command("lorenz96-two-scale")
 def _two_scale(out: Out, steps: Steps = 20_000, every: Every = 1, seed: Seed = 0, overwrite: Overwrite = False) -> None:
-    """The two-scale Lorenz-96 model, seen by its 36 slow variables: a truly stochastic transition."""
+    """The two-scale Lorenz-96 model, seen by its 36 slow variables: a truly stochastic transition.
+
+    Example: driftfield simulate lorenz96-two-scale two.nc --steps 20000
+    """
     from driftfield.worlds.lorenz import TwoScaleLorenz96
 
     _write(TwoScaleLorenz96(), out, steps, every, seed, overwrite)
@@ -43,7 +49,10 @@ def _two_scale(out: Out, steps: Steps = 20_000, every: Every = 1, seed: Seed = 0
 
 @simulate_app.command("lorenz63")
 def _lorenz63(out: Out, steps: Steps = 20_000, every: Every = 5, seed: Seed = 0, overwrite: Overwrite = False) -> None:
-    """The Lorenz-63 model, three variables, RK4 with steps of .01."""
+    """The Lorenz-63 model, three variables, RK4 with steps of .01.
+
+    Example: driftfield simulate lorenz63 l63.nc --steps 20000
+    """
     from driftfield.worlds.lorenz import Lorenz63
 
     _write(Lorenz63(), out, steps, every, seed, overwrite)

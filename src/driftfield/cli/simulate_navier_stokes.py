@@ -26,7 +26,10 @@ def _navier_stokes(
     seed: Annotated[int, typer.Option(help="Of the first flows.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Two-dimensional turbulence on a torus: vorticity of Kolmogorov or decaying flow."""
+    """Two-dimensional turbulence on a torus: vorticity of Kolmogorov or decaying flow.
+
+    Example: driftfield simulate navier-stokes flow.nc --reynolds 40 --size 64
+    """
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.worlds.turbulence_record import simulate_navier_stokes
 

@@ -35,7 +35,10 @@ def suggest(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Where to observe next: the places whose observation would lower the expected variance of a region most."""
+    """Where to observe next: the places whose observation would lower the expected variance of a region most.
+
+    Example: driftfield suggest fields.nc --error 0.05 --number 20 --time 2015-06 --out places.csv
+    """
     from driftfield.assimilation.suggesting import NextObservations, suggest_places
     from driftfield.assimilation.suggestion_files import write
     from driftfield.data.sources import open_fields

@@ -23,7 +23,10 @@ def train(
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit a reconstructor (the diffusion model or a peer) to an archive; what a network draws is calibrated."""
+    """Fit a reconstructor (the diffusion model or a peer) to an archive; what a network draws is calibrated.
+
+    Example: driftfield train recipes/ocean_oi.yaml --out runs/oi --set data.archive=archive.zarr
+    """
     from driftfield.recipe import read_recipe
     from driftfield.reconstruction.fitting import fit_recipe
     from driftfield.runs import calibrate_run

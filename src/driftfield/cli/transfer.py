@@ -24,7 +24,10 @@ def transfer(
     domain: MaskFile = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Move a trained network to another grid of the same spacing, with the mean and the spread of what was seen there."""
+    """Move a trained network to another grid of the same spacing, with the mean and the spread of what was seen there.
+
+    Example: driftfield transfer runs/bonavista whitebay.nc --out runs/whitebay
+    """
     check_output(out, overwrite=overwrite, suffixes=())
     from driftfield.data.sources import open_archive
     from driftfield.models.learner import Trained

@@ -19,7 +19,7 @@ import torch
 from scipy.fft import dct
 from torch import Tensor
 
-from driftfield.diffusion.noise import DiffusionNoise, NoiseDraws
+from driftfield.diffusion.noise import DiffusionNoise, NoiseDraws, NoiseKeys
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.counter_noise import key_of, word_of
 from driftfield.gaussian.random_fields import Kernel, Matern, NeumannField, PeriodicField, PowerLaw, SquaredExponential
@@ -79,23 +79,14 @@ class RandomFieldNoise(DiffusionNoise):
         # A is its own adjoint
         return Observed(Preceded(observed.operator, self.color, self.color), observed.y, observed.covariance)
 
-    def draws(
-        self,
-        seed: int,
-        members: Sequence[int],
-        stamps: Sequence[int | str],
-        channels: Sequence[str],
-        rows: np.ndarray,
-        columns: np.ndarray,
-        device: str | torch.device = "cpu",
-    ) -> NoiseDraws:
-        field = self.field((len(rows), len(columns)))
-        keys = [key_of(seed, member, stamp) for member, stamp in zip(members, stamps, strict=True)]
-        words = [word_of(name) for name in channels]
+    def draws(self, keys: NoiseKeys) -> NoiseDraws:
+        field = self.field((len(keys.rows), len(keys.columns)))
+        samples = [key_of(keys.seed, member, stamp) for member, stamp in zip(keys.members, keys.stamps, strict=True)]
+        words = [word_of(name) for name in keys.channels]
 
         def white(draw: int) -> Tensor:
-            waves = [[field.keyed_noise(key, word, draw) for word in words] for key in keys]
-            return torch.from_numpy(np.array(waves, dtype=np.float32)).to(device)
+            waves = [[field.keyed_noise(key, word, draw) for word in words] for key in samples]
+            return torch.from_numpy(np.array(waves, dtype=np.float32)).to(keys.device)
 
         return white
 

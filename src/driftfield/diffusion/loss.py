@@ -60,6 +60,7 @@ def diffusion_loss(
     weighting: Weighting,
     visible: Bool[Tensor, "batch channel *space"] | None = None,
     sd: float = 1.0,
+    exponent: float = 1.0,
 ) -> Float[Tensor, ""]:
     """The masked weighted loss of a denoised field.
 
@@ -71,12 +72,17 @@ def diffusion_loss(
         schedule, noise_levels, weighting: Of the model.
         visible: Where the network saw x_t; everywhere if not given.
         sd: Standard deviation of the data.
+        exponent: Of every weighted squared error, 1 for the mean; less lets rare large errors count less, and what is learnt
+            is no mean any more but lies towards the median.
     """
     factor = weighting.factor(gamma, noise_levels.density(gamma, schedule)) / noise_level(gamma) ** 2
     factor = factor.view(-1, *[1] * (x.ndim - 1))
     if visible is not None:
         factor = torch.where(visible, factor, sd**-2)
-    loss = masked_mean(factor * (x_hat - x) ** 2, mask)
+    errors = factor * (x_hat - x) ** 2
+    if exponent != 1.0:
+        errors = (errors + 1e-12) ** exponent  # the slope of a root is infinite at 0
+    loss = masked_mean(errors, mask)
     offset = weighting.offset(gamma)
     if offset is None:
         return loss

@@ -59,6 +59,7 @@ class DiffusionModel(nn.Module):
         weighting: Of the noise levels in the loss.
         sd: Standard deviation of the (normalised) data.
         loss_over: Cells that teach: "domain" or "unobserved".
+        loss_exponent: Of every weighted squared error, see `diffusion_loss`.
         noise: White if not given.
 
     Raises:
@@ -76,6 +77,7 @@ class DiffusionModel(nn.Module):
         weighting: Weighting,
         sd: float = 1.0,
         loss_over: Where = "domain",
+        loss_exponent: float = 1.0,
         noise: DiffusionNoise | None = None,
     ) -> None:
         super().__init__()
@@ -85,7 +87,7 @@ class DiffusionModel(nn.Module):
             self.noise.refuse(f"diffusion.loss_over: {loss_over}")
         self.schedule, self.noise_levels, self.weighting = schedule, noise_levels, weighting
         self.preconditioning = Preconditioning(schedule, parameterization, sd)
-        self.loss_over = loss_over
+        self.loss_over, self.loss_exponent = loss_over, loss_exponent
         self.adaptive = isinstance(schedule, AdaptiveSchedule)
         if self.adaptive:
             weighting.w(torch.zeros(1))
@@ -127,6 +129,7 @@ class DiffusionModel(nn.Module):
             weighting=self.weighting,
             visible=batch.visible,
             sd=self.preconditioning.sd,
+            exponent=self.loss_exponent,
         )
         # last: the loss is weighted by the density that its levels were drawn from
         if self.adaptive and self.training:

@@ -12,10 +12,11 @@ subset of times, and two tiles that share a cell share its noise. Philox and Box
 and key into normals.
 """
 
-__all__ = ["CellNoise", "DiffusionNoise", "NoiseDraws", "WhiteNoise"]
+__all__ = ["CellNoise", "DiffusionNoise", "NoiseDraws", "WhiteNoise", "NoiseKeys"]
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +31,19 @@ from driftfield.registry import register
 
 NoiseDraws = Callable[[int], Tensor]
 """Draw number -> white noise (batch, channel, lat, lon) of a walk in u."""
+
+
+@dataclass(frozen=True)
+class NoiseKeys:
+    """What the noise of a batch of windows is a function of, and where it is wanted; the arguments are those of `CellNoise`."""
+
+    seed: int
+    members: Sequence[int]
+    stamps: Sequence[int | str]
+    channels: Sequence[str]
+    rows: np.ndarray
+    columns: np.ndarray
+    device: str | torch.device = "cpu"
 
 
 class DiffusionNoise(ABC):
@@ -55,17 +69,8 @@ class DiffusionNoise(ABC):
         """Observations of x as those of u, with H A in place of H."""
 
     @abstractmethod
-    def draws(
-        self,
-        seed: int,
-        members: Sequence[int],
-        stamps: Sequence[int | str],
-        channels: Sequence[str],
-        rows: np.ndarray,
-        columns: np.ndarray,
-        device: str | torch.device = "cpu",
-    ) -> NoiseDraws:
-        """The white noise of a batch of windows in u; the arguments are those of `CellNoise`."""
+    def draws(self, keys: "NoiseKeys") -> NoiseDraws:
+        """The white noise of a batch of windows in u."""
 
     @abstractmethod
     def check(self, known: Bool[Tensor, "*batch row column"], grid: Sequence[int]) -> None:
@@ -103,17 +108,8 @@ class WhiteNoise(DiffusionNoise):
     def observed(self, observed: Observed) -> Observed:
         return observed
 
-    def draws(
-        self,
-        seed: int,
-        members: Sequence[int],
-        stamps: Sequence[int | str],
-        channels: Sequence[str],
-        rows: np.ndarray,
-        columns: np.ndarray,
-        device: str | torch.device = "cpu",
-    ) -> "CellNoise":
-        return CellNoise(seed, members, stamps, channels, rows, columns, device)
+    def draws(self, keys: "NoiseKeys") -> "CellNoise":
+        return CellNoise(keys.seed, keys.members, keys.stamps, keys.channels, keys.rows, keys.columns, keys.device)
 
     def check(self, known: Tensor, grid: Sequence[int]) -> None:
         return None

@@ -62,6 +62,9 @@ class LogNormalLevels(NoiseLevels):
 
     The same as `ScheduleLevels` on a `LogNormalSchedule`, beside any other schedule. Fields have long tails: the density must
     still cover s_max, where the largest structures are decided.
+
+    Arguments:
+        mean, std: Of the logarithm of the noise level.
     """
 
     def __init__(self, mean: float = 0.0, std: float = 1.7) -> None:

@@ -142,7 +142,11 @@ class TransformedSchedule(Schedule):
 
 @register("schedule")
 class KarrasSchedule(TransformedSchedule):
-    """s^(1/rho) linear in t (Karras et al. 2022, equation 5); rho = 7 crowds the steps at small noise."""
+    """s^(1/rho) linear in t (Karras et al. 2022, equation 5); rho = 7 crowds the steps at small noise.
+
+    Arguments:
+        rho: Exponent: the larger, the more steps at small noise; 1 is linear in s.
+    """
 
     def __init__(
         self, s_min: float = 0.002, s_max: float = 80.0, rho: float = 7.0, convention: Convention = "edm"
@@ -162,7 +166,11 @@ class KarrasSchedule(TransformedSchedule):
 
 @register("schedule")
 class CosineSchedule(TransformedSchedule):
-    """s = tan(pi u / 2) exp(-shift): gamma = -2 ln tan(pi u / 2) + 2 shift (Nichol & Dhariwal 2021; Kingma & Gao 2023)."""
+    """s = tan(pi u / 2) exp(-shift): gamma = -2 ln tan(pi u / 2) + 2 shift (Nichol & Dhariwal 2021; Kingma & Gao 2023).
+
+    Arguments:
+        shift: Of half the log SNR: above 0 less noise at every t.
+    """
 
     def __init__(
         self,

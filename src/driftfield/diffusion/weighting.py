@@ -81,7 +81,11 @@ class ELBOWeighting(IntegralWeighting):
 
 @register("weighting")
 class SigmoidWeighting(IntegralWeighting):
-    """w = sigmoid(-gamma + shift) (Hoogeboom et al. 2024)."""
+    """w = sigmoid(-gamma + shift) (Hoogeboom et al. 2024).
+
+    Arguments:
+        shift: Log SNR at which the weight is a half.
+    """
 
     def __init__(self, shift: float = 2.0) -> None:
         self.shift = shift
@@ -92,7 +96,11 @@ class SigmoidWeighting(IntegralWeighting):
 
 @register("weighting")
 class ExponentialWeighting(IntegralWeighting):
-    """w = exp(-gamma / 2 - shift) = s exp(-shift): the more, the noisier."""
+    """w = exp(-gamma / 2 - shift) = s exp(-shift): the more, the noisier.
+
+    Arguments:
+        shift: Logarithm of the noise level at which the weight is 1.
+    """
 
     def __init__(self, shift: float = 0.0) -> None:
         self.shift = shift
@@ -125,7 +133,11 @@ class GaussianEDMWeighting(IntegralWeighting):
 
 @register("weighting")
 class EDMWeighting(Weighting):
-    """(s^2 + sd^2) / (s sd)^2 on the error of the clean field, whatever the density (Karras et al. 2022): F has unit weight."""
+    """(s^2 + sd^2) / (s sd)^2 on the error of the clean field, whatever the density (Karras et al. 2022): F has unit weight.
+
+    Arguments:
+        sd: Standard deviation of the normalised fields.
+    """
 
     def __init__(self, sd: float = 1.0) -> None:
         self.sd = sd
@@ -136,7 +148,11 @@ class EDMWeighting(Weighting):
 
 @register("weighting")
 class MinSNRWeighting(Weighting):
-    """w = p min(1, k / SNR) on the eps-equivalent error (Hang et al. 2023, k = 5)."""
+    """w = p min(1, k / SNR) on the eps-equivalent error (Hang et al. 2023, k = 5).
+
+    Arguments:
+        k: SNR above which the weight falls.
+    """
 
     def __init__(self, k: float = 5.0) -> None:
         self.k = k

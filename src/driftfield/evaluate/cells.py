@@ -69,6 +69,8 @@ class ScoredCells:
     @classmethod
     def join(cls, parts: "Sequence[ScoredCells]") -> "ScoredCells":
         """All levels in one."""
+        if len(parts) == 1:
+            return parts[0]
         columns = {}
         for column in fields(cls):
             values = [getattr(part, column.name) for part in parts]

@@ -191,17 +191,18 @@ def _evaluate_variable(aligned: Aligned, name: str, result: Evaluation) -> None:
                 f"{name!r} by {method!r} is NaN in {sum(missing)} of the {count} cells to score: a reconstruction must "
                 "fill its domain. Reconstruct with the domain of the observation file."
             )
-        _score_method(parts, method, name, result)
+        pooled = _score_method(parts, method, name, result)
+        parts.clear()  # the ensemble is not held twice
         dates = np.concatenate([np.nonzero(masks[index])[0] for index in range(len(levels)) if masks[index].any()])
-        _add_intervals(ScoredCells.join(list(parts.values())), dates, method, name, result)
-        del parts  # the ensemble is not held twice
+        _add_intervals(pooled, dates, method, name, result)
+        del pooled
         _score_whole_domain(pick, everywhere, method, name, result)
     _note_intervals(name, len(aligned.times), result)
     _add_spectra(aligned, name, domain, result)
 
 
-def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: str, result: Evaluation) -> None:
-    """Adds the scores of one method: pooled, by level, and its histograms."""
+def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: str, result: Evaluation) -> ScoredCells:
+    """Adds the scores of one method: pooled, by level, and its histograms; returns the pooled cells."""
     pooled = ScoredCells.join(list(parts.values()))
     kind = pooled.kind
     levels = {key: part.scores(kind) for key, part in parts.items() if key is not None}
@@ -212,6 +213,7 @@ def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: st
         members, true, weights = pooled.members, pooled.truth, pooled.weights
         histogram = ensembles.rank_histogram(members, true, weights=weights)
         result.ranks.setdefault(method, {})[name] = histogram.values
+    return pooled
 
 
 def _score_whole_domain(
@@ -235,10 +237,11 @@ def _add_intervals(cells: ScoredCells, dates: np.ndarray, method: str, name: str
     labels = np.unique(dates)
     order = np.argsort(dates, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(dates[order])) + 1)
-    parts = [cells.at(group) for group in groups] if labels.size > 2 else []
-    weights = np.array([float(p.truth.size if p.weights is None else p.weights.sum()) for p in parts])
-    for score in ("rmse", "crps") if parts else ():
-        means = np.array([part.mean_score(score, kind) for part in parts])
+    if labels.size < 3:
+        return
+    weights = np.array([float(g.size if cells.weights is None else cells.weights[g].sum()) for g in groups])
+    for score in ("rmse", "crps"):
+        means = np.array([cells.at(group).mean_score(score, kind) for group in groups])
         means = means**2 if score == "rmse" else means
         interval = block_bootstrap(means * weights, weights, root=score == "rmse") if np.isfinite(means).all() else None
         if interval is not None:

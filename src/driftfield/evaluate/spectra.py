@@ -156,10 +156,8 @@ def isotropic_spectrum(field: xr.DataArray) -> xr.DataArray:
         DataError: holes, fewer than 4 x 4 cells, or an uneven grid.
     """
     values, (dy, dx) = _checked(field, at_least=(4, 4))
-    power = np.abs(np.fft.fft2(_tapered(values))) ** 2
-    while power.ndim > 2:
-        power = power.mean(0)
-    ny, nx = power.shape
+    ny, nx = values.shape[-2:]
+    power = _mean_power(values.reshape(-1, ny, nx))
     power = power / (ny * nx) ** 2  # sums to the mean square of the tapered field
     k = np.hypot(np.fft.fftfreq(ny, dy)[:, None], np.fft.fftfreq(nx, dx)[None, :])
     width = max(1 / (ny * dy), 1 / (nx * dx))
@@ -168,6 +166,14 @@ def isotropic_spectrum(field: xr.DataArray) -> xr.DataArray:
     inside = (ring >= 1) & (ring <= rings)
     energy = np.bincount(ring[inside], weights=power[inside], minlength=rings + 1)[1:] / width
     return _spectrum(energy, width * np.arange(1, rings + 1), field)
+
+
+def _mean_power(fields: np.ndarray, *, most: int = 2**22) -> np.ndarray:
+    """Mean of |F x|^2 over some fields (field, y, x), a part of them in the memory of complex numbers at a time."""
+    step = max(1, most // fields[0].size)
+    blocks = (fields[start : start + step].astype(np.float64) for start in range(0, len(fields), step))
+    total = sum((np.abs(np.fft.fft2(_tapered(block))) ** 2).sum(0) for block in blocks)
+    return np.asarray(total / len(fields))
 
 
 def zonal_spectrum(field: xr.DataArray) -> xr.DataArray:
@@ -184,7 +190,7 @@ def zonal_spectrum(field: xr.DataArray) -> xr.DataArray:
     """
     values, (_, dx) = _checked(field, at_least=(2, 4))
     nx = values.shape[-1]
-    power = _row_power(values.reshape(-1, nx))
+    power = _row_power(values.reshape(-1, nx).astype(np.float64))
     return _spectrum(power * nx * dx, np.arange(1, len(power) + 1) / (nx * dx), field)
 
 
@@ -265,7 +271,7 @@ def _spectrum(energy: np.ndarray, wavenumber: np.ndarray, field: xr.DataArray) -
 
 
 def _checked(field: xr.DataArray, *, at_least: tuple[int, int]) -> tuple[np.ndarray, tuple[float, float]]:
-    values = field.transpose(..., "lat", "lon").values.astype(np.float64)
+    values = field.transpose(..., "lat", "lon").values
     if values.shape[-2] < at_least[0] or values.shape[-1] < at_least[1]:
         raise DataError(
             f"A spectrum needs {at_least[0]} x {at_least[1]} cells or more, "

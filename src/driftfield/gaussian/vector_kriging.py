@@ -48,11 +48,7 @@ class SeenComponents(Columns):
         """From whole fields.
 
         Arguments:
-            values: Standardised, NaN where not seen: (component, time, cell).
-            noise: Variances of the errors, as many.
-            days: (time,).
-            draws: Of the prior, for every member: (member, component, time, cell).
-            errors: Standard normal numbers, as many.
+            values, noise, days, draws, errors: As of `Scattered.of`, with an axis (component) before that of time.
         """
         (which, when, where), innovations, r = innovations_of(values, noise, draws, errors)
         return cls(which == 1, when, where, days[when], innovations, r)

@@ -25,11 +25,13 @@ from driftfield.gridded.flags import flag_meanings, honour_flags
 from driftfield.gridded.joining import joined_files
 from driftfield.gridded.lazy import lazily
 from driftfield.gridded.one_unit import in_one_unit
+from driftfield.gridded.remote import address_of, open_remote
 from driftfield.gridded.sentinels import find_constants, without_constants
 from driftfield.gridded.stores import (
     group_of,
     opened_with_texts,
     options_for,
+    undeclared_fills,
     with_outer_coordinates,
     with_true_zeros,
     without_forecasts,
@@ -66,7 +68,7 @@ def open_fields(
             that do not fit together.
         FileFormatError: a file that cannot be read.
     """
-    paths = expand_paths(path)
+    paths = expand_paths(path, remote=True)
     raws = [open_raw(file) for file in paths]
     if acceptance != USUAL:
         acceptance.check({name: words for raw in raws for name, words in flag_meanings(raw).items()}, str(path))
@@ -113,14 +115,22 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
                 dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
 
 
-def expand_paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
+def expand_paths(path: str | Path | Sequence[str | Path], *, remote: bool = False) -> list[Path]:
     """The files that a path, a glob or a list of them names.
 
+    Arguments:
+        path: What was named.
+        remote: Whether it may be an address (`gridded.remote.address_of`); one address is one file or store.
+
     Raises:
-        DataError: none.
+        DataError: none, or an address where files are expected.
     """
     if not isinstance(path, str | Path):
-        paths = [file for item in path for file in expand_paths(item)]
+        paths = [file for item in path for file in expand_paths(item, remote=remote)]
+    elif (address := address_of(path)) is not None:
+        if not remote:
+            raise DataError(f"{address} is an address: expected a file of this machine here. Fetch it first.")
+        return [Path(path)]
     elif any(c in str(path) for c in "*?[") and not Path(path).exists():
         paths = [Path(file) for file in sorted(glob.glob(str(path), recursive=True))]
     else:
@@ -145,7 +155,9 @@ def _understood(
 
 
 def open_raw(path: Path) -> xr.Dataset:
-    """As the file has it, lazily, times not decoded."""
+    """As the file has it, or the address that a path stands for (`remote`), lazily, times not decoded."""
+    if (address := address_of(path)) is not None:
+        return lazily(open_remote(address), address)
     options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
     _refuse_bufr(path)
     if path.is_dir():
@@ -164,7 +176,7 @@ def open_raw(path: Path) -> xr.Dataset:
         if options.pop("group", None):
             opened = with_outer_coordinates(opened, path, chunks=None, cache=False, **options)
         if path.is_dir():
-            opened = with_true_zeros(opened, path, chunks=None, cache=False, **options)
+            opened = with_true_zeros(opened, path, undeclared_fills(path), chunks=None, cache=False, **options)
     except UserError:
         raise
     except PermissionError as error:

@@ -17,7 +17,7 @@ from driftfield.errors import FileFormatError
 MOST_CHUNKS = 20_000
 """Of a variable: more of them cost more to plan with than to read."""
 
-BLOCK = 2**27
+BLOCK = 2**25
 """Bytes of fields in double precision that statistics hold at a time."""
 
 PLENTY = 2**24

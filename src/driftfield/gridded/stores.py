@@ -9,7 +9,9 @@ __all__ = [
     "group_of",
     "opened_with_texts",
     "options_for",
+    "refuse_pickle_codecs",
     "refuse_pickles",
+    "undeclared_fills",
     "with_outer_coordinates",
     "with_true_zeros",
     "without_forecasts",
@@ -18,7 +20,7 @@ __all__ = [
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -148,15 +150,26 @@ def refuse_pickles(store: Path) -> None:
     Raises:
         FileFormatError: as said, with the file that asks for it.
     """
+    metadata = {}
     # the group itself and its arrays: nothing deeper is ever opened
-    for path in (found for name in _METADATA for found in (store / name, *store.glob(f"*/{name}"))):
+    for path in (file for name in _METADATA for file in (store / name, *store.glob(f"*/{name}"))):
         try:
-            metadata = json.loads(path.read_text(encoding="utf-8"))
+            metadata[str(path)] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             continue  # the reader says what is wrong with it
-        if any("pickle" in codec.lower() for codec in _codecs(metadata)):
+    refuse_pickle_codecs(metadata)
+
+
+def refuse_pickle_codecs(metadata: Mapping[str, Any]) -> None:
+    """Refuses metadata of arrays, by where they stand, that ask for a codec which executes code.
+
+    Raises:
+        FileFormatError: as said, with the place that asks for it.
+    """
+    for place, described in metadata.items():
+        if any("pickle" in codec.lower() for codec in _codecs(described)):
             raise FileFormatError(
-                f"{path} asks for the codec 'pickle', which runs code that the store holds: expected codecs that only "
+                f"{place} asks for the codec 'pickle', which runs code that the store holds: expected codecs that only "
                 "unpack numbers. Ask whoever wrote the store for one without it."
             )
 
@@ -174,18 +187,24 @@ def _codecs(metadata: Any) -> Iterator[str]:
             waiting.extend(part)
 
 
-def with_true_zeros(dataset: xr.Dataset, store: Path, **options: Any) -> xr.Dataset:
+def undeclared_fills(store: Path) -> set[str]:
+    """The arrays of a store of version 2 that declare no fill value of their own."""
+    return {path.parent.name for path in store.glob("*/.zarray") if _is_default(path.parent)}
+
+
+def with_true_zeros(dataset: xr.Dataset, store: Any, undeclared: Collection[str], **options: Any) -> xr.Dataset:
     """The data set with zeros that are values, where a store of version 2 has a fill value of 0 and declares none.
 
     Arguments:
         dataset: As xarray opened the store: fill values are missing.
-        store: The folder.
+        store: The folder, or a store of zarr.
+        undeclared: Arrays that declare no fill value of their own.
         options: Of `xarray.open_dataset`.
     """
     zeroed = [
         str(name)
         for name, array in dataset.variables.items()
-        if array.encoding.get("_FillValue") == 0 and _is_default(store / str(name))
+        if array.encoding.get("_FillValue") == 0 and name in undeclared
     ]
     if not zeroed:
         return dataset
@@ -206,8 +225,6 @@ def with_true_zeros(dataset: xr.Dataset, store: Path, **options: Any) -> xr.Data
 
 def _is_default(array: Path) -> bool:
     """Whether a version 2 array declares no fill value of its own."""
-    if not (array / ".zarray").exists():
-        return False
     try:
         attributes = json.loads((array / ".zattrs").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 from driftfield.conventions import require
 from driftfield.data.observed_batch import observation_batch
+from driftfield.diffusion.noise_range import checked_range, largest_amplitude
 from driftfield.diffusion.schedule import noise_level
 from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.evaluate import diagnostics_figures as figures
@@ -35,7 +36,6 @@ from driftfield.files import refuse_existing, replacing, write_text
 from driftfield.interfaces import Reconstructor
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.noise_check import covers, noise_tables, said_of_noise
-from driftfield.models.noise_range import checked_range, largest_amplitude
 from driftfield.models.watch import Watch, fitted_model
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws

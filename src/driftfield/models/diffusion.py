@@ -1,8 +1,7 @@
 """The main job: members of p(field | observations), drawn by a conditional diffusion model in at most 20 evaluations."""
 
-__all__ = ["DiffusionReconstructor", "cover", "diffusion_model", "one_sd"]
+__all__ = ["DiffusionReconstructor", "cover"]
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -17,21 +16,22 @@ from torch.utils.data import Dataset
 
 from driftfield.data.codec import FieldCodec
 from driftfield.data.dataset import TwinDataset
+from driftfield.diffusion.building import diffusion_model, one_sd
 from driftfield.diffusion.model import DiffusionModel, known_cells, to_residual
 from driftfield.diffusion.noise import DiffusionNoise
+from driftfield.diffusion.noise_range import amplitude_of_samples, checked_range, covering, first_samples
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Denoiser, TrainingData
 from driftfield.models.learner import Learner
 from driftfield.models.networked import NetworkReconstructor, Shared
 from driftfield.models.noise_check import check_noise, covering_colour, plain_covers, said_of_noise
-from driftfield.models.noise_range import amplitude_of_samples, checked_range, covering, first_samples
 from driftfield.models.teaching import Teaching
 from driftfield.models.tiled import parts_of, tiling_of
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.settings import PRECISIONS, has_exact
-from driftfield.registry import build, lookup, register
+from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.replacement import ReplacementDenoiser
 from driftfield.sampling.starting import Start, start_named
@@ -52,62 +52,6 @@ class _InBfloat16:
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         with torch.autocast(x_t.device.type, torch.bfloat16):
             return self.denoiser(x_t, t)
-
-
-def one_sd(spec: Mapping[str, Any]) -> JSONObject:
-    """The section `diffusion` of a recipe with its `sd` in every part that has one and does not say it.
-
-    Raises:
-        ConfigurationError: a part that says another.
-    """
-    if "sd" not in spec:
-        return dict(spec)
-
-    def filled(kind: str, part: Any) -> Any:
-        if not isinstance(part, Mapping) or "class" not in part:
-            return part
-        made = dict(part)
-        known = inspect.signature(lookup(kind, str(part["class"]))).parameters
-        if "sd" in known and made.setdefault("sd", spec["sd"]) != spec["sd"]:
-            raise ConfigurationError(
-                f"diffusion.sd is {spec['sd']!r}, and diffusion.{kind} ({part['class']}) has sd={made['sd']!r}: expected one of "
-                "both. Leave one out."
-            )
-        if kind == "weighting" and "base" in known:
-            made["base"] = filled(kind, made.get("base", {"class": "EDMWeighting"}))
-        return made
-
-    return {key: filled(key, part) if key in ("parameterization", "weighting") else part for key, part in spec.items()}
-
-
-def diffusion_model(network: nn.Module, spec: Mapping[str, Any]) -> DiffusionModel:
-    """A network as the diffusion model that the section `diffusion` of a recipe describes.
-
-    Raises:
-        ConfigurationError: an unknown key, or a value that makes no sense.
-    """
-    parts = dict(spec)
-    sd = parts.pop("sd", 1.0)
-    if isinstance(sd, bool) or not isinstance(sd, int | float) or not 0 < sd < float("inf"):
-        raise ConfigurationError(f"Found diffusion.sd={sd!r}: expected a number above 0.")
-    loss_over = parts.pop("loss_over", "domain")
-    defaults: dict[str, JSONObject] = {
-        "schedule": {"class": "LogLinearSchedule"},
-        "parameterization": {"class": "EDMParameterization", "sd": sd},
-        "noise_levels": {"class": "LogNormalLevels"},
-        "weighting": {"class": "EDMWeighting", "sd": sd},
-        "noise": {"class": "White"},
-    }
-    if isinstance(chosen := parts.get("schedule"), Mapping) and chosen.get("class") == "AdaptiveSchedule":
-        # the same objective, drawn where its error is
-        defaults["noise_levels"] = {"class": "ScheduleLevels"}
-        defaults["weighting"] = {"class": "GaussianEDMWeighting", "mean": 0.0, "std": 3.4, "sd": sd}
-    for key in parts:
-        if key not in defaults:
-            allowed = (*sorted(defaults), "sd", "loss_over")
-            raise ConfigurationError(f"Unknown key {key!r} under 'diffusion': expected one of {allowed}.")
-    made = {kind: build(kind, parts.get(kind, default)) for kind, default in defaults.items()}
-    return DiffusionModel(network, made.pop("schedule"), **made, sd=sd, loss_over=loss_over)
 
 
 def cover(learner: Learner, spec: Mapping[str, Any], samples: "Dataset[FieldBatch]") -> JSONObject:
@@ -262,7 +206,8 @@ class DiffusionReconstructor(NetworkReconstructor):
         """Members, whose mean and spread are those of the field, unless a drawer knows better."""
         if draws.drawer is None:
             return NetworkEstimate(self.draw(batch, window, draws))
-        tiling_of(batch, window, draws, self.codec)
+        if draws.tiles is not None:
+            tiling_of(batch, window, draws, self.codec)  # refuses
         assert isinstance(self.model, DiffusionModel)
         prior = partial(self.model.denoiser, batch, wrap=window.wraps(self.codec))
         with torch.inference_mode(False), torch.no_grad():
@@ -270,7 +215,7 @@ class DiffusionReconstructor(NetworkReconstructor):
 
     def draw(self, batch: FieldBatch, window: DatedWindow, draws: Draws) -> Tensor:
         """(member, channel, lat, lon) in network units; member m depends on (draws.seed, m, window) and on nothing else."""
-        parts, tiling = [], tiling_of(batch, window, draws, self.codec)
+        parts, tiling = [], None if draws.tiles is None else tiling_of(batch, window, draws, self.codec)
         if tiling is not None:
             self.noise.refuse("tiles, which see a part of the noise,")
         for members in draws.batches(BATCH_SIZE):

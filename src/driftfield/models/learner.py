@@ -36,6 +36,7 @@ from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.bounds import calibrated
 from driftfield.reconstruction.calibration import Calibration
+from driftfield.registry import shown
 
 
 @dataclass
@@ -206,6 +207,14 @@ class Trained(Taught):
 
     def _take_back(self, run: Run, folder: Path) -> None:
         """Takes back what `_beside` gave, before the model is built; nothing, where there is nothing."""
+
+    def __repr__(self) -> str:
+        """Its arguments but the defaults, and what it is fitted to."""
+        if self._learner is None:
+            return shown(self, self.arguments(), "not fitted")
+        codec = self._learner.codec
+        beside = f" with {', '.join(codec.covariates)}" if codec.covariates else ""
+        return shown(self, self.arguments(), f"fitted to {', '.join(codec.targets)}{beside}")
 
     @property
     def learner(self) -> Learner:

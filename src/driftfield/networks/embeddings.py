@@ -7,7 +7,7 @@ position   unit_sphere  (cos phi cos lambda, cos phi sin lambda, sin phi)
 date       (sin, cos) of the year's and of the day's fraction, and of twice the year's
 """
 
-__all__ = ["PlaceDateEmbedding", "LabelEmbedding", "NoiseEmbedding"]
+__all__ = ["LabelEmbedding", "LatentEmbedding", "NoiseEmbedding", "PlaceDateEmbedding"]
 
 import math
 from collections.abc import Callable, Sequence
@@ -41,6 +41,22 @@ class NoiseEmbedding(nn.Module):
         # fp32: high frequencies of a half-precision phase are noise
         phase = c_noise.float()[:, None] * self.frequencies
         return self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))
+
+
+class LatentEmbedding(nn.Module):
+    """Random numbers of a member through an MLP: what makes its FiLM layers its own.
+
+    Arguments:
+        latent: How many.
+        embedding: Length of the result.
+    """
+
+    def __init__(self, latent: int, embedding: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(latent, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch embedding"]:
+        return self.mlp(z)
 
 
 class PlaceDateEmbedding(nn.Module):

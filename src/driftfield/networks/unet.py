@@ -33,7 +33,7 @@ from driftfield.networks.blocks import (
     silent,
 )
 from driftfield.networks.canvas import channels_last, condition_channels, halo, pad, set_wrap, stack_condition
-from driftfield.networks.embeddings import LabelEmbedding, NoiseEmbedding, PlaceDateEmbedding
+from driftfield.networks.embeddings import LabelEmbedding, LatentEmbedding, NoiseEmbedding, PlaceDateEmbedding
 from driftfield.registry import register
 
 
@@ -130,6 +130,7 @@ class UNet(nn.Module, ABC):
         date: Whether the network knows season and hour.
         statics: How many static fields are part of the condition.
         labels: How many classes each label of a sample has.
+        latent: How many random numbers steer a member in place of a noise level (one-step ensembles); 0 for noise levels.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class UNet(nn.Module, ABC):
         date: bool = True,
         statics: int = 0,
         labels: Sequence[int] = (),
+        latent: int = 0,
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(condition_depths):
@@ -171,7 +173,7 @@ class UNet(nn.Module, ABC):
         block = self.block()
         self.channels, self.multiple = channels, 2 ** (len(widths) - 1)
         self.context = PlaceDateEmbedding(embedding, covariates, position, date)
-        self.noise = NoiseEmbedding(embedding)
+        self.noise = LatentEmbedding(latent, embedding) if latent else NoiseEmbedding(embedding)
         self.stem = Conv(channels, widths[0])
         self.first_guess, self.visible, self.statics = first_guess, visible, statics
         self.labels = LabelEmbedding(embedding, labels) if labels else None
@@ -204,9 +206,9 @@ class UNet(nn.Module, ABC):
         return Encoded([*features, h], context, anywhere, wrap)
 
     def forward(
-        self, x: Float[Tensor, "batch channel lat lon"], c_noise: Float[Tensor, " batch"], encoded: Encoded
+        self, x: Float[Tensor, "batch channel lat lon"], c_noise: Float[Tensor, "batch *latent"], encoded: Encoded
     ) -> Float[Tensor, "batch channel lat lon"]:
-        """The prediction for the scaled noisy field x (0 outside the domain)."""
+        """The prediction for the scaled noisy field x (0 outside the domain); `c_noise` is its level, or a member's numbers."""
         height, width = x.shape[-2:]
         west, _, inner_wrap = halo(width, self.multiple, encoded.wrap)
         set_wrap(self, inner_wrap)

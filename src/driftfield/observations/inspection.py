@@ -6,17 +6,15 @@
 An inspection reads a sample at most: the first, the middle and the last date, thinned where a field is large.
 """
 
-__all__ = ["Inspection", "inspect_file"]
+__all__ = ["inspect_file"]
 
 import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from driftfield.conventions import is_mask, positions_of, state_variables
@@ -25,45 +23,11 @@ from driftfield.gridded.encodings import as_dates, date_text
 from driftfield.gridded.gridded_files import expand_paths, open_fields, open_raw
 from driftfield.gridded.quantities import quantity_of
 from driftfield.gridded.region import is_periodic
+from driftfield.gridded.remote import address_of
 from driftfield.gridded.removal import count_removed
-from driftfield.observations.columns import PARQUETS, TEXTS, column_kinds, read_rows
-
-SAMPLE = 2**21
-"""Values of a variable that are looked at on each of three dates, at most."""
-
-
-@dataclass
-class Inspection:
-    """What is understood of a file, as lines under headings.
-
-    Arguments:
-        what: In a few words.
-        parts: Heading -> lines.
-        refused: What would be refused, and why.
-        following: Commands that make sense next.
-    """
-
-    what: str
-    parts: dict[str, list[str]] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
-    following: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        sections = dict(self.parts)
-        sections["would be refused"] = self.refused or ["nothing that was looked at"]
-        sections["next"] = self.following
-        width = max(len(name) for name in sections)
-        lines = [self.what]
-        for name, texts in sections.items():
-            for i, text in enumerate(texts):
-                lines.append(f"{name if i == 0 else '':<{width}}  {text}".rstrip())
-        return "\n".join(lines)
-
-
-_DESCRIBES = re.compile(
-    r"qc$|_error|cycle|track|flag|mission|number|direction|^juld|^pres|_adjusted|time|station|profile", re.I
-)
-"""Names in files of points that are no measurement of the sea or the air."""
+from driftfield.observations.columns import PARQUETS, TEXTS
+from driftfield.observations.inspected_points import Inspection, inspect_points, inspect_table
+from driftfield.observations.next_commands import SAMPLE, commands_for
 
 
 def inspect_file(path: str | Path) -> Inspection:
@@ -72,16 +36,16 @@ def inspect_file(path: str | Path) -> Inspection:
     Raises:
         DataError: no such file.
     """
-    paths = expand_paths(path)
+    paths = expand_paths(path, remote=True)
     first = paths[0]
     files = f"{path}" if len(paths) == 1 else f"{path}: {len(paths)} files"
-    if first.suffix.lower() in (*TEXTS, *PARQUETS):
-        return _table(first, files)
+    if address_of(first) is None and first.suffix.lower() in (*TEXTS, *PARQUETS):
+        return inspect_table(first, files)
     with _heard() as said:
         try:
             dataset = open_fields(path, marks=True)
         except UserError as error:
-            return _points(first, files, error)
+            return inspect_points(first, files, error)
         inspection = _gridded(first, dataset, files)
     if said:
         inspection.parts["said"] = list(dict.fromkeys(text.removeprefix(f"{first}: ") for text in said))
@@ -132,7 +96,7 @@ def _gridded(path: Path, dataset: xr.Dataset, files: str) -> Inspection:
     if flags := _flags(path):
         inspection.parts["flags"] = flags
     _judge(inspection, dataset, names)
-    inspection.following = _commands(str(path) if files == str(path) else f"'{files.split(':')[0]}'", dataset, names)
+    inspection.following = commands_for(str(path) if files == str(path) else f"'{files.split(':')[0]}'", dataset, names)
     return inspection
 
 
@@ -198,14 +162,6 @@ def _dates(dataset: xr.Dataset) -> str:
     step = f"{np.median(hours):.4g} hours" if np.median(hours) < 48 else f"{np.median(hours) / 24:.4g} days"
     uneven = "" if np.ptp(hours) <= 0.15 * np.median(hours) else f" (from {hours.min():.4g} to {hours.max():.4g} hours)"
     return f"{dates.size}, {ends[0]} to {ends[1]}, every {step}{uneven}, {calendar} calendar"
-
-
-def thinned(array: xr.DataArray) -> xr.DataArray:
-    """The first, the middle and the last date of a variable, rows left out where a date is large; loaded."""
-    if "time" in array.dims and array.sizes["time"] > 3:
-        array = array.isel(time=sorted({0, array.sizes["time"] // 2, array.sizes["time"] - 1}))
-    every = int(np.ceil(array.size / max(array.sizes.get("time", 1), 1) / SAMPLE))
-    return array.isel(lat=slice(None, None, every)).load() if every > 1 else array.load()
 
 
 def _sampled(array: xr.DataArray) -> tuple[xr.DataArray, str]:
@@ -300,124 +256,3 @@ def _judge(inspection: Inspection, dataset: xr.Dataset, names: list[str]) -> Non
             f"unevenly spaced within a row (by a factor of {positions.stretching:.2g}): a covariance of rows and columns, as of "
             "optimal interpolation, takes the median step there; space-time interpolation takes every distance as it is"
         )
-
-
-def _commands(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
-    return [*_filling(file, dataset, names), *_from_a_time_axis(file, dataset, names)]
-
-
-def _filling(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
-    """`fill`, for the first field that has gaps."""
-    for name in names:
-        array = dataset[name]
-        if array.dtype.kind != "f" or not {"lat", "lon"} <= set(array.dims) <= {"time", "depth", "lat", "lon"}:
-            continue
-        dates = thinned(array)
-        gaps = dates.isnull()
-        if "time" in dates.dims and dates.sizes["time"] > 1:
-            gaps = gaps & dates.notnull().any("time")  # what no date saw is land
-        if bool(gaps.any()) and bool(dates.notnull().any()):
-            return [f"driftfield fill {file} --variable {name} --out filled.nc"]
-    return []
-
-
-def _from_a_time_axis(file: str, dataset: xr.Dataset, names: list[str]) -> list[str]:
-    usable = [n for n in names if set(dataset[n].dims) <= {"time", "depth", "lat", "lon"} and "time" in dataset[n].dims]
-    if not usable:
-        return ["(fixed fields: a domain, with `reconstruct --domain` or data.domain of a recipe)"] if names else []
-    name = usable[0]
-    if "held_out" in dataset or f"{name}_error" in dataset:
-        return [f"driftfield reconstruct RUN {file} --out fields.nc"]
-    deep = "depth" in dataset[name].dims
-    pattern = "profiles:0.95" if deep else "clouds:0.8"
-    large = dataset.sizes["lat"] * dataset.sizes["lon"] > 2**20
-    part = f" --region {_middle(dataset)}" if large else ""
-    following = [f"driftfield mask {file} seen.nc --observe {name}={pattern} --error 0.1{part}"]
-    if dataset.sizes["time"] >= 10:
-        following.append(f"driftfield train recipe.yaml --out run      (data: {{archive: {file}, targets: [{name}]}})")
-    following.append(f"driftfield gather POINTS --variable {name}=NAME --like {file} --out seen.nc")
-    return following
-
-
-def _middle(dataset: xr.Dataset) -> str:
-    """A region of some 512 x 512 cells in the middle."""
-    positions = positions_of(dataset)
-    spans = []
-    for axis in ("lat", "lon"):
-        n = dataset.sizes[axis]
-        cells = slice(max(n // 2 - 256, 0), min(n // 2 + 256, n))
-        if positions is None:
-            values = dataset[axis].values[cells]
-        else:
-            part = positions.latitude if axis == "lat" else positions.one_turn.longitude
-            values = part[cells, dataset.sizes["lon"] // 2] if axis == "lat" else part[dataset.sizes["lat"] // 2, cells]
-        spans.append(f"{axis}={values.min():.6g}:{values.max():.6g}")
-    return ",".join(spans)
-
-
-def _table(path: Path, files: str) -> Inspection:
-    """The columns of a table, and the rows of its beginning."""
-    rows = read_rows(path, most=10_000)
-    kinds = column_kinds(rows.columns)
-    inspection = Inspection(f"{files}: a table, {len(rows)} rows looked at")
-    inspection.parts["columns"] = []
-    if rows.empty:
-        inspection.refused.append(f"no row below the names {', '.join(map(str, rows.columns))}")
-        return inspection
-    for name in rows.columns:
-        values = pd.to_numeric(rows[name], errors="coerce")
-        share = f"{100 * rows[name].isna().mean():.1f} % missing"
-        span = (
-            f"{values.min():.5g} to {values.max():.5g}"
-            if values.notna().any()
-            else f"{str(rows[name].iloc[0])[:40]!r}, ..."
-        )
-        inspection.parts["columns"].append(
-            f"{name}: {kinds.get(str(name), 'a variable, if it is asked for')}; {span}; {share}"
-        )
-    lacking = [kind for kind in ("time", "latitude", "longitude") if kind not in kinds.values()]
-    if lacking:
-        inspection.refused.append(f"no column for {', '.join(lacking)}")
-    if "depth" not in kinds.values() and "pressure" not in kinds.values():
-        inspection.parts["depth"] = ["none: surface data"]
-    variables = [str(n) for n in rows.columns if str(n) not in kinds and pd.api.types.is_numeric_dtype(rows[n])]
-    name = variables[0] if variables else "NAME"
-    inspection.following = [
-        f"driftfield gather {path} --variable {name}={name} --like GRID --out seen.nc",
-        f"driftfield assimilate RUN {path} --variable {name}={name} --out fields.nc",
-    ]
-    return inspection
-
-
-def _points(path: Path, files: str, why: UserError) -> Inspection:
-    """A file that is no gridded one: points, or nothing that can be read."""
-    inspection = Inspection(f"{files}: no gridded file")
-    inspection.refused.append(str(why))
-    try:
-        raw = open_raw(path)
-    except UserError:
-        return inspection
-    inspection.parts["dimensions"] = [", ".join(f"{d} ({n})" for d, n in raw.sizes.items())]
-    inspection.parts["variables"] = [
-        f"{n} ({', '.join(map(str, a.dims))})" + (f" in {a.attrs['units']}" if "units" in a.attrs else "")
-        for n, a in list(raw.variables.items())[:40]
-    ]
-    name = _measured(raw)
-    asked = f"--variable {name.lower()}={name}"
-    inspection.following = [
-        f"driftfield map {path} {asked} --box S,N,W,E --step .25 --every 1M --out map.nc",
-        f"driftfield gather {path} {asked} --like GRID --out seen.nc",
-    ]
-    return inspection
-
-
-def _measured(raw: xr.Dataset) -> str:
-    """The variable of a file of points that most likely was measured: a number with a unit that does not describe the file."""
-    placed = column_kinds([str(n) for n in raw.variables])
-    names = [
-        str(n)
-        for n, a in raw.data_vars.items()
-        if a.dtype.kind == "f" and a.ndim and str(n) not in placed and not _DESCRIBES.search(str(n))
-    ]
-    with_units = [n for n in names if str(raw[n].attrs.get("units", "1")).strip() not in ("", "1")]
-    return next(iter([*with_units, *names]), "NAME")

@@ -33,6 +33,7 @@ from driftfield.plain import JSONObject
 from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble
+from driftfield.registry import shown
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +209,15 @@ class Peer(ABC):
     @background.setter
     def background(self, background: Background) -> None:
         self._background = background
+
+    def __repr__(self) -> str:
+        """Its arguments but the defaults, and what it is fitted to."""
+        known = self._background
+        if known is None:
+            return shown(self, self._arguments(), "not fitted")
+        beside = [name for name in known.variables if name not in known.targets]
+        state = f"fitted to {', '.join(known.targets)}" + (f" with {', '.join(beside)}" if beside else "")
+        return shown(self, self._arguments(), f"{state}; {known.lat.size} x {known.lon.size} cells")
 
     def _arguments(self) -> JSONObject:
         """The constructor is the configuration: every argument is kept under its own name."""

@@ -11,7 +11,7 @@
 The neighbourhoods are local, so that a large image costs as many small factors as it has missing cells / 16.
 """
 
-__all__ = ["Kriging", "tiled_leaves"]
+__all__ = ["Kriging"]
 
 from collections.abc import Mapping
 from copy import copy
@@ -27,8 +27,8 @@ from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.gradient_tuning import StatedScales, Task, tune
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
-from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.space_time_covariance import Places
+from driftfield.gaussian.tiled_leaves import cell_km, tiled_leaves
 from driftfield.gaussian.tuning import fit_spread
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
@@ -40,9 +40,9 @@ from driftfield.peers.space_time_mean import StandardisedPeer
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import register
 
-_LEAF = 16
 DRAWS = 2
 """How often blocks are hidden from a short record."""
+
 
 _FEW = 5
 """Dates below which the spread of a single cell is not known: one for the level."""
@@ -304,7 +304,7 @@ class Kriging(StandardisedPeer):
 
     def _tile(self, places: Places, observations: int) -> float:
         """Edge of the tiles whose cells are solved together, km: small beside the circle that the neighbours of one fill."""
-        cell = _cell_km(places)
+        cell = cell_km(places)
         dates = max(1, 2 * self.around + 1)
         share = min(1.0, observations / (len(places) * dates))
         return cell * float(np.clip(0.5 * np.sqrt(self.nearest / (np.pi * max(share, 1e-3))), 2.0, 12.0))
@@ -342,32 +342,6 @@ def _near(chosen: np.ndarray, around: int, count: int) -> np.ndarray:
     """Indices of all dates of the record that may be used for some dates."""
     reach = np.arange(count)
     return reach[(np.abs(reach[:, None] - chosen) <= around).any(axis=1)] if chosen.size else reach
-
-
-def tiled_leaves(places: Places, cells: np.ndarray, embedded: np.ndarray, *, spacing: float) -> list[np.ndarray]:
-    """Groups of some cells that are solved together: near to each other, so that the same observations are near to all.
-
-    Arguments:
-        places: All cells.
-        cells: Those to solve.
-        embedded: All cells where distances are taken: (cell, axis).
-        spacing: Edge of the tiles that a group may not leave, km.
-    """
-    degrees = spacing / 111.2
-    row = np.floor(places.lat[cells] / degrees).astype(int)
-    shrunk = np.cos(np.radians((row + 0.5) * degrees)).clip(0.05)
-    column = np.floor(places.lon[cells] * shrunk / degrees).astype(int)
-    _, tile = np.unique(np.stack([row, column, np.round(places.depth[cells], 3)]), axis=1, return_inverse=True)
-    order = np.argsort(tile.ravel(), kind="stable")
-    groups = np.split(cells[order], np.flatnonzero(np.diff(tile.ravel()[order])) + 1)
-    return [group[part] for group in groups for part in leaves(embedded[group], _LEAF)]
-
-
-def _cell_km(places: Places) -> float:
-    """Edge of a cell, from the area that the cells cover: km."""
-    rows = np.unique(places.lat)
-    step = float(np.median(np.diff(rows))) if rows.size > 1 else float(np.median(np.diff(np.unique(places.lon))))
-    return 111.2 * max(step, 1e-6)
 
 
 def _level_spread(fields: np.ndarray, domain: np.ndarray) -> np.ndarray:

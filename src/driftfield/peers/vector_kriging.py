@@ -22,6 +22,7 @@ from driftfield.conventions import vector_pairs_of
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.space_time_covariance import Places
+from driftfield.gaussian.tiled_leaves import tiled_leaves
 from driftfield.gaussian.tuning import SpreadPower, fit_spread
 from driftfield.gaussian.vector_covariance import VectorCovariance
 from driftfield.gaussian.vector_kriging import SeenComponents, solve_vector_leaves
@@ -30,7 +31,7 @@ from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.background import canonical
 from driftfield.peers.base import Remembered, member_generator, time_stamps
-from driftfield.peers.kriging import DRAWS, Kriging, tiled_leaves
+from driftfield.peers.kriging import DRAWS, Kriging
 from driftfield.peers.space_time_cases import places_of
 from driftfield.registry import register
 

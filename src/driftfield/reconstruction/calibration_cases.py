@@ -10,6 +10,8 @@ __all__ = ["Calibratable", "calibrate"]
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, Self, cast
 
 import numpy as np
@@ -26,7 +28,7 @@ from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells
 from driftfield.reconstruction.calibration_fit import CellPlaces, fit_calibration
-from driftfield.reconstruction.calibration_place import PlaceSums, place_folds
+from driftfield.reconstruction.calibration_place import PlaceRecord, PlaceSums, place_folds
 from driftfield.reconstruction.draws import Draws, TakesDraws
 from driftfield.reconstruction.settings import check_ability
 
@@ -101,34 +103,56 @@ def calibrate(
         )
     method = reconstructor.unseen(data)
     chosen = spread_over(np.sort(np.asarray(data.validation)), cases)
-    parts: dict[str, dict[float | None, list[CalibrationCells]]] = {name: {} for name in data.targets}
-    sums: dict[str, dict[float | None, list[PlaceSums]]] = {name: {} for name in data.targets}
-    for turn in range(masks):
-        for number, (time, case, result) in enumerate(_cases(method, data, observing, chosen, members, seed + turn)):
-            log.info("calibration: case %d of %d", turn * len(chosen) + number + 1, masks * len(chosen))
-            for name, depth, cells, level_sums in _hidden(data, case, result, time, seed + turn):
-                parts[name].setdefault(depth, []).append(cells)
-                sums[name].setdefault(depth, []).append(level_sums)
-    samples = {
-        name: {depth: CalibrationCells.join(some) for depth, some in levels.items()}
-        for name, levels in parts.items()
-        if levels
-    }
-    grid = {axis: data.to_validate.dataset[axis].values for axis in ("lat", "lon")}
-    places = {
-        name: CellPlaces({depth: PlaceSums.join(some) for depth, some in levels.items()}, **grid)
-        for name, levels in sums.items()
-        if levels
-    }
-    about = {
-        "cases": len(chosen),
-        **({"masks": masks} if masks > 1 else {}),
-        "members": members,
-        "seed": seed,
-        "patterns": {name: list(texts) for name, texts in observing.observe.items()},
-        "scores": _before_and_after(samples, places, bias=bias),
-    }
-    return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about, places=places)
+    with TemporaryDirectory(prefix="driftfield-calibration-") as folder:
+        gathered = _Gathered(data, Path(folder))
+        for turn in range(masks):
+            for number, (time, case, result) in enumerate(
+                _cases(method, data, observing, chosen, members, seed + turn)
+            ):
+                log.info("calibration: case %d of %d", turn * len(chosen) + number + 1, masks * len(chosen))
+                gathered.add(time, case, result, seed + turn)
+        samples, places = gathered.samples(), gathered.places()
+        about = {
+            "cases": len(chosen),
+            **({"masks": masks} if masks > 1 else {}),
+            "members": members,
+            "seed": seed,
+            "patterns": {name: list(texts) for name, texts in observing.observe.items()},
+            "scores": _before_and_after(samples, places, bias=bias),
+        }
+        return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about, places=places)
+
+
+class _Gathered:
+    """Some hidden cells of every case, and what all of them add up to on the map, which lies on disk.
+
+    Arguments:
+        data: What the method was fitted to.
+        folder: For the files of the map.
+    """
+
+    def __init__(self, data: TrainingData, folder: Path) -> None:
+        self.data, self.folder = data, folder
+        self.cells: dict[str, dict[float | None, list[CalibrationCells]]] = {}
+        self.sums: dict[str, dict[float | None, PlaceRecord]] = {}
+
+    def add(self, time: int, case: xr.Dataset, result: xr.Dataset, seed: int) -> None:
+        """Of one case more."""
+        for name, depth, cells, sums in _hidden(self.data, case, result, time, seed):
+            self.cells.setdefault(name, {}).setdefault(depth, []).append(cells)
+            records = self.sums.setdefault(name, {})
+            if depth not in records:
+                records[depth] = PlaceRecord(self.folder, f"{self.data.targets.index(name)}.{len(records)}")
+            records[depth].add(sums)
+
+    def samples(self) -> Samples:
+        """The cells of all cases."""
+        return {n: {d: CalibrationCells.join(some) for d, some in levels.items()} for n, levels in self.cells.items()}
+
+    def places(self) -> dict[str, CellPlaces]:
+        """The sums of all cases."""
+        grid = {axis: self.data.to_validate.dataset[axis].values for axis in ("lat", "lon")}
+        return {n: CellPlaces({d: r.read() for d, r in levels.items()}, **grid) for n, levels in self.sums.items()}
 
 
 def _cases(

@@ -14,7 +14,7 @@ dates agree that it should not.
 
 __all__ = ["CellPlaces", "conformal_quantile", "fit_calibration", "fit_level"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +63,7 @@ def fit_calibration(
     """
     levels, maps_of = {}, {}
     for name, depths in samples.items():
-        if places and (choice := choose_place(list(places[name].sums.values()))) is not None:
+        if places and (choice := choose_place(places[name].sums.values())) is not None:
             maps_of[name] = places[name].map(choice)
             depths = {
                 depth: _by_other_dates(cells, places[name].sums[depth], choice) for depth, cells in depths.items()
@@ -115,7 +115,24 @@ class CellPlaces:
 
     def at(self, times: np.ndarray) -> "CellPlaces":
         """Of a part of the dates alone."""
-        return replace(self, sums={depth: sums.at(np.isin(sums.time, times)) for depth, sums in self.sums.items()})
+        return replace(self, sums=_AtTimes(self.sums, times))
+
+
+class _AtTimes(Mapping[float | None, PlaceSums]):
+    """Sums of some dates, level by level when they are asked for: together they may be more than memory holds."""
+
+    def __init__(self, sums: Mapping[float | None, PlaceSums], times: np.ndarray) -> None:
+        self.sums, self.times = sums, times
+
+    def __getitem__(self, depth: float | None) -> PlaceSums:
+        sums = self.sums[depth]
+        return sums.at(np.isin(sums.time, self.times))
+
+    def __iter__(self) -> Iterator[float | None]:
+        return iter(self.sums)
+
+    def __len__(self) -> int:
+        return len(self.sums)
 
 
 def _by_other_dates(cells: CalibrationCells, sums: PlaceSums, choice: Choice) -> CalibrationCells:

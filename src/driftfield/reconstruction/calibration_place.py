@@ -15,11 +15,22 @@ k and the width of K have the least CRPS of a normal error at dates that were le
 spread has less, or where the map's log score is not better by more than chance.
 """
 
-__all__ = ["ARRAYS", "Choice", "PlaceMap", "PlaceSums", "choose_place", "of_size", "place_folds", "widened"]
+__all__ = [
+    "ARRAYS",
+    "Choice",
+    "PlaceMap",
+    "PlaceRecord",
+    "PlaceSums",
+    "choose_place",
+    "of_size",
+    "place_folds",
+    "widened",
+]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,14 +93,6 @@ class PlaceSums:
         error, stated = (np.where(judged, part, 0.0).astype(np.float32) for part in (error**2, of_size(size) * sd**2))
         return cls(error[None], stated[None], np.array([time]), size, periodic)
 
-    @classmethod
-    def join(cls, parts: "Sequence[PlaceSums]") -> "PlaceSums":
-        """All dates in one."""
-        error, stated, time = (
-            np.concatenate([getattr(part, n) for part in parts]) for n in ("error", "stated", "time")
-        )
-        return cls(error, stated, time, parts[0].size, parts[0].periodic)
-
     def at(self, dates: np.ndarray) -> "PlaceSums":
         """A part of the dates, by mask or index."""
         return replace(self, error=self.error[dates], stated=self.stated[dates], time=self.time[dates])
@@ -127,6 +130,35 @@ class PlaceSums:
         return gaussian_filter(part.astype(np.float64), width, mode=modes)
 
 
+class PlaceRecord:
+    """The sums of one level, on disk date by date, so that the levels of a large ocean need not be in memory together.
+
+    Arguments:
+        folder: Where its two files grow, which is somebody else's to remove.
+        name: Of the files.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.files = {part: folder / f"{name}.{part}" for part in ("error", "stated")}
+        self.times: list[int] = []
+        self.last: PlaceSums | None = None
+
+    def add(self, sums: PlaceSums) -> None:
+        """Of one date more."""
+        for part, file in self.files.items():
+            with file.open("ab") as stream:
+                vars(sums)[part].astype(np.float32).tofile(stream)
+        self.times += sums.time.tolist()
+        self.last = replace(sums, error=sums.error[:0], stated=sums.stated[:0])
+
+    def read(self) -> PlaceSums:
+        """All dates; what is not looked at stays on disk."""
+        assert self.last is not None
+        shape = (len(self.times), *self.last.error.shape[1:])
+        error, stated = (np.memmap(file, np.float32, "r", shape=shape) for file in self.files.values())
+        return replace(self.last, error=error, stated=stated, time=np.array(self.times))
+
+
 def widened(sd: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """A = (1 + v / s^2)^(1/2), at most `MOST`; 1 where there is no spread: what is known stays known."""
     known = ~(sd > 0)
@@ -138,7 +170,7 @@ def of_size(size: int) -> float:
     return 1 + (1 / size if size else 0.0)
 
 
-def choose_place(levels: "Sequence[PlaceSums]") -> Choice | None:
+def choose_place(levels: "Collection[PlaceSums]") -> Choice | None:
     """k and width of a variable, by dates that were left out; None where no map is better than none by more than chance.
 
     Arguments:
@@ -160,7 +192,7 @@ def place_folds(dates: np.ndarray) -> list[np.ndarray]:
     return np.array_split(np.unique(dates), min(FOLDS, len(np.unique(dates))))
 
 
-def _left_out(levels: "Sequence[PlaceSums]", choice: Choice | None, dates: np.ndarray) -> np.ndarray:
+def _left_out(levels: "Collection[PlaceSums]", choice: Choice | None, dates: np.ndarray) -> np.ndarray:
     """Scores of every date under the map of the other blocks of dates, a mean over the levels (score, date)."""
     total, seen = np.zeros((2, len(dates))), np.zeros(len(dates))
     for sums in levels:

@@ -17,7 +17,7 @@ import xarray as xr
 from torch import Tensor
 
 from driftfield.data.codec import FieldCodec
-from driftfield.diffusion.noise import DiffusionNoise, NoiseDraws, WhiteNoise
+from driftfield.diffusion.noise import DiffusionNoise, NoiseDraws, NoiseKeys, WhiteNoise
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser, Reconstructor
@@ -119,7 +119,9 @@ class DatedWindow:
     ) -> NoiseDraws:
         """The noise of some members in these cells, a stream for the name of every channel; white, unless it is `of` a model."""
         noise = WhiteNoise() if of is None else of
-        return noise.draws(seed, members, [self.stamp] * len(members), names, self.rows, self.columns, device)
+        return noise.draws(
+            NoiseKeys(seed, members, [self.stamp] * len(members), names, self.rows, self.columns, device)
+        )
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from driftfield.diffusion.building import diffusion_model, one_sd
 from driftfield.diffusion.model import DiffusionModel, RegressionModel, from_residual
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import TrainingData
-from driftfield.models.diffusion import cover, diffusion_model, one_sd
+from driftfield.models.diffusion import cover
 from driftfield.models.teaching import Teaching
 from driftfield.plain import JSONObject
 from driftfield.registry import build, register

@@ -23,6 +23,7 @@ from torch import Tensor
 from driftfield.data.codec import FieldCodec
 from driftfield.data.gaps import warn_of_gaps
 from driftfield.data.observed_batch import observation_batch
+from driftfield.diffusion.building import diffusion_model, one_sd
 from driftfield.diffusion.model import DiffusionModel
 from driftfield.diffusion.noise import DiffusionNoise
 from driftfield.diffusion.trajectory import WindowedDenoiser
@@ -30,7 +31,7 @@ from driftfield.errors import ConfigurationError, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.interfaces import Abilities, Cannot, Denoiser, TrainingData
 from driftfield.linalg.operators import Observed
-from driftfield.models.diffusion import cover, diffusion_model, one_sd
+from driftfield.models.diffusion import cover
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.teaching import Teaching, remaining
 from driftfield.plain import JSONObject

@@ -61,6 +61,21 @@ PLAIN = {**NETWORK, "widths": [6], "depths": [2], "condition_depths": [1]}
 TRAINED: dict[str, dict[str, Any]] = {
     "NetworkRegression": {"network": NETWORK, "transform": {"pr": "square_root"}, "scaling": {"per": "cell"}},
     "NetworkRegression, plain convolutions": {"network": PLAIN, "how": {"tas": "additive"}},
+    "DiffusionDownscaler": {
+        "network": NETWORK,
+        "transform": {"pr": "square_root"},
+        "anchor": {"class": "PrincipalComponentRegression", "components": 10, "folds": 3, "residual": "none"},
+        "sampler": {"class": "DPMSolverPP2M", "evaluations": 4},
+        "maps": True,
+    },
+    "DiffusionDownscaler, direct": {
+        "network": NETWORK,
+        "anchor": "none",
+        "sampler": {"class": "DPMSolverPP2M", "evaluations": 4},
+        "how": {"tas": "additive", "pr": "multiplicative"},
+    },
+    "DiffusionDownscaler, centred": {"network": NETWORK, "centred": ["tas"]},
+    "EnsembleRegression": {"network": NETWORK, "transform": {"pr": "square_root"}, "draws": 4},
 }
 """Who is fitted by a trainer."""
 

@@ -8,8 +8,8 @@ NaN: a missing answer is never skipped in silence. All of it is lazy on Dask arr
 
 __all__ = ["MEMBER", "Counted", "Dims", "Over", "dims_of", "masked_mean"]
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Self, TypedDict, Unpack
 
 import numpy as np
@@ -20,6 +20,9 @@ from driftfield.errors import DataError, suggest
 Dims = str | Iterable[Hashable] | None
 
 MEMBER = "member"
+
+BLOCK = 2**22
+"""Numbers of an ensemble that are in double precision at a time, where cells are looked at one by one."""
 
 
 class Over(TypedDict, total=False):
@@ -37,17 +40,17 @@ class Over(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Counted:
-    """Estimates and truth in float64 on one grid, with the cells that count.
+    """Estimates and truth on one grid, with the cells that count.
 
     Arguments:
-        estimates: Fields, or one ensemble.
+        stored: Fields, or one ensemble, in the precision that they came in.
         truth: What they are compared with.
         mask: Cells that count, boolean.
         weights: Relative weight of each cell.
         dims: Dimensions to average over; all by default.
     """
 
-    estimates: tuple[xr.DataArray, ...]
+    stored: tuple[xr.DataArray, ...]
     truth: xr.DataArray
     mask: xr.DataArray
     weights: xr.DataArray | None = None
@@ -62,7 +65,7 @@ class Counted:
         weights: xr.DataArray | None = None,
         dims: Dims = None,
     ) -> Self:
-        """Brings everything to float64 on one grid.
+        """Brings everything to one grid.
 
         Raises:
             DataError: the coordinates differ; nothing is ever cut to the common part in silence.
@@ -77,8 +80,8 @@ class Counted:
                 "Select the same times, depths, latitudes and longitudes from each first."
             ) from error
         count = len(estimates)
-        floats = [array.astype(np.float64) for array in aligned[: count + 1]]
-        return cls(tuple(floats[:-1]), floats[-1], aligned[count + 1], None if weights is None else aligned[-1], dims)
+        truth, mask = aligned[count].astype(np.float64), aligned[count + 1]
+        return cls(tuple(aligned[:count]), truth, mask, None if weights is None else aligned[-1], dims)
 
     @classmethod
     def ensemble(cls, members: xr.DataArray, truth: xr.DataArray, *, at_least: int = 1, **over: Unpack[Over]) -> Self:
@@ -95,9 +98,46 @@ class Counted:
                 "Reconstruct with more members."
             )
         counted = cls.of(members, truth=truth, **over)
-        (x,) = counted.estimates
+        (x,) = counted.stored
         whole = x if x.chunks is None else x.chunk({MEMBER: -1})
         return cls((whole,), counted.truth, counted.mask, counted.weights, counted.dims)
+
+    @property
+    def estimates(self) -> tuple[xr.DataArray, ...]:
+        """The fields in double precision, all at once."""
+        return tuple(array.astype(np.float64) for array in self.stored)
+
+    def by_cell(
+        self, kernel: Callable[[xr.DataArray, xr.DataArray], tuple[xr.DataArray, ...]]
+    ) -> tuple[xr.DataArray, ...]:
+        """What a function says of every cell of an ensemble, with few cells in double precision at a time.
+
+        Arguments:
+            kernel: (members, truth) of some cells -> fields without members, each cell by itself.
+        """
+        along, parts = self._longest, [kernel(block.estimates[0], block.truth) for block in self.blocks()]
+        return parts[0] if len(parts) == 1 else tuple(xr.concat(p, dim=along) for p in zip(*parts, strict=True))
+
+    def blocks(self) -> Iterator[Self]:
+        """Parts of the cells of a large ensemble, all of a lazy or a small one."""
+        (x,), along = self.stored, self._longest
+        if x.chunks is not None or x.size <= BLOCK:
+            yield self
+            return
+        step = max(1, BLOCK * x.sizes[along] // x.size)
+        for start in range(0, x.sizes[along], step):
+
+            def part(array: xr.DataArray, some: slice = slice(start, start + step)) -> xr.DataArray:
+                return array.isel({along: some}) if along in array.dims else array
+
+            weights = None if self.weights is None else part(self.weights)
+            yield replace(self, stored=(part(x),), truth=part(self.truth), mask=part(self.mask), weights=weights)
+
+    @property
+    def _longest(self) -> Hashable:
+        """Of the dimensions of an ensemble without its members."""
+        sizes = {d: size for d, size in self.stored[0].sizes.items() if d != MEMBER}
+        return max(sizes, key=lambda d: sizes[d], default=MEMBER)
 
     def mean(self, values: xr.DataArray) -> xr.DataArray:
         """<values> over the cells that count."""

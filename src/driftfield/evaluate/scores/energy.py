@@ -15,7 +15,7 @@ from typing import Unpack
 import numpy as np
 import xarray as xr
 
-from driftfield.evaluate.scores.counted import MEMBER, Counted, Over, masked_mean
+from driftfield.evaluate.scores.counted import MEMBER, Counted, Over, dims_of
 from driftfield.evaluate.scores.score import Score
 from driftfield.registry import register
 
@@ -35,24 +35,34 @@ def energy_score(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over
         over: See `counted.Over`.
     """
     counted = Counted.ensemble(members, truth, **over)
-    (x,), y, mask, weights, dims = counted.estimates, counted.truth, counted.mask, counted.weights, counted.dims
-    size = x.sizes[MEMBER]
+    (x,), size = counted.stored, members.sizes[MEMBER]
     cells = [d for d in x.dims if d != MEMBER]
-    reduced: list[Hashable] = cells if dims is None else [dims] if isinstance(dims, str) else list(dims)
-    error = (masked_mean((x - y) ** 2, mask, weights=weights, dims=reduced) ** 0.5).mean(MEMBER, skipna=False)
+    reduced = cells if counted.dims is None else dims_of(x, counted.dims)
+    # sums over blocks of cells are those over all, but only where all are summed over
+    parts = [_sums(p, reduced) for p in (counted.blocks() if set(reduced) == set(cells) else [counted])]
+    total, squares, products, squared_lengths = (sum(found[1:], found[0]) for found in zip(*parts, strict=True))
+    total = total.where(total > 0)
+    error = ((squares / total) ** 0.5).mean(MEMBER, skipna=False)
     if size == 1:
         return error
-    departure = (x - x.mean(MEMBER, skipna=False)).where(mask, 0.0)
-    share = mask.astype(np.float64) if weights is None else weights.where(mask, 0.0).astype(np.float64)
-    share = share.broadcast_like((x - y).isel({MEMBER: 0}, drop=True))
-    total = share.sum(reduced)
-    gram = xr.dot(departure * share, departure.rename({MEMBER: OTHER}), dim=reduced) / total.where(total > 0)
-    length = (departure**2 * share).sum(reduced, skipna=False) / total.where(total > 0)
+    gram, length = products / total, squared_lengths / total
     # rounding may leave a pair of equal members below zero
     squared = (length + length.rename({MEMBER: OTHER}) - 2 * gram).clip(min=0.0)
     off_diagonal = xr.DataArray(1.0 - np.eye(size), dims=(MEMBER, OTHER))
     between = (squared**0.5 * off_diagonal).sum([MEMBER, OTHER], skipna=False) / (size * (size - 1))
     return error - 0.5 * between
+
+
+def _sums(counted: Counted, dims: list[Hashable]) -> tuple[xr.DataArray, ...]:
+    """Weight, squared errors of the members, products of their departures from the mean, and squares of these."""
+    (x,), y, mask, weights = counted.estimates, counted.truth, counted.mask, counted.weights
+    share = mask.astype(np.float64) if weights is None else weights.where(mask, 0.0).astype(np.float64)
+    share = share.broadcast_like((x - y).isel({MEMBER: 0}, drop=True))
+    # where() before the product: 0 * NaN is NaN
+    squares = (((x - y) ** 2).where(mask, 0.0) * share).sum(dims, skipna=False)
+    departure = (x - x.mean(MEMBER, skipna=False)).where(mask, 0.0)
+    products = xr.dot(departure * share, departure.rename({MEMBER: OTHER}), dim=dims)
+    return share.sum(dims), squares, products, (departure**2 * share).sum(dims, skipna=False)
 
 
 register("score", "energy")(Score("energy score", 0.0, ensemble=energy_score, in_units=True))

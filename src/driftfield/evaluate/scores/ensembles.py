@@ -52,7 +52,10 @@ def crps_fair(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]) 
         over: See `counted.Over`.
     """
     counted = Counted.ensemble(members, truth, **over)
-    (x,), y = counted.estimates, counted.truth
+    return counted.mean(*counted.by_cell(_crps_of_cells))
+
+
+def _crps_of_cells(x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray]:
     size = x.sizes[MEMBER]
     score = abs(x - y).mean(MEMBER, skipna=False)
     if size > 1:
@@ -67,7 +70,7 @@ def crps_fair(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]) 
         )
         rank = xr.DataArray(2.0 * np.arange(1, size + 1) - size - 1, dims=MEMBER)
         score = score - (ordered * rank).sum(MEMBER, skipna=False) / (size * (size - 1))
-    return counted.mean(score)
+    return (score,)
 
 
 def crps_gaussian(mean: xr.DataArray, sd: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over]) -> xr.DataArray:
@@ -89,10 +92,14 @@ def spread_skill(members: xr.DataArray, truth: xr.DataArray, **over: Unpack[Over
         DataError: there is one member only.
     """
     counted = Counted.ensemble(members, truth, at_least=2, **over)
-    (x,) = counted.estimates
+    variance, error = counted.by_cell(_variance_and_error)
+    return _ratio(variance, error, counted)
+
+
+def _variance_and_error(x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """What an honest ensemble has for the variance of its error, and the error of its mean."""
     size = x.sizes[MEMBER]
-    variance = x.var(MEMBER, ddof=1, skipna=False) * (size + 1) / size
-    return _ratio(variance, x.mean(MEMBER, skipna=False) - counted.truth, counted)
+    return x.var(MEMBER, ddof=1, skipna=False) * (size + 1) / size, x.mean(MEMBER, skipna=False) - y
 
 
 def spread_skill_gaussian(
@@ -117,9 +124,13 @@ def coverage(
         DataError: there is one member only.
     """
     counted = Counted.ensemble(members, truth, at_least=2, **over)
-    (x,) = counted.estimates
-    sd = x.std(MEMBER, ddof=1, skipna=False) * np.sqrt(1 + 1 / x.sizes[MEMBER])
-    return _covered(x.mean(MEMBER, skipna=False) - counted.truth, sd, probability, counted)
+
+    def error_and_sd(x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+        sd = x.std(MEMBER, ddof=1, skipna=False) * np.sqrt(1 + 1 / x.sizes[MEMBER])
+        return x.mean(MEMBER, skipna=False) - y, sd
+
+    error, sd = counted.by_cell(error_and_sd)
+    return _covered(error, sd, probability, counted)
 
 
 def coverage_gaussian(
@@ -140,12 +151,15 @@ def rank_histogram(members: xr.DataArray, truth: xr.DataArray, *, seed: int = 0,
         Frequencies (..., rank) that sum to one.
     """
     counted = Counted.ensemble(members, truth, **over)
-    (x,), y = counted.estimates, counted.truth
-    below, equal = (x < y).sum(MEMBER), (x == y).sum(MEMBER)
+
+    def places(x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+        return (x < y).sum(MEMBER), (x == y).sum(MEMBER), x.isnull().any(MEMBER) | y.isnull()
+
+    below, equal, missing = counted.by_cell(places)
     lot = below.copy(data=np.random.default_rng(seed).random(below.shape))
     rank = below + np.floor(lot * (equal + 1)).astype(int)
-    missing = x.isnull().any(MEMBER) | y.isnull()
-    counts = [counted.mean((rank == r).astype(np.float64).where(~missing)) for r in range(x.sizes[MEMBER] + 1)]
+    size = members.sizes[MEMBER]
+    counts = [counted.mean((rank == r).astype(np.float64).where(~missing)) for r in range(size + 1)]
     return xr.concat(counts, dim=xr.Variable("rank", np.arange(len(counts)))).transpose(..., "rank")
 
 

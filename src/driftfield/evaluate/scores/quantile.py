@@ -32,8 +32,9 @@ def quantile_score(
         over: See `counted.Over`.
     """
     counted = Counted.ensemble(members, truth, **over)
-    (x,) = counted.estimates
-    quantile = x.quantile(probability, MEMBER, method="weibull", skipna=False).drop_vars("quantile")
+    (quantile,) = counted.by_cell(
+        lambda x, y: (x.quantile(probability, MEMBER, method="weibull", skipna=False).drop_vars("quantile"),)
+    )
     return _pinball(quantile, probability, counted)
 
 

@@ -41,11 +41,14 @@ def spread_skill_bins(members: xr.DataArray, truth: xr.DataArray, *, bins: int =
         dimension `bin`, from the most certain cells to the least. Empty bins (all spreads equal) are left out.
     """
     counted = Counted.ensemble(members, truth, at_least=2, **over)
-    (x,), y = counted.estimates, counted.truth
-    size = x.sizes[MEMBER]
-    squared = (x.mean(MEMBER, skipna=False) - y) ** 2
+    size = members.sizes[MEMBER]
     parts = [slice(0, None, 2), slice(1, None, 2)] if size > 3 else [slice(None)] * 2
-    halves = [x.isel({MEMBER: part}).var(MEMBER, ddof=1, skipna=False) * (size + 1) / size for part in parts]
+
+    def error_and_variances(x: xr.DataArray, y: xr.DataArray) -> tuple[xr.DataArray, ...]:
+        halves = (x.isel({MEMBER: part}).var(MEMBER, ddof=1, skipna=False) * (size + 1) / size for part in parts)
+        return ((x.mean(MEMBER, skipna=False) - y) ** 2, *halves)
+
+    squared, *halves = counted.by_cell(error_and_variances)
     ways = [_binned(a, b, squared, counted, bins) for a, b in (halves, halves[::-1])]
     count = min(len(way) for way in ways)
     return _ratios((ways[0][:count] + ways[1][:count]) / 2)

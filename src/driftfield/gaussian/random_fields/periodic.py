@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import fft
 
-from driftfield.gaussian.random_fields.base import Cells, Spectral
+from driftfield.gaussian.random_fields.base import Cells, Spectral, drawn_on_torus
 from driftfield.gaussian.random_fields.kernels import Kernel
 from driftfield.gaussian.random_fields.modes import wave_noise
 
@@ -66,6 +66,11 @@ class PeriodicField(Spectral):
 
     def keyed_noise(self, key: tuple[int, int], channel: int, draw: int) -> Float[np.ndarray, "rows columns"]:
         return wave_noise(self._shape, key, channel, draw)
+
+    def sample(
+        self, rng: np.random.Generator, count: int = 1, *, single: bool = False
+    ) -> Float[np.ndarray, "count rows columns"]:
+        return drawn_on_torus(self.eigenvalues, self.shape, rng, count, single=single)
 
     def _scaled(self, x: Cells, factor: np.ndarray) -> Cells:
         return np.asarray(fft.irfft2(fft.rfft2(x) * factor.astype(x.dtype, copy=False), s=self._shape))

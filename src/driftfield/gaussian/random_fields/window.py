@@ -19,7 +19,7 @@ from scipy import fft
 from scipy.linalg import cholesky, solve_triangular
 
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gaussian.random_fields.base import Cells, RandomField, checked_shape, checked_size
+from driftfield.gaussian.random_fields.base import Cells, RandomField, checked_shape, checked_size, drawn_on_torus
 from driftfield.gaussian.random_fields.kernels import Kernel
 from driftfield.gaussian.random_fields.modes import wave_noise
 
@@ -111,6 +111,13 @@ class WindowField(RandomField):
 
     def color(self, z: Float[np.ndarray, "*batch rows columns"]) -> Cells:
         return self.on_torus(z)[..., : self._shape[0], : self._shape[1]]
+
+    def sample(
+        self, rng: np.random.Generator, count: int = 1, *, single: bool = False
+    ) -> Float[np.ndarray, "count rows columns"]:
+        return drawn_on_torus(self.eigenvalues, self.torus, rng, count, single=single)[
+            :, : self._shape[0], : self._shape[1]
+        ]
 
     def whiten(self, x: Cells) -> Cells:
         raise ConfigurationError(

@@ -6,14 +6,13 @@ A method says what it learns of one variable (`learn`: plain arrays by name) and
 answered one by one, so a member depends on (seed, member, date) and on nothing else, to the bit.
 """
 
-__all__ = ["Date", "Downscaler", "Samples"]
+__all__ = ["Date", "Downscaler", "Samples", "stacked"]
 
-import inspect
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -32,6 +31,7 @@ from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.reconstruction.bounds import bounded
 from driftfield.reconstruction.output import Estimate, assemble
+from driftfield.registry import parameters_of
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Samples:
         fine: (time, row, column), NaN outside the domain and where unknown.
         coarse: (time, row, column); gaps have the value of the nearest known cell.
         dates, coarse_dates: Of both; the same, unless the pair has no common times.
+        places: Of the fine fields among the training times.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Samples:
     coarse: np.ndarray
     dates: xr.DataArray
     coarse_dates: xr.DataArray
+    places: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,9 @@ class Downscaler(ABC):
 
     def _samples(self, data: TrainingData, pair: Pair, name: str) -> Samples:
         grids = self.grids
-        field = data.archive.dataset[name].isel(time=data.train).transpose("time", "lat", "lon")
+        truth = data.archive.dataset[name].isel(time=data.train).transpose("time", "lat", "lon")
         coarse = pair.coarse[name].isel(time=data.train) if pair.paired else pair.coarse[name]
-        fine = np.where(grids.domains[name], field.values.astype(np.float64), np.nan)
+        fine = np.where(grids.domains[name], truth.values.astype(np.float64), np.nan)
         values = grids.regridding.fill_coarse(coarse.transpose("time", "lat", "lon").values)
         usable = np.isfinite(values).all(axis=(1, 2))
         if pair.paired:
@@ -164,8 +166,9 @@ class Downscaler(ABC):
             )
         self._say_left(name, usable, coarse.values, pair)
         chosen = np.flatnonzero(usable)
-        own = chosen if pair.paired else np.flatnonzero(np.isfinite(fine).any(axis=(1, 2)))
-        return Samples(name, fine[own], values[chosen], as_dates(field["time"])[own], as_dates(coarse["time"])[chosen])
+        places = chosen if pair.paired else np.flatnonzero(np.isfinite(fine).any(axis=(1, 2)))
+        dates = as_dates(truth["time"])[places], as_dates(coarse["time"])[chosen]
+        return Samples(name, fine[places], values[chosen], *dates, places=places)
 
     def _say_left(self, name: str, usable: np.ndarray, coarse: np.ndarray, pair: Pair) -> None:
         """One line each for training times that are left out, and for coarse cells that are filled."""
@@ -226,11 +229,7 @@ class Downscaler(ABC):
             date = Date(filled[index], asked, dates[index], stamp, seed, members, name)
             found = self.estimate(date, self.fitted[name], regridding, grids)
             parts.append(found.by_part(lambda array, axis: np.asarray(array, dtype=np.float32)))
-        return Estimate(
-            _stack([part.mean for part in parts], 0),
-            _stack([part.sd for part in parts], 0),
-            _stack([part.members for part in parts], 1),
-        )
+        return stacked(parts)
 
     # What is kept
 
@@ -264,7 +263,7 @@ class Downscaler(ABC):
 
     def arguments(self) -> dict[str, Any]:
         """The constructor is the configuration: every argument is kept under its own name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: getattr(self, name) for name in parameters_of(type(self))}
 
 
 SPREADS = Abilities(
@@ -288,6 +287,15 @@ def check_memory(needed: int, method: str, what: str) -> None:
             f"{have / 2**30:.0f}: expected "
             "a smaller grid. Cut it with data.region or --region, take fewer members, or downscale parts of the period."
         )
+
+
+def stacked(parts: Sequence[Estimate]) -> Estimate:
+    """The estimates of all dates, with a time axis."""
+    return Estimate(
+        _stack([part.mean for part in parts], 0),
+        _stack([part.sd for part in parts], 0),
+        _stack([part.members for part in parts], 1),
+    )
 
 
 def _stack(parts: list[np.ndarray | None], axis: int) -> np.ndarray | None:

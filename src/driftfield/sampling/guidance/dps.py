@@ -63,7 +63,11 @@ class DPSDenoiser(GuidedDenoiser):
 @register("guidance", "dps")
 @dataclass(frozen=True)
 class DPS(ByNumbers):
-    """`dps` in recipes and on the command line, with the constants that a user may set."""
+    """`dps` in recipes and on the command line, with the constants that a user may set.
+
+    Arguments:
+        zeta: Length of the correction of an observed cell, in noise levels.
+    """
 
     zeta: float = 3.0
     denoiser = DPSDenoiser

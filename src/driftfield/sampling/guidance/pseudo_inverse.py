@@ -58,7 +58,11 @@ class PseudoInverseDenoiser(GuidedDenoiser):
 @register("guidance", "pseudo_inverse")
 @dataclass(frozen=True)
 class PseudoInverse(ByNumbers):
-    """`pseudo_inverse` in recipes and on the command line, with the constants that a user may set."""
+    """`pseudo_inverse` in recipes and on the command line, with the constants that a user may set.
+
+    Arguments:
+        sd: Standard deviation of a cell of the prior, in normalised units.
+    """
 
     sd: float = 1.0
     denoiser = PseudoInverseDenoiser

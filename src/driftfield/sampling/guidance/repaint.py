@@ -60,7 +60,12 @@ class RePaintSampler(Sampler):
 @register("guidance", "repaint")
 @dataclass(frozen=True)
 class RePaint(GuidanceMethod):
-    """RePaint by its name in recipes; `evaluations` of the network in all."""
+    """RePaint by its name in recipes.
+
+    Arguments:
+        resamplings: Passes through every step, 1 or more; 1 is DDPM.
+        evaluations: Of the network, in all.
+    """
 
     resamplings: int = 10
     evaluations: int = 641

@@ -79,7 +79,11 @@ class ReplacementDenoiser:
 @register("guidance", "replacement")
 @dataclass(frozen=True)
 class Replacement(GuidanceMethod):
-    """`replacement` in recipes and on the command line, with the constants that a user may set."""
+    """`replacement` in recipes and on the command line, with the constants that a user may set.
+
+    Arguments:
+        sd: Standard deviation of a cell of the prior, in normalised units.
+    """
 
     sd: float = 1.0
     products = 0

@@ -60,7 +60,11 @@ class SDADenoiser(PseudoInverseDenoiser):
 @register("guidance", "sda")
 @dataclass(frozen=True)
 class SDA(ByNumbers):
-    """`sda` in recipes and on the command line, with the constants that a user may set."""
+    """`sda` in recipes and on the command line, with the constants that a user may set.
+
+    Arguments:
+        sda_scale: Variance of a clean cell in units of the noise variance; .3 holds at 16 evaluations.
+    """
 
     sda_scale: float = 0.3
     denoiser = SDADenoiser

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from driftfield.diffusion.building import diffusion_model
 from driftfield.diffusion.model import DiffusionModel
+from driftfield.diffusion.noise_range import checked_range, covering, largest_amplitude
 from driftfield.interfaces import TrainingData
 from driftfield.models.diagnostics import reach
-from driftfield.models.diffusion import DiffusionReconstructor, diffusion_model
-from driftfield.models.noise_range import checked_range, covering, largest_amplitude
+from driftfield.models.diffusion import DiffusionReconstructor
 
 pytest.importorskip("lightning")
 
