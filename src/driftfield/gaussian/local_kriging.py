@@ -3,7 +3,7 @@
     weights   W = (K_oo + R)^-1 K_ox          mean  W' y          variance  K_xx - |L^-1 K_ox|^2,  L L' = K_oo + R
     member    f + W' (y - f_o - e)            f drawn from the prior, e from R                        (Matheron's rule)
 
-The observations of a leaf are its neighbours (`neighbours.py`); that choice is the only approximation, and `overlap.py` hides its
+The observations of a leaf are its neighbours (`neighbours.py`); that choice is the only approximation, and `shared_leaves.py` hides its
 edges. The draws f are made for the whole grid, so that members do not change at the edge of a leaf.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from driftfield.gaussian.columns import Columns
 from driftfield.gaussian.neighbours import Neighbourhood, padded
-from driftfield.gaussian.overlap import shares
+from driftfield.gaussian.shared_leaves import shares
 from driftfield.gaussian.space_time_covariance import Places, SpaceTimeCovariance
 
 
@@ -91,7 +91,7 @@ def solve_leaves(
         day: Its date in days.
         most: Observations per leaf, beyond its own.
         batch: Leaves at once; few of them stay in the cache.
-        overlapping: Whether a cell is asked of several leaves, so that nothing jumps where one ends (`overlap.py`).
+        overlapping: Whether a cell is asked of several leaves, so that nothing jumps where one ends (`shared_leaves.py`).
 
     Returns:
         Increments (cell, 1 + member) and variance (cell,), standardised; cells of no leaf have increment 0 and the prior's.

@@ -5,7 +5,7 @@ import pytest
 
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
-from driftfield.gaussian.overlap import NEAREST, shares
+from driftfield.gaussian.shared_leaves import NEAREST, shares
 from driftfield.gaussian.space_time_covariance import Component, Places, SpaceTimeCovariance
 
 LAT, LON = (
