@@ -3,8 +3,8 @@
     weights   W = (K_oo + R)^-1 K_ox          mean  W' y          variance  K_xx - |L^-1 K_ox|^2,  L L' = K_oo + R
     member    f + W' (y - f_o - e)            f drawn from the prior, e from R                        (Matheron's rule)
 
-The observations of a leaf are its neighbours (`neighbours.py`); that choice is the only approximation, and `shared_leaves.py` hides its
-edges. The draws f are made for the whole grid, so that members do not change at the edge of a leaf.
+The observations of a leaf are its neighbours (`neighbours.py`); that choice is the only approximation, and `shared_leaves.py`
+hides its edges. The draws f are made for the whole grid, so that members do not change at the edge of a leaf.
 """
 
 __all__ = ["Scattered", "innovations_of", "solve_leaves", "solve_weights"]
