@@ -100,48 +100,90 @@ def solve_leaves(
     variance = np.full(len(places), covariance.variance)
     if not len(seen) or not groups:
         return increments, variance
-    # the dates relative to this one: 20,000 days since 1970 would cost digits
-    targets = covariance.embed(places, np.zeros(len(places)))
-    embedded = []
-    for component, phi in zip(covariance.components, targets, strict=True):
-        of_seen = phi[seen.cell]
-        of_seen[:, -1] = (seen.day - day) / component.days
-        embedded.append(of_seen)
-    at = np.full(len(places), -1)
-    now = np.flatnonzero(seen.time == time)
-    at[seen.cell[now]] = now
-    cells = padded(groups)
-    centres = [phi[cells].mean(axis=1) for phi in targets]
-    around = Neighbourhood(embedded, most)
-    index = around.find(centres, at[cells])
-
-    def solved(part: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        near = index[part]
-        middle = [c[part, None] for c in centres]
-        left = [torch.from_numpy(phi[near] - m) for phi, m in zip(embedded, middle, strict=True)]
-        right = [torch.from_numpy(phi[here] - m) for phi, m in zip(targets, middle, strict=True)]
-        same = torch.from_numpy((near[:, :, None] == at[here][:, None, :]) & (near >= 0)[:, :, None])
-        used = torch.from_numpy(near >= 0)
-        weights, spread = _solve(covariance, left, right, same, torch.from_numpy(seen.noise[near]), used)
-        innovations = torch.from_numpy(seen.innovations[near]).double()
-        return (weights.transpose(1, 2) @ innovations).float().numpy(), spread.numpy()
-
-    if not (overlapping and around.thinned):
-        for start in range(0, len(cells), batch):
-            part = np.arange(start, min(start + batch, len(cells)))
-            increments[cells[part]], variance[cells[part]] = solved(part, cells[part])
+    leaves = _Leaves.around(covariance, seen, places, groups, time=time, day=day, most=most)
+    if not (overlapping and leaves.differ):
+        for start in range(0, len(groups), batch):
+            part = np.arange(start, min(start + batch, len(groups)))
+            increments[leaves.cells[part]], variance[leaves.cells[part]] = leaves.say(part, leaves.cells[part])
         return increments, variance
-    shared = shares(targets[-1], groups, centres[-1], at >= 0)
-    increments[np.concatenate(list(groups))] = variance[np.concatenate(list(groups))] = 0.0
+    shared = shares(leaves.targets[-1], groups, leaves.centres[-1], leaves.at >= 0)
+    increments[leaves.cells] = variance[leaves.cells] = 0.0
     order = np.argsort([cell.size for cell in shared.cells], kind="stable")
     order = order[[shared.cells[k].size > 0 for k in order]]
     for part in np.split(order, range(batch, len(order), batch)):
         here = padded([shared.cells[k] for k in part])
         share = np.stack([np.pad(shared.weights[k], (0, here.shape[1] - shared.cells[k].size)) for k in part])
-        says, spread = solved(part, here)
+        says, spread = leaves.say(part, here)
         np.add.at(increments, here, share[..., None].astype(np.float32) * says)
         np.add.at(variance, here, share * spread)
     return increments, variance
+
+
+@dataclass(frozen=True, eq=False)
+class _Leaves:
+    """Leaves with what they need of their observations.
+
+    Arguments:
+        covariance, seen: As of `solve_leaves`.
+        cells: Of the leaves (leaf, cell); the last one of a smaller leaf stands again.
+        targets, embedded: Cells and observations in the embedding of every component, each (cell or observation, axis).
+        centres: Of the leaves there, each (leaf, axis).
+        at: Which observation was made in a cell at this time, -1 where none was (cell,).
+        index: Observations of the leaves (leaf, neighbour), -1 where there are fewer.
+        differ: Whether leaves know different observations.
+    """
+
+    covariance: SpaceTimeCovariance
+    seen: Scattered
+    cells: np.ndarray
+    targets: list[np.ndarray]
+    embedded: list[np.ndarray]
+    centres: list[np.ndarray]
+    at: np.ndarray
+    index: np.ndarray
+    differ: bool
+
+    @classmethod
+    def around(
+        cls,
+        covariance: SpaceTimeCovariance,
+        seen: Scattered,
+        places: Places,
+        groups: Sequence[np.ndarray],
+        *,
+        time: int,
+        day: float,
+        most: int,
+    ) -> "_Leaves":
+        """The leaves of some groups of cells."""
+        # the dates relative to this one: 20,000 days since 1970 would cost digits
+        targets = list(covariance.embed(places, np.zeros(len(places))))
+        embedded = []
+        for component, phi in zip(covariance.components, targets, strict=True):
+            of_seen = phi[seen.cell]
+            of_seen[:, -1] = (seen.day - day) / component.days
+            embedded.append(of_seen)
+        at = np.full(len(places), -1)
+        now = np.flatnonzero(seen.time == time)
+        at[seen.cell[now]] = now
+        cells = padded(groups)
+        centres = [phi[cells].mean(axis=1) for phi in targets]
+        neighbourhood = Neighbourhood(embedded, most)
+        index = neighbourhood.find(centres, at[cells])
+        return cls(covariance, seen, cells, targets, embedded, centres, at, index, bool(neighbourhood.thinned))
+
+    def say(self, part: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Increments (leaf, cell, 1 + member) and variance (leaf, cell) of some leaves at some cells (leaf, cell)."""
+        near = self.index[part]
+        middle = [centre[part, None] for centre in self.centres]
+        left = [torch.from_numpy(phi[near] - m) for phi, m in zip(self.embedded, middle, strict=True)]
+        right = [torch.from_numpy(phi[here] - m) for phi, m in zip(self.targets, middle, strict=True)]
+        same = torch.from_numpy((near[:, :, None] == self.at[here][:, None, :]) & (near >= 0)[:, :, None])
+        used = torch.from_numpy(near >= 0)
+        noise = torch.from_numpy(self.seen.noise[near])
+        weights, spread = _solve(self.covariance, left, right, same, noise, used)
+        innovations = torch.from_numpy(self.seen.innovations[near]).double()
+        return (weights.transpose(1, 2) @ innovations).float().numpy(), spread.numpy()
 
 
 def _solve(
