@@ -21,10 +21,10 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from driftfield.errors import ConfigurationError, UserError
+from driftfield.plain import JSONObject
 from driftfield.viewer.folder import OutsideError, ViewedFolder
 from driftfield.viewer.viewed_file import PlaneChoice, ViewedFile
 
@@ -146,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._json({"error": f"nothing at {path}"}, HTTPStatus.NOT_FOUND)
 
-    def _json(self, answer: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _json(self, answer: JSONObject, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._send(*_as_json(answer), status=status)
 
     def _send(
@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
 Answer = tuple[bytes, str] | tuple[bytes, str, dict[str, str]]
 
 
-def _as_json(answer: dict[str, Any]) -> tuple[bytes, str]:
+def _as_json(answer: JSONObject) -> tuple[bytes, str]:
     return json.dumps(answer, allow_nan=False).encode(), "application/json"
 
 

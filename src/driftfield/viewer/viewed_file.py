@@ -8,7 +8,6 @@ __all__ = ["PlaneChoice", "ViewedFile", "numbers"]
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import cmocean
 import numpy as np
@@ -21,6 +20,7 @@ from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.drawing import colour_map
 from driftfield.evaluate.lines_of_files import line_at
 from driftfield.gridded.choosing import nearest_on_axis
+from driftfield.plain import JSONObject
 
 SUFFIXES = {"mean": "", "spread": "_sd", "member": "_member", "quantile": "_quantile"}
 DIMENSIONS = {"member": "member", "quantile": "quantile"}
@@ -61,7 +61,7 @@ class ViewedFile:
         self.times = time_keys(dataset["time"]) if "time" in dataset.dims else []
 
     @cached_property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> JSONObject:
         """What the page has to know before it asks for anything."""
         regular = positions_of(self.dataset) is None
         return {
@@ -77,7 +77,7 @@ class ViewedFile:
             "difference_colours": _hex(cmocean.cm.balance),
         }
 
-    def _about(self, name: str) -> dict[str, Any]:
+    def _about(self, name: str) -> JSONObject:
         field = self.dataset[name]
         units = str(field.attrs.get("units", "1"))
         called = f"{name} {field.attrs.get('long_name', '')} {field.attrs.get('standard_name', '')}"
@@ -119,7 +119,7 @@ class ViewedFile:
         step = -(-max(values.shape) // MOST_CELLS)
         return values[::step, ::step].astype("<f4"), inside[::step, ::step].astype(np.uint8), step
 
-    def line(self, choice: PlaneChoice, row: int, column: int, along: str) -> dict[str, Any]:
+    def line(self, choice: PlaneChoice, row: int, column: int, along: str) -> JSONObject:
         """A profile or a series with its ensemble, for JSON.
 
         Arguments:
@@ -152,7 +152,7 @@ class ViewedFile:
             "of": len(self.times) if along == "time" else len(line.places),
         }
 
-    def section(self, choice: PlaneChoice, start: tuple[int, int], end: tuple[int, int]) -> dict[str, Any]:
+    def section(self, choice: PlaneChoice, start: tuple[int, int], end: tuple[int, int]) -> JSONObject:
         """Depth against the distance along the cells between two, for JSON.
 
         Raises:

@@ -18,6 +18,7 @@ from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.peers.downscaling.networked import NetworkAnswer, SharedSettings
 from driftfield.peers.downscaling.widening import WidenedDownscaler
+from driftfield.plain import JSONObject
 from driftfield.registry import register
 
 BATCH_SIZE = 16
@@ -57,7 +58,7 @@ class EnsembleRegression(WidenedDownscaler):
         self.members, self.latent, self.noise, self.level = members, latent, noise, level
         self.draws = whole_number("draws", draws, 2)
 
-    def of_network(self) -> dict[str, Any]:
+    def of_network(self) -> JSONObject:
         """The length of a member's numbers."""
         return {"latent": self.latent}
 

@@ -42,6 +42,7 @@ from driftfield.peers.downscaling.conserving import check_how, conserved
 from driftfield.peers.downscaling.first_guess import Guesses, OutOfFoldGuess, centred, levels_of
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
+from driftfield.plain import JSONObject
 from driftfield.reconstruction.output import Estimate
 from driftfield.registry import build, lookup, parameters_of
 
@@ -249,7 +250,7 @@ class NetworkDownscaler(Downscaler):
         _refuse_untaken(self.network, parts)
         return self.objective(build("network", self.network, **parts))
 
-    def of_network(self) -> dict[str, Any]:
+    def of_network(self) -> JSONObject:
         """Further arguments of the network."""
         return {}
 
