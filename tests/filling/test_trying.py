@@ -62,5 +62,12 @@ def test_results_come_in_the_order_of_the_items_and_from_several_threads() -> No
     assert side_by_side(task, [3, 1, 2], workers=3, done=finished.append) == [9, 1, 4]
     assert sorted(finished) == [0, 1, 2]
 
+    begun: list[int] = []
+
+    def fails(k: int) -> float:
+        begun.append(k)
+        return 1 / k
+
     with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda k: 1 // k, [1, 0, 2], workers=2)
+        side_by_side(fails, [0, *range(1, 2000)], workers=1)
+    assert len(begun) < 2000

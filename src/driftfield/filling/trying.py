@@ -51,9 +51,14 @@ def side_by_side(
     """
     with ThreadPoolExecutor(max_workers=workers or processors()) as pool:
         futures = {pool.submit(task, item): k for k, item in enumerate(items)}
-        for future in as_completed(futures):
-            future.result()
-            done(futures[future])
+        try:
+            for future in as_completed(futures):
+                future.result()
+                done(futures[future])
+        except BaseException:
+            # what has not begun is not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [future.result() for future in futures]
 
 
