@@ -48,6 +48,8 @@ def test_every_class_and_argument_is_on_the_page_of_recipes(generate) -> None:  
     for kind in ROOMS:
         section = page.split(f"## {generate.title_of(kind)}\n")[1].split("\n## ")[0]
         for name, member in members(kind).items():
+            if not member.__module__.startswith("driftfield."):
+                continue  # a toy of another test of this process
             entry = section.split(f"### `{name}`\n")[1].split("\n### ")[0]
             for argument, parameter in parameters_of(member).items() if inspect.isclass(member) else ():
                 if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
