@@ -7,7 +7,7 @@ and columns, with a position for every cell. Positions give areas, distances, an
 and column say which cells are neighbours.
 """
 
-__all__ = ["Geometry", "unrotated"]
+__all__ = ["Geometry", "distance_along", "unrotated"]
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -308,6 +308,11 @@ def _solved(a: np.ndarray, b: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarra
     aa, bb = np.where(aa > floor, aa, 1.0), np.where(bb > floor, bb, 1.0)
     whole = np.maximum(aa * bb - ab**2, floor)
     return (aw * bb - bw * ab) / whole, (bw * aa - aw * ab) / whole
+
+
+def distance_along(points: np.ndarray) -> np.ndarray:
+    """Distance from the first of some points to each of them, from one to the next: (point, 3) -> (point,), in their units."""
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=-1))])
 
 
 def _unit(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:

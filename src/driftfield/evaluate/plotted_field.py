@@ -22,6 +22,7 @@ from driftfield.evaluate.alignment import on_the_cells_of, time_keys
 from driftfield.evaluate.drawing import MapPanel, corners, latitude, longitude, place
 from driftfield.evaluate.field_look import PARTS, FieldPlot
 from driftfield.evaluate.lines_of_files import Line, line_at
+from driftfield.geometry import distance_along
 
 PER_ROW = 4
 Kind = Literal["value", "spread", "difference"]
@@ -222,8 +223,7 @@ class PlottedField:
         if self.positions is None:
             return self.dataset[along].values, None
         points = self.positions.points[self.row] if along == "lon" else self.positions.points[:, self.column]
-        steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-        return np.concatenate([[0.0], np.cumsum(steps)]), ("distance [km]", "depth [m]")
+        return distance_along(points), ("distance [km]", "depth [m]")
 
     def _fixed_text(self, along: str) -> str:
         axis, index, word = ("lat", self.row, "row") if along == "lon" else ("lon", self.column, "column")

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from driftfield.conventions import geometry_of
 from driftfield.evaluate import drawing
 from driftfield.filling.filling import Filled
+from driftfield.geometry import distance_along
 
 
 def draw(filled: Filled) -> Figure:
@@ -83,7 +84,7 @@ def _plane(filled: Filled, seen: np.ndarray, field: np.ndarray, domain: np.ndarr
         lat, lon = (record[axis].values.astype(np.float64) for axis in ("lat", "lon"))
         return drawing.MapPanel(lon, lat, False, field, seen, nothing, domain)
     points = geometry_of(record).points.reshape(-1, 3)
-    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    distance = np.concatenate([[0.0], np.cumsum(steps)])
     depth = record["depth"].values.astype(np.float64)
-    return drawing.MapPanel(distance, depth, True, field, seen, nothing, domain, ("distance [km]", "depth [m]"))
+    return drawing.MapPanel(
+        distance_along(points), depth, True, field, seen, nothing, domain, ("distance [km]", "depth [m]")
+    )

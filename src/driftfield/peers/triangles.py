@@ -18,6 +18,7 @@ import numpy as np
 from scipy.spatial import Delaunay, QhullError
 
 from driftfield.earth import EARTH_RADIUS_KM
+from driftfield.geometry import distance_along
 from driftfield.peers.background import Background
 from driftfield.peers.levels import LevelInterpolation
 
@@ -102,8 +103,7 @@ def _flat(background: Background) -> tuple[np.ndarray, np.ndarray, float]:
     degree = np.radians(EARTH_RADIUS_KM)
     rows = np.concatenate([[0.0], np.cumsum(positions.row_step)]) / degree
     if positions.shape[0] == 1:
-        steps = np.linalg.norm(np.diff(positions.points[0], axis=0), axis=-1)
-        return np.zeros(positions.shape), np.concatenate([[0.0], np.cumsum(steps)])[None] / degree, 1.0
+        return np.zeros(positions.shape), distance_along(positions.points[0])[None] / degree, 1.0
     if background.periodic:
         lat, lon = np.meshgrid(rows, np.arange(positions.shape[1]) * 360.0 / positions.shape[1], indexing="ij")
         return lat, lon, float(np.median(positions.column_step) * positions.shape[1] / (360.0 * degree))

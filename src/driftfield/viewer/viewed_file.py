@@ -19,6 +19,7 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.alignment import time_keys
 from driftfield.evaluate.drawing import colour_map
 from driftfield.evaluate.lines_of_files import line_at
+from driftfield.geometry import distance_along
 from driftfield.gridded.choosing import nearest_on_axis
 from driftfield.plain import JSONObject
 
@@ -175,9 +176,8 @@ class ViewedFile:
         )
         values = box.transpose("depth", "lat", "lon").values[:, rows - low, columns - left]
         points = geometry_of(self.dataset).points[rows, columns]
-        steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
         return {
-            "distance": numbers(np.concatenate([[0.0], np.cumsum(steps)])),
+            "distance": numbers(distance_along(points)),
             "depth": numbers(self.dataset["depth"].values),
             "values": [numbers(level) for level in values],
             "rows": rows.tolist(),
