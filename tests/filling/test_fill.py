@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from filled_sources import fill_source
 from scipy.ndimage import gaussian_filter
 
 import driftfield as df
 from driftfield.cli import app
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.filling.account import commands, recipe, table
-from driftfield.filling.calls import fill_source
 from driftfield.filling.estimation import without_holes
 from driftfield.filling.methods import Knowledge, methods_for
 from driftfield.filling.picture import draw
 from driftfield.filling.quantity import recognise
-from driftfield.filling.reading import read_record
+from driftfield.filling.reading import read_record, read_records
 from driftfield.filling.spread import Distances
 from driftfield.filling.validation import score
 from driftfield.reconstruction.output import Estimate
@@ -406,3 +406,12 @@ def test_what_is_chosen_is_fitted_to_everything_its_constants_too() -> None:
     by_hand = method.fitted_to(record, seed=0).reconstruct(record.observations(), members=1)["sst"]
     filled = fill_source(scene(2)[0], "sst", method="kriging").dataset["sst"]
     np.testing.assert_allclose(filled.values, by_hand.values, rtol=1e-5, equal_nan=True)
+
+
+def test_a_selection_by_another_name_is_an_error_and_not_the_whole_file() -> None:
+    seen, _ = scene(2)
+    for read in (read_record, read_records):
+        with pytest.raises(TypeError, match="regions"):
+            read(seen, "sst", regions={"lat": [34.0, 35.0]})
+    part = read_record(seen, "sst", region={"lat": [34.0, 35.0]})
+    assert part.field.sizes["lat"] < seen.sizes["lat"]

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
+from filled_sources import fill_source
 from typer.testing import CliRunner
 
 import driftfield as df
 from driftfield.cli import app
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.filling.calls import Wishes, fill_records, fill_source
+from driftfield.filling.calls import Wishes, fill_records
 from driftfield.filling.reading import read_records
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.vector_covariance import VectorCovariance

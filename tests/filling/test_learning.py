@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from filled_sources import fill_source
 from scipy.ndimage import gaussian_filter
 
 from driftfield.errors import ConfigurationError
 from driftfield.filling import learning as module
 from driftfield.filling.account import commands, recipe
-from driftfield.filling.calls import fill_source
 from driftfield.filling.learning import Learning, learn, minutes_of
 from driftfield.filling.methods import Knowledge, named
 from driftfield.filling.reading import read_record

@@ -1,6 +1,6 @@
 """What stands behind `driftfield.fill` and `driftfield fill`: from a source to a filled record."""
 
-__all__ = ["Wishes", "fill_records", "fill_source", "joined"]
+__all__ = ["Wishes", "fill_records", "joined"]
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,6 @@ from driftfield.errors import ConfigurationError
 from driftfield.filling.filling import Filled, Progress, fill_record
 from driftfield.filling.learning import Learning, minutes_of
 from driftfield.filling.methods import Knowledge
-from driftfield.filling.reading import read_record
 from driftfield.filling.record import Record
 
 
@@ -39,21 +38,6 @@ class Wishes:
     run_folder: Path | None = None
     knowledge: Knowledge | None = None
     seed: int = 0
-
-
-def fill_source(
-    source: xr.Dataset | xr.DataArray | str | Path,
-    variable: str | None = None,
-    *,
-    progress: Progress = lambda what, share: None,
-    **wishes: Any,
-) -> Filled:
-    """Fills the gaps of a field, with everything that was found out on the way; wishes by their names, see `Wishes`.
-
-    Raises:
-        UserError: said what was found, what is allowed and what to do.
-    """
-    return fill_records((read_record(source, variable),), Wishes(**wishes), progress=progress)[0]
 
 
 def fill_records(

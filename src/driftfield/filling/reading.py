@@ -8,12 +8,12 @@ vectors   the two components are known by their names, or named together; each h
 
 __all__ = ["SHIPPED", "UNDATED", "Selection", "read_record", "read_records"]
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -44,7 +44,8 @@ UNDATED = np.datetime64("2000-01-01", "ns")
 """The date of an image that has none."""
 
 
-class Selection(TypedDict, total=False):
+@dataclass(frozen=True)
+class Selection:
     """Which part of a file is read, and what of it counts.
 
     Arguments:
@@ -54,37 +55,39 @@ class Selection(TypedDict, total=False):
         acceptance: Which quality flags reject a value; of files only.
     """
 
-    region: Mapping[str, Sequence[float]] | None
-    time: Sequence[Any] | None
-    domain: str | Path | None
-    acceptance: Acceptance
+    region: Mapping[str, Sequence[float]] | None = None
+    time: Sequence[Any] | None = None
+    domain: str | Path | None = None
+    acceptance: Acceptance = USUAL
 
 
 def read_record(
-    source: xr.Dataset | xr.DataArray | str | Path, variable: str | None = None, **selection: Unpack[Selection]
+    source: xr.Dataset | xr.DataArray | str | Path, variable: str | None = None, **selection: Any
 ) -> Record:
     """Reads what is to be filled: one variable, see `read_records`."""
     return read_records(source, variable, **selection)[0]
 
 
 def read_records(
-    source: xr.Dataset | xr.DataArray | str | Path, variable: str | None = None, **selection: Unpack[Selection]
+    source: xr.Dataset | xr.DataArray | str | Path, variable: str | None = None, **chosen_by: Any
 ) -> tuple[Record, ...]:
     """Reads what is to be filled: one variable, or both components of a vector, each of which has the other for its partner.
 
     Arguments:
         source: A data set, a field, a file that `open_fields` reads, or `shipped:sst_scene`.
         variable: Which one, or `u,v`; may be left out where there is one, or a vector and nothing else.
-        selection: See `Selection`.
+        chosen_by: region, time, domain, acceptance: see `Selection`.
 
     Raises:
         DataError: nothing to fill, nothing seen, or a variable that is not there.
+        TypeError: a selection by another name.
     """
+    selection = Selection(**chosen_by)
     label = str(source) if isinstance(source, str | Path) else "the data set"
     if isinstance(source, str) and source.startswith(SHIPPED):
         source = _shipped(source.removeprefix(SHIPPED))
         label = str(source)
-    dataset = _opened(source, label, selection.get("acceptance", USUAL))
+    dataset = _opened(source, label, selection.acceptance)
     names = _variables(dataset, variable, label)
     pair = names if len(names) == 2 else next((p for p in vector_pairs_of(dataset) if names[0] in p), None)
     name, *partner = [*names, *(n for n in pair or () if n not in names)]
@@ -107,7 +110,7 @@ def read_records(
             "components with the same axes, of either sign. Name one variable."
         )
     log.info("%s and %s are taken for the components of a vector, eastward and northward", *pair)
-    both = [dataclasses.replace(a, partner=b, pair=pair) for a, b in ((record, other), (other, record))]
+    both = [replace(a, partner=b, pair=pair) for a, b in ((record, other), (other, record))]
     return tuple(both[: len(names)])
 
 
@@ -179,11 +182,11 @@ def _selected(dataset: xr.Dataset, names: Sequence[str], label: str, selection: 
     dataset = with_own_mask(dataset, list(names), label)
     beside = [f"{name}_{what}" for name in names for what in ("error", "domain", "removed")]
     dataset = dataset[[*names, *(n for n in ("domain", *beside) if n in dataset)]]
-    if (domain := selection.get("domain")) is not None:
-        dataset = add_domain(dataset, open_fields(domain), source=str(domain))
-    dataset = select_region(dataset, selection.get("region") or {})
-    if (time := selection.get("time")) is not None:
-        dataset = select_time(dataset, time)
+    if selection.domain is not None:
+        dataset = add_domain(dataset, open_fields(selection.domain), source=str(selection.domain))
+    dataset = select_region(dataset, selection.region or {})
+    if selection.time is not None:
+        dataset = select_time(dataset, selection.time)
     chosen, _ = count_removed(dataset.load(), list(names), label)
     for name in names:
         if domain_of(chosen, name) is None:
@@ -193,13 +196,12 @@ def _selected(dataset: xr.Dataset, names: Sequence[str], label: str, selection: 
 
 def _in_words(selection: Selection) -> JSONObject:
     """What was asked for, as a record keeps it."""
-    domain, acceptance = selection.get("domain"), selection.get("acceptance", USUAL)
     asked: JSONObject = {
-        "region": dict(selection.get("region") or {}),
-        "time": list(selection.get("time") or []),
-        "domain": "" if domain is None else str(domain),
-        "quality_level": acceptance.quality_level,
-        "reject_flags": [*acceptance.reject],
+        "region": dict(selection.region or {}),
+        "time": list(selection.time or []),
+        "domain": "" if selection.domain is None else str(selection.domain),
+        "quality_level": selection.acceptance.quality_level,
+        "reject_flags": [*selection.acceptance.reject],
     }
     return {key: value for key, value in asked.items() if value not in ("", None, [], {})}
 
