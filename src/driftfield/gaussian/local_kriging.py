@@ -100,14 +100,21 @@ def solve_leaves(
     variance = np.full(len(places), covariance.variance)
     if not len(seen) or not groups:
         return increments, variance
-    leaves = _Leaves.around(covariance, seen, places, groups, time=time, day=day, most=most)
-    if not (overlapping and leaves.differ):
-        for start in range(0, len(groups), batch):
-            part = np.arange(start, min(start + batch, len(groups)))
-            increments[leaves.cells[part]], variance[leaves.cells[part]] = leaves.say(part, leaves.cells[part])
+    targets, embedded = _embedded(covariance, seen, places, day)
+    at = np.full(len(places), -1)
+    now = np.flatnonzero(seen.time == time)
+    at[seen.cell[now]] = now
+    cells = padded(groups)
+    centres = [phi[cells].mean(axis=1) for phi in targets]
+    around = Neighbourhood(embedded, most)
+    leaves = _Leaves(covariance, seen, targets, embedded, centres, at, around.find(centres, at[cells]))
+    if not (overlapping and around.thinned):
+        for start in range(0, len(cells), batch):
+            part = np.arange(start, min(start + batch, len(cells)))
+            increments[cells[part]], variance[cells[part]] = leaves.say(part, cells[part])
         return increments, variance
-    shared = shares(leaves.targets[-1], groups, leaves.centres[-1], leaves.at >= 0)
-    increments[leaves.cells] = variance[leaves.cells] = 0.0
+    shared = shares(targets[-1], groups, centres[-1], at >= 0)
+    increments[cells] = variance[cells] = 0.0
     order = np.argsort([cell.size for cell in shared.cells], kind="stable")
     order = order[[shared.cells[k].size > 0 for k in order]]
     for part in np.split(order, range(batch, len(order), batch)):
@@ -119,58 +126,39 @@ def solve_leaves(
     return increments, variance
 
 
+def _embedded(
+    covariance: SpaceTimeCovariance, seen: Scattered, places: Places, day: float
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Cells and observations where every component takes distances, each (cell or observation, axis)."""
+    # the dates relative to this one: 20,000 days since 1970 would cost digits
+    targets = list(covariance.embed(places, np.zeros(len(places))))
+    embedded = []
+    for component, phi in zip(covariance.components, targets, strict=True):
+        of_seen = phi[seen.cell]
+        of_seen[:, -1] = (seen.day - day) / component.days
+        embedded.append(of_seen)
+    return targets, embedded
+
+
 @dataclass(frozen=True, eq=False)
 class _Leaves:
     """Leaves with what they need of their observations.
 
     Arguments:
         covariance, seen: As of `solve_leaves`.
-        cells: Of the leaves (leaf, cell); the last one of a smaller leaf stands again.
         targets, embedded: Cells and observations in the embedding of every component, each (cell or observation, axis).
         centres: Of the leaves there, each (leaf, axis).
         at: Which observation was made in a cell at this time, -1 where none was (cell,).
         index: Observations of the leaves (leaf, neighbour), -1 where there are fewer.
-        differ: Whether leaves know different observations.
     """
 
     covariance: SpaceTimeCovariance
     seen: Scattered
-    cells: np.ndarray
     targets: list[np.ndarray]
     embedded: list[np.ndarray]
     centres: list[np.ndarray]
     at: np.ndarray
     index: np.ndarray
-    differ: bool
-
-    @classmethod
-    def around(
-        cls,
-        covariance: SpaceTimeCovariance,
-        seen: Scattered,
-        places: Places,
-        groups: Sequence[np.ndarray],
-        *,
-        time: int,
-        day: float,
-        most: int,
-    ) -> "_Leaves":
-        """The leaves of some groups of cells."""
-        # the dates relative to this one: 20,000 days since 1970 would cost digits
-        targets = list(covariance.embed(places, np.zeros(len(places))))
-        embedded = []
-        for component, phi in zip(covariance.components, targets, strict=True):
-            of_seen = phi[seen.cell]
-            of_seen[:, -1] = (seen.day - day) / component.days
-            embedded.append(of_seen)
-        at = np.full(len(places), -1)
-        now = np.flatnonzero(seen.time == time)
-        at[seen.cell[now]] = now
-        cells = padded(groups)
-        centres = [phi[cells].mean(axis=1) for phi in targets]
-        neighbourhood = Neighbourhood(embedded, most)
-        index = neighbourhood.find(centres, at[cells])
-        return cls(covariance, seen, cells, targets, embedded, centres, at, index, bool(neighbourhood.thinned))
 
     def say(self, part: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Increments (leaf, cell, 1 + member) and variance (leaf, cell) of some leaves at some cells (leaf, cell)."""

@@ -46,16 +46,14 @@ def shares(points: np.ndarray, groups: Sequence[np.ndarray], centres: np.ndarray
     nearest = min(NEAREST, len(groups) - 1)
     single = alone[cell] | (nearest == 0)
     shared = cell[~single]
-    leaf, weight = np.zeros((0, max(nearest, 1)), dtype=int), np.zeros((0, max(nearest, 1)))
-    if shared.size:
-        distance, order = KDTree(centres).query(points[shared], k=nearest + 1)
-        leaf = order[:, :nearest]
-        weight = (1 - distance[:, :nearest] / np.maximum(distance[:, nearest:], 1e-30)) ** 2
-        # centres at one distance, all of them the farthest: alike
-        weight = np.where(weight.sum(axis=1, keepdims=True) > 0, weight, 1.0)
-        weight /= weight.sum(axis=1, keepdims=True)
+    distance, order = KDTree(centres).query(points[shared], k=np.arange(1, nearest + 2))
+    leaf = order[:, :nearest]
+    weight = (1 - distance[:, :nearest] / np.maximum(distance[:, nearest:], 1e-30)) ** 2
+    # centres at one distance, all of them the farthest: alike
+    weight = np.where(weight.sum(axis=1, keepdims=True) > 0, weight, 1.0)
+    weight /= weight.sum(axis=1, keepdims=True)
     of = np.concatenate([own[single], leaf.ravel()])
-    what = np.concatenate([cell[single], np.repeat(shared, leaf.shape[1])])
+    what = np.concatenate([cell[single], np.repeat(shared, nearest)])
     how = np.concatenate([np.ones(int(single.sum())), weight.ravel()])
     of, what, how = of[how > 0], what[how > 0], how[how > 0]
     by_leaf = np.argsort(of, kind="stable")
