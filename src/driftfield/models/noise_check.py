@@ -75,7 +75,7 @@ def covering_colour(
     spec: Mapping[str, Any], channels: list[NoiseCover], whitened: Float[Tensor, "field channel row column"]
 ) -> JSONObject:
     """The section `diffusion` of a recipe with what it does not say: range, training levels, sd of what is diffused."""
-    lowest, highest = (min(c.equal.min() for c in channels), max(c.equal.max() for c in channels))
+    lowest, highest = _span(channels)
     schedule = dict(spec.get("schedule") or {"class": "LogLinearSchedule"})
     arguments = inspect.signature(lookup("schedule", str(schedule["class"]))).parameters
     for name, level in (("s_min", lowest / REACH), ("s_max", highest * REACH)):
@@ -93,7 +93,7 @@ def covering_colour(
 
 def said_of_noise(channels: list[NoiseCover]) -> str:
     """One line."""
-    lowest, highest = (min(c.equal.min() for c in channels), max(c.equal.max() for c in channels))
+    lowest, highest = _span(channels)
     waves = channels[0].wavenumber
     return (
         f"waves {waves[0]:g} to {waves[-1]:g} are as large as the noise at s = {lowest:.2g} to {highest:.2g}: a factor of "
@@ -105,8 +105,7 @@ def noise_tables(channels: list[NoiseCover], names: list[str], s_min: float, s_m
     """For people, in Markdown: every wave of every channel, and whether the levels of a run cover it."""
     parts = [f"Noise levels of this run: {s_min:g} to {s_max:g}.\n"]
     for name, channel in zip(names, channels, strict=True):
-        low, high = s_min <= channel.equal / 2, s_max >= channel.equal * 2
-        bad = [f"{k:g}" for k in channel.wavenumber[~(low & high)]]
+        bad = [f"{k:g}" for k in channel.wavenumber[~channel.covered(s_min, s_max)]]
         verdict = "covers every wave" if not bad else f"does not cover the waves {', '.join(bad)}"
         parts.append(f"## {name}\n\nThe noise {verdict}.\n\n{channel.table()}\n")
     return "\n".join(parts)
@@ -118,3 +117,8 @@ def plain_covers(channels: list[NoiseCover], names: list[str]) -> JSONObject:
         name: {"wavenumber": channel.wavenumber.tolist(), "s": np.round(channel.equal, 6).tolist()}
         for name, channel in zip(names, channels, strict=True)
     }
+
+
+def _span(channels: list[NoiseCover]) -> tuple[float, float]:
+    """Of the levels at which waves are as large as the noise, over all channels."""
+    return min(float(c.equal.min()) for c in channels), max(float(c.equal.max()) for c in channels)

@@ -14,7 +14,7 @@ __all__ = ["NoiseCover", "noise_cover"]
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import fft
 
 from driftfield.errors import ConfigurationError, DataError
@@ -54,6 +54,10 @@ class NoiseCover:
     def s_min(self) -> float:
         """The largest that leaves every shell free of noise."""
         return float(self.equal.min() / MARGIN)
+
+    def covered(self, s_min: float, s_max: float) -> Bool[np.ndarray, " shell"]:
+        """Which shells are drowned at s_max and free of noise at s_min."""
+        return (s_max >= MARGIN * self.equal) & (s_min <= self.equal / MARGIN)
 
     def table(self) -> str:
         """For people: every shell."""
