@@ -40,14 +40,13 @@ def open_remote(address: str) -> xr.Dataset:
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
 
-    options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False, "chunks": None, "cache": False}
     try:
         file_system, place = fsspec.url_to_fs(address)
         if isinstance(file_system, LocalFileSystem):
             raise DataError(f"{address} is a file of this machine. Name it without the protocol.")
         if (suffix := Path(place.rstrip("/")).suffix.lower()) in _FILES:
             raise DataError(f"{address} is a {suffix} file: at an address only Zarr stores are read. Fetch it first.")
-        return _store(address, options)
+        return _store(address)
     except UserError:
         raise
     except ImportError as error:
@@ -72,13 +71,14 @@ def _unreadable(address: str, error: Exception) -> FileFormatError:
     )
 
 
-def _store(address: str, options: dict[str, Any]) -> xr.Dataset:
+def _store(address: str) -> xr.Dataset:
     import zarr
 
     store: Any = zarr.storage.FsspecStore.from_url(address, read_only=True)
     group = zarr.open_group(store, mode="r")
     arrays = dict(group.arrays())
     refuse_pickle_codecs({f"{address}/{name}": array.metadata.to_dict() for name, array in arrays.items()})
+    options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False, "chunks": None, "cache": False}
     options |= {"engine": "zarr", "consolidated": group.metadata.consolidated_metadata is not None}
     opened = xr.open_dataset(store, **options)
     undeclared = {
