@@ -48,7 +48,8 @@ def check_equal(result: xr.Dataset, name: str) -> None:
             assert again.dtype == expected.dtype
             assert again.tobytes() == expected.tobytes(), f"{variable} of {name} is no longer what it was"
         # what iterates until little changes may stop a round earlier or later where rounding differs
-        np.testing.assert_allclose(again, expected, rtol=1e-3, atol=1e-3)
+        near = 1e-3 if name == "dineof" else 2e-4
+        np.testing.assert_allclose(again, expected, rtol=near, atol=near)
 
 
 @pytest.mark.parametrize("name", RUNS)
