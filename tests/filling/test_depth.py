@@ -136,3 +136,37 @@ def test_a_wide_gap_of_one_draw_alone_draws_nothing_in() -> None:
     drawn = draw_in(scores["able"], scores, distance, ones, draw, date)
     assert drawn is not None
     assert drawn.scores.rmse < scores["able"].rmse
+
+
+def test_the_share_comes_from_other_draws_than_those_that_judge_it() -> None:
+    """One of two draws runs away, eight dates each: drawn in by all cells together it gains more than the other one loses."""
+    rng = np.random.default_rng(8)
+    draw, date, distance = (
+        np.repeat([0, 1], 800),
+        np.tile(np.repeat(np.arange(8), 100), 2),
+        np.tile(np.linspace(1, 30, 100), 16),
+    )
+    error = distance / 30 * np.where(draw == 0, 4.0, 0.3) * rng.standard_normal(1600)
+    mean, ones = rng.standard_normal(1600), np.ones(1600)
+    scores = {"box mean": score("box mean", mean, ones, distance), "able": score("able", error, ones, distance)}
+    together = Shrink.fit(error, mean, distance)
+    assert together is not None
+    gains = np.bincount(8 * draw + date, error**2 - together.of(error, mean, distance) ** 2)
+    assert gains.mean() > 2 * gains.std(ddof=1) / 4
+    assert draw_in(scores["able"], scores, distance, ones, draw, date) is None
+
+
+def test_what_only_one_of_five_images_gains_is_chance() -> None:
+    rng = np.random.default_rng(9)
+    draw, distance, date = np.repeat(np.arange(5), 400), np.tile(np.linspace(1, 30, 400), 5), np.zeros(2000, dtype=int)
+    wild = np.select([draw == 2, draw == 3], [6.0, 1.6], 0.5)
+    error, mean, ones = distance / 30 * wild * rng.standard_normal(2000), rng.standard_normal(2000), np.ones(2000)
+    gains = []
+    for left_out in range(5):
+        out = draw == left_out
+        shrink = Shrink.fit(error[~out], mean[~out], distance[~out])
+        assert shrink is not None
+        gains.append((error[out] ** 2 - shrink.of(error[out], mean[out], distance[out]) ** 2).sum())
+    assert 0 < np.mean(gains) < 2 * np.std(gains, ddof=1) / np.sqrt(5)
+    scores = {"box mean": score("box mean", mean, ones, distance), "able": score("able", error, ones, distance)}
+    assert draw_in(scores["able"], scores, distance, ones, draw, date) is None

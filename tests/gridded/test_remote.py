@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from http_files import Served, served
 
 from driftfield.data.sources import open_archive
@@ -114,3 +115,25 @@ def test_a_store_at_an_address_is_inspected(host: Served) -> None:
     said = str(inspect_file(f"{host.address}/three.zarr"))
     assert "16 x 24 cells" in said
     assert "thetao" in said
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+@pytest.mark.parametrize("version", [2, 3])
+def test_zeros_at_an_address_are_what_they_are_in_the_folder(tmp_path: Path, version: int) -> None:
+    """zarr's own fill value of 0 hides no rain, and a stated one does."""
+    values = np.arange(12, dtype=np.float32).reshape(1, 3, 4) % 3
+    axes = {"lat": ("lat", [1.0, 2.0, 3.0]), "lon": ("lon", [1.0, 2.0, 3.0, 4.0])}
+    fields = xr.Dataset({"pr": (("time", "lat", "lon"), values)}, {"time": [np.datetime64("2001-01-01", "ns")], **axes})
+    fields.to_zarr(tmp_path / "rain.zarr", zarr_format=version, consolidated=True)
+    group = zarr.open_group(tmp_path / "rain.zarr", mode="a")
+    for name, attrs in (("own", {}), ("stated", {"_FillValue": 0.0 if version == 2 else "AAAAAAAAAAA="})):
+        names = {"dimension_names": ["time", "lat", "lon"]} if version == 3 else {}
+        made = group.create_array(name, shape=values.shape, dtype=values.dtype, fill_value=0, **names)
+        made[:] = values
+        made.attrs.update(attrs if version == 3 else {"_ARRAY_DIMENSIONS": ["time", "lat", "lon"], **attrs})
+    zarr.consolidate_metadata(tmp_path / "rain.zarr", zarr_format=version)
+    with served(tmp_path) as host:
+        there, here = open_fields(f"{host.address}/rain.zarr").load(), open_fields(tmp_path / "rain.zarr").load()
+    np.testing.assert_array_equal(there["own"], values)
+    assert int(there["stated"].isnull().sum()) == 4
+    xr.testing.assert_equal(there, here)

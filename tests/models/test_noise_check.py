@@ -12,10 +12,12 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.gaussian.random_fields import Matern, PeriodicField, SquaredExponential
+from driftfield.gaussian.random_fields.cover import NoiseCover
 from driftfield.interfaces import TrainingData
 from driftfield.models.around import draw_around
 from driftfield.models.diagnostics import noise_against
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.models.noise_check import noise_tables
 from driftfield.models.unconditional import draw_unconditionally
 from driftfield.registry import build
 from driftfield.testing import tiny_training_data
@@ -161,3 +163,11 @@ def test_diagnose_says_for_every_wave_whether_it_is_covered(
     with caplog.at_level(logging.WARNING):
         assert noise_against(ocean, data.archive.dataset) is None
     assert "noise.md is left out: Found" in caplog.text
+
+
+def test_the_table_names_the_waves_that_are_not_drowned_and_those_that_are_not_free_of_noise() -> None:
+    channel = NoiseCover(np.array([1.0, 2.0, 3.0]), np.array([16.0, 1.0, 0.04]), np.ones(3))  # equal at 4, 1 and .2
+    assert "covers every wave" in noise_tables([channel], ["w"], 0.1, 8.0)
+    assert "does not cover the waves 1." in noise_tables([channel], ["w"], 0.1, 7.9)
+    assert "does not cover the waves 3." in noise_tables([channel], ["w"], 0.11, 8.0)
+    assert "does not cover the waves 1, 3." in noise_tables([channel], ["w"], 0.3, 6.0)
