@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from driftfield.checkpoint import read_run
-from driftfield.diffusion.batch_part import Part, part_rows, within
+from driftfield.diffusion.batch_part import BatchPart, part_rows, within
 from driftfield.errors import ConfigurationError
 from driftfield.processes import count_processes, is_helper
 from driftfield.recipe import read_recipe
@@ -123,7 +123,7 @@ def test_the_noise_of_the_parts_is_that_of_the_whole() -> None:
             with within(part):
                 rows.append(part_rows(4, drawn))
     assert torch.equal(torch.cat(rows), whole)
-    with within(Part(0, 8, 8)):
+    with within(BatchPart(0, 8, 8)):
         assert torch.equal(part_rows(16, drawn), whole)
 
 

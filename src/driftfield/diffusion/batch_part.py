@@ -7,7 +7,7 @@ So a training does not depend on how its batches are divided, but for rounding. 
 (tracked scales, learned levels) needs it whole, and says so.
 """
 
-__all__ = ["Part", "part_rows", "refuse_parts", "within"]
+__all__ = ["BatchPart", "part_rows", "refuse_parts", "within"]
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from driftfield.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class Part:
+class BatchPart:
     """Samples `start`, ..., `start + count - 1` of a batch of `total`.
 
     Arguments:
@@ -38,11 +38,11 @@ class Part:
         return self.count == self.total
 
 
-_here: Part | None = None
+_here: BatchPart | None = None
 
 
 @contextmanager
-def within(part: Part) -> Iterator[None]:
+def within(part: BatchPart) -> Iterator[None]:
     """What is drawn inside the block belongs to this part."""
     global _here
     before, _here = _here, None if part.is_whole else part

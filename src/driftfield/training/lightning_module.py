@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor, nn
 
 from driftfield.checkpoint import write_run
-from driftfield.diffusion.batch_part import Part, within
+from driftfield.diffusion.batch_part import BatchPart, within
 from driftfield.errors import DivergenceError
 from driftfield.fields import FieldBatch
 from driftfield.plain import Spec
@@ -150,7 +150,7 @@ class TrainingModule(L.LightningModule):
         self.log("loss", loss, prog_bar=True)
         return loss.detach()
 
-    def _look_in_parts(self, parts: Sequence[tuple[FieldBatch, Part]], step: int) -> Tensor:
+    def _look_in_parts(self, parts: Sequence[tuple[FieldBatch, BatchPart]], step: int) -> Tensor:
         """Gradients of the mean over the whole batch, whatever share of its cells lies in each part; and that mean."""
         weights = [weight_of(self.model, part) for part, _ in parts]
         everything = self._summed(torch.stack(weights).sum()).clamp(min=1)

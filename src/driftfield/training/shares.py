@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from driftfield.diffusion.batch_part import Part
+from driftfield.diffusion.batch_part import BatchPart
 from driftfield.errors import ConfigurationError
 from driftfield.fields import FieldBatch
 
@@ -82,11 +82,11 @@ def weight_of(model: nn.Module, batch: FieldBatch) -> Tensor:
     return torch.tensor(float(len(batch)), dtype=torch.float64, device=batch.target.device)
 
 
-def parts_of(batch: FieldBatch, accumulate: int, rank: int, processes: int) -> list[tuple[FieldBatch, Part]]:
+def parts_of(batch: FieldBatch, accumulate: int, rank: int, processes: int) -> list[tuple[FieldBatch, BatchPart]]:
     """The share of one process in parts, each with its place in the whole batch."""
     size, total = -(-len(batch) // accumulate), len(batch) * processes
     return [
-        (batch[first : first + size], Part(rank * len(batch) + first, min(size, len(batch) - first), total))
+        (batch[first : first + size], BatchPart(rank * len(batch) + first, min(size, len(batch) - first), total))
         for first in range(0, len(batch), size)
     ]
 
