@@ -18,10 +18,13 @@ __all__ = [
     "RUN_FORMAT",
     "Run",
     "amend_run",
+    "called",
     "find_run",
     "load_as",
     "read_run",
     "read_run_of",
+    "refuse_borrowed",
+    "is_borrowed",
     "shipped_run",
     "shipped_runs",
     "write_run",
@@ -44,9 +47,11 @@ from safetensors.numpy import load_file, save_file
 from driftfield import __version__
 from driftfield.errors import ConfigurationError, FileFormatError, UserError, suggest
 from driftfield.files import replacing, write_text
+from driftfield.hub.reference import PREFIX, HubReference
 from driftfield.plain import JSONObject
 
 RUN_FORMAT = 1
+SHIPPED = "shipped:"
 
 Arrays = dict[str, np.ndarray]
 MIGRATIONS: dict[int, Callable[[JSONObject, Arrays], tuple[JSONObject, Arrays]]] = {}
@@ -191,13 +196,46 @@ def hash_run(folder: Path) -> str:
 
 
 def find_run(run: str | Path) -> Path:
-    """A folder, or `shipped:NAME` for a run that comes with the package.
+    """A folder, `shipped:NAME` for a run that comes with the package, or `hub:REPO[@REVISION]` for one on a hub.
 
     Raises:
-        ConfigurationError: no such shipped run.
+        ConfigurationError: no such shipped run, or no name of a repository.
+        DataError, FileFormatError, MissingExtraError: see `hub.service.fetch`.
     """
     text = str(run)
-    return shipped_run(text.removeprefix("shipped:")) if text.startswith("shipped:") else Path(run)
+    if text.startswith(PREFIX):
+        from driftfield.hub.service import fetch
+
+        return fetch(HubReference.parse(text))
+    return shipped_run(text.removeprefix(SHIPPED)) if text.startswith(SHIPPED) else Path(run)
+
+
+def is_borrowed(run: str | Path) -> bool:
+    """Whether this names a run that belongs to the package or to the cache of a hub, and is not to be written to."""
+    return str(run).startswith((SHIPPED, PREFIX))
+
+
+def refuse_borrowed(run: str | Path) -> None:
+    """Refuses to write to a run of the package or of a hub.
+
+    Raises:
+        ConfigurationError: it is one.
+    """
+    if is_borrowed(run):
+        owner = "the package" if str(run).startswith(SHIPPED) else "the cache of a hub"
+        raise ConfigurationError(f"{run} belongs to {owner}: expected a run folder. Copy {find_run(run)} and name it.")
+
+
+def called(run: str | Path, folder: Path) -> str:
+    """What an output says of the run that made it: the name of its folder, or the repository with the commit.
+
+    Arguments:
+        run: As a user named it.
+        folder: Where it was found.
+    """
+    if str(run).startswith(PREFIX):
+        return str(HubReference(HubReference.parse(run).repo, folder.name))
+    return Path(run).name
 
 
 def shipped_run(name: str) -> Path:

@@ -1,11 +1,30 @@
 """A run by its folder, whatever method it is of."""
 
-__all__ = ["calibrate_run", "find_run", "load_downscaler", "load_reconstructor", "shipped_run", "shipped_runs"]
+__all__ = [
+    "calibrate_run",
+    "called",
+    "find_run",
+    "is_borrowed",
+    "load_downscaler",
+    "load_reconstructor",
+    "refuse_borrowed",
+    "shipped_run",
+    "shipped_runs",
+]
 
 from pathlib import Path
 from typing import Any
 
-from driftfield.checkpoint import find_run, load_as, read_run, shipped_run, shipped_runs
+from driftfield.checkpoint import (
+    called,
+    find_run,
+    is_borrowed,
+    load_as,
+    read_run,
+    refuse_borrowed,
+    shipped_run,
+    shipped_runs,
+)
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import Cannot, Reconstructor, TrainingData
 from driftfield.peers.downscaling.base import Downscaler

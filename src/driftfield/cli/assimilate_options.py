@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from driftfield.observations.derived import Derived
 
 Run = Annotated[
-    Path, typer.Argument(help="Run folder of a diffusion model or a prior of trajectories, or shipped:NAME.")
+    Path,
+    typer.Argument(help="Run folder of a diffusion model or a prior of trajectories, or shipped:NAME, or hub:REPO."),
 ]
 Obs = Annotated[
     Path | None,

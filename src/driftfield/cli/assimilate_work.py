@@ -195,12 +195,9 @@ class WithheldShare:
     def check_calibrate(self, run: Path, asked: Asked, members: int, *, overwrite: bool) -> None:
         """Refuses a calibration that has nothing to look at, or that a run has already."""
         from driftfield.checkpoint import read_run
-        from driftfield.runs import find_run
+        from driftfield.runs import refuse_borrowed
 
-        if str(run).startswith("shipped:"):
-            raise ConfigurationError(
-                f"{run} belongs to the package: expected a run folder. Copy {find_run(run)} and name it."
-            )
+        refuse_borrowed(run)
         if self.fraction is None or members < 2:
             raise ConfigurationError(
                 "--calibrate needs something to look at: pass --withhold, such as 0.2, and 2 members or more."
@@ -241,7 +238,7 @@ class AssimilateWork:
     def write(self, out: Path, *, calibrate: bool, overwrite: bool) -> None:
         """Analyses, writes and tells."""
         from driftfield.data.sources import write_dataset
-        from driftfield.runs import find_run, load_reconstructor
+        from driftfield.runs import called, find_run, load_reconstructor
 
         folder = find_run(self.run)
         reconstructor: Any = load_reconstructor(folder)
@@ -257,7 +254,7 @@ class AssimilateWork:
             if calibrate
             else analyse(asked.inflation, {})
         )
-        attrs = {"run": self.run.name, **self.sources.told(), **asked.told()}
+        attrs = {"run": called(self.run, folder), **self.sources.told(), **asked.told()}
         write_dataset(analysis.fields.assign_attrs(attrs), out, overwrite=overwrite)
         print(account_of(analysis))
         print(f"wrote {out}: {', '.join(sorted(map(str, analysis.fields.data_vars)))}")

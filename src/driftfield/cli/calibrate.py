@@ -50,12 +50,9 @@ def calibrate(
     from driftfield.recipe import read_recipe
     from driftfield.reconstruction.calibration import write_calibration
     from driftfield.reconstruction.calibration_cases import calibrate as fit
-    from driftfield.runs import find_run, load_reconstructor
+    from driftfield.runs import load_reconstructor, refuse_borrowed
 
-    if str(run).startswith("shipped:"):
-        raise ConfigurationError(
-            f"{run} belongs to the package: expected a run folder. Copy {find_run(run)} and name it."
-        )
+    refuse_borrowed(run)
     check_counts({"--cases": cases}, least=3)
     check_counts({"--masks": masks}, least=1)
     check_counts({"--members": members}, least=2)

@@ -14,7 +14,7 @@ from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_counts
 
 @app.command(rich_help_panel=Job.JUDGE)
 def diagnose(
-    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion model, or shipped:NAME.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of a diffusion model, or shipped:NAME, or hub:REPO.")],
     obs: Annotated[Path, typer.Argument(help="Observation file that `driftfield mask` wrote.")],
     truth: Annotated[Path, typer.Option("--truth", help="The complete fields.")],
     out: OutFolder,

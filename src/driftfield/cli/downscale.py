@@ -39,7 +39,7 @@ def downscale(
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import check_ability
     from driftfield.reconstruction.writer import Work
-    from driftfield.runs import find_run, load_downscaler
+    from driftfield.runs import called, find_run, load_downscaler
 
     check_output(out, overwrite=overwrite or resume)
     whole(1 if members is None else members, "--members", least=1)
@@ -52,7 +52,7 @@ def downscale(
     fields = open_fields(coarse)
     fields = fields if time is None else select_time(fields, read_period(time))
     method.check(fields, str(coarse))
-    attrs = {"run": run.name, "coarse": coarse.name}
+    attrs = {"run": called(run, folder), "coarse": coarse.name}
 
     def finish(part: Any) -> Any:
         return part.assign_attrs(attrs)

@@ -34,14 +34,15 @@ def forecast(
     Example: driftfield forecast runs/emulator state.nc --steps 20 --members 16 --out forecast.nc
     """
     from driftfield.gridded.gridded_files import open_fields, write_dataset
-    from driftfield.runs import find_run
+    from driftfield.runs import called, find_run
     from driftfield.trajectories.emulator import load_emulator
     from driftfield.trajectories.forecasting import forecast as run_forecast
 
     check_draws(out, overwrite=overwrite, seed=seed, steps=steps, batch_size=batch_size, members=members)
-    emulator: Any = load_emulator(find_run(run))
+    folder = find_run(run)
+    emulator: Any = load_emulator(folder)
     use_sampler(emulator, sampler)
     go_on = partial(run_forecast, emulator, steps=steps, members=members, seed=seed, batch_size=batch_size)
     course = go_on(open_fields(initial), start=start, perturb=read_errors(perturb or []))
-    write_dataset(course.assign_attrs(run=run.name, initial=initial.name), out, overwrite=overwrite)
+    write_dataset(course.assign_attrs(run=called(run, folder), initial=initial.name), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, course.data_vars)))}")

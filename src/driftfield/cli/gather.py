@@ -19,7 +19,7 @@ def gather(
     files: Annotated[list[str], typer.Argument(help="Profiles and tracks: Argo, ERDDAP, WOD, altimetry; globs too.")],
     variable: Annotated[list[str], typer.Option(help="OURS=NAME_IN_FILE, e.g. thetao=TEMP (repeat).")],
     out: Annotated[Path | None, typer.Option(help="Observation file on the grid of --like: .nc or .zarr")] = None,
-    like: Annotated[Path | None, typer.Option(help="Grid to bin to: a gridded file, a run, or shipped:NAME.")] = None,
+    like: Annotated[Path | None, typer.Option(help="Grid to bin to: a gridded file or a run.")] = None,
     table: Annotated[Path | None, typer.Option(help="Also (or only) the points themselves: .nc or .zarr")] = None,
     times: Annotated[str | None, typer.Option(help="FIRST:LAST dates to bin to, and of the points.")] = None,
     every: Annotated[

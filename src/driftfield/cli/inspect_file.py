@@ -21,9 +21,9 @@ def inspect(
     Example: driftfield inspect sst.nc
     """
     from driftfield.observations.inspection import inspect_file
-    from driftfield.runs import find_run
+    from driftfield.runs import find_run, is_borrowed
 
-    if file.startswith("shipped:") or (Path(file) / "run.json").is_file():
+    if is_borrowed(file) or (Path(file) / "run.json").is_file():
         from driftfield.checkpoint import read_run
         from driftfield.reconstruction.description import describe
 

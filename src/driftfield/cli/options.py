@@ -34,7 +34,9 @@ from typing import Annotated, Any
 
 import typer
 
-RunFolder = Annotated[Path, typer.Argument(help="Run folder that `driftfield train` wrote, or shipped:NAME.")]
+RunFolder = Annotated[
+    Path, typer.Argument(help="Run folder that `driftfield train` wrote, or shipped:NAME, or hub:REPO.")
+]
 Out = Annotated[Path, typer.Option("--out", help="OUT.nc or OUT.zarr")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 Members = Annotated[int, typer.Option(help="Size of the ensemble.")]

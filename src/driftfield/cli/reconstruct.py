@@ -91,7 +91,7 @@ def reconstruct(
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings
     from driftfield.reconstruction.writer import Work
-    from driftfield.runs import find_run, load_reconstructor
+    from driftfield.runs import called, find_run, load_reconstructor
 
     check_draws(out, overwrite=overwrite or resume, seed=seed, members=members, batch_size=batch_size)
     if smooth is not None and not 0 <= smooth < float("inf"):
@@ -111,7 +111,7 @@ def reconstruct(
     opened = open_observations(obs, domain, region=part, acceptance=acceptance, drop_outside=drop_outside)
     observations = in_units_of_run(method, opened, str(obs))
     shown = observations if withhold is None else withhold_share(observations, withhold, seed=seed)
-    attrs = {"run": run.name, "observations": obs.name} | smoothing | imposing(method, shown)
+    attrs = {"run": called(run, folder), "observations": obs.name} | smoothing | imposing(method, shown)
     attrs |= {"calibration": "left out (--raw)"} if applied.calibration_left_out else {}
     divided = {} if tiles is None else {"tiles": str(tiles)}
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__, "smooth": sigma, "raw": raw}

@@ -54,7 +54,7 @@ def sample(
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.models.around import draw_around
     from driftfield.models.unconditional import draw_unconditionally
-    from driftfield.runs import find_run, load_reconstructor
+    from driftfield.runs import called, find_run, load_reconstructor
     from driftfield.trajectories.prior_courses import draw_courses
     from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
@@ -63,7 +63,8 @@ def sample(
         raise ConfigurationError(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."
         )
-    reconstructor: Any = load_reconstructor(find_run(run))
+    folder = find_run(run)
+    reconstructor: Any = load_reconstructor(folder)
     use_sampler(reconstructor, sampler)
     courses = isinstance(reconstructor, TrajectoryReconstructor)
     if states is not None and not courses:
@@ -85,7 +86,7 @@ def sample(
         drawn = draw_unconditionally(
             reconstructor, date=date or FIRST_DATE, members=members, seed=seed, batch_size=batch_size
         )
-    write_dataset(drawn.assign_attrs(run=run.name), out, overwrite=overwrite)
+    write_dataset(drawn.assign_attrs(run=called(run, folder)), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, drawn.data_vars)))}")
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "check_draws",
     "check_output",
     "check_run",
+    "hub_app",
     "read_errors",
     "read_number",
     "read_pairs",
@@ -59,6 +60,10 @@ app = typer.Typer(
 )
 simulate_app = typer.Typer(help="Simulate a world to learn from or to test on.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate", rich_help_panel=Job.GET)
+hub_app = typer.Typer(
+    help="Share runs on a model hub; hub:REPO names one wherever a run is named.", no_args_is_help=True
+)
+app.add_typer(hub_app, name="hub", rich_help_panel=Job.TRAIN)
 
 
 def by_job(command: CommandInfo) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from driftfield.errors import ConfigurationError
 
 @app.command(rich_help_panel=Job.FILL)
 def transfer(
-    run: Annotated[str, typer.Argument(help="Folder of a trained network, or shipped:NAME.")],
+    run: Annotated[str, typer.Argument(help="Folder of a trained network, or shipped:NAME, or hub:REPO.")],
     fields: Annotated[
         str, typer.Argument(help="Fields of the new place, gaps allowed, or a climatology of twelve months.")
     ],

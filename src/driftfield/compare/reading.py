@@ -12,7 +12,7 @@ settings:  {name: {observe | reference_mask | held_out | transplant | split | co
 methods:   {label: {class: ..., arguments}      fitted with `data`; `trainer` where weights are trained, `data` to change it
             label: {recipe: FILE, set: {...}}   fitted as a training recipe says, beside this file; `set` replaces values of it,
                                                 such as {trainer.initial: FOLDER}
-            label: {run: FOLDER}}               fitted already; shipped:NAME comes with the package
+            label: {run: FOLDER}}               fitted already; shipped:NAME comes with the package, hub:REPO from a hub
 model:     LABEL                                set against the best of the others
 """
 

@@ -25,7 +25,7 @@ from driftfield.gridded.gridded_files import open_fields, write_dataset
 from driftfield.interfaces import Archive
 from driftfield.recipe import Recipe, as_recipe, expanded
 from driftfield.reconstruction.fitting import content_of, fit_recipe
-from driftfield.runs import calibrate_run, shipped_run
+from driftfield.runs import calibrate_run, find_run
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +138,7 @@ def fitted_run(
     Raises:
         ConfigurationError: the run is missing and may not be fitted, another recipe made it, or it has seen what is hidden.
     """
-    shipped = method.run.startswith("shipped:")
-    folder = shipped_run(method.run.removeprefix("shipped:")) if shipped else Path(method.run)
+    folder = find_run(method.run)
     recipe, exists = method.recipe, (folder / "run.json").exists()
     if recipe is None:
         if not exists:

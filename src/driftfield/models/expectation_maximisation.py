@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from driftfield.checkpoint import read_run
+from driftfield.checkpoint import find_run, read_run
 from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, suggest, whole_number
 from driftfield.interfaces import Abilities, Cannot, Reconstructor, TrainingData
@@ -192,7 +192,7 @@ class ExpectationMaximisation(Taught):
     def _fitted_start(self, data: TrainingData, seed: int) -> Any:
         method = self._begin()
         if method is None:
-            return self._load(Path(self.start["run"]))
+            return self._load(find_run(self.start["run"]))
         method.fit(data, seed=seed)
         return method
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import xarray as xr
 
-from driftfield.checkpoint import find_run, hash_run, read_run
+from driftfield.checkpoint import find_run, hash_run, is_borrowed, read_run
 from driftfield.data.codec import FieldCodec
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Reconstructor, TrainingData
@@ -131,9 +131,9 @@ class FirstGuess:
                 f"Found first_guess.folds={count!r}: expected 0, or 2 to {len(times)} blocks of training times."
             )
         name = type(guess.peer).__name__
-        able, shipped = guess.peer.abilities, str(spec["run"]).startswith("shipped:")
+        able, borrowed = guess.peer.abilities, is_borrowed(spec["run"])
         trained = able.needs_training
-        elsewhere = not able.learns or (trained and (shipped or not has_learnt_from(folder, data)))
+        elsewhere = not able.learns or (trained and (borrowed or not has_learnt_from(folder, data)))
         if count and elsewhere:
             raise ConfigurationError(
                 f"Found first_guess.folds={count} for {spec['run']}, a {name} that has learnt nothing from this archive: "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from driftfield.checkpoint import Run
+from driftfield.checkpoint import Run, is_borrowed
 from driftfield.registry import names
 
 PLACES = (("depth", "m"), ("lat", "°N"), ("lon", "°E"))
@@ -99,7 +99,7 @@ def _calibrated(run: Run, name: str) -> str:
     """Spread-skill and coverage before and after, where it has a calibration."""
     calibration = run.extra.get("calibration")
     if calibration is None:
-        return "calibrated: no" + ("" if name.startswith("shipped:") else f" (driftfield calibrate {name})")
+        return "calibrated: no" + ("" if is_borrowed(name) else f" (driftfield calibrate {name})")
     parts = []
     for variable, both in (calibration["about"].get("scores") or {}).items():
         before, after = both["raw"], both["calibrated"]

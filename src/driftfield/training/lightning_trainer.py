@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from driftfield.checkpoint import read_run
+from driftfield.checkpoint import find_run, read_run
 from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraError, suggest, whole_number
 from driftfield.fields import FieldBatch
 from driftfield.networks.weights import copy_weights
@@ -188,7 +188,7 @@ class LightningTrainer:
             DivergenceError: the loss stopped being finite.
         """
         if self.initial is not None and not resume:
-            take_weights(model, Path(self.initial))
+            take_weights(model, find_run(self.initial))
         if self.previews and preview is None:
             log.warning("There is no picture of a %s: 'previews' has no effect", type(model).__name__)
         module = TrainingModule(self, model, validation, Path(folder), seed, wrap, diagnose, preview)
