@@ -122,7 +122,7 @@ def test_a_reconstruction_that_is_killed_over_and_over_ends_with_the_same_fields
         kills += outcome.killed
         if outcome.killed:
             if (partial / "journal.json").exists():
-                furthest.add(json.loads((partial / "journal.json").read_text())["finished"])
+                furthest.add(len(json.loads((partial / "journal.json").read_text())["finished"]))
             if not out.exists():
                 continue
         elif "exists already" not in outcome.said:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "BatchSize",
+    "Cluster",
     "Dates",
     "Device",
     "DomainFile",
@@ -43,6 +44,12 @@ Members = Annotated[int, typer.Option(help="Size of the ensemble.")]
 Seed = Annotated[int, typer.Option(help="Of the members.")]
 BatchSize = Annotated[int, typer.Option(help="Members at a time; does not change them.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with OUT.partial, which a killed one left.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", help="Workers that share the dates and members: local:4, tcp://HOST:8786, or a file cluster.yaml."
+    ),
+]
 MembersAtATime = Annotated[int | None, typer.Option(help="Members at a time, 16 by default; does not change them.")]
 TileSize = Annotated[
     int | None,

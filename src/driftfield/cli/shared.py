@@ -5,6 +5,7 @@ __all__ = [
     "Overwrite",
     "Region",
     "SamplerName",
+    "TimeLeft",
     "app",
     "by_job",
     "check_counts",
@@ -26,7 +27,9 @@ __all__ = [
 
 import logging
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,6 +43,12 @@ from driftfield.plain import JSONObject
 
 if TYPE_CHECKING:
     from driftfield.reconstruction.writer import Work
+
+
+log = logging.getLogger(__name__)
+
+SAY_EVERY = 30.0
+"""Seconds between two lines on how far a job has come."""
 
 
 class Job(StrEnum):
@@ -272,7 +281,9 @@ def whole(value: float, option: str, *, least: int) -> int:
     return int(value)
 
 
-def write_with_bar(work: "Work", out: Path, *, label: str, resume: bool, overwrite: bool) -> None:
+def write_with_bar(
+    work: "Work", out: Path, *, label: str, resume: bool, overwrite: bool, cluster: str | None = None
+) -> None:
     """As `reconstruction.writer.write_reconstruction`.
 
     Arguments:
@@ -280,11 +291,42 @@ def write_with_bar(work: "Work", out: Path, *, label: str, resume: bool, overwri
         out: OUT.nc or OUT.zarr.
         label: Of the bar.
         resume, overwrite: As there.
+        cluster: Who shares it, as `--cluster` says it.
     """
+    from driftfield.clusters import open_crew
     from driftfield.reconstruction.writer import write_reconstruction
 
-    if not sys.stderr.isatty():
-        write_reconstruction(work, out, resume=resume, overwrite=overwrite)
-        return
-    with typer.progressbar(length=work.dates * work.draws.members, label=label, file=sys.stderr) as bar:
-        write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=bar.update)
+    length = work.dates * work.draws.members
+    with ExitStack() as stack:
+        crew = None if cluster is None else stack.enter_context(open_crew(cluster))
+        told: Callable[[int], None] = lambda members: None  # noqa: E731
+        if sys.stderr.isatty():
+            told = stack.enter_context(typer.progressbar(length=length, label=label, file=sys.stderr)).update
+        elif crew is not None:
+            told = TimeLeft(length, lambda: f"{crew.size} workers").done
+        write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=told, crew=crew)
+
+
+class TimeLeft:
+    """Says now and then how far a long job has come, where nobody sees a bar.
+
+    Arguments:
+        length: How many members of dates there are in all.
+        by: Who does it, at present.
+    """
+
+    def __init__(self, length: int, by: Callable[[], str]) -> None:
+        self.length, self.by = length, by
+        self.count, self.began = 0, -1
+        self.start = self.said = time.monotonic()
+
+    def done(self, members: int) -> None:
+        """So many more are done; those of the first call were done before."""
+        self.count += members
+        now = time.monotonic()
+        if self.began < 0:
+            self.began = self.count
+        elif self.count > self.began and (now - self.said >= SAY_EVERY or self.count == self.length):
+            left = (now - self.start) / (self.count - self.began) * (self.length - self.count)
+            log.info("%d of %d members, %s, about %.0f s left", self.count, self.length, self.by(), left)
+            self.said = now

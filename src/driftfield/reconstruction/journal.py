@@ -1,9 +1,10 @@
 """What a reconstruction is made of and how far it has come, so that a killed one goes on and never mixes two.
 
     OUT.zarr.partial/journal.json    {"driftfield_format": 1, "made_of": {"run": HASH, "observations": HASH, "members": 16, ...},
-                                      "finished": 12}
+                                      "finished": [0, 1, 2, 5]}
 
-A date counts as finished once all of it is in the store; the journal is written after it, in one piece.
+Dates are finished in any order, where several workers share them. A date counts as finished once all of it is in the store; the
+journal is written after it, in one piece.
 """
 
 __all__ = ["Journal", "hash_dataset", "partial_of"]
@@ -12,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ class Journal:
     Arguments:
         folder: The `.partial` folder.
         made_of: Everything that the output depends on, as JSON holds it.
-        finished: Dates that are written.
+        finished: Numbers of the dates that are written.
     """
 
     folder: Path
     made_of: JSONObject
-    finished: int = 0
+    finished: set[int] = field(default_factory=set)
 
     @classmethod
     def begin(cls, folder: Path, made_of: Mapping[str, Any], *, overwrite: bool) -> "Journal":
@@ -70,7 +71,11 @@ class Journal:
             )
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            journal = cls(folder, dict(content["made_of"]), int(content["finished"]))
+            dates = content["finished"]
+            # a journal of before: they were finished one after the other
+            journal = cls(
+                folder, dict(content["made_of"]), set(range(dates) if isinstance(dates, int) else map(int, dates))
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FileFormatError(f"{path} is damaged: {error}. Pass --overwrite to start again.") from error
         for key in sorted({*journal.made_of, *made_of}):
@@ -82,14 +87,14 @@ class Journal:
                 )
         return journal
 
-    def advance(self) -> None:
+    def finish(self, date: int) -> None:
         """One more date is finished."""
-        self.finished += 1
+        self.finished.add(date)
         self.write()
 
     def write(self) -> None:
         """In one piece."""
-        content = {"driftfield_format": FORMAT, "made_of": self.made_of, "finished": self.finished}
+        content = {"driftfield_format": FORMAT, "made_of": self.made_of, "finished": sorted(self.finished)}
         write_text(self.folder / "journal.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
 
     def close(self) -> None:

@@ -1,17 +1,20 @@
 """A reconstruction that grows on disk date by date, needs the memory of one date, and goes on where it was killed.
 
-    OUT.zarr.partial/journal.json    what it is made of, and how many dates are finished
-    OUT.zarr.partial/draws/          batches of members of the date in the works
+    OUT.zarr.partial/journal.json    what it is made of, and which dates are finished
+    OUT.zarr.partial/draws/          batches of members of the dates in the works
     OUT.zarr.partial/store.zarr      the finished dates, one chunk per date and some members
         -- after the last date -->   OUT.zarr, renamed (or OUT.nc, copied)
 
-Member m of a date is a function of (run, observations, seed, m, date), so it does not matter how often the work was stopped.
+Member m of a date is a function of (run, observations, seed, m, date), so it does not matter how often the work was stopped, nor
+by how many workers (`clusters`) in what order it is done: each writes chunks of its own.
 """
 
-__all__ = ["Work", "write_reconstruction"]
+__all__ = ["Work", "write_date", "write_reconstruction"]
 
 import shutil
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,11 +23,13 @@ import dask.array
 import numpy as np
 import torch
 import xarray as xr
+import zarr
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from driftfield.errors import DataError, DivergenceError
+from driftfield.clusters import Crew, Task
+from driftfield.errors import ConfigurationError, DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
 from driftfield.gridded.gridded_files import write_dataset
@@ -33,6 +38,7 @@ from driftfield.interfaces import Reconstructor
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
 from driftfield.reconstruction.journal import Journal, hash_dataset, partial_of
+from driftfield.reconstruction.units import Again, Unit, do_unit, units_of
 
 CHUNK = 2**24
 """Bytes of a chunk in the store, at most, where one field is smaller."""
@@ -51,6 +57,7 @@ class Work:
         draws: Which members, and how many at a time.
         finish: What is done to each date afterwards, such as smoothing and attributes.
         depends_on: What the output depends on besides observations, members and seed: the run's hash, options, version.
+        again: How another process makes the same work; None where that cannot be said.
     """
 
     reconstructor: Reconstructor
@@ -58,6 +65,7 @@ class Work:
     draws: Draws
     finish: Callable[[xr.Dataset], xr.Dataset] = lambda part: part
     depends_on: Mapping[str, Any] = field(default_factory=dict)
+    again: Again | None = None
     _whole: xr.Dataset | None = None
 
     @property
@@ -87,6 +95,18 @@ class Work:
                 self._whole = self._completed(self.observations.load(), draws)
             part = self._whole.isel(time=[index])
         return self.finish(part)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its dates can be completed one without the other."""
+        able = self.reconstructor.abilities
+        return bool(not able.uses_other_times or able.chooses_times)
+
+    def draw(self, index: int, members: range, folder: Path) -> None:
+        """One batch of members of a date, kept in a folder, from where `date` recalls it."""
+        keeper = _OneBatch(_KeptDraws(folder, self.draws.members, lambda members: None), members)
+        with suppress(_BatchIsKept):
+            self.date(index, keeper)
 
     def _completed(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         if self.reconstructor.abilities.takes_draws:
@@ -118,8 +138,37 @@ class _KeptDraws:
         return self.folder / f"{members[0]}-{members[-1]}.safetensors"
 
 
+class _BatchIsKept(Exception):
+    """What was to be drawn is there."""
+
+
+@dataclass(frozen=True)
+class _OneBatch:
+    """A `draws.Keeper` with which one batch is drawn and no other."""
+
+    kept: _KeptDraws
+    members: range
+
+    def recall(self, members: Sequence[int]) -> Tensor | None:
+        if members != self.members:
+            return torch.empty(0)
+        if self.kept.recall(members) is not None:
+            raise _BatchIsKept
+        return None
+
+    def keep(self, members: Sequence[int], fields: Tensor) -> None:
+        self.kept.keep(members, fields)
+        raise _BatchIsKept
+
+
 def write_reconstruction(
-    work: Work, out: Path, *, resume: bool = False, overwrite: bool = False, progress: Progress = lambda members: None
+    work: Work,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = lambda members: None,
+    crew: Crew | None = None,
 ) -> None:
     """Reconstructs into `out` (.zarr or .nc) by way of `OUT.partial`; what stood at `out` stays until the end.
 
@@ -129,12 +178,15 @@ def write_reconstruction(
         resume: Go on with `OUT.partial`.
         overwrite: Replace `out`, and start again in spite of an `OUT.partial`.
         progress: Is told how many more members of a date are done.
+        crew: Workers that share the dates and the batches of members.
 
     Raises:
         ExistsError: `out` is there, or an unfinished one, and may not be replaced.
         ConfigurationError: nothing to resume, or it was begun with another run, other observations or other options.
     """
     partial = partial_of(out)
+    if crew is not None:
+        _check_shared(work)
     if not work.dates:
         raise DataError(
             "The observations hold no date: there is nothing to reconstruct. Name a file of one date or more."
@@ -145,20 +197,20 @@ def write_reconstruction(
         refuse_existing(out, overwrite=overwrite)
         journal = Journal.begin(partial, work.made_of, overwrite=overwrite)
     store = partial / "store.zarr"
-    if resume and journal.finished == work.dates and not store.exists() and out.exists():
+    if resume and len(journal.finished) == work.dates and not store.exists() and out.exists():
         journal.close()  # killed after the store was renamed
         return
     if not store.exists():
-        journal.finished = 0
+        journal.finished = set()
     refuse_existing(out, overwrite=overwrite)
-    progress(journal.finished * work.draws.members)
+    progress(len(journal.finished) * work.draws.members)
     try:
-        for index in range(journal.finished, work.dates):
-            _write_date(work, index, store, partial / "draws", progress)
-            journal.advance()
-            shutil.rmtree(partial / "draws", ignore_errors=True)
+        if crew is None:
+            _write_alone(work, journal, progress)
+        else:
+            _write_together(work, journal, progress, crew)
     except BaseException as error:
-        begun = journal.finished > 0 or (partial / "draws").exists()
+        begun = bool(journal.finished) or (partial / "draws").exists()
         if not begun or isinstance(error, DataError | DivergenceError):
             journal.close()  # nothing to go on with, or nowhere to go
         raise
@@ -166,21 +218,81 @@ def write_reconstruction(
     journal.close()
 
 
-def _write_date(work: Work, index: int, store: Path, draws: Path, progress: Progress) -> None:
+def _write_alone(work: Work, journal: Journal, progress: Progress) -> None:
+    for index in range(work.dates):
+        if index not in journal.finished:
+            _note(journal, index, write_date(work, index, journal.folder, progress))
+
+
+def _check_shared(work: Work) -> None:
+    """Raises `ConfigurationError` where there is nothing to share."""
+    if not work.is_shared:
+        raise ConfigurationError(
+            f"{type(work.reconstructor).__name__} completes all dates together: there is nothing to share. Leave out --cluster."
+        )
+    if work.again is None:
+        raise ConfigurationError("This work cannot be made again by another process. Leave out --cluster.")
+
+
+def _write_together(work: Work, journal: Journal, progress: Progress, crew: Crew) -> None:
+    assert work.again is not None
+    crew.check(journal.folder)
+    tasks: dict[Task, Unit] = {}
+    batches: list[Task] = []
+    for unit in units_of(work, journal.finished):
+        part = "" if unit.members is None else f", members {unit.members[0]} to {unit.members[-1]}"
+        task = Task(
+            do_unit,
+            (work.again, unit, str(journal.folder.absolute())),
+            f"date {unit.date + 1} of {work.dates}{part}",
+            tuple(batches) if unit.members is None else (),
+        )
+        batches = [] if unit.members is None else [*batches, task]
+        tasks[task] = unit
+    for task, attrs in crew.done(list(tasks)):
+        unit = tasks[task]
+        if unit.members is None:
+            _note(journal, unit.date, attrs)
+        progress(unit.count)
+
+
+def _note(journal: Journal, index: int, attrs: JSONObject | None) -> None:
+    """A date is in the store; what the first one says of itself is said of all, whoever laid out the store."""
+    if attrs is not None:
+        group = zarr.open_group(journal.folder / "store.zarr", mode="r+")
+        if dict(group.attrs) != attrs:
+            group.attrs.put(attrs)
+    journal.finish(index)
+    shutil.rmtree(journal.folder / "draws" / str(index), ignore_errors=True)
+
+
+def write_date(work: Work, index: int, partial: Path, progress: Progress = lambda members: None) -> JSONObject | None:
+    """One date into the store of an unfinished output, which is laid out if it is not there.
+
+    Returns:
+        The attributes of the first date; None of any other.
+    """
+    store, draws = partial / "store.zarr", partial / "draws" / str(index)
     if work.reconstructor.abilities.keeps_draws:
-        part = as_cf(work.date(index, keeper=_KeptDraws(draws / str(index), work.draws.members, progress)))
+        part = as_cf(work.date(index, keeper=_KeptDraws(draws, work.draws.members, progress)))
     else:
         part = as_cf(work.date(index))
         progress(work.draws.members)
     moving = part.drop_vars([*part.coords, *(n for n, a in part.data_vars.items() if "time" not in a.dims)])
     with writing(store):
-        if index == 0:
+        if not store.exists():
             _lay_out(part, work.observations, store)
         moving.drop_encoding().to_zarr(store, region={"time": slice(index, index + 1)}, mode="r+", consolidated=False)
+    if index:
+        return None
+    return {str(k): v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in part.attrs.items()}
 
 
 def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
-    """An empty store for all dates; whatever has no time is written. How a file packed its dates is that file's business."""
+    """An empty store for all dates; whatever has no time is written. How a file packed its dates is that file's business.
+
+    It appears whole, and once, however many processes lay it out.
+    """
     dates = observations.sizes["time"]
     template = part.drop_vars(part.data_vars).drop_encoding()
     dated = [name for name in part.coords if "time" in part[name].dims]
@@ -197,8 +309,15 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
         empty = dask.array.full(shape, np.nan, dtype=array.dtype, chunks=chunks)
         template[name] = (array.dims, empty, array.attrs)
         encoding[name] = {"chunks": chunks}
+    laid_out = store.with_name(f".{uuid.uuid4().hex}.{store.name}")
     with without_forecasts():
-        template.to_zarr(store, mode="w", compute=False, consolidated=False, encoding=encoding)
+        template.to_zarr(laid_out, mode="w", compute=False, consolidated=False, encoding=encoding)
+    try:
+        laid_out.rename(store)
+    except OSError:  # another process was first
+        shutil.rmtree(laid_out, ignore_errors=True)
+        if not store.exists():
+            raise
 
 
 def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
