@@ -220,7 +220,8 @@ def _described(file: Path) -> Any:
         package = CLUSTERS[name].split(".")[0].replace("_", "-")
         raise MissingExtraError(f"{name} needs {package}. Install it with: pip install {package}.") from error
     # a local cluster would begin with a worker for each processor
-    cluster = _made(made, arguments | ({"n_workers": 0} if name == "LocalCluster" else {}), file)
+    begin = {"n_workers": workers if type(workers) is int else 0} if name == "LocalCluster" else {}
+    cluster = _made(made, arguments | begin, file)
     if isinstance(workers, Mapping):
         _made(cluster.adapt, dict(workers), file)
     elif type(workers) is int and workers > 0:
