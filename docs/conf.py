@@ -2,10 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "site"), str(HERE.parent / "src")]
 
+import figures  # noqa: E402
 import generate  # noqa: E402
 
 from driftfield import __version__  # noqa: E402
@@ -17,7 +19,7 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery/README.md"]
 myst_heading_anchors = 4
 html_theme = "furo"
 html_title = f"Driftfield {release}"
@@ -39,8 +41,19 @@ def _escape(app: object, what: str, name: str, obj: object, options: object, lin
         lines[:] = generate.as_restructured(lines)
 
 
-def setup(app: object) -> None:
-    """Writes the generated pages, and turns links of the others that lead out of the site."""
-    app.connect("builder-inited", lambda _: generate.write_all())  # type: ignore[attr-defined]
-    app.connect("autodoc-process-docstring", _escape, priority=100)  # type: ignore[attr-defined]
-    app.connect("source-read", _turn_links)  # type: ignore[attr-defined]
+def _make(app: Any) -> None:
+    if app.config.draw_gallery:
+        seconds = figures.draw_all(print)
+        print(f"gallery: {seconds:.0f} s")
+    generate.write_all()
+
+
+def setup(app: Any) -> None:
+    """Draws the gallery, writes the generated pages, and turns links of the others that lead out of the site.
+
+    `sphinx-build -D draw_gallery=0` leaves the scripts alone: pages then show those of the last time, or say so.
+    """
+    app.add_config_value("draw_gallery", True, "env", bool)
+    app.connect("builder-inited", _make)
+    app.connect("autodoc-process-docstring", _escape, priority=100)
+    app.connect("source-read", _turn_links)

@@ -17,6 +17,9 @@ DOCS = Path(__file__).resolve().parent.parent
 ROOT = DOCS.parent
 GENERATED = DOCS / "generated"
 
+NEEDS_A_RUN = {"lorenz96_climate"}
+"""Scripts that first want a model trained: their figures are committed, and not drawn with the site."""
+
 KINDS = {
     "reconstructor": "Methods that complete fields (`reconstructor:`)",
     "downscaler": "Methods that make fine fields from coarse ones (`downscaler:`)",
@@ -216,19 +219,63 @@ def _command(command: Any) -> Iterator[str]:
 
 
 def gallery() -> dict[str, str]:
-    """A page for each script: what it shows, its figure, and itself."""
-    pages = {}
+    """A page for each script: what it shows, its figure, and itself; and one with all figures, small."""
+    pages = {"gallery.md": contact_sheet()}
     for script in sorted((DOCS / "gallery").glob("*.py")):
         doc = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or ""
         title, _, text = doc.partition("\n")
         text = re.sub(
             r"((?:^ {4}.*\n?)+)", lambda block: f"```sh\n{inspect.cleandoc(block[1])}\n```\n", text, flags=re.M
         )
+        where = figure_of(script.stem)
+        shown = f"![{script.stem}]({os.path.relpath(where, GENERATED / 'gallery')})" if where else UNDRAWN
         pages[f"gallery/{script.stem}.md"] = (
-            f"# {title.rstrip('.')}\n{text}\n\n![{script.stem}](../../gallery/{script.stem}.png)\n\n"
+            f"# {title.rstrip('.')}\n{text}\n\n{shown}\n\n"
             f"```{{literalinclude}} ../../gallery/{script.name}\n:language: python\n```\n"
         )
     return pages
+
+
+UNDRAWN = "*`make docs` draws the figure; this copy of the site was built without.*"
+
+
+def figure_of(name: str) -> Path | None:
+    """Where the figure of a script lies: drawn with the site, or committed."""
+    places = (GENERATED / "gallery" / f"{name}.png", DOCS / "gallery" / f"{name}.png")
+    return next((place for place in places if place.exists()), None)
+
+
+def contact_sheet() -> str:
+    """The gallery at a glance: the chapters of its page, a small figure for every script."""
+    page = (DOCS / "gallery" / "README.md").read_text(encoding="utf-8")
+    lines = [
+        "# Gallery",
+        "",
+        "One idea, one short script, one figure each, drawn when this site was built. A click shows the script.",
+        "",
+    ]
+    for line in page.splitlines():
+        row = re.match(r"\| \[(\w+)\.py\]\(\w+\.py\) \| (.*) \|$", line)
+        if line.startswith("## "):
+            lines += [line, ""]
+        elif row:
+            where = figure_of(row[1])
+            if where:
+                picture = os.path.relpath(where, GENERATED)
+                lines += [
+                    f"```{{figure}} {picture}",
+                    ":width: 340px",
+                    ":align: left",
+                    f":target: gallery/{row[1]}.html",
+                    ":alt: " + row[1],
+                    "",
+                    row[2],
+                    "```",
+                    "",
+                ]
+            else:
+                lines += [f"* [{row[1]}](gallery/{row[1]}.md): {row[2]}"]
+    return "\n".join(lines) + "\n"
 
 
 def root_pages() -> dict[str, str]:
@@ -269,6 +316,8 @@ def relinked(text: str, source: Path, page: Path) -> str:
             path, anchor = DOCS / "index.md", ""
         elif path.parent == DOCS / "gallery" and path.suffix == ".py":
             path = GENERATED / "gallery" / f"{path.stem}.md"
+        elif path == DOCS / "gallery" / "README.md":
+            path = GENERATED / "gallery.md"
         elif path.is_relative_to(DOCS) and (path / "index.md").exists():
             path /= "index.md"
         if not path.is_relative_to(DOCS) or not (path.exists() or path.is_relative_to(GENERATED)):
