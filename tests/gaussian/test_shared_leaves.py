@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
 from driftfield.gaussian.shared_leaves import NEAREST, shares
 from driftfield.gaussian.space_time_covariance import Component, Places, SpaceTimeCovariance
+from driftfield.gaussian.tiled_leaves import tiled_leaves
 
 LAT, LON = (
     axis.ravel() for axis in np.meshgrid(np.arange(36.0, 40.0, 0.125), np.arange(0.0, 6.0, 0.125), indexing="ij")
@@ -76,7 +78,7 @@ def test_cells_that_are_alone_keep_their_leaf() -> None:
 @pytest.mark.parametrize("noise", [0.05, 0.3])
 def test_nothing_jumps_where_a_leaf_ends_and_the_field_is_nearer_to_that_of_all_observations(noise: float) -> None:
     seen = tracks(noise)
-    exact, _ = solved(seen, 10_000, overlapping=False)
+    exact, _ = solve_leaves(COVARIANCE, seen, PLACES, [np.arange(LAT.size)], time=5, day=0.0, most=10_000)
     apart, _ = solved(seen, 60, overlapping=False)
     together, variance = solved(seen, 60, overlapping=True)
     off = [(field - exact)[:, 0].reshape(SHAPE) for field in (apart, together)]
@@ -88,10 +90,44 @@ def test_nothing_jumps_where_a_leaf_ends_and_the_field_is_nearer_to_that_of_all_
     assert (variance < COVARIANCE.variance + 1e-9).all()
 
 
+def clouded(seed: int) -> tuple[Scattered, np.ndarray]:
+    """A draw of the prior at one time, seen between round clouds, and the cells beneath them."""
+    rng = np.random.default_rng(seed)
+    middle, radius = rng.uniform((36, 0), (40, 6), (14, 2)), rng.uniform(0.15, 0.7, 14)
+    away = np.hypot(LAT[:, None] - middle[:, 0], LON[:, None] - middle[:, 1])
+    hidden = (away < radius).any(axis=1) | (rng.uniform(size=LAT.size) < 0.15)
+    phi = [torch.from_numpy(part)[None] for part in COVARIANCE.embed(PLACES, np.zeros(LAT.size))]
+    root = np.linalg.cholesky(COVARIANCE.between(phi, phi)[0].numpy() + 1e-8 * np.eye(LAT.size))
+    value = root @ rng.standard_normal(LAT.size)
+    where = np.flatnonzero(~hidden)
+    none = np.zeros(where.size)
+    return Scattered(none.astype(int), where, none, value[where, None].astype(np.float32), none + 0.01), np.flatnonzero(
+        hidden
+    )
+
+
+def test_leaves_of_scattered_gaps_do_not_hand_a_cell_the_observations_of_another_gap() -> None:
+    """Without `trust` the error to the solution with all observations is .89 of that of single leaves, with it .69."""
+    missed = np.zeros(2)
+    for seed in range(3):
+        seen, cells = clouded(seed)
+        groups = tiled_leaves(PLACES, cells, EMBEDDED, spacing=120.0)
+        exact, apart, together = (
+            solve_leaves(COVARIANCE, seen, PLACES, leaves_, time=0, day=0.0, most=most, overlapping=overlapping)[0][
+                cells, 0
+            ]
+            for leaves_, most, overlapping in (([cells], 10_000, False), (groups, 48, False), (groups, 48, True))
+        )
+        missed += [np.sqrt(((field - exact) ** 2).mean()) for field in (apart, together)]
+    assert missed[1] < 0.8 * missed[0]
+
+
 def test_where_every_leaf_knows_all_observations_nothing_changes() -> None:
     seen = tracks(0.1)
-    for one, other in zip(solved(seen, 10_000, overlapping=False), solved(seen, 10_000, overlapping=True), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for apart, together in zip(
+        solved(seen, 10_000, overlapping=False), solved(seen, 10_000, overlapping=True), strict=True
+    ):
+        np.testing.assert_array_equal(apart, together)
 
 
 def test_an_exact_observation_is_its_own_answer_and_members_are_linear() -> None:

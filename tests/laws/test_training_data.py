@@ -66,7 +66,7 @@ def plain(field: xr.DataArray) -> xr.DataArray:
 class Recorder:
     """A trainer that keeps what it is given to learn from."""
 
-    steps, batch_size, preview_depth = 60, 2, None
+    steps, batch_size, preview_depth, helps = 60, 2, None, False
 
     def fit(
         self, model: nn.Module, samples: Callable[[int], Any], validation: Sequence[FieldBatch], **_: Any

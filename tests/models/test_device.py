@@ -40,7 +40,7 @@ METHODS: dict[str, Callable[[], NetworkReconstructor]] = {
 class Elsewhere:
     """A trainer that moves the network and asks for figures and a picture, as Lightning does on a GPU."""
 
-    steps, batch_size, preview_depth = 1, 2, None
+    steps, batch_size, preview_depth, helps = 1, 2, None, False
 
     def __init__(self, folder: Path, device: str = "meta") -> None:
         self.folder, self.device, self.figures = folder, device, {}  # type: ignore[var-annotated]

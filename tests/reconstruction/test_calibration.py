@@ -379,7 +379,7 @@ def test_a_calibration_of_another_version_is_refused(peer: Climatology, data: Tr
 
 def test_a_network_is_calibrated_with_its_own_patterns(data: TrainingData, tmp_path: Path) -> None:
     class NoTraining:
-        steps, batch_size, preview_depth = 1, 1, None
+        steps, batch_size, preview_depth, helps = 1, 1, None, False
 
         def fit(self, *_: Any, **__: Any) -> list[dict[str, float]]:
             return []

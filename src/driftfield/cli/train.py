@@ -27,13 +27,18 @@ def train(
 
     Example: driftfield train recipes/ocean_oi.yaml --out runs/oi --set data.archive=archive.zarr
     """
+    from driftfield.processes import is_helper
     from driftfield.recipe import read_recipe
     from driftfield.reconstruction.fitting import fit_recipe
     from driftfield.runs import calibrate_run
 
     read = read_recipe(recipe, set_ or [])
-    check_run(out, resume=resume, overwrite=overwrite)
+    helps = is_helper(read.trainer)
+    if not helps:
+        check_run(out, resume=resume, overwrite=overwrite)
     data = fit_recipe(read, out, source=str(recipe), resume=resume)
+    if helps:
+        return
     if not raw and read.learner[0] == "reconstructor":
         lines = calibrate_run(out, data)
         print("\n".join(lines), end="\n" if lines else "")

@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from driftfield.diffusion.batch_part import part_rows
 from driftfield.diffusion.loss import Where, loss_mask, masked_mean
-from driftfield.diffusion.model import to_residual
+from driftfield.diffusion.model import known_cells, to_residual
 from driftfield.fields import FieldBatch
 
 NOISES = ("both", "film", "field")
@@ -93,8 +94,11 @@ class EnsembleModel(nn.Module):
         """Masked almost fair CRPS of a few members; `generator` is on the CPU, so that devices agree."""
         x = to_residual(batch, batch.target)
         count = len(batch) * self.members
-        z = torch.randn(count, self.latent, generator=generator).to(x.device)
-        eps = torch.randn(count, *x.shape[1:], generator=generator).to(x.device)
+        z = part_rows(count, lambda rows: torch.randn(rows, self.latent, generator=generator)).to(x.device)
+        eps = part_rows(count, lambda rows: torch.randn(rows, *x.shape[1:], generator=generator)).to(x.device)
         drawn = self(batch, z, eps, wrap=wrap).unflatten(0, (len(batch), self.members))
-        mask = loss_mask(batch.domain & (batch.seen.where | batch.held_out), batch.seen.where, self.loss_over)
-        return almost_fair_crps(drawn, x, mask, self.level)
+        return almost_fair_crps(drawn, x, self.teaching_cells(batch), self.level)
+
+    def teaching_cells(self, batch: FieldBatch) -> Bool[Tensor, "batch channel lat lon"]:
+        """The cells over which the loss is a mean."""
+        return loss_mask(known_cells(batch), batch.seen.where, self.loss_over)

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from driftfield.diffusion.batch_part import part_rows, refuse_parts
 from driftfield.diffusion.denoiser import NetworkDenoiser, Preconditioning
 from driftfield.diffusion.loss import Where, diffusion_loss, level_errors, loss_mask, masked_mean
 from driftfield.diffusion.noise import DiffusionNoise, WhiteNoise
@@ -103,8 +104,8 @@ class DiffusionModel(nn.Module):
         known = known_cells(batch)
         self.noise.check(known if batch.visible is None else known & batch.visible, known.shape[-2:])
         x = self.whitened(batch, batch.target)
-        u = stratified(len(batch), generator).to(x.device)
-        eps = torch.randn(x.shape, generator=generator).to(x.device)
+        u = part_rows(len(batch), lambda rows: stratified(rows, generator)).to(x.device)
+        eps = part_rows(len(batch), lambda rows: torch.randn(rows, *x.shape[1:], generator=generator)).to(x.device)
         # a validation is compared with the one before: its levels may not move with an adaptive schedule
         levels = UniformLevels() if self.adaptive and not self.training else self.noise_levels
         gamma = levels.gamma(u, self.schedule)
@@ -117,7 +118,7 @@ class DiffusionModel(nn.Module):
             batch.domain,
             batch.visible,
         )
-        mask = loss_mask(known, batch.seen.where, self.loss_over)
+        mask = self.teaching_cells(batch)
         x_hat = denoiser(alpha * x + sigma * eps, t)
         loss = diffusion_loss(
             x_hat,
@@ -136,6 +137,10 @@ class DiffusionModel(nn.Module):
             self._learn_levels(x_hat, x, gamma, mask if batch.visible is None else mask & batch.visible)
         return loss
 
+    def teaching_cells(self, batch: FieldBatch) -> Bool[Tensor, "batch channel lat lon"]:
+        """The cells over which the loss is a mean."""
+        return loss_mask(known_cells(batch), batch.seen.where, self.loss_over)
+
     def whitened(self, batch: FieldBatch, x: Tensor) -> Float[Tensor, "batch channel lat lon"]:
         """Fields in network units as what is diffused."""
         return self.noise.whiten(to_residual(batch, x))
@@ -147,6 +152,7 @@ class DiffusionModel(nn.Module):
     @torch.no_grad()
     def _learn_levels(self, x_hat: Tensor, x: Tensor, gamma: Tensor, mask: Tensor) -> None:
         assert isinstance(self.schedule, AdaptiveSchedule)
+        refuse_parts("AdaptiveSchedule learns the noise levels")
         self.schedule.update(gamma, self.weighting.w(gamma) * level_errors(x_hat, x, gamma, mask))
 
     @torch.no_grad()
@@ -190,5 +196,8 @@ class RegressionModel(nn.Module):
     def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Float[Tensor, ""]:
         """Masked mean squared error."""
         x = to_residual(batch, batch.target)
-        mask = loss_mask(known_cells(batch), batch.seen.where, self.loss_over)
-        return masked_mean((self(batch, wrap=wrap) - x) ** 2, mask)
+        return masked_mean((self(batch, wrap=wrap) - x) ** 2, self.teaching_cells(batch))
+
+    def teaching_cells(self, batch: FieldBatch) -> Bool[Tensor, "batch channel lat lon"]:
+        """The cells over which the loss is a mean."""
+        return loss_mask(known_cells(batch), batch.seen.where, self.loss_over)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from driftfield.gaussian.columns import Columns
 from driftfield.gaussian.neighbours import Neighbourhood, padded
-from driftfield.gaussian.shared_leaves import shares
+from driftfield.gaussian.shared_leaves import shares, trust
 from driftfield.gaussian.space_time_covariance import Places, SpaceTimeCovariance
 
 
@@ -114,15 +114,19 @@ def solve_leaves(
             increments[cells[part]], variance[cells[part]] = leaves.say(part, cells[part])
         return increments, variance
     shared = shares(targets[-1], groups, centres[-1], at >= 0)
-    increments[cells] = variance[cells] = 0.0
+    total, sums, spreads = np.zeros(len(places)), np.zeros(increments.shape), np.zeros(len(places))
     order = np.argsort([cell.size for cell in shared.cells], kind="stable")
     order = order[[shared.cells[k].size > 0 for k in order]]
     for part in np.split(order, range(batch, len(order), batch)):
         here = padded([shared.cells[k] for k in part])
         share = np.stack([np.pad(shared.weights[k], (0, here.shape[1] - shared.cells[k].size)) for k in part])
         says, spread = leaves.say(part, here)
-        np.add.at(increments, here, share[..., None].astype(np.float32) * says)
-        np.add.at(variance, here, share * spread)
+        share = share * trust(spread / covariance.variance)
+        np.add.at(sums, here, share[..., None] * says)
+        np.add.at(spreads, here, share * spread)
+        np.add.at(total, here, share)
+    increments[cells] = sums[cells] / total[cells, None]
+    variance[cells] = spreads[cells] / total[cells]
     return increments, variance
 
 

@@ -24,8 +24,10 @@ from driftfield.models.first_guess import FLOOR, FirstGuess
 log = logging.getLogger(__name__)
 
 
-def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder: Path) -> FirstGuessPool:
-    """`size` whole-domain samples of `dataset` with their first guess, computed once and kept in `folder`.
+def first_guess_pool(
+    guess: FirstGuess, dataset: TwinDataset, size: int, folder: Path, *, keep: bool = True
+) -> FirstGuessPool:
+    """`size` whole-domain samples of `dataset` with their first guess, computed once and kept in `folder`, if `keep` says so.
 
     The error scale of a peer that states none is found here, from the residuals of a training data set.
     """
@@ -50,9 +52,9 @@ def first_guess_pool(guess: FirstGuess, dataset: TwinDataset, size: int, folder:
         samples = replace(samples, guess=Guess(samples.guess.mean, scale))
         extra = {"channel_scale": guess.scale}
     pool = FirstGuessPool(np.array(times), samples)
-    write_run(
-        folder, "FirstGuessPool", {}, samples.to_arrays() | {"time": pool.time} | extra, {"size": size, "key": key}
-    )
+    if keep:
+        arrays = samples.to_arrays() | {"time": pool.time} | extra
+        write_run(folder, "FirstGuessPool", {}, arrays, {"size": size, "key": key})
     return pool
 
 

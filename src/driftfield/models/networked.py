@@ -184,6 +184,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
             pool=int(self.first_guess_spec.get("pool", 512)),
             folder=teaching.folder,
             seed=seed,
+            keep=not trainer.helps,
         )
         train = samples.training(teaching.samples)
         self.look_at(train(0))

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from driftfield.data.codec import FieldCodec
-from driftfield.diffusion.loss import Where, loss_mask
+from driftfield.diffusion.batch_part import refuse_parts
+from driftfield.diffusion.loss import Where
 from driftfield.diffusion.model import RegressionModel, from_residual, to_residual
 from driftfield.errors import ConfigurationError, suggest
 from driftfield.fields import FieldBatch
@@ -43,9 +44,9 @@ class NoisyRegressionModel(RegressionModel):
     def loss(self, batch: FieldBatch, generator: torch.Generator, *, wrap: bool = False) -> Tensor:
         """Masked mean negative log-likelihood; while training, the scales follow the residuals."""
         x, location = to_residual(batch, batch.target), self(batch, wrap=wrap)
-        mask = loss_mask(batch.domain & (batch.seen.where | batch.held_out), batch.seen.where, self.loss_over)
-        bounds = residual_bounds(batch)
+        mask, bounds = self.teaching_cells(batch), residual_bounds(batch)
         if self.training:
+            refuse_parts("output_noise counts its scales")
             self.hidden.update(x, location, mask & ~batch.seen.where, **bounds)
             self.seen.update(x, location, mask & batch.seen.where, **bounds)
         return self.hidden.nll(x, location, mask, **bounds)

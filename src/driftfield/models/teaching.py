@@ -44,6 +44,13 @@ class Trainer(Protocol):
     """Metres: the level of pictures; the first one for None."""
     made_of: dict[str, str]
     """What a resumed training must have in common with its beginning; the caller says so."""
+    run: Path | None
+    """The folder of the run that a recipe is fitted to; the caller says so."""
+
+    @property
+    def helps(self) -> bool:
+        """Whether this is one of several processes, and not the first: it trains, and writes nothing."""
+        ...
 
     def starting_from(self, run: Path) -> "Trainer":
         """The same trainer, whose training starts with the weights of a run."""

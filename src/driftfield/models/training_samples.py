@@ -40,6 +40,7 @@ class TrainingSamples:
         guess: Whose residual is learnt.
         pool: Training samples whose first guess is computed beforehand.
         folder: Where these are kept.
+        keep: Whether they are; one of several processes keeps them for all.
         seed: Of every draw.
     """
 
@@ -51,6 +52,7 @@ class TrainingSamples:
     pool: int
     folder: Path
     seed: int
+    keep: bool = True
 
     @property
     def wraps(self) -> bool:
@@ -83,7 +85,7 @@ class TrainingSamples:
         drawn = samples(**self.augment)
         if self.guess is None:
             return drawn
-        kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}")
+        kept = first_guess_pool(self.guess, drawn, pool, self.folder / f"first_guess_{part}", keep=self.keep)
         # bounds are those of the pool's fields: none of a mix, scaled where the fields are
         mixed = {name: bool(self.augment.get(name, False)) for name in ("mix", "out_of_fold")}
         return samples(**mixed, pool=kept)

@@ -66,14 +66,17 @@ def fit_recipe(recipe: Recipe, out: Path, *, source: str, resume: bool = False) 
         )
     made_of = _made_of(recipe) | content_of(recipe, data.archive)
     if trainer is not None:
-        trainer.made_of = made_of
+        trainer.made_of, trainer.run = made_of, out
+    helps = trainer is not None and trainer.helps
     written = out / "recipe.yaml"
-    if not (out / "run.json").exists():
+    if not helps and not (out / "run.json").exists():
         write_text(written, yaml.safe_dump(recipe.content, sort_keys=False))
     if not trained:
         reconstructor.fit(data, seed=recipe.seed)
     else:
         reconstructor.fit(data, seed=recipe.seed, trainer=trainer, folder=out, resume=resume)
+        if helps:  # the first of the processes writes the run
+            return data
         reconstructor.extra["recipe_hash"] = recipe.hash
     reconstructor.save(out)
     stated = recipe.content.get("reconstruction") or {}

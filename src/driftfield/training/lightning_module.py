@@ -2,6 +2,7 @@
 
 __all__ = ["CheckpointKeeper", "Progress", "TrainingModule"]
 
+import json
 import logging
 import math
 import os
@@ -16,6 +17,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch import Tensor, nn
 
 from driftfield.checkpoint import write_run
+from driftfield.diffusion.batch_part import BatchPart, within
 from driftfield.errors import DivergenceError
 from driftfield.fields import FieldBatch
 from driftfield.plain import Spec
@@ -24,6 +26,7 @@ from driftfield.training.compiled import Compiled
 from driftfield.training.ema import make_average
 from driftfield.training.learning_rate import LearningRate
 from driftfield.training.logs import TrainingLog
+from driftfield.training.shares import ShareOfBatches, parts_of, weight_of
 from driftfield.training.snapshots import write_snapshot
 from driftfield.training.state import TrainingState, write_state
 
@@ -38,6 +41,9 @@ class Options(Protocol):
 
     steps: int
     batch_size: int
+    accumulate: int
+    workers: int
+    clip: float
     learning_rate: Mapping[str, Any]
     weight_decay: float
     ema: float | Spec
@@ -79,8 +85,11 @@ class TrainingModule(L.LightningModule):
         wrap: bool,
         diagnose: Callable[[], dict[str, float]] | None,
         preview: Callable[[Path, str], None] | None = None,
+        samples: "torch.utils.data.Dataset[FieldBatch] | None" = None,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False  # parts of a batch count as many cells as they have
+        self.samples = samples
         self.model: Any = model
         self.options, self.fixed = options, list(validation)
         self.folder, self.seed, self.wrap, self.diagnose = folder, seed, wrap, diagnose
@@ -104,37 +113,98 @@ class TrainingModule(L.LightningModule):
     def transfer_batch_to_device(self, batch: FieldBatch, device: torch.device, dataloader_idx: int) -> FieldBatch:
         return batch.to(device)
 
+    def train_dataloader(self) -> "torch.utils.data.DataLoader[FieldBatch]":
+        """This process's samples; asked for once the processes know each other."""
+        samples: Any = self.samples
+        share = ShareOfBatches(len(samples), self.options.batch_size, self.global_rank, self.processes)
+        return torch.utils.data.DataLoader(
+            samples,
+            batch_sampler=share,
+            collate_fn=FieldBatch.stack,
+            num_workers=self.options.workers,
+            persistent_workers=self.options.workers > 0,
+        )
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return int(self.trainer.world_size)
+
     def training_step(self, batch: FieldBatch, batch_idx: int) -> Tensor:
-        step = self.state.step
+        step, optimizer = self.state.step, self.optimizers()
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.at(step, self.options.steps, self.state.losses)
+        optimizer.zero_grad()  # type: ignore[union-attr]
+        parts = parts_of(batch, self.options.accumulate, self.global_rank, self.processes)
         # dropout draws from the global generator: tie it to the step, so that a resume repeats it
-        torch.manual_seed(mix(self.seed, step))
-        generator = torch.Generator().manual_seed(mix(self.seed + 1, step))
-        loss = self.built(batch, generator, wrap=self.wrap)
+        torch.manual_seed(mix(self.seed + 7 * self.global_rank, step))
+        if len(parts) == self.processes == 1:
+            loss = self._look(batch, step)
+            self._check_finite(loss, step)
+            self.manual_backward(loss)
+        else:
+            loss = self._look_in_parts(parts, step)
+            self._check_finite(loss, step)
+        self.clip_gradients(self.optimizer, gradient_clip_val=self.options.clip)
+        optimizer.step()  # type: ignore[union-attr]
+        self.log("loss", loss, prog_bar=True)
+        return loss.detach()
+
+    def _look_in_parts(self, parts: Sequence[tuple[FieldBatch, BatchPart]], step: int) -> Tensor:
+        """Gradients of the mean over the whole batch, whatever share of its cells lies in each part; and that mean."""
+        weights = [weight_of(self.model, part) for part, _ in parts]
+        everything = self._summed(torch.stack(weights).sum()).clamp(min=1)
+        mean = torch.zeros((), dtype=torch.float64, device=everything.device)
+        for (part, place), weight in zip(parts, weights, strict=True):
+            with within(place):
+                share = self._look(part, step) * (weight / everything).float()
+            self.manual_backward(share * self.processes)  # gradients are averaged over the processes
+            mean += share.detach().double()
+        return self._summed(mean).float()
+
+    def _look(self, batch: FieldBatch, step: int) -> Tensor:
+        loss: Tensor = self.built(batch, torch.Generator().manual_seed(mix(self.seed + 1, step)), wrap=self.wrap)
+        return loss
+
+    def _check_finite(self, loss: Tensor, step: int) -> None:
         if not torch.isfinite(loss):
             raise DivergenceError(
                 f"The loss is {loss.item()} at step {step}. Lower learning_rate.peak, or raise warm_up; "
                 f"the last good state is in {self.folder / 'checkpoints' / 'last'}."
             )
-        self.log("loss", loss, prog_bar=True)
-        return loss
+
+    def _summed(self, number: Tensor) -> Tensor:
+        """Over all processes."""
+        return self.trainer.strategy.reduce(number, reduce_op="sum") if self.processes > 1 else number
 
     def after_step(self, loss: float) -> None:
         """Average, validate, keep and log, on our own count of steps."""
         self.ema.update(self.state.step)
         self.state.step += 1
-        for snapshot in self.ema.due(self.state.step, self.options.steps):
-            write_snapshot(self.folder / "snapshots", snapshot)
+        if self.global_rank == 0:
+            for snapshot in self.ema.due(self.state.step, self.options.steps):
+                write_snapshot(self.folder / "snapshots", snapshot)
+            for callback in self.options.called:
+                self.enough |= bool(callback.after_step(self.state.step, loss))
+        if self.options.called:
+            self._follow_first()
         due = self.state.step % self.options.validate_every == 0 or self.state.step == self.options.steps
-        for callback in self.options.called:
-            self.enough |= bool(callback.after_step(self.state.step, loss))
         due = due or self.enough  # or what was learnt since the last validation would be lost
-        figures = self.validate() if due else {}
+        figures = self.validate() if due and self.global_rank == 0 else {}
+        if due:
+            self._follow_first()
         if due or self.state.step % LOG_EVERY == 0:
             figures = {"loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"], **figures}
             for training_log in self.logs:
                 training_log.write(self.state.step, figures)
+
+    def _follow_first(self) -> None:
+        """What the first process has decided and found, to all: learning rates, early stops and best weights go by it."""
+        if self.processes == 1:
+            return
+        state = self.state
+        found = json.dumps([self.enough, state.losses, state.history, state.best])
+        self.enough, state.losses, state.history, state.best = json.loads(self.trainer.strategy.broadcast(found))
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

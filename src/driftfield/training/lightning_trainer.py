@@ -15,6 +15,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -26,14 +27,17 @@ from driftfield.errors import ConfigurationError, FileFormatError, MissingExtraE
 from driftfield.fields import FieldBatch
 from driftfield.networks.weights import copy_weights
 from driftfield.plain import JSONObject, Spec
+from driftfield.processes import count_processes, is_helper
 from driftfield.registry import build, register
 from driftfield.training.callbacks import TrainingCallback, make_callbacks
 from driftfield.training.ema import make_average
 from driftfield.training.logs import check_logs, open_logs
+from driftfield.training.shares import check_division
 from driftfield.training.state import read_state
 
 try:
     import lightning as L
+    from lightning.pytorch.strategies import DDPStrategy
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     from driftfield.training.lightning_module import CheckpointKeeper, Progress, TrainingModule
@@ -43,6 +47,7 @@ except ImportError as error:  # pragma: no cover - needs an environment without 
 log = logging.getLogger(__name__)
 
 MONITORS = ("validation_loss", "validation_crps", "validation_rmse", "validation_mae")
+Strategy = Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -61,7 +66,8 @@ class LightningTrainer:
 
     Arguments:
         steps: Optimizer steps.
-        batch_size: Samples per step.
+        batch_size: Samples per step, of all processes together.
+        accumulate: Parts in which each process takes its samples of a step, one after the other, where memory is short.
         learning_rate: Arguments of `LearningRate`.
         weight_decay: Of AdamW.
         clip: Largest gradient norm.
@@ -75,7 +81,10 @@ class LightningTrainer:
         loggers: Of "csv", "tensorboard", "wandb"; or class and options, such as {class: wandb, project: ocean, images: false}
             (`training.logs`).
         accelerator: Lightning's: auto, cpu, gpu, mps.
-        devices: 1, or a list of one number of a device; a training on several is not made yet, and refused.
+        devices: How many of each node, a process for each, or a list of their numbers.
+        nodes: Machines; each starts its own processes (torchrun, srun).
+        strategy: Lightning's: "ddp" for several processes ("auto" takes it), or "ddp_find_unused_parameters_true" for a network
+            of which a step may leave out a part.
         monitor: What the best weights have least of: "validation_loss", or of a small ensemble drawn at each validation
             "validation_crps", "validation_rmse" or "validation_mae" (where data are few, the loss falls on while these rise).
         initial: A run whose weights are the start (pre-training); those of another shape stay as they are.
@@ -87,6 +96,7 @@ class LightningTrainer:
 
     steps: int = 2000
     batch_size: int = 16
+    accumulate: int = 1
     learning_rate: Mapping[str, Any] = field(default_factory=dict)
     weight_decay: float = 1e-4
     clip: float = 1.0
@@ -99,6 +109,8 @@ class LightningTrainer:
     loggers: Sequence[str | Spec] = ("csv", "tensorboard")
     accelerator: str = "auto"
     devices: int | list[int] = 1
+    nodes: int = 1
+    strategy: Strategy = "auto"
     initial: str | None = None
     monitor: Literal["validation_loss", "validation_crps", "validation_rmse", "validation_mae"] = "validation_loss"
     previews: int = 0
@@ -107,9 +119,11 @@ class LightningTrainer:
 
     made_of: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     """What a resumed training must have in common with its beginning; the caller says so."""
+    run: Path | None = field(default=None, init=False, repr=False)
+    """The folder of the run that a recipe is fitted to; the caller says so."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "validate_every"):
+        for name in ("steps", "batch_size", "accumulate", "nodes", "validate_every"):
             whole_number(name, getattr(self, name))
         for name, most in (("weight_decay", math.inf), ("clip", math.inf)):
             value = getattr(self, name)
@@ -123,12 +137,7 @@ class LightningTrainer:
         if isinstance(self.loggers, str) or not isinstance(self.loggers, Sequence):
             raise ConfigurationError(f"Found loggers={self.loggers!r}: expected a list such as [csv, tensorboard].")
         check_logs(self.loggers)
-        alone = isinstance(self.devices, list) and len(self.devices) == 1 and type(self.devices[0]) is int
-        if not alone and (type(self.devices) is not int or self.devices != 1):
-            raise ConfigurationError(
-                f"Found devices={self.devices!r}: expected 1 (or [NUMBER] of a device). Several would draw the same noise and "
-                "write into the same folders. Train on one, and use a larger batch_size."
-            )
+        check_division(self)
         if not isinstance(self.learning_rate, Mapping):
             raise ConfigurationError(
                 f"Found learning_rate={self.learning_rate!r}: expected a mapping such as {{peak: 5e-4}}."
@@ -150,6 +159,16 @@ class LightningTrainer:
             raise ConfigurationError(
                 f"Found preview_depth={depth!r} without previews, which has no effect: expected both. Add previews: 1."
             )
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return count_processes(self.devices, self.nodes)
+
+    @property
+    def helps(self) -> bool:
+        """Whether this is one of several processes, and not the first: it trains, and writes nothing."""
+        return is_helper({"devices": self.devices, "nodes": self.nodes})
 
     def starting_from(self, run: Path) -> "LightningTrainer":
         """The same trainer, whose training starts with the weights of a run."""
@@ -187,6 +206,11 @@ class LightningTrainer:
         Raises:
             DivergenceError: the loss stopped being finite.
         """
+        if self.processes > 1 and self.run is not None and Path(folder) != self.run:
+            raise ConfigurationError(
+                f"This method trains more than once (now {folder}), which is done on one process: found {self.processes}. "
+                "Leave out trainer.devices and trainer.nodes."
+            )
         if self.initial is not None and not resume:
             take_weights(model, find_run(self.initial))
         if self.previews and preview is None:
@@ -199,8 +223,8 @@ class LightningTrainer:
             self._say_changes(module.state.settings, Path(folder))
         module.state.made_of, module.state.settings = dict(self.made_of), self._settings()
         if module.state.step < self.steps:
-            dataset = samples(module.state.step * self.batch_size) if callable(samples) else samples
-            self._run(module, dataset, Path(folder))
+            module.samples = samples(module.state.step * self.batch_size) if callable(samples) else samples
+            self._run(module, Path(folder))
         best = Path(folder) / "checkpoints" / "best"
         if missing := copy_weights(model, read_run(best).arrays, prefix=""):
             raise FileFormatError(f"{best} has no weights {missing[0]}. Start again without --resume.")
@@ -240,32 +264,29 @@ class LightningTrainer:
                 )
             log.warning("the training goes on with %s=%r in place of %r", name, value, before[name])
 
-    def _run(self, module: "TrainingModule", dataset: "torch.utils.data.Dataset[FieldBatch]", folder: Path) -> None:
-        loader = torch.utils.data.DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            collate_fn=FieldBatch.stack,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-        )
+    def _run(self, module: "TrainingModule", folder: Path) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
             trainer = self._trainer(self.steps - module.state.step)
-            if module.state.step == 0:  # what an older training left would be resumed in place of this one
-                for part in ("checkpoints", "snapshots", "previews"):
-                    shutil.rmtree(folder / part, ignore_errors=True)
-            folder.mkdir(parents=True, exist_ok=True)
-            module.logs = open_logs(self.loggers, folder, module.state.step)
-            for callback in self.called:
-                callback.begin(module.state.step)
+            if not self.helps:
+                self._begin(module, folder)
             try:
-                trainer.fit(module, loader)
+                trainer.fit(module)
             finally:
                 for training_log in module.logs:
                     training_log.close()
         if trainer.interrupted:
             raise KeyboardInterrupt
+
+    def _begin(self, module: "TrainingModule", folder: Path) -> None:
+        if module.state.step == 0:  # what an older training left would be resumed in place of this one
+            for part in ("checkpoints", "snapshots", "previews"):
+                shutil.rmtree(folder / part, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        module.logs = open_logs(self.loggers, folder, module.state.step)
+        for callback in self.called:
+            callback.begin(module.state.step)
 
     def _trainer(self, steps: int) -> L.Trainer:
         precision = self._lightning_precision()
@@ -275,8 +296,10 @@ class LightningTrainer:
                 max_epochs=1,
                 accelerator=self.accelerator,
                 devices=self.devices,
+                num_nodes=self.nodes,
+                strategy=self._lightning_strategy(),
+                use_distributed_sampler=False,
                 precision=precision,
-                gradient_clip_val=self.clip,
                 enable_checkpointing=False,
                 enable_model_summary=False,
                 # its loggers count from 0 after a resume, and drop what is logged between their steps: `training.logs`
@@ -289,6 +312,12 @@ class LightningTrainer:
                 f"Lightning refuses accelerator={self.accelerator!r} with devices={self.devices!r}: {error} "
                 "Leave both out to take what is there."
             ) from error
+
+    def _lightning_strategy(self) -> Any:
+        if self.processes == 1:
+            return "auto"
+        # the others wait while the first one validates, which may draw ensembles
+        return DDPStrategy(find_unused_parameters=self.strategy.endswith("true"), timeout=timedelta(hours=12))
 
     def _lightning_precision(self) -> Literal["bf16-mixed", "32-true"]:
         if self.precision not in ("auto", "float32", "bfloat16"):
