@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import xarray as xr
-from commands import Command, hearing_all
+from commands import Command
 
 from driftfield.data.sources import open_fields
 from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError
@@ -69,12 +69,6 @@ def service() -> Iterator[Service]:
     yield state
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return hearing_all(capsys)
 
 
 def rows(folder: Path, first: str, temperatures: list[float]) -> bytes:
@@ -240,7 +234,7 @@ def test_a_dry_run_asks_nothing_and_says_how_much(command: Command, service: Ser
     ("arguments", "message"),
     [
         (["argos", "--time", "2015-01-01:2015-01-02"], "Did you mean 'argo'"),
-        (["oisst", "--time", "2015-01-01:2015-01-02", "--depth", "0:10"], "of the surface"),
+        (["oisst", "--time", "2015-01-01:2015-01-02", "--depth", "0:10"], "takes none of such"),
         (["argo", "--time", "2015:2016"], "expected FIRST:LAST days"),
         (["argo", "--time", "2015-02-01:2015-01-01"], "the first before the last"),
         (["argo", "--time", "2015-01-01:2015-01-02", "--depth", "10"], "SHALLOWEST:DEEPEST"),

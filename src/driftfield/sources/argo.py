@@ -6,14 +6,13 @@ A box of thirty days is a request; of a box across the dateline both sides are.
 __all__ = ["ArgoSource"]
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import xarray as xr
 
 from driftfield.errors import DataError
-from driftfield.sources.asked import AskedBox, Piece
+from driftfield.sources.asked import AskedBox, Piece, spans
 from driftfield.sources.fetching import EMPTY
 
 DAYS = 30
@@ -28,6 +27,11 @@ class ArgoSource:
 
     server = "https://erddap.ifremer.fr/erddap/tabledap/ArgoFloats.nc"
     terms = "Argo data are free; cite doi:10.17882/42182"
+    account = "no account"
+    takes: tuple[str, ...] = ("depth",)
+
+    def carrier(self, server: str) -> None:
+        """Plain HTTPS."""
 
     def pieces(self, asked: AskedBox, server: str) -> list[Piece]:
         """A request for each thirty days and side of the dateline."""
@@ -38,7 +42,7 @@ class ArgoSource:
         ]
         shallow, deep = asked.depth or (0.0, 2000.0)
         pieces = []
-        for first, last in _windows(asked.first, asked.last):
+        for first, last in spans(asked.first, asked.last, DAYS):
             for west, east in _sides(*asked.lon):
                 # a decibar is a little less than a metre: the deepest level is not lost
                 constraints = [
@@ -66,11 +70,6 @@ class ArgoSource:
                 parts.append(part.load())
         table = xr.concat(parts, dim="row", data_vars="all", combine_attrs="override") if len(parts) > 1 else parts[0]
         return table.isel(row=table["time"].argsort(kind="stable").values)
-
-
-def _windows(first: date, last: date) -> list[tuple[date, date]]:
-    starts = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, DAYS)]
-    return [(start, min(start + timedelta(days=DAYS - 1), last)) for start in starts]
 
 
 def _sides(west: float, east: float) -> list[tuple[float, float]]:

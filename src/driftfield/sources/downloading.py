@@ -11,14 +11,26 @@ from pathlib import Path
 from driftfield.errors import ExistsError
 from driftfield.files import refuse_existing, write_text
 from driftfield.gridded.gridded_files import write_dataset
+from driftfield.sources.arco import ERA5Source
 from driftfield.sources.argo import ArgoSource
 from driftfield.sources.asked import AskedBox, Piece, Source
+from driftfield.sources.climate_store import CERRA, ERA5_STORE
 from driftfield.sources.fetching import Fetcher
+from driftfield.sources.marine import GLORYSSource
+from driftfield.sources.nnja import NNJASource
 from driftfield.sources.oisst import OISSTSource
 
 log = logging.getLogger(__name__)
 
-SOURCES: dict[str, Source] = {"argo": ArgoSource(), "oisst": OISSTSource()}
+SOURCES: dict[str, Source] = {
+    "argo": ArgoSource(),
+    "oisst": OISSTSource(),
+    "glorys": GLORYSSource(),
+    "era5": ERA5Source(),
+    "era5-cds": ERA5_STORE,
+    "cerra": CERRA,
+    "nnja": NNJASource(),
+}
 
 
 def download(

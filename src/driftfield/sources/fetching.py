@@ -1,35 +1,46 @@
-"""URL -> file, in spite of a service that fails.
+"""Piece -> file, in spite of a service that fails.
 
-    NAME.part --Range: bytes=n- --> NAME.part, longer --length and kind checked--> NAME
+    NAME.part --carrier: adds what is missing--> NAME.part, whole --kind checked--> NAME
 
-A piece that broke off goes on where it ended, if the service can; statuses 429 and 5xx and broken lines are asked again after
-1, 2, 4 ... seconds, or after what the service says (Retry-After). Others are the user's business, and end it at once.
+Whoever carries a piece (`https`, or the client of a service) raises `TryAgainError` for what may be better later: statuses 429
+and 5xx, broken lines. It is asked again after 1, 2, 4 ... seconds, or after what the service says (Retry-After). Others are the
+user's business, and end it at once.
 """
 
-__all__ = ["EMPTY", "Fetcher"]
+__all__ = ["AGAIN", "EMPTY", "Carrier", "Fetcher", "TryAgainError", "transient"]
 
-import http.client
 import logging
-import os
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from driftfield import __version__
 from driftfield.errors import DataError, FileFormatError
-from driftfield.files import writing
 from driftfield.sources.asked import Piece
 
 log = logging.getLogger(__name__)
 
-AGAIN = (429, 500, 502, 503, 504)
+AGAIN = (408, 429, 500, 502, 503, 504)
 LONGEST_WAIT = 120.0
 EMPTY = b"nothing in this box"
 """What a file holds that stands for an answer without a row."""
-SIGNATURES = (b"CDF", b"\x89HDF", EMPTY[:4])
+SIGNATURES = (b"CDF", b"\x89HDF", b"PAR1", EMPTY[:4])
+
+Carrier = Callable[[Piece, Path], None]
+"""Writes the answer to a piece into a file, or goes on with one that broke off."""
+
+
+class TryAgainError(Exception):
+    """A failure that may be none a little later.
+
+    Arguments:
+        reason: What happened.
+        seconds: How long the service asks to wait.
+    """
+
+    def __init__(self, reason: str, seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason, self.seconds = reason, seconds
 
 
 @dataclass(frozen=True)
@@ -37,15 +48,15 @@ class Fetcher:
     """Fetches pieces into a folder.
 
     Arguments:
+        carrier: Who asks the service; over HTTPS if not given.
         tries: For one piece, all in all.
         first_wait: Seconds before the second try; doubled for each further one.
-        timeout: Seconds without an answer.
         sleep: Waits.
     """
 
+    carrier: Carrier | None = None
     tries: int = 7
     first_wait: float = 1.0
-    timeout: float = 60.0
     sleep: Callable[[float], None] = time.sleep
 
     def fetch(self, piece: Piece, folder: Path) -> Path:
@@ -53,57 +64,68 @@ class Fetcher:
 
         Raises:
             DataError: the service refuses the request, or fails at every try.
-            FileFormatError: the answer is no NetCDF file.
+            FileFormatError: the answer is no file of data.
         """
+        from driftfield.sources.https import carry_over_https
+
         path, part = folder / piece.name, folder / f"{piece.name}.part"
         if path.exists():
             return path
+        carry = self.carrier or carry_over_https
         for attempt in range(1, self.tries + 1):
             try:
-                self._ask(piece, part)
+                carry(piece, part)
                 break
-            except urllib.error.HTTPError as error:
-                if error.code == 404 and piece.may_be_empty:
-                    part.write_bytes(EMPTY)
-                    break
-                if error.code == 416:  # what is there is no beginning of it
-                    part.unlink(missing_ok=True)
-                elif error.code not in AGAIN:
-                    raise DataError(_refused(piece, error)) from error
-                self._wait(piece, attempt, f"status {error.code}", error.headers.get("Retry-After"))
-            except (OSError, http.client.HTTPException) as error:
-                self._wait(piece, attempt, str(error) or type(error).__name__, None)
+            except TryAgainError as failure:
+                self._wait(piece, attempt, failure)
         else:
             raise DataError(
                 f"{piece.url} failed {self.tries} times. What was fetched is kept: give the same command again later."
             )
         return _checked(part, path, piece)
 
-    def _ask(self, piece: Piece, part: Path) -> None:
-        """Adds to the part what is missing of it."""
-        begun = part.stat().st_size if part.exists() else 0
-        headers = {"User-Agent": f"driftfield/{__version__}"} | ({"Range": f"bytes={begun}-"} if begun else {})
-        request = urllib.request.Request(piece.url, headers=headers)
-        with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-            goes_on = answer.status == 206
-            expected = answer.headers.get("Content-Length")
-            with writing(part), part.open("ab" if goes_on else "wb") as file:
-                before = file.tell() if goes_on else 0
-                while block := answer.read(1 << 16):
-                    file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
-                size = file.tell() - before
-        if expected is not None and size != int(expected):
-            raise ConnectionError(f"the line broke after {size} of {expected} bytes")
-
-    def _wait(self, piece: Piece, attempt: int, reason: str, asked: str | None) -> None:
+    def _wait(self, piece: Piece, attempt: int, failure: TryAgainError) -> None:
         if attempt == self.tries:
+            log.warning("%s: %s", piece.name, failure.reason)
             return
-        stated = float(asked) if asked is not None and asked.isdecimal() else 0.0
-        seconds = min(max(self.first_wait * 2 ** (attempt - 1), stated), LONGEST_WAIT)
-        log.warning("%s: %s; asked again in %g s (try %d of %d)", piece.name, reason, seconds, attempt + 1, self.tries)
+        seconds = min(max(self.first_wait * 2 ** (attempt - 1), failure.seconds), LONGEST_WAIT)
+        asked = (piece.name, failure.reason, seconds, attempt + 1, self.tries)
+        log.warning("%s: %s; asked again in %g s (try %d of %d)", *asked)
         self.sleep(seconds)
+
+
+def transient(error: BaseException) -> TryAgainError | None:
+    """What a client library raised, if it may be better later: by the status behind it, or because a line broke.
+
+    Arguments:
+        error: Of any library; what caused it counts, too.
+    """
+    for cause in _causes(error):
+        response = getattr(cause, "response", None)
+        status = (
+            getattr(response, "status_code", None) or getattr(cause, "status", None) or getattr(cause, "code", None)
+        )
+        if isinstance(response, dict):  # as botocore has it
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if isinstance(status, int) and 400 <= status < 600:
+            headers = getattr(response, "headers", None) or getattr(cause, "headers", None) or {}
+            stated = str(headers.get("Retry-After", ""))
+            seconds = float(stated) if stated.isdecimal() else 0.0
+            return TryAgainError(f"status {status}", seconds) if status in AGAIN else None
+    for cause in _causes(error):
+        lineage = {each.__name__ for each in type(cause).__mro__}
+        if lineage & {"ConnectionError", "TimeoutError", "Timeout", "ClientConnectionError", "IncompleteRead"}:
+            return TryAgainError(str(cause).splitlines()[0] if str(cause) else type(cause).__name__)
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    next_one: BaseException | None = error
+    while next_one is not None and id(next_one) not in seen:
+        seen.add(id(next_one))
+        yield next_one
+        next_one = next_one.__cause__ or next_one.__context__
 
 
 def _checked(part: Path, path: Path, piece: Piece) -> Path:
@@ -116,10 +138,3 @@ def _checked(part: Path, path: Path, piece: Piece) -> Path:
         )
     part.replace(path)
     return path
-
-
-def _refused(piece: Piece, error: urllib.error.HTTPError) -> str:
-    said = " ".join(error.read(600).decode("utf-8", "replace").split())[:300]
-    return (
-        f"{piece.url} was refused with status {error.code}: {said or error.reason}. Check region, dates and variables."
-    )

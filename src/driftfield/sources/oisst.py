@@ -22,6 +22,11 @@ class OISSTSource:
 
     server = "https://www.ncei.noaa.gov/data/sea-surface-temperature-optimum-interpolation/v2.1/access/avhrr"
     terms = "NOAA OISST is in the public domain; cite doi:10.25921/RE9P-PT57"
+    account = "no account"
+    takes: tuple[str, ...] = ()
+
+    def carrier(self, server: str) -> None:
+        """Plain HTTPS."""
 
     def pieces(self, asked: AskedBox, server: str) -> list[Piece]:
         """A request a day."""

@@ -1,0 +1,48 @@
+"""`driftfield export`."""
+
+__all__ = ["export"]
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_region
+
+
+@app.command(rich_help_panel=Job.LOOK)
+def export(
+    file: Annotated[str, typer.Argument(help="A reconstruction, a map, a forecast, an archive: any gridded file.")],
+    out: Annotated[Path, typer.Option("--out", help="OUT.tif")],
+    variable: Annotated[list[str] | None, typer.Option(help="Variable of the file (repeat); all by default.")] = None,
+    show: Annotated[
+        str, typer.Option(help="By commas: value, spread, quantiles, members, lower, upper; those that the file has.")
+    ] = "value,spread",
+    time: Annotated[str | None, typer.Option(help="Beginning of the dates, such as 2015-06; all by default.")] = None,
+    depth: Annotated[float | None, typer.Option(help="Metres, the nearest level; all by default.")] = None,
+    region: Region = None,
+    packed: Annotated[
+        bool, typer.Option("--packed", help="Whole numbers of 16 bits with a scale, in place of 32-bit floats.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write fields as a GeoTIFF for QGIS and the like: EPSG:4326, north up, a band for every date, level and quantity.
+
+    Example: driftfield export filled.nc --out filled.tif --time 2015-06
+    """
+    from driftfield.gridded.geotiff import bands_of, write_geotiff
+    from driftfield.gridded.gridded_files import open_fields
+    from driftfield.gridded.region import select_region
+
+    check_output(out, overwrite=overwrite, suffixes=(".tif", ".tiff"))
+    fields = select_region(open_fields(file), read_region(region))
+    quantities = [part.strip() for part in show.split(",")]
+    bands = bands_of(fields, variable, quantities, time=time, depth=depth)
+    rounding = write_geotiff(fields, bands, out, packed=packed, source=file, overwrite=overwrite)
+    first, last = bands.planes[0], bands.planes[-1]
+    print(f"wrote {out}: {len(bands.planes)} bands, from {first.description!r} to {last.description!r}")
+    if packed:
+        print(f"rounded to whole steps of each variable: by {rounding:.2g} of its units at most")
+    print("a GeoTIFF has no axes of time, depth or members: they stand in the description and the tags of each band")
+    if bands.left_out:
+        print(f"left out: {', '.join(bands.left_out)} (--variable, --show)")
