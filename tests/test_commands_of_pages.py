@@ -1,6 +1,7 @@
 """Every command that README and site show: all are parsed by the command line itself, those that need nothing are run.
 
-Run here is the README's first command; its Python, the tutorials and the examples of help have tests of their own. The other blocks name files, runs or services that a test does not have: `NOT_RUN` says which pages, and why.
+Run here is the README's first command; its Python, the tutorials and the examples of help have tests of their own. The other
+blocks name files, runs or services that a test does not have: `NOT_RUN` says which pages, and why.
 """
 
 import re
