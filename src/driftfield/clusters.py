@@ -6,7 +6,7 @@ A task is a function of a module and plain arguments, so that a worker needs not
 makes it leaves in a file there. A task whose worker has died is given to another one.
 """
 
-__all__ = ["Crew", "Task", "open_crew"]
+__all__ = ["Crew", "Errand", "open_crew"]
 
 import importlib
 import logging
@@ -47,7 +47,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Errand:
     """One thing to do.
 
     Arguments:
@@ -60,7 +60,7 @@ class Task:
     do: Callable[..., Any]
     arguments: tuple[Any, ...]
     label: str
-    after: "Sequence[Task]" = field(default=())
+    after: "Sequence[Errand]" = field(default=())
 
 
 class Crew:
@@ -95,7 +95,7 @@ class Crew:
                     "output on a shared disk."
                 )
 
-    def done(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
+    def done(self, tasks: Sequence[Errand]) -> Iterator[tuple[Errand, Any]]:
         """Every task with its result, as they come.
 
         Raises:
@@ -104,7 +104,7 @@ class Crew:
         from distributed import CancelledError, KilledWorker, as_completed
 
         futures: dict[int, Any] = {}
-        names: dict[str, Task] = {}
+        names: dict[str, Errand] = {}
         for number, task in enumerate(tasks):
             key = f"{task.label}-{uuid.uuid4().hex}"
             after = [futures[id(other)] for other in task.after]

@@ -14,7 +14,7 @@ import xarray as xr
 import yaml
 
 from driftfield.cli.reconstruct_work import AskedReconstruction, prepare
-from driftfield.clusters import Crew, Task, open_crew
+from driftfield.clusters import Crew, Errand, open_crew
 from driftfield.data.sources import write_dataset
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
@@ -89,9 +89,9 @@ class InThisProcess:
     def check(self, folder: Path) -> None:
         assert folder.is_dir()
 
-    def done(self, tasks: list[Task]) -> Any:
+    def done(self, tasks: list[Errand]) -> Any:
         left = list(tasks)
-        finished: set[Task] = set()
+        finished: set[Errand] = set()
         while left:
             task = self.rng.choice([task for task in left if set(task.after) <= finished])
             result = task.do(*task.arguments)
@@ -178,7 +178,7 @@ def test_a_file_may_describe_the_cluster(folder: Path, alone: xr.Dataset, tmp_pa
         for name in alone.data_vars:
             np.testing.assert_array_equal(written[name].values, alone[name].values)
         with pytest.raises(ConfigurationError, match="was asked for"):
-            list(crew.done([Task(refuse, ("this",), "a refusal")]))
+            list(crew.done([Errand(refuse, ("this",), "a refusal")]))
 
 
 def refuse(what: str) -> None:

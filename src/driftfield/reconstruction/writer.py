@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from driftfield.clusters import Crew, Task
+from driftfield.clusters import Crew, Errand
 from driftfield.errors import ConfigurationError, DataError, DivergenceError
 from driftfield.files import refuse_existing, replacing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
@@ -237,11 +237,11 @@ def _check_shared(work: Work) -> None:
 def _write_together(work: Work, journal: Journal, progress: Progress, crew: Crew) -> None:
     assert work.again is not None
     crew.check(journal.folder)
-    tasks: dict[Task, Unit] = {}
-    batches: list[Task] = []
+    tasks: dict[Errand, Unit] = {}
+    batches: list[Errand] = []
     for unit in units_of(work, journal.finished):
         part = "" if unit.members is None else f", members {unit.members[0]} to {unit.members[-1]}"
-        task = Task(
+        task = Errand(
             do_unit,
             (work.again, unit, str(journal.folder.absolute())),
             f"date {unit.date + 1} of {work.dates}{part}",
