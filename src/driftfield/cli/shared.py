@@ -299,12 +299,12 @@ def write_with_bar(
     length = work.dates * work.draws.members
     with ExitStack() as stack:
         crew = None if cluster is None else stack.enter_context(open_crew(cluster))
-        told: Callable[[int], None] = lambda members: None  # noqa: E731
+        report: Callable[[int], None] = lambda members: None  # noqa: E731
         if sys.stderr.isatty():
-            told = stack.enter_context(typer.progressbar(length=length, label=label, file=sys.stderr)).update
+            report = stack.enter_context(typer.progressbar(length=length, label=label, file=sys.stderr)).update
         elif crew is not None:
-            told = TimeLeft(length, lambda: f"{crew.size} workers").done
-        write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=told, crew=crew)
+            report = TimeLeft(length, lambda: f"{crew.size} workers").done
+        write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=report, crew=crew)
 
 
 class TimeLeft:
