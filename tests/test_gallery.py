@@ -14,7 +14,16 @@ import pytest
 GALLERY = Path(__file__).parent.parent / "docs" / "gallery"
 SCRIPTS = sorted(path.stem for path in GALLERY.glob("*.py"))
 NEEDS_A_RUN = {"lorenz96_climate"}
-COSTLY = {"any_field", "downscaling_rain", "map_from_points", "spectra", "turbulence_coarsening"}
+COSTLY = {
+    "adaptive_schedule",
+    "any_field",
+    "downscaling_rain",
+    "map_from_points",
+    "post_hoc_ema",
+    "section_profiles",
+    "spectra",
+    "turbulence_coarsening",
+}
 """Left to the site: five seconds and more each, and nothing in them that the others do not touch."""
 COMMITTED = {"lorenz96_climate", "noise_cover"}
 """Figures that other pages show."""

@@ -1,8 +1,9 @@
-"""The gallery is drawn when the site is built: every script is run, in a process and on one thread of its own.
+"""Gallery and tutorials are run when the site is built: every script in a process and on one thread of its own.
 
-    docs/gallery/NAME.py  ->  docs/generated/gallery/NAME.png
+    docs/gallery/NAME.py    ->  docs/generated/gallery/NAME.png
+    docs/tutorials/NAME.py  ->  docs/generated/tutorials/NAME.md, NAME.ipynb, figures       (by notebooks.py)
 
-A figure is drawn again when its script, or any file of the package, has changed since; `figures.json` remembers what it
+A script is run again when it, or any file of the package, has changed since; `made.json` remembers what it
 was drawn with, and the seconds. A script that fails, or takes longer than `LONGEST`, ends the build.
 """
 
@@ -16,32 +17,31 @@ from pathlib import Path
 
 from generate import DOCS, GENERATED, NEEDS_A_RUN, ROOT
 
-LONGEST = 180
-"""Seconds that a script may take on a busy machine; on an idle one none takes 20."""
+LONGEST = 300
+"""Seconds that a script may take on a busy machine; on an idle one none takes 30."""
 
 
 def draw_all(say=print) -> float:  # type: ignore[no-untyped-def]
-    """Draws what has changed; returns the seconds that it took.
+    """Runs what has changed; returns the seconds that it took.
 
     Arguments:
         say: Is told of every script that was run.
     """
-    folder, began = GENERATED / "gallery", time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
-    journal = folder / "figures.json"
-    drawn: dict[str, list] = json.loads(journal.read_text(encoding="utf-8")) if journal.exists() else {}
-    package = package_hash()
-    for script in sorted((DOCS / "gallery").glob("*.py")):
-        if script.stem in NEEDS_A_RUN:
-            continue
-        mark = hashlib.sha256(package.encode() + script.read_bytes()).hexdigest()
-        picture = folder / f"{script.stem}.png"
-        if picture.exists() and drawn.get(script.stem, [""])[0] == mark:
-            continue
-        seconds = draw(script, folder)
-        say(f"gallery: {script.stem} in {seconds:.0f} s")
-        drawn[script.stem] = [mark, round(seconds, 1)]
-        journal.write_text(json.dumps(drawn, indent=1), encoding="utf-8")
+    began, package = time.monotonic(), package_hash()
+    for kind, product in (("gallery", "png"), ("tutorials", "md")):
+        folder = GENERATED / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = folder / "made.json"
+        made: dict[str, list] = json.loads(journal.read_text(encoding="utf-8")) if journal.exists() else {}
+        for script in sorted((DOCS / kind).glob("*.py")):
+            mark = hashlib.sha256(package.encode() + script.read_bytes()).hexdigest()
+            current = (folder / f"{script.stem}.{product}").exists() and made.get(script.stem, [""])[0] == mark
+            if current or script.stem in NEEDS_A_RUN:
+                continue
+            seconds = draw(script, folder, product)
+            say(f"{kind}: {script.stem} in {seconds:.0f} s")
+            made[script.stem] = [mark, round(seconds, 1)]
+            journal.write_text(json.dumps(made, indent=1), encoding="utf-8")
     return time.monotonic() - began
 
 
@@ -53,16 +53,17 @@ def package_hash() -> str:
     return total.hexdigest()
 
 
-def draw(script: Path, folder: Path) -> float:
+def draw(script: Path, folder: Path, product: str = "png") -> float:
     """Runs one script; returns how long it took.
 
     Raises:
-        RuntimeError: it failed, or made no figure.
+        RuntimeError: it failed, or made nothing.
     """
     began = time.monotonic()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, str(script), str(folder)]
+    runner = [str(Path(__file__).with_name("notebooks.py"))] if product == "md" else []
+    command = [sys.executable, *runner, str(script), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=LONGEST)
-    if done.returncode or not (folder / f"{script.stem}.png").exists():
-        raise RuntimeError(f"docs/gallery/{script.name} drew nothing:\n{done.stderr[-3000:]}")
+    if done.returncode or not (folder / f"{script.stem}.{product}").exists():
+        raise RuntimeError(f"{script.relative_to(ROOT)} made nothing:\n{done.stderr[-3000:]}")
     return time.monotonic() - began

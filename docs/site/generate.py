@@ -57,8 +57,9 @@ ROOT_PAGES = {
 
 def write_all() -> None:
     """Writes every generated page that has changed."""
-    pages = {"recipes.md": recipes(), "commands.md": commands(), **gallery(), **root_pages()}
-    (GENERATED / "gallery").mkdir(parents=True, exist_ok=True)
+    pages = {"recipes.md": recipes(), "commands.md": commands(), **gallery(), **tutorials(), **root_pages()}
+    for folder in ("gallery", "tutorials"):
+        (GENERATED / folder).mkdir(parents=True, exist_ok=True)
     for stale in set(GENERATED.rglob("*.md")) - {GENERATED / name for name in pages}:
         stale.unlink()
     for name, text in pages.items():
@@ -233,6 +234,19 @@ def gallery() -> dict[str, str]:
             f"# {title.rstrip('.')}\n{text}\n\n{shown}\n\n"
             f"```{{literalinclude}} ../../gallery/{script.name}\n:language: python\n```\n"
         )
+    return pages
+
+
+def tutorials() -> dict[str, str]:
+    """A page and a notebook for each tutorial: as they were run, or unrun where they never were."""
+    from notebooks import Tutorial
+
+    pages = {}
+    for script in sorted((DOCS / "tutorials").glob("*.py")):
+        for suffix in ("md", "ipynb"):
+            name, tutorial = f"tutorials/{script.stem}.{suffix}", Tutorial.read(script)
+            unrun = tutorial.notebook() if suffix == "ipynb" else tutorial.page().replace("*Run when", "*Not run when")
+            pages[name] = (GENERATED / name).read_text(encoding="utf-8") if (GENERATED / name).exists() else unrun
     return pages
 
 

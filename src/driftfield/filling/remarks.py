@@ -59,8 +59,8 @@ def _lines(
     if unseen:
         stamps = ", ".join(str(record.field["time"].values[k])[:16] for k in unseen[:5])
         lines.append(f"{len(unseen)} date(s) without any observation are filled from the others: {stamps}")
-    kept = int(record.seen.sum()) if record.error is None else 0
-    if kept:
+    certain = dataset[f"{record.name}_sd"].values.reshape(record.seen.shape) == 0
+    if (record.seen & certain).any():
         lines.append("what was observed is kept as it is, with spread 0: --noise SD says that it has errors")
     missing = record.domain.values & ~record.seen
     estimated = missing | (np.nan_to_num(dataset[f"{record.name}_sd"].values).reshape(missing.shape) > 0)

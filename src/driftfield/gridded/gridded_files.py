@@ -196,8 +196,7 @@ def _refuse_bufr(path: Path) -> None:
         return  # a folder, or a file that whoever opens it complains of
     if begin == b"BUFR":
         raise FileFormatError(
-            f"{path} is BUFR, a format of messages that is not read here: expected NetCDF, GRIB or Zarr, or a table of points. "
-            "Decode it first, for example with pdbufr or ecCodes (bufr_dump), and gather the table."
+            f"{path} is BUFR: points, which `driftfield gather`, `map` and `assimilate` read. Expected NetCDF, GRIB or Zarr here."
         )
 
 

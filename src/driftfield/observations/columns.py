@@ -13,8 +13,8 @@ __all__ = [
     "TEXTS",
     "column_kinds",
     "header_of",
+    "is_bufr",
     "read_rows",
-    "refuse_bufr",
     "separator_of",
 ]
 
@@ -96,9 +96,7 @@ def header_of(path: Path) -> str:
 
     Raises:
         DataError: no permission.
-        FileFormatError: a file of BUFR.
     """
-    refuse_bufr(path)
     try:
         with path.open(encoding=CSV_ENCODING, errors="replace") as file:
             return file.readline()
@@ -170,24 +168,15 @@ def _has_decimal_commas(path: Path, mark: str) -> bool:
     return any(re.fullmatch(r"\s*[-+]?\d+,\d+\s*", text) for row in rows for text in row)
 
 
-def refuse_bufr(path: Path) -> None:
-    """BUFR is a format of messages that this program does not decode.
-
-    Raises:
-        FileFormatError: the file begins with a BUFR message, perhaps behind a bulletin's header.
-    """
+def is_bufr(path: Path) -> bool:
+    """Whether the file begins with a BUFR message, perhaps behind a bulletin's header."""
     if not path.is_file():
-        return
+        return False
     try:
         with path.open("rb") as file:
             begin = file.read(256)
     except OSError:
-        return  # whoever opens it says why
-    if begin.startswith(b"BUFR") or (
-        b"BUFR" in begin and path.suffix.lower() in (".bufr", ".bfr", ".bufr_d", ".nr", ".tm00")
-    ):
-        raise FileFormatError(
-            f"{path} is BUFR, a format of messages that is not read here: expected a table (.csv, .parquet, .nc) with a time, a "
-            "latitude and a longitude per row. Decode it first, for example with pdbufr (pdbufr.read_bufr(...).to_csv(...)) or "
-            "ecCodes (bufr_dump), or take the tables of NNJA-AI, which are BUFR already decoded."
-        )
+        return False  # whoever opens it says why
+    return begin.startswith(b"BUFR") or (
+        b"BUFR" in begin and path.suffix.lower() in ("", ".bufr", ".bfr", ".bufr_d", ".nr", ".tm00")
+    )

@@ -2,7 +2,7 @@
 
 `Inspection` is what every kind of file is described by; `inspection` has the gridded ones."""
 
-__all__ = ["Inspection", "inspect_points", "inspect_table"]
+__all__ = ["Inspection", "inspect_messages", "inspect_points", "inspect_table"]
 
 import re
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ import xarray as xr
 from driftfield.errors import UserError
 from driftfield.gridded.gridded_files import open_raw
 from driftfield.observations.columns import column_kinds, read_rows
+from driftfield.observations.readers.bufr import keys_of
 
 
 @dataclass
@@ -48,6 +49,9 @@ _DESCRIBES = re.compile(
     r"qc$|_error|cycle|track|flag|mission|number|direction|^juld|^pres|_adjusted|time|station|profile", re.I
 )
 """Names in files of points that are no measurement of the sea or the air."""
+
+_NO_UNIT = re.compile(r"CODE TABLE|FLAG TABLE|CCITT|Numeric|^(a|mon|d|h|min|s)$", re.I)
+"""Units of BUFR that are none of a measurement: tables, text, counts, parts of a date."""
 
 
 def inspect_table(path: Path, files: str) -> Inspection:
@@ -103,6 +107,21 @@ def inspect_points(path: Path, files: str, why: UserError) -> Inspection:
         f"driftfield map {path} {asked} --box S,N,W,E --step .25 --every 1M --out map.nc",
         f"driftfield gather {path} {asked} --like GRID --out seen.nc",
     ]
+    return inspection
+
+
+def inspect_messages(path: Path, files: str) -> Inspection:
+    """The keys of BUFR messages that hold values with a unit."""
+    inspection = Inspection(f"{files}: BUFR messages of observations")
+    try:
+        units = keys_of(path)
+    except UserError as error:
+        inspection.refused.append(str(error))
+        return inspection
+    measured = [key for key, unit in units.items() if unit and not _DESCRIBES.search(key) and not _NO_UNIT.match(unit)]
+    inspection.parts["variables"] = [f"{key} in {units[key]}" for key in measured] or ["none with a unit"]
+    name = next((key for key in measured if key not in ("latitude", "longitude")), "KEY")
+    inspection.following = [f"driftfield gather {path} --variable NAME={name} --like GRID --out seen.nc"]
     return inspection
 
 

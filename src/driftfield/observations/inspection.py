@@ -25,8 +25,8 @@ from driftfield.gridded.quantities import quantity_of
 from driftfield.gridded.region import is_periodic
 from driftfield.gridded.remote import address_of
 from driftfield.gridded.removal import count_removed
-from driftfield.observations.columns import PARQUETS, TEXTS
-from driftfield.observations.inspected_points import Inspection, inspect_points, inspect_table
+from driftfield.observations.columns import PARQUETS, TEXTS, is_bufr
+from driftfield.observations.inspected_points import Inspection, inspect_messages, inspect_points, inspect_table
 from driftfield.observations.next_commands import SAMPLE, commands_for
 
 
@@ -39,6 +39,8 @@ def inspect_file(path: str | Path) -> Inspection:
     paths = expand_paths(path, remote=True)
     first = paths[0]
     files = f"{path}" if len(paths) == 1 else f"{path}: {len(paths)} files"
+    if address_of(first) is None and is_bufr(first):
+        return inspect_messages(first, files)
     if address_of(first) is None and first.suffix.lower() in (*TEXTS, *PARQUETS):
         return inspect_table(first, files)
     with _heard() as said:

@@ -3,6 +3,7 @@
     our own table (NetCDF, CSV, Parquet: a row per value)        as it is; so is one of `driftfield gather --table`
     CF discrete sampling geometry (point, trajectory, profile)   every value takes the coordinates of its instance
     Argo, ERDDAP, World Ocean Database, along-track altimetry    through `data.readers`, flags and modes honoured
+    BUFR                                                         decoded by pdbufr, by the keys of ecCodes
 
 The geometries of CF 1.10, chapter 9: a variable on (instance, element), on a dimension of samples with a `sample_dimension`
 (contiguous ragged) or an `instance_dimension` (indexed ragged), or on one dimension of points. Where a coordinate lies on fewer
@@ -24,7 +25,7 @@ from driftfield.errors import DataError, FileFormatError, UserError, suggest
 from driftfield.gridded.gridded_files import expand_paths
 from driftfield.gridded.stores import options_for
 from driftfield.gridded.units import convert, depth_of_pressure
-from driftfield.observations.columns import PARQUETS, TEXTS, header_of, read_rows, read_text, refuse_bufr, separator_of
+from driftfield.observations.columns import PARQUETS, TEXTS, header_of, is_bufr, read_rows, read_text, separator_of
 from driftfield.observations.readers import Quality, read_points
 from driftfield.observations.readers.collection import are_points
 from driftfield.observations.readers.potential import is_potential, to_potential
@@ -116,7 +117,8 @@ def from_dataset(
 
 def _own_table(path: Path, variables: Mapping[str, str] | None) -> ObservationTable | None:
     """The table that a file holds, if it is one of ours or of a CF geometry; None if it is for the readers."""
-    refuse_bufr(path)
+    if is_bufr(path):
+        return None
     if path.suffix.lower() in PARQUETS:
         frame = read_rows(path)
         names = {str(name).strip().lower() for name in frame.columns}

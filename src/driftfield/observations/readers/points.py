@@ -16,8 +16,9 @@ import xarray as xr
 from driftfield.errors import DataError, FileFormatError, UserError, suggest
 from driftfield.gridded.gridded_files import expand_paths
 from driftfield.gridded.stores import options_for
-from driftfield.observations.columns import PARQUETS, TEXTS, header_of, read_rows, refuse_bufr, separator_of
+from driftfield.observations.columns import PARQUETS, TEXTS, header_of, is_bufr, read_rows, separator_of
 from driftfield.observations.readers.argo import read_csv, read_frame
+from driftfield.observations.readers.bufr import keys_of, read_bufr
 from driftfield.observations.readers.collection import collect
 from driftfield.observations.readers.quality import Quality
 from driftfield.observations.readers.reader import PointReader, Reading
@@ -47,6 +48,9 @@ def read_points(
 
 
 def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading:
+    if is_bufr(path):
+        units = keys_of(path)
+        return read_bufr(path, _found(variables, list(units), str(path)), quality, units)
     if path.suffix.lower() in TEXTS:
         columns = [name.strip().strip('"') for name in header_of(path).split(separator_of(path))]
         return read_csv(path, _found(variables, columns, str(path)), quality)
@@ -66,7 +70,6 @@ def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading
 
 
 def _open(path: Path) -> xr.Dataset:
-    refuse_bufr(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", xr.SerializationWarning)
