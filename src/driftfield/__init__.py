@@ -4,7 +4,7 @@
 
     open        a file, a glob or a store             -> xarray.Dataset
     observe     complete fields                       -> what an observing system would have seen of them
-    load        a run by its folder or shipped:NAME   -> a reconstructor
+    load        a run by folder, shipped:NAME, hub:REPO -> a reconstructor
     fill        a field with gaps                     -> the complete field with its spread
     map         profiles, tracks, a table, a grid     -> fields with their spread
     reconstruct run, observations                     -> complete fields with members

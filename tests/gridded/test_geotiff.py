@@ -98,6 +98,7 @@ def test_bands_say_what_they_are(command: Command) -> None:
         date = {"time": "2015-07-01T00:00:00", "depth": "100", "member": "0"}
         assert raster.tags(2) == {"variable": "thetao", "quantity": "members", "units": "degC"} | date
         assert raster.tags()["title"] == "A sea"
+        assert "driftfield export a.nc" in raster.tags()["history"]
         assert np.isnan(raster.nodata)
         np.testing.assert_allclose(np.diff(raster.read([2, 3, 4])[:, 1, 1]), 1.0, atol=1e-5)
 

@@ -11,6 +11,7 @@ from driftfield.errors import DataError, FileFormatError, MissingExtraError, Use
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.observations.readers import Quality, counts, read_points
 from driftfield.observations.reading import read_observations
+from driftfield.observations.table import ObservationTable
 
 PLACES = {
     "time": ["time", "TIME", "date", "datetime", "JULD", "OBS_TIMESTAMP", "timestamp"],
@@ -164,3 +165,30 @@ def test_interpolated_positions_are_left_out_and_counted_unless_asked_for(
     dropped = counts(found)["thetao"].dropped
     number = int((plain["position_qc"] == 8).sum())
     assert dropped.get("position flag 8", 0) == (0 if 8 in accepted else number)
+
+
+def test_a_table_of_values_is_gathered_by_its_variables(tmp_path: Path) -> None:
+    """Flags of the Argo scale count, 0 is believed, and a mean over depth is no point."""
+    table = ObservationTable.of(
+        longitude=[1.0, 2.0, 3.0, 4.0, 5.0],
+        latitude=45.0,
+        depth=[10.0, 20.0, np.nan, 10.0, 10.0],
+        time="2019-05-02T07:11",
+        variable=["thetao", "thetao", "thetao", "so", "thetao"],
+        value=[10.0, 11.0, 12.0, 35.0, 13.0],
+        error=[0.1, 0.2, 0.3, 0.4, 0.5],
+        flag=[0, 4, 1, 0, 0],
+        platform="a",
+        bottom=[np.nan, np.nan, np.nan, np.nan, 50.0],
+        attrs={"thetao": {"units": "degC"}},
+    )
+    table.to_dataset().to_netcdf(tmp_path / "t.nc")
+    found = read_points(tmp_path / "t.nc", {"temperature": "thetao"}).sortby("lon")
+    np.testing.assert_allclose(found["temperature"], [10.0, 12.0])
+    np.testing.assert_allclose(found["temperature_error"], [0.1, 0.3])
+    np.testing.assert_allclose(found["depth"], [10.0, 0.0])
+    account = counts(found)["temperature"]
+    assert account.read == 4
+    assert account.dropped == {"flag 4": 1, "a mean over depth or a box": 1}
+    with pytest.raises(DataError, match="Did you mean 'thetao'"):
+        read_points(tmp_path / "t.nc", {"t": "thetaoo"})

@@ -147,6 +147,11 @@ def test_rows_of_the_region_become_a_table_of_observations(command: Command, arc
     assert sorted(table.select(table.variable == "wind").value) == [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]
     assert bool((np.diff(table.time.astype("int64")) >= 0).all())
     assert "driftfield download nnja" in xr.open_dataset("stations.nc").attrs["history"]
+    code, said = command("gather", "stations.nc", "--variable", "t2m=t2m", "--table", "points.nc")
+    assert (code, "4 values read, 4 kept" in said) == (0, True), said
+    np.testing.assert_allclose(np.sort(xr.open_dataset("points.nc")["t2m"]), [280.0, 281.0, 281.0, 282.0])
+    code, said = command("inspect", "stations.nc")
+    assert (code, "wind: 6" in said, "gather stations.nc --variable wind=wind" in said) == (0, True, True), said
 
 
 def test_what_the_archive_does_not_have_is_said(archive: FaultyFiles, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from driftfield.errors import visible
 from driftfield.evaluate.comparison import best_methods
 from driftfield.evaluate.evaluation import Evaluation, write_scores
 from driftfield.evaluate.figures import caption, write_figures
+from driftfield.evaluate.method_prose import method_prose, remaining
 from driftfield.evaluate.scores.score import all_scores, field_scores
 from driftfield.files import refuse_existing, replacing, write_text
 
@@ -54,6 +55,10 @@ def write_report(
     page = template.render(
         evaluation=evaluation,
         sections=[_section(evaluation, name, figures) for name in evaluation.variables],
+        methods={
+            method: (method_prose(attributes, evaluation.members[method]), remaining(attributes))
+            for method, attributes in evaluation.attributes.items()
+        },
         provenance={key: _text(value) for key, value in provenance.items()},
         versions={library: metadata.version(library) for library in LIBRARIES},
     )

@@ -1,7 +1,7 @@
 """What `import driftfield as df` offers: one function a job, xarray in and xarray out.
 
-A run is named by its folder, by `shipped:NAME`, or handed over as what `load` returned; data sets are given as they are in
-memory, or as the name of a file. Names, axes and units of files and data sets are read alike.
+A run is named by its folder, by `shipped:NAME` or `hub:REPO`, or handed over as what `load` returned; data sets are given as they
+are in memory, or as the name of a file. Names, axes and units of files and data sets are read alike.
 """
 
 from driftfield import __all__ as _offered

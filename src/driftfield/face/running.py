@@ -17,7 +17,7 @@ Run = Reconstructor | str | Path
 
 
 def load(run: Run) -> Reconstructor:
-    """A fitted reconstructor by the folder of its run, or a run that comes with the package.
+    """A fitted reconstructor by the folder of its run, a run that comes with the package, or one of a model hub.
 
     Example:
         >>> df.load("shipped:ocean_oi").method

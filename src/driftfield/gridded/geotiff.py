@@ -24,6 +24,7 @@ from driftfield import __version__
 from driftfield.conventions import positions_of, require, state_variables
 from driftfield.errors import ConfigurationError, DataError, need, suggest
 from driftfield.files import replacing
+from driftfield.gridded.cf import as_cf
 from driftfield.gridded.encodings import date_text
 from driftfield.gridded.region import is_periodic
 
@@ -200,7 +201,7 @@ def write_geotiff(
         "transform": rasterio.transform.from_origin(grid.west, grid.north, grid.dx, grid.dy),
         "compress": "deflate", "predictor": 2 if packed else 3, "interleave": "band", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
-    tags = {"title": str(fields.attrs.get("title", "")), "history": str(fields.attrs.get("history", ""))}
+    tags = {name: str(as_cf(fields).attrs.get(name, "")) for name in ("title", "history")}
     with replacing(out, overwrite=overwrite) as temporary, rasterio.open(temporary, "w", **profile) as raster:
         raster.update_tags(**{k: v for k, v in tags.items() if v}, TIFFTAG_SOFTWARE=f"driftfield {__version__}")
         for number, (band, plane) in enumerate(_read(fields, bands, grid), start=1):

@@ -15,6 +15,7 @@ from driftfield.errors import UserError
 from driftfield.gridded.gridded_files import open_raw
 from driftfield.observations.columns import column_kinds, read_rows
 from driftfield.observations.readers.bufr import keys_of
+from driftfield.observations.readers.reader import is_value_table
 
 
 @dataclass
@@ -101,6 +102,19 @@ def inspect_points(path: Path, files: str, why: UserError) -> Inspection:
         f"{n} ({', '.join(map(str, a.dims))})" + (f" in {a.attrs['units']}" if "units" in a.attrs else "")
         for n, a in list(raw.variables.items())[:40]
     ]
+    if is_value_table(raw):
+        rows = pd.Series([str(name) for name in raw["variable"].values]).value_counts()
+        inspection.what = f"{files}: a table of observations, a row per value"
+        inspection.refused.clear()
+        inspection.parts["values"] = [f"{name}: {count}" for name, count in rows.items()]
+        name = str(rows.index[0]) if len(rows) else "NAME"
+        asked = f"--variable {name}={name}"
+        inspection.following = [
+            f"driftfield map {path} {asked} --box S,N,W,E --step .25 --every 1M --out map.nc",
+            f"driftfield gather {path} {asked} --like GRID --out seen.nc",
+            f"driftfield assimilate RUN {path} {asked} --out fields.nc",
+        ]
+        return inspection
     name = _measured(raw)
     asked = f"--variable {name.lower()}={name}"
     inspection.following = [

@@ -33,7 +33,7 @@ from driftfield.gridded.units import convert, depth_of_pressure
 from driftfield.gridded.vertical import in_metres
 from driftfield.observations.columns import SAME_AS, read_rows, read_text, separator_of
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.reader import Measured, PointReader, Reading
+from driftfield.observations.readers.reader import Measured, PointReader, Reading, is_value_table
 from driftfield.registry import register
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def is_row_table(dataset: xr.Dataset) -> bool:
     names = {SAME_AS.get(str(n).lower(), str(n).lower()) for n in dataset.variables}
     return (
         len(dataset.dims) == 1
+        and not is_value_table(dataset)
         and {"time", "latitude", "longitude"} <= names
         and bool(names & {"pres", "depth", "height", "altitude"})
     )

@@ -61,7 +61,8 @@ def _read(path: Path, variables: Mapping[str, str], quality: Quality) -> Reading
         for kind, reader in readers.items():
             if reader.fits(dataset):
                 log.info("%s: %s", path, kind)
-                found = _found(variables, list(map(str, dataset.variables)), str(path))
+                names = reader.names(dataset) if reader.names else list(map(str, dataset.variables))
+                found = _found(variables, names, str(path))
                 return reader.read(dataset, found, quality, source=str(path))
         raise FileFormatError(
             f"{path} is none of: {', '.join(readers)}. Found the dimensions "

@@ -3,7 +3,7 @@
 an opened file --PointReader.read--> Reading (rows; Measured by variable)      collected with others by `collection.collect`
 """
 
-__all__ = ["Measured", "PointReader", "Reading", "dates_of", "drop_unplaced"]
+__all__ = ["Measured", "PointReader", "Reading", "dates_of", "drop_unplaced", "is_value_table"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,10 +62,18 @@ class PointReader:
         read: Reads all rows of a file that was opened, times not decoded. It takes the file, our name -> its name, such as
             {"thetao": "TEMP"}, what is asked of a value, and `source=`, what messages call the file. It raises `DataError` for a
             variable that the file does not have, and `FileFormatError` for dates or row sizes that make no sense.
+        names: What can be asked of a file; its variables if not given.
     """
 
     fits: Callable[[xr.Dataset], bool]
     read: Callable[..., Reading]
+    names: Callable[[xr.Dataset], list[str]] | None = None
+
+
+def is_value_table(dataset: xr.Dataset) -> bool:
+    """Whether this is one dimension of rows with a column `variable` and a column `value`."""
+    names = {str(name) for name in dataset.variables}
+    return len(dataset.dims) == 1 and {"variable", "value", "time", "latitude", "longitude"} <= names
 
 
 def dates_of(dataset: xr.Dataset, source: str) -> np.ndarray:

@@ -19,7 +19,14 @@ from driftfield.conventions import description_of
 from driftfield.errors import DataError, suggest
 from driftfield.observations.readers.argo import is_row_table
 from driftfield.observations.readers.quality import Ledger, Quality
-from driftfield.observations.readers.reader import Measured, PointReader, Reading, dates_of, drop_unplaced
+from driftfield.observations.readers.reader import (
+    Measured,
+    PointReader,
+    Reading,
+    dates_of,
+    drop_unplaced,
+    is_value_table,
+)
 from driftfield.registry import register
 
 _LAT, _LON = ("latitude", "lat"), ("longitude", "lon")
@@ -28,7 +35,7 @@ _GOOD = ("good", "ok", "valid", "accepted", "correct", "good_data", "best_qualit
 
 def is_track(dataset: xr.Dataset) -> bool:
     """Whether this is one dimension of times with positions, and no depth."""
-    if len(dataset.dims) != 1 or is_row_table(dataset):
+    if len(dataset.dims) != 1 or is_row_table(dataset) or is_value_table(dataset):
         return False
     names = {str(n) for n in dataset.variables}
     return bool(names & set(_LAT)) and bool(names & set(_LON)) and "time" in names
