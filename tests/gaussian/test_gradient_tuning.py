@@ -98,3 +98,24 @@ def test_a_stated_length_is_where_the_correlation_is_one_over_e(shape: float, fo
     component = replace(TRUTH, shape=shape, nugget=0.0, length=100.0 / fold).covariance.components[0]
     squared = torch.tensor([(100.0 / component.zonal) ** 2])
     assert float(component.correlation(squared)) == pytest.approx(np.exp(-1), abs=2e-3)
+
+
+def test_from_constants_of_nearly_the_same_record_it_walks_on_and_does_not_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tasks = [task(seed=seed) for seed in range(2)]
+    first, _ = tune(tasks, levels=1, most=30, count=60)
+    again = [task(seed=seed) for seed in range(1, 3)]
+    fresh, _ = tune(again, levels=1, most=30, count=60)
+    monkeypatch.setattr(tuning, "_starts", None)
+    walked, _ = tune(again, levels=1, most=30, count=60, start=first)
+    assert (walked.shape, walked.second_shape) == (first.shape, first.second_shape)
+    assert walked != first
+    # on all leaves, as each of them chooses neighbours
+    scores = [tuning._scored(c, again, most=40, count=10_000, seed=0)[1] for c in (walked, fresh)]
+    assert scores[0] < scores[1] + 0.02
+    # a bad beginning is left
+    wide = replace(first, length=4 * first.length)
+    left, _ = tune(again, levels=1, most=30, count=60, start=wide)
+    scores = [tuning._scored(c, again, most=40, count=10_000, seed=0)[1] for c in (left, wide)]
+    assert scores[0] < scores[1]

@@ -227,6 +227,9 @@ def test_a_card_that_the_service_does_not_take_is_said(hub: ModelHub, command: C
 
 
 def test_a_dry_run_asks_nothing(hub: ModelHub, command: Command, run: Path) -> None:
+    for name in ("tiny", f"{REPO}@v1"):
+        code, said = command("hub", "push", run, name, "--license", "mit", "--dry-run")
+        assert (code, "a push goes to OWNER/NAME" in said) == (2, True), said
     said = push(command, run, "--dry-run")
     assert "library_name: driftfield" in said
     assert hub.asked == []

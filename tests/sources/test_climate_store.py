@@ -16,8 +16,30 @@ from driftfield.sources.asked import AskedBox
 from driftfield.sources.climate_store import CERRA, ERA5_STORE
 
 
+def on_a_cone(request: dict[str, Any], folder: Path) -> Path:
+    """What the store sends of CERRA: the whole domain, rows and columns with positions."""
+    month = f"{request['year'][0]}-{request['month'][0]}"
+    times = [np.datetime64(f"{month}-{day}T{hour}", "ns") for day in request["day"] for hour in request["time"]]
+    y, x = np.meshgrid(np.arange(30.0), np.arange(40.0), indexing="ij")
+    where = {
+        "latitude": (("y", "x"), 35.0 + 0.5 * y + 0.02 * x, {"units": "degrees_north", "standard_name": "latitude"}),
+        "longitude": (
+            ("y", "x"),
+            (-5.0 + 0.6 * x - 0.05 * y) % 360.0,
+            {"units": "degrees_east", "standard_name": "longitude"},
+        ),
+    }
+    values = 280.0 + 0.01 * y + np.zeros((len(times), *x.shape))
+    field = (("valid_time", "y", "x"), values, {"units": "K", "coordinates": "latitude longitude"})
+    path = folder / f"answer_{len(list(folder.iterdir()))}.nc"
+    xr.Dataset({"t2m": field}, coords={"valid_time": times, **where}).to_netcdf(path)
+    return path
+
+
 def store_answer(request: dict[str, Any], folder: Path) -> Path:
     """What the store sends: valid_time, descending latitudes, versions, levels."""
+    if "area" not in request:
+        return on_a_cone(request, folder)
     month = f"{request['year'][0]}-{request['month'][0]}"
     times = [np.datetime64(f"{month}-{d}T{h}", "ns") for d in request["day"] for h in request["time"]]
     levels = [float(level) for level in request.get("pressure_level", [])]
@@ -145,3 +167,16 @@ def test_a_refused_request_says_what_the_store_said(
     with pytest.raises(DataError, match="knows no such account"):
         fetched(ERA5_STORE, BOX, "cds", tmp_path / "t.nc")
     assert not (tmp_path / "t.nc").exists()
+
+
+def test_a_grid_on_a_cone_is_cut_here(store: FaultyFiles, tmp_path: Path) -> None:
+    asked = AskedBox((40.0, 45.0), (2.0, 8.0), BOX.first, BOX.last, hours=(0, 21))
+    fields, _ = fetched(CERRA, asked, "cds", tmp_path / "t.nc")
+    assert store.posts["/requests"](None)[0]["level_type"] == "surface_or_atmosphere"
+    assert fields["t2m"].dims == ("time", "y", "x")
+    assert fields.sizes["time"] == 8
+    # a block of rows and columns that holds every cell of the region, and not the whole domain
+    assert 8 < fields.sizes["y"] < 20
+    inside = (fields["lat"] >= 40) & (fields["lat"] <= 45) & (fields["lon"] >= 2) & (fields["lon"] <= 8)
+    assert int(inside.sum()) > 50
+    assert open_fields(tmp_path / "t.nc")["t2m"].dims == ("time", "lat", "lon")

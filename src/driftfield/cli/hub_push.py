@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from driftfield.cli.shared import Overwrite, hub_app
+from driftfield.errors import ConfigurationError
 
 
 @hub_app.command()
@@ -40,7 +41,10 @@ def push(
     from driftfield.reconstruction.card import Provenance, machine_paths, read_scores, write_card
     from driftfield.runs import find_run
 
-    repo = HubReference.parse(repo).repo if "@" not in repo else repo
+    named = HubReference.parse(repo)
+    if named.revision is not None or "/" not in named.repo:
+        raise ConfigurationError(f"Found {repo}: a push goes to OWNER/NAME, without a revision.")
+    repo = named.repo
     folder = find_run(run)
     content = read_run(folder)
     parts, behind = parts_of(folder)

@@ -23,7 +23,7 @@ def table(filled: Filled) -> str:
     rows = [f"{'method':{width}}  {'RMSE' + suffix:>14}  {'CRPS' + suffix:>14}  {'90 % coverage':>13}  {'seconds':>7}"]
     for s in filled.scores:
         mark = "*" if s.label == filled.chosen else " "
-        rows.append(f"{s.label:{width}}{mark} {s.rmse:14.4g}  {s.crps:14.4g}  {s.coverage:13.2f}  {s.seconds:7.1f}")
+        rows.append(f"{s.label:{width}} {mark}{s.rmse:14.4g}  {s.crps:14.4g}  {s.coverage:13.2f}  {s.seconds:7.1f}")
     rows += [f"{label:{width}}  {reason}" for label, reason in filled.failed.items()]
     cells = len(filled.scores[0].error)
     rows.append(f"Scores on {cells:,} values hidden in blocks as wide as the gaps; * fills the file.")

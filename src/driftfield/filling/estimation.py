@@ -68,7 +68,7 @@ def _on(record: Record, fitted: Any, known: dict[str, Method], label: str, seed:
     """
     if isinstance(fitted, LearntMethod):
         return fitted.continued(record, seed=seed)
-    return known[label].fitted_to(record, seed=seed)
+    return known[label].fitted_to(record, seed=seed, before=fitted)
 
 
 def without_holes(record: Record, estimate: Estimate, seed: int) -> tuple[Estimate, int]:

@@ -21,6 +21,7 @@ from driftfield.errors import ConfigurationError, suggest
 from driftfield.filling.record import Record
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.inverse_distance import InverseDistance
+from driftfield.peers.kriging import Kriging
 from driftfield.peers.optimal_interpolation import OptimalInterpolation
 from driftfield.peers.season_and_position import SeasonAndPosition
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
@@ -94,9 +95,17 @@ class Method:
         made: Reconstructor = build("reconstructor", self.spec)
         return made
 
-    def fitted_to(self, record: Record, *, seed: int) -> Reconstructor:
-        """Fitted to a record, where there is anything to fit."""
+    def fitted_to(self, record: Record, *, seed: int, before: Reconstructor | None = None) -> Reconstructor:
+        """Fitted to a record, where there is anything to fit.
+
+        Arguments:
+            record: What was seen.
+            seed: Of the fit.
+            before: The method fitted to nearly the same record; constants that are searched for are sought near its own.
+        """
         made = self.build()
+        if isinstance(made, Kriging | SpaceTimeOptimalInterpolation) and isinstance(before, type(made)):
+            made.start = before.constants
         if not self.shipped:
             made.fit(record.training(validation=self.validation, vector=self.vector), seed=seed)
         return made

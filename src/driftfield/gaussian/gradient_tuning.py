@@ -240,6 +240,7 @@ def tune(
     most: int = 60,
     count: int = 480,
     seed: int = 0,
+    start: SpaceTimeConstants | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[SpaceTimeConstants, float]:
     """The constants of least CRPS, and its logarithm.
@@ -251,15 +252,19 @@ def tune(
         most: Neighbours of a leaf.
         count: Leaves.
         seed: Of the choice of leaves.
+        start: Constants of nearly the same record: their structure stays, and the walk begins there.
         progress: Is told what is done.
     """
+    several = any((task.seen.time != 0).any() for task in tasks)
+    if start is not None:
+        part = cut_leaves(tasks, start, most=most, count=count, seed=seed + 1)
+        return _refined(start, part, levels, stated, several, steps=15)
     coarse = min(
         (_scored(start, tasks, most=most // 2, count=count // 3, seed=seed) for start in _starts(tasks, stated)),
         key=lambda pair: pair[1],
     )[0]
     progress("lengths and time scales, coarsely")
     part = cut_leaves(tasks, coarse, most=most // 2, count=count // 2, seed=seed)
-    several = any((task.seen.time != 0).any() for task in tasks)
     starts = _structures(coarse, stated, several=several)
     trials = [_refined(start, part, levels, stated, several, steps=12) for start in starts]
     # half a hundredth is no reason for a second component

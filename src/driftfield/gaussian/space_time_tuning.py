@@ -124,16 +124,24 @@ def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[SpaceTimeCase], *,
     return fit_spread({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, levels)
 
 
-def search(cases: Sequence[SpaceTimeCase], *, levels: int, periodic: bool, most: int) -> tuple[SpaceTimeConstants, Fit]:
-    """The constants with the lowest score; the coarse steps look at a third of the cells with half the observations."""
+def search(
+    cases: Sequence[SpaceTimeCase], *, levels: int, periodic: bool, most: int, start: SpaceTimeConstants | None = None
+) -> tuple[SpaceTimeConstants, Fit]:
+    """The constants with the lowest score; the coarse steps look at a third of the cells with half the observations.
+
+    Where constants of nearly the same record are given to start from, there are no coarse steps.
+    """
     few = [replace(case, groups=case.groups[: max(1, len(case.groups) // 3)]) for case in cases]
     half, report = max(4, most // 2), _Report()
-    report.stage = "1 of 3: lengths and scales in time"
     glimpse = _Score(few, levels=levels, most=half, report=report)
-    best = _walk(_grid(cases), glimpse, (2.0,), levels=levels, periodic=periodic)
-    # one component is a valley that single steps do not leave
-    report.stage = "2 of 3: a second component"
-    best = _walk([best, *_doubled(best)], glimpse, (2.0,), levels=levels, periodic=periodic)
+    if start is None:
+        report.stage = "1 of 3: lengths and scales in time"
+        best = _walk(_grid(cases), glimpse, (2.0,), levels=levels, periodic=periodic)
+        # one component is a valley that single steps do not leave
+        report.stage = "2 of 3: a second component"
+        best = _walk([best, *_doubled(best)], glimpse, (2.0,), levels=levels, periodic=periodic)
+    else:
+        best = start
     report.stage = "3 of 3: fine steps"
     score = _Score(cases, levels=levels, most=most, report=report)
     best = _walk([best], score, (1.4, 1.2), levels=levels, periodic=periodic, glimpse=glimpse)

@@ -28,6 +28,7 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.gradient_tuning import StatedScales, Task, tune
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.space_time_covariance import Places
+from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.gaussian.tiled_leaves import cell_km, tiled_leaves
 from driftfield.gaussian.tuning import fit_spread
 from driftfield.gridded.encodings import time_days
@@ -78,6 +79,8 @@ class Kriging(StandardisedPeer):
             raise ConfigurationError(f"Found nearest={nearest}, around={around}: expected at least 4, and 0 or more.")
         self.length_km, self.days, self.noise = length_km, days, noise
         self.nearest, self.around = nearest, around
+        self.start: Mapping[str, SpaceTimeConstants] = {}
+        """Constants of nearly the same record, by variable, from which the next fit walks on; without them it searches."""
 
     # Fitting
 
@@ -110,7 +113,10 @@ class Kriging(StandardisedPeer):
                 )
             levels = int(np.prod(self.background.domains[name].shape[:-2]))
             count = 480 if draws == 1 else 720
-            self.constants[name], _ = tune(tasks[name], levels=levels, stated=self._stated, count=count, seed=seed)
+            begin = self.start.get(name)
+            self.constants[name], _ = tune(
+                tasks[name], levels=levels, stated=self._stated, count=count, seed=seed, start=begin
+            )
             self._calibrate(name, tasks[name], sds[name], levels)
         self._learn(data)
 

@@ -25,7 +25,7 @@ from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
-from driftfield.gaussian.space_time_tuning import SpaceTimeCase, search
+from driftfield.gaussian.space_time_tuning import SpaceTimeCase, SpaceTimeConstants, search
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.background import canonical, observed_domain, part, stated_errors
@@ -81,6 +81,8 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
         self.context = context
         self.memory = memory
         self.refit = refit
+        self.start: Mapping[str, SpaceTimeConstants] = {}
+        """Constants of nearly the same record, by variable, from which the next fit walks on; without them it searches."""
 
     # Fitting
 
@@ -107,8 +109,9 @@ class SpaceTimeOptimalInterpolation(StandardisedPeer):
                     "covariance can be tuned. Name other patterns."
                 )
             levels = int(np.prod(self.background.domains[name].shape[:-2]))
-            found, fit = search(cases, levels=levels, periodic=self.background.periodic, most=self.nearest)
-            self.constants[name], self.spread[name] = found, fit.calibration
+            periodic, begin = self.background.periodic, self.start.get(name)
+            constants, fit = search(cases, levels=levels, periodic=periodic, most=self.nearest, start=begin)
+            self.constants[name], self.spread[name] = constants, fit.calibration
             self.validation_crps[name] = fit.crps
         times = both if self.short else fitting_times(data, refit=self.refit)
         if not self.short:
