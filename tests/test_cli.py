@@ -223,7 +223,10 @@ def test_every_command_of_the_pages_can_be_parsed() -> None:
 def test_every_file_that_the_pages_link_exists() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
-            if not target.startswith("http"):
+            if "generated/tutorials/" in target:
+                # made when the site is built
+                target = target.replace("generated/", "").replace(".md", ".py")
+            if not target.startswith("http") and "generated/" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
