@@ -15,6 +15,7 @@ from driftfield.cli import app
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.filling.account import commands, recipe, table
 from driftfield.filling.estimation import without_holes
+from driftfield.filling.filling import _folds
 from driftfield.filling.methods import Knowledge, methods_for
 from driftfield.filling.picture import draw
 from driftfield.filling.quantity import recognise
@@ -400,10 +401,14 @@ def test_a_trend_is_found_by_the_regression_that_is_tried_beside_the_climatology
 
 
 def test_what_is_chosen_is_fitted_to_everything_its_constants_too() -> None:
-    """As if the method had been fitted to the file by hand: nothing that was hidden to choose it stays hidden."""
+    """As if the method had been fitted to the file by hand, from the constants of the choice on: nothing that was hidden for
+    that stays hidden."""
     record = read_record(scene(2)[0], "sst")
     method = next(m for m in methods_for(record, Knowledge()) if m.label == "kriging")
-    by_hand = method.fitted_to(record, seed=0).reconstruct(record.observations(), members=1)["sst"]
+    first = method.fitted_to(_folds(record, 0)[0][0].visible, seed=0)
+    fitted = method.fitted_to(record, seed=0, before=first)
+    assert fitted.constants != first.constants  # type: ignore[attr-defined]
+    by_hand = fitted.reconstruct(record.observations(), members=1)["sst"]
     filled = fill_source(scene(2)[0], "sst", method="kriging").dataset["sst"]
     np.testing.assert_allclose(filled.values, by_hand.values, rtol=1e-5, equal_nan=True)
 

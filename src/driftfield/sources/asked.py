@@ -143,5 +143,5 @@ def write_piece(fields: xr.Dataset, part: Path, names: Sequence[str]) -> None:
         if not bool(fields[name].notnull().any()):
             raise DataError(f"The service has no value of {name!r} in this box and time. Ask for another.")
     fields.drop_encoding().to_netcdf(
-        part, engine="h5netcdf", encoding={n: {"zlib": True, "complevel": 1} for n in present}
+        part, engine="netcdf4", encoding={n: {"zlib": True, "complevel": 1} for n in present}
     )
