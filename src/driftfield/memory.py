@@ -1,7 +1,8 @@
 """Memory that has been freed is used again, in place of being handed to the system and asked back.
 
 glibc gives large blocks, and the end of the heap, back to the kernel. Tensors of some megabytes come and go a thousand times a
-second here, and then every page of 4 kB is a fault: four fifths of the time of a table of distances went into them. With these two numbers the process keeps up to `KEPT` bytes for itself.
+second here, and then every page of 4 kB is a fault: four fifths of the time of a table of distances went into
+them. With these two numbers the process keeps up to `KEPT` bytes for itself.
 Another C library, or a user who has set glibc's own variables, is left alone.
 """
 
