@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.errors import DataError, UserError, need, suggest
+from driftfield.errors import DataError, suggest
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.gridded.region import select_region
 from driftfield.gridded.remote import open_remote
 from driftfield.sources.asked import AskedBox, Piece, spans, write_piece
 from driftfield.sources.climate_store import LEVEL_NAMES, USUAL_HOURS, on_levels
-from driftfield.sources.fetching import Carrier, transient
+from driftfield.sources.fetching import Carrier, client_errors, public_fsspec
 
 FIELD_BYTES = 4 * 721 * 1440
 LEVELS = 37
@@ -61,17 +61,15 @@ class ERA5Source:
 
 def _cut(piece: Piece, part: Path) -> None:
     asked = piece.request
-    _anonymous_unless_configured()
-    try:
+    public_fsspec("ERA5 from a store")
+
+    def unreadable(error: Exception) -> str:
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        return f"{asked['store']} could not be read: {said}. Check its address."
+
+    with client_errors(unreadable):
         fields = _selected(open_remote(asked["store"]), asked)
         write_piece(fields, part, [str(name) for name in fields.data_vars])
-    except Exception as error:  # each file system has its own
-        if (again := transient(error)) is not None:
-            raise again from error
-        if isinstance(error, UserError):
-            raise
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DataError(f"{asked['store']} could not be read: {said}. Check its address.") from error
 
 
 def _selected(store: xr.Dataset, asked: Any) -> xr.Dataset:
@@ -106,8 +104,3 @@ def _on_asked_levels(fields: xr.Dataset, axis: str | None, levels: Sequence[int]
 
 def _ends(fields: xr.Dataset) -> str:
     return " to ".join(str(end)[:13] for end in fields["time"].values[[0, -1]])
-
-
-def _anonymous_unless_configured() -> None:
-    """The store is public: credentials of the cloud are only looked for where fsspec's configuration asks for them."""
-    need("fsspec", "remote", "ERA5 from a store").config.conf.setdefault("gcs", {}).setdefault("token", "anon")

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from driftfield.errors import ConfigurationError, DataError, UserError, need
+from driftfield.errors import ConfigurationError, DataError, need
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.gridded.region import select_region
 from driftfield.sources.asked import AskedBox, Piece, cells_in, eastward, spans, write_piece
-from driftfield.sources.fetching import Carrier, transient
+from driftfield.sources.fetching import Carrier, client_errors
 
 log = logging.getLogger(__name__)
 
@@ -132,21 +132,16 @@ def _retrieve(piece: Piece, part: Path) -> None:
     cdsapi = need("cdsapi", "cds", "The Climate Data Store")
     answer = part.with_name(f"{piece.name}.answer")
     try:
-        # one try: waiting and asking again are the fetcher's
-        client = cdsapi.Client(quiet=True, progress=False, retry_max=1)
-        client.retrieve(piece.request["dataset"], dict(piece.request["request"]), str(answer))
-        with answer.open("rb") as file:
-            begin = file.read(4)
-        if not begin.startswith((b"CDF", b"\x89HDF")):
-            raise DataError(f"The answer to {piece.url} is no single NetCDF file: it begins with {begin!r}.")
-        with xr.open_dataset(answer, engine="netcdf4") as fields:
-            write_piece(_plain(fields), part, ())
-    except Exception as error:  # the client has its own exceptions for everything
-        if (again := transient(error)) is not None:
-            raise again from error
-        if isinstance(error, UserError):
-            raise
-        raise DataError(_refused(error)) from error
+        with client_errors(_refused):
+            # one try: waiting and asking again are the fetcher's
+            client = cdsapi.Client(quiet=True, progress=False, retry_max=1)
+            client.retrieve(piece.request["dataset"], dict(piece.request["request"]), str(answer))
+            with answer.open("rb") as file:
+                begin = file.read(4)
+            if not begin.startswith((b"CDF", b"\x89HDF")):
+                raise DataError(f"The answer to {piece.url} is no single NetCDF file: it begins with {begin!r}.")
+            with xr.open_dataset(answer, engine="netcdf4") as fields:
+                write_piece(_plain(fields), part, ())
     finally:
         answer.unlink(missing_ok=True)
 

@@ -7,15 +7,28 @@ and 5xx, broken lines. It is asked again after 1, 2, 4 ... seconds, or after wha
 user's business, and end it at once.
 """
 
-__all__ = ["AGAIN", "EMPTY", "Carrier", "Fetcher", "TryAgainError", "transient"]
+__all__ = [
+    "AGAIN",
+    "EMPTY",
+    "Carrier",
+    "Fetcher",
+    "TryAgainError",
+    "client_errors",
+    "public_fsspec",
+    "seconds_asked",
+    "transient",
+]
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
+from typing import Any
 
-from driftfield.errors import DataError, FileFormatError
+from driftfield.errors import DataError, FileFormatError, UserError, need
 from driftfield.sources.asked import Piece
 
 log = logging.getLogger(__name__)
@@ -109,14 +122,52 @@ def transient(error: BaseException) -> TryAgainError | None:
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if isinstance(status, int) and 400 <= status < 600:
             headers = getattr(response, "headers", None) or getattr(cause, "headers", None) or {}
-            stated = str(headers.get("Retry-After", ""))
-            seconds = float(stated) if stated.isdecimal() else 0.0
-            return TryAgainError(f"status {status}", seconds) if status in AGAIN else None
+            return TryAgainError(f"status {status}", seconds_asked(headers)) if status in AGAIN else None
     for cause in _causes(error):
         lineage = {each.__name__ for each in type(cause).__mro__}
         if lineage & {"ConnectionError", "TimeoutError", "Timeout", "ClientConnectionError", "IncompleteRead"}:
             return TryAgainError(str(cause).splitlines()[0] if str(cause) else type(cause).__name__)
     return None
+
+
+def seconds_asked(headers: Message | Mapping[str, str]) -> float:
+    """How long a service asks to wait (Retry-After, in seconds); 0 where it does not say."""
+    stated = str(headers.get("Retry-After", ""))
+    return float(stated) if stated.isdecimal() else 0.0
+
+
+@contextmanager
+def client_errors(refused: Callable[[Exception], str]) -> Iterator[None]:
+    """What the client of a service raises in the block, as a `Carrier` raises it.
+
+    Arguments:
+        refused: What to tell the user of an error that will be no better later.
+
+    Raises:
+        TryAgainError: what may be better later, see `transient`.
+        DataError: anything else; errors of our own stay as they are.
+    """
+    try:
+        yield
+    except TryAgainError:
+        raise
+    except Exception as error:  # each client has its own
+        if (again := transient(error)) is not None:
+            raise again from error
+        if isinstance(error, UserError):
+            raise
+        raise DataError(refused(error)) from error
+
+
+def public_fsspec(asker: str) -> Any:
+    """fsspec, which reads public buckets without credentials unless its configuration asks for some.
+
+    Arguments:
+        asker: What needs it, for the message where it is not installed.
+    """
+    fsspec = need("fsspec", "remote", asker)
+    fsspec.config.conf.setdefault("gcs", {}).setdefault("token", "anon")
+    return fsspec
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -12,7 +12,7 @@ from driftfield import __version__
 from driftfield.errors import DataError
 from driftfield.files import writing
 from driftfield.sources.asked import Piece
-from driftfield.sources.fetching import AGAIN, EMPTY, TryAgainError
+from driftfield.sources.fetching import EMPTY, TryAgainError, seconds_asked, transient
 
 TIMEOUT = 60.0
 """Seconds without an answer."""
@@ -33,10 +33,8 @@ def carry_over_https(piece: Piece, part: Path) -> None:
             return
         if error.code == 416:  # what is there is no beginning of it
             part.unlink(missing_ok=True)
-        elif error.code not in AGAIN:
-            raise DataError(_refused(piece, error)) from error
-        stated = error.headers.get("Retry-After") or ""
-        raise TryAgainError(f"status {error.code}", float(stated) if stated.isdecimal() else 0.0) from error
+            raise TryAgainError("status 416", seconds_asked(error.headers)) from error
+        raise transient(error) or DataError(_refused(piece, error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise TryAgainError(str(error) or type(error).__name__) from error
 

@@ -15,11 +15,11 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import require
-from driftfield.errors import DataError, need
+from driftfield.errors import need
 from driftfield.gridded.gridded_files import open_fields
 from driftfield.gridded.region import select_region
 from driftfield.sources.asked import AskedBox, Piece, cells_in, eastward, spans
-from driftfield.sources.fetching import Carrier, TryAgainError, transient
+from driftfield.sources.fetching import Carrier, TryAgainError, client_errors
 
 DATASET = "cmems_mod_glo_phy_my_0.083deg_P1D-m"
 SPACING = 1 / 12
@@ -82,27 +82,24 @@ def _subset(piece: Piece, part: Path) -> None:
     client = need("copernicusmarine", "glorys", "GLORYS")
     whole = part.with_name(f"{piece.name}.subset.nc")
     try:
-        client.subset(
-            **piece.request,
-            output_directory=str(part.parent),
-            output_filename=whole.name,
-            overwrite=True,
-            disable_progress_bar=True,
-        )
-        with xr.open_dataset(whole) as fields:
-            require(fields, piece.request["variables"], "the answer of the service")
-    except Exception as error:  # the client has its own exceptions for everything
+        with client_errors(_refused):
+            client.subset(
+                **piece.request,
+                output_directory=str(part.parent),
+                output_filename=whole.name,
+                overwrite=True,
+                disable_progress_bar=True,
+            )
+            with xr.open_dataset(whole) as fields:
+                require(fields, piece.request["variables"], "the answer of the service")
+        whole.replace(part)
+    finally:
         whole.unlink(missing_ok=True)
-        again = transient(error)
-        if again is None and type(error).__name__ == "CouldNotConnectToAuthenticationSystem":
-            again = TryAgainError("no connection to the service that knows the accounts")
-        if again is not None:
-            raise again from error
-        raise DataError(_refused(error)) from error
-    whole.replace(part)
 
 
 def _refused(error: Exception) -> str:
+    if type(error).__name__ == "CouldNotConnectToAuthenticationSystem":  # no refusal
+        raise TryAgainError("no connection to the service that knows the accounts") from error
     said = " ".join(str(error).split())[:400] or (type(error).__doc__ or type(error).__name__).strip().splitlines()[0]
     if type(error).__name__ in ("InvalidUsernameOrPassword", "CredentialsCannotBeNone", "Abort"):
         return f"The Copernicus Marine Service knows no such account: {said}. Run `copernicusmarine login` once."

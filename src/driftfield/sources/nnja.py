@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from driftfield.errors import ConfigurationError, DataError, UserError, need, suggest
+from driftfield.errors import ConfigurationError, DataError, need, suggest
 from driftfield.observations.table import ObservationTable
 from driftfield.sources.asked import AskedBox, Piece, eastward, spans
-from driftfield.sources.fetching import EMPTY, Carrier, transient
+from driftfield.sources.fetching import EMPTY, Carrier, client_errors, public_fsspec
 
 PLACES = ("OBS_TIMESTAMP", "LAT", "LON")
 PLATFORMS = ("RPID", "STID", "SAID", "WMOS")
@@ -83,11 +83,15 @@ def _names(variables: Sequence[str]) -> dict[str, str]:
 
 
 def _rows_of_a_day(catalogue: dict[str, Any], server: str, piece: Piece, part: Path) -> None:
-    fsspec = need("fsspec", "remote", "NNJA-AI")
+    fsspec = public_fsspec("NNJA-AI")
     parquet = need("pyarrow.parquet", "parquet", "NNJA-AI")
-    fsspec.config.conf.setdefault("gcs", {}).setdefault("token", "anon")
     asked = piece.request
-    try:
+
+    def unreadable(error: Exception) -> str:
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        return f"{server} could not be read: {said}. Check its address and the data set."
+
+    with client_errors(unreadable):
         if not catalogue:
             catalogue.update(_described(fsspec, server, asked["dataset"]))
         files, root = fsspec.url_to_fs(f"{catalogue['root'].rstrip('/')}/OBS_DATE={asked['day']}")
@@ -97,13 +101,6 @@ def _rows_of_a_day(catalogue: dict[str, Any], server: str, piece: Piece, part: P
             listed = []
         kept = [_cut(parquet, files, name, catalogue["units"], asked) for name in listed]
         rows = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
-    except Exception as error:  # each file system has its own
-        if (again := transient(error)) is not None:
-            raise again from error
-        if isinstance(error, UserError):
-            raise
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DataError(f"{server} could not be read: {said}. Check its address and the data set.") from error
     if rows.empty:
         part.write_bytes(EMPTY)
         return
