@@ -8,24 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from site_modules import DOCS, site_module
 
 import driftfield
 from driftfield.cli import app
 from driftfield.registry import ROOMS, members, parameters_of
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-
 
 @pytest.fixture(scope="module")
 def generate() -> object:
     """The module that makes pages."""
-    sys.path.insert(0, str(DOCS / "site"))
-    try:
-        import generate
-
-        return generate
-    finally:
-        sys.path.remove(str(DOCS / "site"))
+    return site_module("generate")
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:  # the page of the gallery is made anew, with figures

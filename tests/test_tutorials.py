@@ -2,13 +2,12 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from site_modules import DOCS, site_module
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
 TUTORIALS = sorted(path.stem for path in (DOCS / "tutorials").glob("*.py"))
 COSTLY = {"argo_to_maps", "assimilation", "gappy_training", "own_cloudy_sst"}
 """A quarter of a minute and more: run when the site is built, or with DRIFTFIELD_WHOLE_GALLERY=1."""
@@ -17,13 +16,7 @@ COSTLY = {"argo_to_maps", "assimilation", "gappy_training", "own_cloudy_sst"}
 @pytest.fixture(scope="module")
 def notebooks() -> Any:
     """The module that runs them."""
-    sys.path.insert(0, str(DOCS / "site"))
-    try:
-        import notebooks
-
-        return notebooks
-    finally:
-        sys.path.remove(str(DOCS / "site"))
+    return site_module("notebooks")
 
 
 @pytest.mark.slow

@@ -4,22 +4,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import xarray as xr
 from commands import Command
+from serving import QuietHandler, serving
 
 from driftfield.data.sources import open_fields
 from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError
 from driftfield.sources.argo import ArgoSource
 from driftfield.sources.asked import AskedBox, Piece
 from driftfield.sources.downloading import download
-from driftfield.sources.fetching import Fetcher
+from driftfield.sources.fetching import Fetcher, TryAgainError, client_errors
 from driftfield.sources.oisst import OISSTSource
 
 
@@ -40,7 +39,7 @@ class Service:
 def service() -> Iterator[Service]:
     state = Service()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             path = unquote(self.path)
             state.asked.append((path, self.headers.get("Range")))
@@ -60,15 +59,8 @@ def service() -> Iterator[Service]:
             self.end_headers()
             self.wfile.write(body[begin : begin + 100] if failure == "break" else body[begin:])
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield state
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as state.url:
+        yield state
 
 
 def rows(folder: Path, first: str, temperatures: list[float]) -> bytes:
@@ -253,3 +245,17 @@ def test_a_box_without_a_profile_is_said(service: Service, tmp_path: Path) -> No
         download(ArgoSource(), pieces, BOX, tmp_path / "a.nc", fetcher=Fetcher())
     with pytest.raises(ConfigurationError, match="south before north"):
         AskedBox((45.0, 35.0), (0.0, 1.0), BOX.first, BOX.last)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (ConfigurationError("ours"), ConfigurationError("ours")),
+        (TryAgainError("later"), TryAgainError("later")),
+        (ConnectionError("the line broke"), TryAgainError("the line broke")),
+        (ValueError("no such day"), DataError("refused: no such day")),
+    ],
+)
+def test_what_a_client_raises_is_asked_again_told_as_it_is_or_refused(raised: Exception, expected: Exception) -> None:
+    with pytest.raises(type(expected), match=f"^{expected}$"), client_errors(lambda error: f"refused: {error}"):
+        raise raised

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from serving import QuietHandler, ranged, serving
 
 
 @dataclass
@@ -39,14 +39,8 @@ def faulty_files(folder: Path) -> Iterator[FaultyFiles]:
     """Serves a folder."""
     state = FaultyFiles(folder)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self) -> None:
-            self.answer(with_body=False)
-
-        def do_GET(self) -> None:
-            self.answer(with_body=True)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -74,14 +68,8 @@ def faulty_files(folder: Path) -> Iterator[FaultyFiles]:
                 self.send(404, b"", "text/plain", {}, with_body)
 
         def send_file(self, body: bytes, with_body: bool) -> None:
-            total = len(body)
-            span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            more = {"Accept-Ranges": "bytes"}
-            if span is not None:
-                first = int(span[1])
-                body = body[first : int(span[2] or total - 1) + 1]
-                more["Content-Range"] = f"bytes {first}-{first + len(body) - 1}/{total}"
-            self.send(206 if span else 200, body, "application/octet-stream", more, with_body)
+            status, part, more = ranged(body, self.headers.get("Range"))
+            self.send(status, part, "application/octet-stream", more, with_body)
 
         def send(self, status: int, body: bytes, kind: str, more: dict[str, str], with_body: bool) -> None:
             self.send_response(status)
@@ -91,14 +79,5 @@ def faulty_files(folder: Path) -> Iterator[FaultyFiles]:
             if with_body:
                 self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+
+from serving import QuietHandler, ranged, serving
 
 
 @dataclass
@@ -26,42 +26,20 @@ def served(folder: Path) -> Iterator[Served]:
     """Serves the files of a folder, and lists nothing."""
     here = Served("")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer(with_body=False)
-
-        def do_GET(self) -> None:
-            self.answer(with_body=True)
-
+    class Handler(QuietHandler):
         def answer(self, *, with_body: bool) -> None:
             file = folder / self.path.lstrip("/")
             if not file.is_file():
                 self.send_error(404)
                 return
-            content, total = file.read_bytes(), file.stat().st_size
-            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            if asked is not None:
-                first = int(asked[1])
-                content = content[first : int(asked[2] or total - 1) + 1]
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {first}-{first + len(content) - 1}/{total}")
-            else:
-                self.send_response(200)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(len(content)))
+            status, content, more = ranged(file.read_bytes(), self.headers.get("Range"))
+            self.send_response(status)
+            for name, value in {**more, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
             self.end_headers()
             if with_body:
                 here.answers.append((self.path, len(content)))
                 self.wfile.write(content)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    here.address = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as here.address:
         yield here
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from serving import QuietHandler, serving
 
 TOKEN = "hf_standin"
 
@@ -62,17 +62,11 @@ class ModelHub:
 def model_hub() -> Iterator[ModelHub]:
     """Serves an empty hub."""
     hub = ModelHub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(type("Handler", (_Handler,), {"hub": hub})) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     hub: ModelHub
     protocol_version = "HTTP/1.1"
 
@@ -205,9 +199,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
 
 
 def _oid(body: bytes) -> str:
