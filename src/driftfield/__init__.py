@@ -22,8 +22,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from driftfield.memory import keep_freed_memory
-
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -88,6 +86,5 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-keep_freed_memory()
 if "xarray" in sys.modules:
     import_module("driftfield.accessor")
