@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -306,3 +307,18 @@ def test_the_tuning_of_a_sparse_archive_shows_the_other_dates_as_they_are() -> N
         assert seen[3] == 1, "one of two is hidden"
         inside = [t for t in range(7) if seen[t]]
         assert all(seen[t] == 2 for t in inside if t != 3), "other dates are shown whole"
+
+
+def test_a_fit_that_begins_at_constants_walks_on_from_them_and_does_not_search(
+    method: SpaceTimeOptimalInterpolation, sea: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driftfield.gaussian.space_time_tuning._grid", None)
+    again = SpaceTimeOptimalInterpolation()
+    again.start = method.constants
+    again.fit(training(with_gaps(sea)))
+    # the walk has come to its end there: from the same constants, on the same cases, no step is better
+    assert again.constants == method.constants
+    assert again.validation_crps == method.validation_crps
+    again.start = {"sst": replace(method.constants["sst"], length=3 * method.constants["sst"].length)}
+    again.fit(training(with_gaps(sea)))
+    assert again.constants["sst"].length < 3 * method.constants["sst"].length
