@@ -7,7 +7,7 @@ Dates are finished in any order, where several workers share them. A date counts
 journal is written after it, in one piece.
 """
 
-__all__ = ["Journal", "hash_dataset", "partial_of"]
+__all__ = ["Journal", "hash_dataset", "hash_path", "partial_of", "plainly"]
 
 import hashlib
 import json
@@ -106,6 +106,26 @@ class Journal:
 def partial_of(out: Path) -> Path:
     """Where the unfinished `out` lies: OUT.zarr.partial."""
     return out.with_name(f"{out.name}.partial")
+
+
+def plainly(made_of: Mapping[str, Any]) -> JSONObject:
+    """As JSON gives it back: tuples are lists, paths are text."""
+    content: JSONObject = json.loads(json.dumps(made_of, sort_keys=True, default=str))
+    return content
+
+
+def hash_path(path: Path | None) -> str:
+    """Of the bytes of a file, or of all files of a folder; what lies elsewhere has its address."""
+    if path is None or not path.exists():
+        return str(path or "")
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(str(file.relative_to(path)).encode())
+            with file.open("rb") as stream:
+                while piece := stream.read(2**20):
+                    digest.update(piece)
+    return digest.hexdigest()[:16]
 
 
 def hash_dataset(dataset: xr.Dataset) -> str:
