@@ -117,7 +117,7 @@ def write_reconstruction(
     overwrite: bool = False,
     progress: Progress = lambda members: None,
     crew: Crew | None = None,
-) -> None:
+) -> float:
     """Reconstructs into `out` (.zarr or .nc) by way of `OUT.partial`; what stood at `out` stays until the end.
 
     Arguments:
@@ -127,6 +127,9 @@ def write_reconstruction(
         overwrite: Replace `out`, and start again in spite of an `OUT.partial`.
         progress: Is told how many more members of a date are done.
         crew: Workers that share the dates and the batches of members.
+
+    Returns:
+        Seconds that all dates have taken, also before the command was killed.
 
     Raises:
         ExistsError: `out` is there, or an unfinished one, and may not be replaced.
@@ -147,7 +150,7 @@ def write_reconstruction(
     store = folder / "store.zarr"
     if resume and len(journal.finished) == work.dates and not store.exists() and out.exists():
         journal.close()  # killed after the store was renamed
-        return
+        return journal.seconds
     if not store.exists():
         journal.finished = set()
     refuse_existing(out, overwrite=overwrite)
@@ -164,6 +167,7 @@ def write_reconstruction(
         raise
     _deliver(store, out, overwrite=overwrite)
     journal.close()
+    return journal.seconds
 
 
 def _write_alone(work: Work, journal: Journal, progress: Progress) -> None:
