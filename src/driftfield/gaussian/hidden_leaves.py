@@ -157,13 +157,14 @@ def predictions(constants: dict[str, Tensor], shapes: tuple[float, ...], part: L
     single = {name: value.float() for name, value in constants.items()}
     total = _between(single, shapes, part.squares).double() * smooth
     among, cross = total[:, : len(row)], total[:, len(row) :].unflatten(1, (n, -1))
-    noise = constants["nugget"] + part.noise + smooth + 1e-8
+    # the nugget takes from the smooth part what it adds
+    diagonal = 1.0 + part.noise + 1e-8
     if not bool(part.used.all()):
-        # the diagonal of an unused neighbour is its own 1 and nothing besides
+        # an unused neighbour is an island: 1 on the diagonal and nothing besides
         among = torch.where(part.used[:, row] & part.used[:, column], among, 0.0)
         cross = torch.where(part.used[:, :, None], cross, 0.0)
-        noise = torch.where(part.used, noise, 1.0)
-    mean, explained = _Conditioned.apply(among, noise, cross, part.values)
+        diagonal = torch.where(part.used, diagonal, 1.0)
+    mean, explained = _Conditioned.apply(among, diagonal, cross, part.values)
     return mean, (1.0 - explained).clamp_min(1e-8)
 
 
@@ -177,13 +178,13 @@ class _Conditioned(torch.autograd.Function):
     """W' y and W' c of every leaf, W = K^-1 c; the slope is that of the module's head."""
 
     @staticmethod
-    def forward(ctx: Any, among: Tensor, own: Tensor, cross: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, among: Tensor, diagonal: Tensor, cross: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """From the entries of K below its diagonal and on it, c (leaf, neighbour, cell) and y (leaf, neighbour)."""
-        count, n = own.shape
+        count, n = diagonal.shape
         row, column = _below(n)
-        matrix = own.new_zeros(count, n * n)
+        matrix = diagonal.new_zeros(count, n * n)
         matrix[:, row * n + column] = among
-        matrix[:, :: n + 1] = own
+        matrix[:, :: n + 1] = diagonal
         # only what lies on and below the diagonal is read
         factor, _ = torch.linalg.cholesky_ex(matrix.view(count, n, n))
         solved = torch.cholesky_solve(torch.cat([cross, values[:, :, None]], dim=2), factor)
@@ -192,21 +193,18 @@ class _Conditioned(torch.autograd.Function):
         return torch.einsum("bnc,bn->bc", weights, values), (weights * cross).sum(dim=1)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        """Of among, own and cross; what was observed has none."""
+    def backward(ctx: Any, *slopes: Any) -> tuple[Tensor, None, Tensor, None]:
+        """Of among and cross; the diagonal and what was observed are given."""
         of_mean, of_explained = slopes
         weights, alpha = ctx.saved_tensors
         cross = alpha[:, :, None] * of_mean[:, None] + 2 * weights * of_explained[:, None]
         turned = torch.einsum("bnc,bc->bn", weights, of_mean)
         left = torch.cat([weights * of_explained[:, None], turned[:, :, None]], dim=2)
         right = torch.cat([weights, alpha[:, :, None]], dim=2)
-        row, column = _below(alpha.shape[1])
-        matrix = left @ right.transpose(1, 2)
-        own = -matrix.diagonal(dim1=1, dim2=2)
-        flat = matrix.flatten(1)
         n = alpha.shape[1]
-        among = -(flat[:, row * n + column] + flat[:, column * n + row])
-        return among, own, cross, None
+        row, column = _below(n)
+        matrix = (left @ right.transpose(1, 2)).flatten(1)
+        return -(matrix[:, row * n + column] + matrix[:, column * n + row]), None, cross, None
 
 
 def _between(constants: dict[str, Tensor], shapes: tuple[float, ...], squares: Sequence[Tensor]) -> Tensor:
