@@ -1,4 +1,4 @@
-"""Workers that share a reconstruction: the bytes of one process, also when workers and command are killed; and how soon it is done.
+"""Workers that share a reconstruction: the bytes of one process, also when workers and command are killed; how soon it is done.
 
     python benchmarks/workers.py [--kills 20] [--dates 8] [--members 8] [--only bytes,kills,speed]
 
