@@ -111,19 +111,17 @@ def killed(options: list[str], kills: int) -> None:
             [*words, *(["--resume"] if resume else [])], stdout=-3, stderr=subprocess.PIPE, text=True
         )
         while command.poll() is None and workers + commands < kills:
-            deadline = time.monotonic() + rng.uniform(1, 4)
-            while not (at_work := workers_of(command.pid)) and command.poll() is None:
-                time.sleep(0.05)
-            while time.monotonic() < deadline and command.poll() is None:
-                time.sleep(0.05)
+            before, deadline = progress(), time.monotonic() + 60
+            while progress() == before and time.monotonic() < deadline and command.poll() is None:
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 1))
             if command.poll() is not None:
                 break
             if (workers + commands) % 4 == 3:
                 command.kill()
                 commands += 1
                 break
-            at_work = workers_of(command.pid)
-            if at_work:
+            if at_work := workers_of(command.pid):
                 try:
                     os.kill(rng.choice(at_work), signal.SIGKILL)
                 except ProcessLookupError:
@@ -133,6 +131,11 @@ def killed(options: list[str], kills: int) -> None:
         if command.returncode not in (0, -signal.SIGKILL) and "exists already" not in said:
             sys.exit(f"the command ended with {command.returncode}: {said[-2000:]}")
     print(f"{workers} workers and {commands} commands killed (the output was begun {began + 1} times): ", end="")
+
+
+def progress() -> set[str]:
+    """The batches and chunks that are there."""
+    return {str(path) for path in Path("killed.zarr.partial").rglob("*") if not path.name.endswith(".partial")}
 
 
 def workers_of(parent: int) -> list[int]:
