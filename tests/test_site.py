@@ -13,6 +13,7 @@ from site_modules import DOCS, site_module
 import driftfield
 from driftfield.cli import app
 from driftfield.registry import ROOMS, members, parameters_of
+from driftfield.runs import shipped_runs
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,15 @@ def test_every_command_is_on_the_page_of_commands(generate) -> None:  # type: ig
         assert f"### `driftfield {name}`" in page
     assert "### `driftfield simulate ocean`" in page
     assert "| `--members` | `16` |" in page.split("### `driftfield reconstruct`")[1].split("###")[0]
+
+
+def test_every_shipped_run_has_a_card(generate) -> None:  # type: ignore[no-untyped-def]
+    page = generate.models()
+    for name in shipped_runs():
+        card = page.split(f"## `shipped:{name}`\n")[1].split("\n## ")[0]
+        assert f"driftfield reconstruct shipped:{name} " in card, name
+        assert len(card.splitlines()) > 5, name
+    assert "## How they were made" in page
 
 
 def test_links_are_turned_to_the_pages_of_the_site(generate) -> None:  # type: ignore[no-untyped-def]

@@ -57,7 +57,14 @@ ROOT_PAGES = {
 
 def write_all() -> None:
     """Writes every generated page that has changed."""
-    pages = {"recipes.md": recipes(), "commands.md": commands(), **gallery(), **tutorials(), **root_pages()}
+    pages = {
+        "recipes.md": recipes(),
+        "commands.md": commands(),
+        "models.md": models(),
+        **gallery(),
+        **tutorials(),
+        **root_pages(),
+    }
     for folder in ("gallery", "tutorials"):
         (GENERATED / folder).mkdir(parents=True, exist_ok=True)
     for stale in set(GENERATED.rglob("*.md")) - {GENERATED / name for name in pages}:
@@ -217,6 +224,30 @@ def _command(command: Any) -> Iterator[str]:
             names = f"`{(parameter.metavar or parameter.name).upper()}`"
         default = "required" if parameter.required else "" if parameter.default is None else f"`{parameter.default}`"
         yield f"| {names} | {_cell(default)} | {_cell(getattr(parameter, 'help', None) or '')} |"
+
+
+def models() -> str:
+    """A card for every run that comes with the package, and how they were made."""
+    from driftfield.checkpoint import read_run
+    from driftfield.reconstruction.description import describe
+    from driftfield.runs import shipped_runs
+
+    lines = [
+        "# Runs that come with the package",
+        "",
+        "Made from the runs themselves; `driftfield models` lists them, and those fetched from a hub, and",
+        "`driftfield inspect shipped:NAME` says the same as here. Weights are Apache-2.0, as the package, and were learnt from simulated fields alone.",
+    ]
+    for name, folder in shipped_runs().items():
+        first, *more = describe(read_run(folder), f"shipped:{name}").splitlines()
+        lines += ["", f"## `shipped:{name}`", "", f"{first.partition(' is a run: ')[2]}.", ""]
+        job = next((line.removeprefix("next: ") for line in more if line.startswith("next: ")), "")
+        lines += [f"* {line}" for line in more if not line.startswith("next: ")]
+        lines += ["", "```sh", job, "```"] if job else []
+    source = ROOT / "src" / "driftfield" / "shipped" / "README.md"
+    made = source.read_text(encoding="utf-8").partition("\n")[2]
+    made = made.replace("docs/models/anyfield.md", "[its own card](../models/anyfield.md)")
+    return "\n".join(lines) + f"\n\n## How they were made\n{made}"
 
 
 def gallery() -> dict[str, str]:
