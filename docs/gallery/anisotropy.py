@@ -31,7 +31,7 @@ def main(folder: Path) -> Path:
     data = xr.Dataset({"c": (("lat", "lon"), seen, {"units": "1"})}, axes)
     round_one = df.fill(data, "c", method="kriging", length_km=28.0)["c"].values.squeeze()
     found_one = df.fill(data, "c", method="kriging")["c"].values.squeeze()
-    figure = Figure(figsize=(14, 3.9), layout="constrained")
+    figure = Figure(figsize=(14, 3.3), layout="compressed")
     panels = figure.subplots(1, 4, sharex=True, sharey=True)
     shown = {"seen": seen, "one length": round_one, "a length for each direction": found_one, "truth": truth}
     for ax, (name, values) in zip(panels, shown.items(), strict=True):

@@ -236,7 +236,8 @@ def models() -> str:
         "# Runs that come with the package",
         "",
         "Made from the runs themselves; `driftfield models` lists them, and those fetched from a hub, and",
-        "`driftfield inspect shipped:NAME` says the same as here. Weights are Apache-2.0, as the package, and were learnt from simulated fields alone.",
+        "`driftfield inspect shipped:NAME` says the same as here. Weights are Apache-2.0, as the package, and were",
+        "learnt from simulated fields alone.",
     ]
     for name, folder in shipped_runs().items():
         first, *more = describe(read_run(folder), f"shipped:{name}").splitlines()
