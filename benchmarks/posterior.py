@@ -58,6 +58,8 @@ ancestral steps. {members} members for each of {cases} truths, in pairs of noise
 
 Numbers behind MMPS are solver iterations; archives of 1000 fields taught the EOFs and the spectrum. Sampling error is about .005
 in CRPS and .01 in spread; of the mean there is none where a method is affine in its noise.
+Filters and smoothers have [a page like this](kalman.md); with an archive of your own it is done by
+[exact denoisers](exact-denoisers.md).
 """
 
 
