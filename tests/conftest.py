@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
+from driftfield.peers.space_time_cases import CaseDrawer
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 torch.set_num_threads(1)
@@ -37,6 +38,16 @@ def ocean() -> xr.Dataset:
 def training_data() -> TrainingData:
     """The tiny ocean, divided in time."""
     return tiny_training_data()
+
+
+@pytest.fixture(scope="module")
+def few_cases() -> Iterator[None]:
+    """Interpolation in space and time is tuned on four cases of every pattern, not on eighteen: for tests of what is tuned, not
+    of how well."""
+    assert CaseDrawer.draw.__kwdefaults__ is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CaseDrawer.draw.__kwdefaults__, "count", 4)
+        yield
 
 
 @pytest.fixture

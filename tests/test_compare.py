@@ -1,5 +1,6 @@
 """A comparison is a loop over reconstructors: the same observations for all, each pair computed once, as `evaluate` scores it."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -10,19 +11,23 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from commands import succeed
 
 from driftfield.cli import main
 from driftfield.compare import open_truth, read_comparison, run_comparison, setting_observations, write_tables
+from driftfield.compare.pairs import AskedComparison, Sharing
 from driftfield.compare.recipe import Comparison
 from driftfield.compare.settings import content_hash
 from driftfield.data.prepare import divide
 from driftfield.data.sources import open_fields, write_dataset
 from driftfield.errors import ConfigurationError, DataError, ExistsError
 from driftfield.evaluate.evaluation import evaluate
+from driftfield.peers.climatology import Climatology
 from driftfield.peers.linear import LinearInterpolation
 from driftfield.recipe import as_recipe
 from driftfield.reconstruction.calibration import Calibration, LevelMap
 from driftfield.reconstruction.fitting import fit_recipe
+from driftfield.reconstruction.journal import UnfinishedError
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean
@@ -423,3 +428,90 @@ def test_a_part_of_another_truth_cannot_be_hidden(make: Make, tmp_path: Path) ->
         setting_observations(comparison, comparison.settings[0], open_truth(comparison))
     with pytest.raises(ConfigurationError, match="expected test or validation"):
         make(settings={"blocks": {"split": "train"}})
+
+
+class Stopped(BaseException):
+    """The process was killed."""
+
+
+def numbers_of(results: Any) -> dict[str, Any]:
+    """Of all pairs, but the seconds."""
+    return {
+        (label, setting): dataclasses.replace(entry, seconds=0.0)
+        for label, row in results.rows.items()
+        for setting, entry in row.items()
+    }
+
+
+def stopping(after: int) -> Sharing:
+    """Kills the process once so many members of dates are done."""
+    count = 0
+
+    def progress(length: int) -> Callable[[int], None]:
+        def done(members: int) -> None:
+            nonlocal count
+            count += members
+            if count >= after:
+                raise Stopped
+
+        return done
+
+    return Sharing(progress=progress)
+
+
+def test_a_killed_comparison_goes_on_in_the_middle_of_a_pair(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    methods = {"climatology": {"class": "Climatology"}}
+    whole = numbers_of(run_comparison(make(methods=methods), runs=Path("others")))
+    monkeypatch.setattr("driftfield.compare.pairs.LARGE", 0)
+    dates: list[int] = []
+    real = Climatology.reconstruct
+
+    def counted(self: Climatology, observations: xr.Dataset, **options: Any) -> xr.Dataset:
+        dates.append(observations.sizes["time"])
+        return real(self, observations, **options)
+
+    monkeypatch.setattr(Climatology, "reconstruct", counted)
+    with pytest.raises(Stopped):
+        run_comparison(make(methods=methods), sharing=stopping(7 * 4))  # two pairs of four dates
+    # the third date of the second setting was done, and not yet noted
+    assert len(dates) == 7
+    with pytest.raises(UnfinishedError, match="begun with another members"):
+        run_comparison(make(methods=methods), members=3, sharing=Sharing(resume=True))
+    results = run_comparison(make(methods=methods), sharing=Sharing(resume=True))
+    assert len(dates) == 7 + 4 + 2  # the first pair anew with other members, then the two dates that were left
+    assert numbers_of(results) == whole
+    assert not list(Path("runs/compare").rglob("unfinished*"))
+
+
+def test_workers_share_the_dates_of_a_comparison(make: Make, tmp_path: Path) -> None:
+    comparison = make()
+    whole = numbers_of(run_comparison(comparison, runs=Path("others")))
+
+    class Shuffled:
+        """A crew of one that does its tasks last first, all of them twice."""
+
+        size = 1
+
+        def check(self, folder: Path) -> None:
+            assert folder.is_dir()
+
+        def done(self, tasks: list[Any]) -> Any:
+            for task in reversed(tasks):
+                task.do(*task.arguments)
+                yield task, task.do(*task.arguments)
+
+    crew: Any = Shuffled()
+    sharing = Sharing(crew=crew, asked=AskedComparison(tmp_path / "tiny.yaml", (), Path("runs")))
+    assert numbers_of(run_comparison(comparison, sharing=sharing)) == whole
+
+
+@pytest.mark.slow
+def test_the_command_compares_on_a_cluster(make: Make) -> None:
+    pytest.importorskip("distributed")
+    whole = numbers_of(run_comparison(make(), runs=Path("others")))
+    succeed("compare", "tiny.yaml", "--out", "page.md", "--cluster", "local:2")
+    rows = {
+        (path.parent.name, path.parent.parent.name): json.loads(path.read_text())["scores"]
+        for path in Path("runs/compare").rglob("*.json")
+    }
+    assert rows == {pair: entry.scores for pair, entry in whole.items()}

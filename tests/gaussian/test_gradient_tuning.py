@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from driftfield.gaussian import gradient_tuning as tuning
-from driftfield.gaussian.gradient_tuning import StatedScales, Task, cut_leaves, tune
+from driftfield.gaussian.gradient_tuning import StatedScales, tune
+from driftfield.gaussian.hidden_leaves import Task, crps, cut_leaves, predictions
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
@@ -43,7 +44,7 @@ def test_predictions_are_those_of_kriging_with_the_same_neighbours(constants: Sp
     given = task(dates=1)
     part = cut_leaves([given], constants, most=10_000, count=3, size=4)
     values = {name: torch.tensor(v, dtype=torch.float64) for name, v in tuning._numbers(constants).items()}
-    mean, variance = tuning.predictions(values, tuning._shapes(constants), part)
+    mean, variance = predictions(values, tuning._shapes(constants), part)
     increments, spread = solve_leaves(
         constants.covariance, given.seen, given.places, [given.hidden], time=0, day=0.0, most=10_000
     )
@@ -55,17 +56,18 @@ def test_predictions_are_those_of_kriging_with_the_same_neighbours(constants: Sp
     np.testing.assert_allclose(variance[known].numpy(), spread[cells], atol=2e-3)
 
 
-def test_the_gradient_is_that_of_the_score() -> None:
+@pytest.mark.parametrize(("name", "value"), [("length", 80.0), ("nugget", 0.1)])
+def test_the_gradient_is_that_of_the_score(name: str, value: float) -> None:
     part = cut_leaves([task()], TRUTH, most=40, count=20)
     fixed, shapes = tuning._numbers(TRUTH), tuning._shapes(TRUTH)
     known = part.truth.isfinite()
 
-    def score(length: torch.Tensor) -> torch.Tensor:
-        values = {name: torch.tensor(v, dtype=torch.float64) for name, v in fixed.items()} | {"length": length.exp()}
-        mean, variance = tuning.predictions(values, shapes, part)
-        return tuning.crps((mean - part.truth.nan_to_num())[known], variance.sqrt()[known]).mean().log()
+    def score(log: torch.Tensor) -> torch.Tensor:
+        values = {key: torch.tensor(v, dtype=torch.float64) for key, v in fixed.items()} | {name: log.exp()}
+        mean, variance = predictions(values, shapes, part)
+        return crps((mean - part.truth.nan_to_num())[known], variance.sqrt()[known]).mean().log()
 
-    at = torch.tensor(np.log(80.0), dtype=torch.float64, requires_grad=True)
+    at = torch.tensor(np.log(value), dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(score(at), at)
     step = 0.02
     with torch.no_grad():

@@ -21,10 +21,15 @@ from driftfield.data.sources import GriddedArchive, open_archive, write_dataset
 from driftfield.data.splits import Splits
 from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
+from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.interfaces import TrainingData
+from driftfield.peers.kriging import Kriging
+from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
 from driftfield.registry import build, lookup, names, register
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean
+
+pytestmark = pytest.mark.usefixtures("few_cases")
 
 SHAPE = (8, 16)
 SPLITS: dict[str, dict[str, Any]] = {
@@ -61,7 +66,8 @@ ALL_DATES = {"SpaceTimeOptimalInterpolation", "Kriging", "VectorKriging", "BoxMe
 """To whom all dates but those of the test are one record (to the first where it is short): what they choose constants on they
 hide from it themselves, and they have a law of their own below."""
 
-SLOW = {"SpaceTimeOptimalInterpolation"}
+NEAR = {"thetao": SpaceTimeConstants(length=400.0, days=60.0, nugget=0.02)}
+"""Where the walk of those that choose constants of a covariance begins: all of them are still chosen, in a fifth of the time."""
 
 LEARNT = (
     "climatology.",
@@ -128,6 +134,8 @@ def data_of(path: Path, split: str, method: str = "") -> TrainingData:
 def fitted_run(method: str, data: TrainingData, folder: Path, **options: Any) -> Run:
     """The method fitted to the data and read back from its run."""
     made = build("reconstructor", {"class": method, **ARGUMENTS.get(method, {}), **options})
+    if isinstance(made, Kriging | SpaceTimeOptimalInterpolation):
+        made.start = NEAR
     given: dict[str, Any] = {}
     if made.abilities.needs_training:
         pytest.importorskip("lightning")
@@ -188,7 +196,7 @@ def test_what_is_not_for_learning_is_not_in_the_archive(folder: Path, split: str
 
 def _cases() -> list[Any]:
     return [
-        pytest.param(method, split, id=f"{method}-{split}", marks=pytest.mark.slow if method in SLOW else ())
+        pytest.param(method, split, id=f"{method}-{split}")
         for method in names("reconstructor")
         for split in ("TimeSplit", "SpaceSplit")
         if method not in NO_ARCHIVE and not (split == "TimeSplit" and method in ALL_DATES)
@@ -212,9 +220,7 @@ def test_nothing_fitted_moves_with_another_part(folder: Path, method: str, split
     assert not moved(true, other, lambda name: name.startswith(LEARNT))
 
 
-@pytest.mark.parametrize(
-    "method", [pytest.param(name, marks=() if name == "BoxMean" else pytest.mark.slow) for name in sorted(ALL_DATES)]
-)
+@pytest.mark.parametrize("method", sorted(ALL_DATES))
 def test_a_record_is_one_to_whom_takes_all_of_it(folder: Path, method: str, tmp_path: Path) -> None:
     """Other values in the test cells move nothing at all, constants included; and which of the other dates are called validation
     moves nothing that is learnt from them."""

@@ -22,6 +22,8 @@ from driftfield.runs import load_reconstructor
 from driftfield.sampling.tiles import TilesAsked
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
 
+pytestmark = pytest.mark.usefixtures("few_cases")
+
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
 OBSERVING = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error": 0.05}
 TRAINED: dict[str, dict[str, Any]] = {
@@ -113,7 +115,7 @@ def observations(truth: xr.Dataset) -> xr.Dataset:
 
 @pytest.fixture(scope="module", params=names("reconstructor"))
 def method(
-    request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory, few_cases: None
 ) -> Reconstructor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -39,7 +39,7 @@ from driftfield.observations.stated import as_stated
 from driftfield.observations.stencils import Stencil
 from driftfield.observations.table import ObservationTable
 from driftfield.observations.withholding import Withholding
-from driftfield.reconstruction.draws import Draws
+from driftfield.reconstruction.draws import Draws, Keeper
 from driftfield.sampling.guidance.methods import guidance_method
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
@@ -136,6 +136,7 @@ class Assimilation:
         seed: int = 0,
         batch_size: int = 16,
         withhold: Callable[[ObservationTable], Withholding] | None = None,
+        keeper: Keeper | None = None,
     ) -> Analysis:
         """Draws members of p(x | condition, observations) for one date or more.
 
@@ -150,12 +151,13 @@ class Assimilation:
             seed: Of the members.
             batch_size: Members at a time; does not change them.
             withhold: Chooses what is kept for scoring, such as `partial(withholding.withhold, fraction=0.1)`.
+            keeper: Remembers batches of members, date by date.
 
         Raises:
             DataError: no observation can be used.
             DivergenceError: the guided walk ran away; says what to change.
         """
-        draws = Draws(members, seed, batch_size=batch_size)
+        draws = Draws(members, seed, batch_size=batch_size, keeper=keeper)
         if condition is not None and isinstance(self.drawing, WholeCourse):
             raise ConfigurationError("A prior of trajectories is shown nothing: guide it by all observations at once.")
         gridded, placed, measures = (

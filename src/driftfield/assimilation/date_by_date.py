@@ -30,7 +30,7 @@ from driftfield.models.unconditional import learnt_to_see_nothing
 from driftfield.observations.derived import Place
 from driftfield.observations.observe import folded, network_scale, state_grid
 from driftfield.observations.table import ObservationTable
-from driftfield.reconstruction.draws import DatedWindow, Drawer, Draws, Guide, NetworkEstimate
+from driftfield.reconstruction.draws import DatedWindow, Drawer, Draws, Guide, NetworkEstimate, part_of
 from driftfield.sampling.guidance.methods import CloudMethod, GuidanceMethod
 from driftfield.sampling.starting import conditional_mean
 
@@ -91,7 +91,8 @@ class DateByDate(Drawing):
         near = seen.away(dates) <= self.window_days
         with frozen(self.run.model):
             for index, date in enumerate(dates.values):
-                dated_draws = self._guided(replace(draws, times=[index]), seen.select(near[:, index]), date, where)
+                of_date = replace(draws, times=[index], keeper=part_of(draws.keeper, str(index)))
+                dated_draws = self._guided(of_date, seen.select(near[:, index]), date, where)
                 parts.append(self.run.complete(condition, dated_draws))
 
         def predicted(table: ObservationTable) -> tuple[ObservationTable, np.ndarray]:
@@ -134,7 +135,13 @@ class DateByDate(Drawing):
         def drawer(prior: Callable[[int], Denoiser], batch: FieldBatch, window: DatedWindow) -> NetworkEstimate:
             observed, names = self._observed(seen, batch, date, *where), self.codec.channel_names()
             assert isinstance(self.run.model, DiffusionModel)
-            return particle_members(method, observed, draws, names, prior, batch, window, self.run.model)
+            everybody = range(draws.members)
+            if draws.keeper is not None and (recalled := draws.keeper.recall(everybody)) is not None:
+                return NetworkEstimate(recalled[:-2], recalled[-2], recalled[-1])
+            drawn = particle_members(method, observed, draws, names, prior, batch, window, self.run.model)
+            if draws.keeper is not None and drawn.mean is not None and drawn.sd is not None:
+                draws.keeper.keep(everybody, torch.cat([drawn.members, drawn.mean[None], drawn.sd[None]]))
+            return drawn
 
         return drawer
 
@@ -154,7 +161,9 @@ class DateByDate(Drawing):
                 if members is None:
                     # streams of their own: no member is what its covariance was learned from
                     drawn = self.run.draw(
-                        batch, DatedWindow(f"{date} prior", rows, columns), replace(draws, members=samples)
+                        batch,
+                        DatedWindow(f"{date} prior", rows, columns),
+                        replace(draws, members=samples, keeper=part_of(draws.keeper, "prior")),
                     )
                     members = self.run.noise.whiten(to_residual(batch.repeat(samples), drawn))
                 return members

@@ -4,7 +4,7 @@ __all__ = ["assimilate"]
 
 from driftfield.cli import assimilate_options as typed
 from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
-from driftfield.cli.options import DropOutside, QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.options import DropOutside, QualityLevel, RejectFlags, Resume, read_acceptance
 from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_output, read_pairs
 
 
@@ -38,13 +38,14 @@ def assimilate(
     quality_level: QualityLevel = None,
     reject_flags: RejectFlags = None,
     drop_outside: DropOutside = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Constrain a trained prior by points, profiles, tracks, means over areas and depths, and functions of variables.
 
     Example: driftfield assimilate runs/prior points.csv --out analysis.nc --method mmps --members 16
     """
-    check_output(out, overwrite=overwrite)
+    check_output(out, overwrite=overwrite or resume)
     names = read_pairs(variable or [], "--variable", "NAME=NAME IN THE FILES")
     sources = Sources(obs, points, coarse, names, read_acceptance(quality_level, reject_flags), drop_outside)
     errors, footprint = typed.read_sizes(error, "--error"), typed.read_sizes(footprint_km, "--footprint-km")
@@ -53,4 +54,4 @@ def assimilate(
     asked = Asked(method, options, choices, inflate_error, errors, correlated_km, window_days, footprint, functions)
     withheld = WithheldShare(withhold, by, of, buffer_km, seed)
     work = AssimilateWork(run, sampler, sources, asked, withheld, Ensemble(members, seed, batch_size), time)
-    work.write(out, calibrate=calibrate, overwrite=overwrite)
+    work.write(out, calibrate=calibrate, resume=resume, overwrite=overwrite)

@@ -2,6 +2,8 @@
 
 __all__ = ["Asked", "Ensemble", "Sources", "WithheldShare", "AssimilateWork"]
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from driftfield.cli.assimilate_outcome import account_of, with_chosen_errors
 from driftfield.cli.shared import check_counts, read_period, use_sampler
 from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
+from driftfield.plain import JSONObject
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from driftfield.observations.derived import Derived
     from driftfield.observations.table import ObservationTable
     from driftfield.observations.withholding import Withholding
+    from driftfield.reconstruction.draws import Keeper
 
 
 @dataclass(frozen=True)
@@ -235,9 +239,10 @@ class AssimilateWork:
     ensemble: Ensemble
     time: str | None
 
-    def write(self, out: Path, *, calibrate: bool, overwrite: bool) -> None:
+    def write(self, out: Path, *, calibrate: bool, resume: bool, overwrite: bool) -> None:
         """Analyses, writes and tells."""
         from driftfield.data.sources import write_dataset
+        from driftfield.reconstruction.kept_draws import kept_while
         from driftfield.runs import called, find_run, load_reconstructor
 
         folder = find_run(self.run)
@@ -248,18 +253,38 @@ class AssimilateWork:
             self.withheld.check_calibrate(self.run, asked, self.ensemble.members, overwrite=overwrite)
         elif asked.choices:
             raise ConfigurationError("--try says what --calibrate chooses from: add it, or leave it out.")
-        analyse = self._analysing(reconstructor, asked)
-        analysis = (
-            with_chosen_errors(folder, str(asked.method), asked.options, asked.choices, analyse)
-            if calibrate
-            else analyse(asked.inflation, {})
-        )
-        attrs = {"run": called(self.run, folder), **self.sources.told(), **asked.told()}
-        write_dataset(analysis.fields.assign_attrs(attrs), out, overwrite=overwrite)
+        made_of = self._made_of(folder, asked) | {"calibrate": calibrate}
+        with kept_while(out, made_of, resume=resume, overwrite=overwrite) as keeper:
+            analyse = self._analysing(reconstructor, asked, keeper)
+            analysis = (
+                with_chosen_errors(folder, str(asked.method), asked.options, asked.choices, analyse)
+                if calibrate
+                else analyse(asked.inflation, {})
+            )
+            attrs = {"run": called(self.run, folder), **self.sources.told(), **asked.told()}
+            write_dataset(analysis.fields.assign_attrs(attrs), out, overwrite=overwrite)
         print(account_of(analysis))
         print(f"wrote {out}: {', '.join(sorted(map(str, analysis.fields.data_vars)))}")
 
-    def _analysing(self, reconstructor: Any, asked: Asked) -> "Analyse":
+    def _made_of(self, folder: Path, asked: Asked) -> JSONObject:
+        """All that the output depends on."""
+        from driftfield.reconstruction.kept_draws import made_of_run
+
+        files = {"observations": self.sources.obs, "points": self.sources.points, "coarse": self.sources.coarse}
+        ensemble = {"members": self.ensemble.members, "seed": self.ensemble.seed}
+        shown = {"variable": self.sources.variables, "drop_outside": self.sources.drop_outside}
+        accepted = {"quality_level and reject_flags": str(self.sources.acceptance)}
+        constants = {
+            "method": asked.method,
+            "set": asked.options,
+            "try": asked.choices,
+            "inflate_error": asked.inflation,
+        }
+        constants |= {"correlated_km": asked.correlated_km, "window_days": asked.window_days} | asked.told()
+        kept_back = {"withhold": vars(self.withheld), "time": self.time, "sampler": self.sampler or ""}
+        return made_of_run(folder, ensemble | shown | accepted | constants | kept_back, files)
+
+    def _analysing(self, reconstructor: Any, asked: Asked, keeper: "Keeper") -> "Analyse":
         """Analyses with a factor on the errors and some constants, of files that are read once."""
         kept = self.withheld.chooser()
         period = slice(*read_period(self.time)) if self.time else None
@@ -274,9 +299,16 @@ class AssimilateWork:
                 seed=self.ensemble.seed,
                 batch_size=self.ensemble.batch_size,
                 withhold=kept,
+                keeper=keeper.part(_named(inflation, constants)),
             )
 
         return analyse
+
+
+def _named(inflation: float | None, constants: Mapping[str, Any]) -> str:
+    """The folder of an analysis among others."""
+    word = json.dumps([inflation, constants], sort_keys=True, default=str)
+    return hashlib.sha256(word.encode()).hexdigest()[:16]
 
 
 def _is_gridded(path: Path) -> bool:

@@ -3,12 +3,14 @@
 __all__ = ["compare"]
 
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from driftfield.cli.shared import Job, Overwrite, app, check_counts, check_output
+from driftfield.cli.options import Cluster
+from driftfield.cli.shared import Job, Overwrite, app, check_counts, check_output, reporting
 from driftfield.errors import ConfigurationError
 
 
@@ -27,6 +29,10 @@ def compare(
     ] = False,
     afresh: Annotated[bool, typer.Option("--afresh", help="Fit and compute again what is there already.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the reconstructions too, not only their scores.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the pairs of method and setting that a killed one had begun.")
+    ] = False,
+    cluster: Cluster = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Set all methods before the same observations of a data set; write one table of their scores.
@@ -39,12 +45,24 @@ def compare(
     for path in (target, target.with_suffix(".json")):
         check_output(path, overwrite=overwrite, suffixes=())
     check_counts({"--members": members})
+    from driftfield.clusters import open_crew
     from driftfield.compare import read_comparison, run_comparison, write_tables
+    from driftfield.compare.pairs import AskedComparison, Sharing
 
     comparison = read_comparison(recipe, set_ or [], runs=runs)
-    results = run_comparison(
-        comparison, members=members, only=only or (), runs=runs, train=train, afresh=afresh, keep=keep
-    )
+    with nullcontext() if cluster is None else open_crew(cluster) as crew:
+        asked = AskedComparison(recipe, tuple(set_ or ()), runs)
+        sharing = Sharing(resume, crew, asked, lambda length: reporting(length, crew))
+        results = run_comparison(
+            comparison,
+            members=members,
+            only=only or (),
+            runs=runs,
+            train=train,
+            afresh=afresh,
+            keep=keep,
+            sharing=sharing,
+        )
     words = ["driftfield", "compare", str(recipe)]
     words += ["--members", str(members)] if members is not None else []
     words += [part for label in only or () for part in ("--only", label)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.options import BatchSize, Out
+from driftfield.cli.options import BatchSize, Out, Resume
 from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_draws, read_errors, use_sampler
 
 
@@ -27,6 +27,7 @@ def forecast(
     ] = None,
     batch_size: BatchSize = 256,
     sampler: SamplerName = None,
+    resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Go on from a state: an ensemble of the states of the next time steps, its mean and its standard deviation.
@@ -34,15 +35,20 @@ def forecast(
     Example: driftfield forecast runs/emulator state.nc --steps 20 --members 16 --out forecast.nc
     """
     from driftfield.gridded.gridded_files import open_fields, write_dataset
+    from driftfield.reconstruction.kept_draws import kept_while, made_of_run
     from driftfield.runs import called, find_run
     from driftfield.trajectories.emulator import load_emulator
     from driftfield.trajectories.forecasting import forecast as run_forecast
 
-    check_draws(out, overwrite=overwrite, seed=seed, steps=steps, batch_size=batch_size, members=members)
+    check_draws(out, overwrite=overwrite or resume, seed=seed, steps=steps, batch_size=batch_size, members=members)
     folder = find_run(run)
     emulator: Any = load_emulator(folder)
     use_sampler(emulator, sampler)
     go_on = partial(run_forecast, emulator, steps=steps, members=members, seed=seed, batch_size=batch_size)
-    course = go_on(open_fields(initial), start=start, perturb=read_errors(perturb or []))
-    write_dataset(course.assign_attrs(run=called(run, folder), initial=initial.name), out, overwrite=overwrite)
+    disturbed = read_errors(perturb or [])
+    asked = {"members": members, "seed": seed, "steps": steps, "start": start, "perturb": disturbed}
+    made_of = made_of_run(folder, asked | {"sampler": sampler or ""}, {"initial": initial})
+    with kept_while(out, made_of, resume=resume, overwrite=overwrite) as keeper:
+        course = go_on(open_fields(initial), start=start, perturb=disturbed, keeper=keeper)
+        write_dataset(course.assign_attrs(run=called(run, folder), initial=initial.name), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, course.data_vars)))}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.options import BatchSize, Out, Seed
+from driftfield.cli.options import BatchSize, Out, Resume, Seed
 from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_draws, use_sampler
 from driftfield.errors import ConfigurationError, DataError
 
@@ -45,6 +45,7 @@ def sample(
     ] = None,
     batch_size: BatchSize = 64,
     sampler: SamplerName = None,
+    resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw fields from a model without any observation: what it has learnt to be possible, anywhere or around a first guess.
@@ -54,11 +55,12 @@ def sample(
     from driftfield.gridded.gridded_files import write_dataset
     from driftfield.models.around import draw_around
     from driftfield.models.unconditional import draw_unconditionally
+    from driftfield.reconstruction.kept_draws import kept_while, made_of_run
     from driftfield.runs import called, find_run, load_reconstructor
     from driftfield.trajectories.prior_courses import draw_courses
     from driftfield.trajectories.trajectory import TrajectoryReconstructor
 
-    check_draws(out, overwrite=overwrite, seed=seed, members=members, batch_size=batch_size)
+    check_draws(out, overwrite=overwrite or resume, seed=seed, members=members, batch_size=batch_size)
     if (around is None) != (start_level is None):
         raise ConfigurationError(
             "Expected --around FILE and --start-level S together. Add the other one, or leave out both."
@@ -73,20 +75,19 @@ def sample(
         raise ConfigurationError(
             "--around draws single dates, and this run is a prior of trajectories: leave out --around and --start-level."
         )
-    if around is not None and start_level is not None:
-        fields = _first_guess(around, date)
-        drawn = draw_around(
-            reconstructor, fields, start_level=start_level, members=members, seed=seed, batch_size=batch_size
-        ).assign_attrs(around=around.name)
-    elif courses:
-        drawn = draw_courses(
-            reconstructor, states=states, date=date or FIRST_DATE, members=members, seed=seed, batch_size=batch_size
-        )
-    else:
-        drawn = draw_unconditionally(
-            reconstructor, date=date or FIRST_DATE, members=members, seed=seed, batch_size=batch_size
-        )
-    write_dataset(drawn.assign_attrs(run=called(run, folder)), out, overwrite=overwrite)
+    options = {"members": members, "seed": seed}
+    asked = options | {"date": date, "start_level": start_level, "states": states, "sampler": sampler or ""}
+    made_of = made_of_run(folder, asked, {"around": around})
+    with kept_while(out, made_of, resume=resume, overwrite=overwrite) as keeper:
+        how: dict[str, Any] = {**options, "batch_size": batch_size, "keeper": keeper}
+        if around is not None and start_level is not None:
+            drawn = draw_around(reconstructor, _first_guess(around, date), start_level=start_level, **how)
+            drawn = drawn.assign_attrs(around=around.name)
+        elif courses:
+            drawn = draw_courses(reconstructor, states=states, date=date or FIRST_DATE, **how)
+        else:
+            drawn = draw_unconditionally(reconstructor, date=date or FIRST_DATE, **how)
+        write_dataset(drawn.assign_attrs(run=called(run, folder)), out, overwrite=overwrite)
     print(f"wrote {out}: {', '.join(sorted(map(str, drawn.data_vars)))}")
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "read_period",
     "read_region",
     "read_sampler",
+    "reporting",
     "simulate_app",
     "use_sampler",
     "whole",
@@ -42,6 +43,7 @@ from driftfield.errors import ConfigurationError, ExistsError, visible
 from driftfield.plain import JSONObject
 
 if TYPE_CHECKING:
+    from driftfield.clusters import Crew
     from driftfield.reconstruction.writer import Work
 
 
@@ -299,12 +301,17 @@ def write_with_bar(
     length = work.dates * work.draws.members
     with ExitStack() as stack:
         crew = None if cluster is None else stack.enter_context(open_crew(cluster))
-        report: Callable[[int], None] = lambda members: None  # noqa: E731
+        report = reporting(length, crew)
         if sys.stderr.isatty():
             report = stack.enter_context(typer.progressbar(length=length, label=label, file=sys.stderr)).update
-        elif crew is not None:
-            report = TimeLeft(length, lambda: f"{crew.size} workers").done
         write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=report, crew=crew)
+
+
+def reporting(length: int, crew: "Crew | None") -> Callable[[int], None]:
+    """What is told how many more members of dates are done: lines where workers share them, nothing where nobody does."""
+    if crew is None:
+        return lambda members: None
+    return TimeLeft(length, lambda: f"{crew.size} workers").done
 
 
 class TimeLeft:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from driftfield import __version__
+from driftfield.compare.pairs import PairPlace, Sharing, reconstruct_variants
 from driftfield.compare.recipe import ComparedMethod, Comparison, Setting
 from driftfield.compare.results import Entry, Results, SettingFacts
 from driftfield.compare.runs import Contents, LearntFrom, fitted_run, is_calibrated, run_hash, write_visible
@@ -42,6 +42,8 @@ from driftfield.files import write_text
 from driftfield.gridded.fingerprint import fingerprint
 from driftfield.gridded.gridded_files import write_dataset
 from driftfield.interfaces import Reconstructor
+from driftfield.reconstruction.draws import Draws
+from driftfield.reconstruction.journal import UnfinishedError
 from driftfield.runs import load_downscaler, load_reconstructor
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ def run_comparison(
     train: bool = False,
     afresh: bool = False,
     keep: bool = False,
+    sharing: Sharing | None = None,
 ) -> Results:
     """Fits what is missing, reconstructs and scores what is not kept yet.
 
@@ -71,15 +74,17 @@ def run_comparison(
         train: Train networks whose run is missing; else they are left out with a note.
         afresh: Fit peers and compute pairs again, though they are there; networks only with `train`.
         keep: Keep the reconstructions too (NetCDF), not only their scores.
+        sharing: Who computes the pairs, and whether one that was begun goes on.
 
     Raises:
+        UnfinishedError: a pair was begun as another one.
         ConfigurationError: a label that the recipe does not have.
         DataError: the truth, or what a setting asks of it, is not there.
     """
     chosen = _chosen(comparison, only)
     count = comparison.members if members is None else members
     archive = open_truth(comparison)
-    tasks = {s.name: _task(comparison, s, archive) for s in comparison.settings}
+    tasks = {s.name: opened_setting(comparison, s, archive) for s in comparison.settings}
     facts = {name: _facts(task.scored, task.archive, comparison.targets) for name, task in tasks.items()}
     learnt = None
     if comparison.learn_from is not None:
@@ -88,7 +93,8 @@ def run_comparison(
         learnt = LearntFrom(cells, (str(comparison.data["archive"]), comparison.truth[0]))
     units = {name: str(archive.dataset[name].attrs.get("units", "1")) for name in comparison.targets}
     results = Results(comparison, count, facts, units, rows={}, notes=[])
-    bench = _Bench(comparison, archive, tasks, results, runs / "compare" / comparison.name, afresh, keep)
+    place = runs / "compare" / comparison.name
+    bench = _Bench(comparison, archive, tasks, results, place, afresh, keep, sharing or Sharing())
     contents = Contents()
     for method in chosen:
         try:
@@ -138,7 +144,8 @@ class _Task:
         return StructureAsked(comparison.wet, width, wet, asked)
 
 
-def _task(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> _Task:
+def opened_setting(comparison: Comparison, setting: Setting, archive: GriddedArchive) -> _Task:
+    """What a setting shows and what it scores, a function of the recipe."""
     if setting.hides[0] == "coarse":
         opened = coarse_setting(comparison, setting, archive)
         return _Task(opened.shown, opened.scored, opened.archive, opened.pair)
@@ -158,7 +165,9 @@ class _Bench:
         place: Path,
         afresh: bool,
         keep: bool,
+        sharing: Sharing,
     ) -> None:
+        self.sharing = sharing
         self.comparison, self.archive, self.tasks = comparison, archive, tasks
         self.results, self.place, self.afresh, self.keep = results, place, afresh, keep
         self.truth = fingerprint(archive)
@@ -179,7 +188,9 @@ class _Bench:
                 continue
             try:
                 loaded = load(folder) if loaded is None else loaded
-                self._take(setting, self._compute(setting, method, loaded, variants, key, run))
+                self._take(setting, self._compute(setting, method, loaded, variants, key, folder))
+            except UnfinishedError:
+                raise  # it is the command that has to be mended
             except UserError as error:
                 self.results.notes.append(f"{method.label}, {setting.name}: {_one_line(error)}")
 
@@ -188,21 +199,24 @@ class _Bench:
             self.results.rows[label][setting.name] = entry
 
     def _key(self, setting: Setting, run: str) -> str:
-        facts = self.results.facts[setting.name]
-        parts = [
-            __version__,
-            facts.observations,
-            self.truth,
-            run,
-            self.results.members,
-            self.comparison.seed,
-            setting.segment_km,
-        ]
+        made_of = self._made_of(setting, run) | {"segment_km": setting.segment_km}
+        parts = list(made_of.values())
         if setting.hides[0] == "coarse":
             parts.append(content_hash(self.tasks[setting.name].shown))
         if asked := [name for name in self.comparison.scores if name in field_scores()]:
             parts.append(json.dumps([asked, self.comparison.wet]))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def _made_of(self, setting: Setting, run: str) -> dict[str, Any]:
+        """What the reconstruction of a pair depends on."""
+        return {
+            "version of driftfield": __version__,
+            "scored observations": self.results.facts[setting.name].observations,
+            "truth": self.truth,
+            "run": run,
+            "members of the table": self.results.members,
+            "seed of the comparison": self.comparison.seed,
+        }
 
     def _file(self, setting: Setting, label: str, key: str) -> Path:
         return self.place / _slug(setting.name) / _slug(label) / f"{key}.json"
@@ -223,13 +237,15 @@ class _Bench:
         reconstructor: Reconstructor,
         variants: Sequence[str],
         key: str,
-        run: str,
+        folder: Path,
     ) -> dict[str, Entry]:
         seen = self.tasks[setting.name].shown
         members = self.results.members if reconstructor.abilities.spreads or setting.hides[0] != "coarse" else 1
-        began = time.perf_counter()
-        outputs = reconstruct_variants(reconstructor, seen, members, self.comparison.seed, len(variants) > 1)
-        seconds = round(time.perf_counter() - began, 2)
+        run, beside = run_hash(folder), self._file(setting, method.label, key).with_name("unfinished.zarr")
+        place = PairPlace(beside, key, self._made_of(setting, run), setting.name, folder)
+        draws, calibrated = Draws(members, self.comparison.seed), len(variants) > 1
+        outputs, spent = reconstruct_variants(reconstructor, seen, draws, calibrated, place, self.sharing)
+        seconds = round(spent, 2)
         log.info("%s, %s: %.1f s", method.label, setting.name, seconds)
         entries = {}
         for label, output in zip(variants, outputs, strict=True):
@@ -247,6 +263,7 @@ class _Bench:
             if self.keep:
                 write_dataset(output, path.with_suffix(".nc"), overwrite=True)
             write_text(path, json.dumps(asdict(entries[label]), indent=1, allow_nan=False) + "\n")
+        place.remove()
         return entries
 
     def _score(
@@ -279,21 +296,6 @@ class _Bench:
         times = self.archive.times
         others = np.flatnonzero(~np.isin(time_keys(times), time_keys(scored)))
         return self.archive.dataset[name].isel(time=others).mean("time") if others.size else 0.0
-
-
-def reconstruct_variants(
-    reconstructor: Reconstructor, seen: xr.Dataset, members: int, seed: int, calibrated: bool
-) -> list[xr.Dataset]:
-    """The reconstruction as the run makes it and, where it has a calibration, without it: the same members twice."""
-    if not calibrated:
-        return [reconstructor.reconstruct(seen, members=members, seed=seed)]
-    method: Any = reconstructor
-    calibration, method.calibration = method.calibration, None
-    try:
-        raw = method.reconstruct(seen, members=members, seed=seed)
-    finally:
-        method.calibration = calibration
-    return [calibration.apply(raw), raw]
 
 
 def _chosen(comparison: Comparison, only: Sequence[str]) -> list[ComparedMethod]:

@@ -29,6 +29,8 @@ from driftfield.gridded.lazy import dates_at_once
 
 log = logging.getLogger(__name__)
 
+Index = slice | np.ndarray | Sequence[int]
+
 _YEARS, _COMPLETE, _ONCE = 3.0, 0.9, 1.5
 _POOLED = (
     "%s: a cell saw each of its months in %.1f years on average: too few for means of its own, so the season is pooled over "
@@ -92,12 +94,7 @@ class MonthlyClimatology:
     def at(self, time: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
         """The climatology on given dates: (time, [depth,] lat, lon), float32."""
         dates = as_dates(time)
-        low, weight = self._position(dates)
-        values = self.mean.values
-        at = values[low]
-        if weight.any():
-            w = weight.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
-            at = at + w * (values[(low + 1) % 12] - at)
+        at = self.values_at(dates)
         coords = {d: self.mean[d] for d in self.mean.dims[1:] if d in self.mean.coords}
         original = time["time"].values if isinstance(time, xr.DataArray) and "time" in time.coords else dates.values
         return xr.DataArray(
@@ -107,6 +104,18 @@ class MonthlyClimatology:
             name=self.mean.name,
             attrs=self.mean.attrs,
         )
+
+    def values_at(
+        self, time: xr.DataArray | np.ndarray | Sequence[Any], rows: Index = slice(None), cols: Index = slice(None)
+    ) -> np.ndarray:
+        """The numbers of `at`, in some rows and columns: a sample of a training asks for them, and labels would cost more."""
+        low, weight = self._position(as_dates(time))
+        values = self.mean.values[..., rows, :][..., cols]
+        at = np.asarray(values[low])
+        if weight.any():
+            w = weight.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
+            at = at + w * (values[(low + 1) % 12] - at)
+        return at
 
     def weights(self, time: xr.DataArray | np.ndarray | Sequence[Any]) -> np.ndarray:
         """Shares (time, 12) of the months on given dates, rows sum to one: at(time) = weights(time) @ mean."""
@@ -132,14 +141,25 @@ class MonthlyClimatology:
 
     def _position(self, dates: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
         """Index 0..11 of the earlier month and weight of the later one."""
-        month = dates.dt.month.values - 1
+        month, part = _month_and_part(dates)
         if self.stepwise:
             return month, np.zeros(len(month))
-        hours = dates.dt.hour.values + dates.dt.minute.values / 60.0
-        days = dates.dt.day.values - 1.0 + hours / 24.0
-        position = month + days / dates.dt.days_in_month.values - 0.5
+        position = month + part - 0.5
         low = np.floor(position).astype(int)
         return low % 12, position - low
+
+
+def _month_and_part(dates: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Index 0..11 of the month and how much of it is over, to the minute."""
+    if dates.dtype.kind == "M":  # without pandas: this is asked for every sample of a training
+        of = dates.values.astype("datetime64[M]")
+        first, end = (part.astype("datetime64[D]").astype(np.int64) for part in (of, of + 1))
+        day, minute = np.divmod(dates.values.astype("datetime64[m]").astype(np.int64), 1440)
+        days = day - first + (minute // 60 + minute % 60 / 60.0) / 24.0
+        return of.astype(np.int64) % 12, days / (end - first)
+    hours = dates.dt.hour.values + dates.dt.minute.values / 60.0
+    days = dates.dt.day.values - 1.0 + hours / 24.0
+    return dates.dt.month.values - 1, days / dates.dt.days_in_month.values
 
 
 def left_out_factor(dates: xr.DataArray, learnt: np.ndarray, times: np.ndarray) -> np.ndarray:

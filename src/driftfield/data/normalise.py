@@ -29,15 +29,12 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import cell_area, ever_finite
-from driftfield.data.climatology import MonthlyClimatology
+from driftfield.data.climatology import Index, MonthlyClimatology
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.encodings import as_dates
 from driftfield.gridded.lazy import dates_at_once
 from driftfield.plain import JSONObject
 from driftfield.registry import build, register
-
-Index = slice | np.ndarray | Sequence[int]
-
 
 Times = np.ndarray | Sequence[int]
 """Indices along the time axis of an archive."""
@@ -247,12 +244,7 @@ class ClimatologicalAnomaly(Normalizer):
             self.climatology = replace(self.climatology, mean=xr.zeros_like(self.climatology.mean))
 
     def mean_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
-        mean = self.climatology.mean
-        if isinstance(rows, slice) and isinstance(cols, slice):
-            part = mean.isel(lat=rows, lon=cols)
-        else:
-            part = mean.isel(lat=_as_index(rows)).isel(lon=_as_index(cols))
-        at = MonthlyClimatology(mean=part, stepwise=self.climatology.stepwise).at(times).values
+        at = self.climatology.values_at(times, rows, cols)
         return at if at.ndim == 4 else at[:, None]
 
     def describe(self) -> JSONObject:
@@ -279,10 +271,6 @@ def normalizer_from_arrays(description: Mapping[str, Any], arrays: Mapping[str, 
     normalizer: Normalizer = build("normalizer", description)
     normalizer._restore(arrays)
     return normalizer
-
-
-def _as_index(index: Index) -> Any:
-    return index if isinstance(index, slice) else np.asarray(index, dtype=int)
 
 
 def _blocks(array: xr.DataArray) -> Iterator[tuple[xr.DataArray, np.ndarray]]:

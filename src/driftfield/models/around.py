@@ -26,7 +26,7 @@ from driftfield.fields import FieldBatch
 from driftfield.interfaces import Denoiser
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import check_unconditional
-from driftfield.reconstruction.draws import Draws, Guide
+from driftfield.reconstruction.draws import Draws, Guide, Keeper, part_of
 from driftfield.sampling.base import Noise, Sampler
 
 
@@ -38,6 +38,7 @@ def draw_around(
     members: int,
     seed: int = 0,
     batch_size: int = 64,
+    keeper: Keeper | None = None,
 ) -> xr.Dataset:
     """Members around a first guess: its fields, diffused up to a noise level and brought back (Meng et al. 2022, "SDEdit").
 
@@ -51,6 +52,7 @@ def draw_around(
         members: How many per date.
         seed: Of the members.
         batch_size: Members at a time; does not change them.
+        keeper: Remembers batches of members, date by date.
 
     Raises:
         ConfigurationError: as of `draw_unconditionally`, or a level outside the schedule of the run.
@@ -71,7 +73,12 @@ def draw_around(
         run.complete(
             nothing,
             Draws(
-                members, seed, [time], batch_size, guide=_from(observation_batch(codec, fields, time), run.noise.whiten)
+                members,
+                seed,
+                [time],
+                batch_size,
+                keeper=part_of(keeper, str(time)),
+                guide=_from(observation_batch(codec, fields, time), run.noise.whiten),
             ),
         )
         for time in range(fields.sizes["time"])

@@ -19,6 +19,7 @@ from driftfield.data.codec import FieldCodec
 from driftfield.data.masks import Nothing
 from driftfield.errors import ConfigurationError
 from driftfield.models.diffusion import DiffusionReconstructor
+from driftfield.reconstruction.draws import Draws, Keeper
 
 
 def draw_unconditionally(
@@ -28,6 +29,7 @@ def draw_unconditionally(
     seed: int = 0,
     date: Any = "2000-01-01",
     batch_size: int = 64,
+    keeper: Keeper | None = None,
 ) -> xr.Dataset:
     """Members of p(x) on the grid of a run; member m depends on (seed, m, date) and on nothing else.
 
@@ -37,6 +39,7 @@ def draw_unconditionally(
         seed: Of the members.
         date: Whose climatology and season; it has no meaning for worlds without seasons.
         batch_size: Members at a time; does not change them.
+        keeper: Remembers batches of members.
 
     Raises:
         ConfigurationError: a run that was always shown observations, or that needs a first guess.
@@ -45,9 +48,8 @@ def draw_unconditionally(
     run = copy.copy(reconstructor)
     # it was fitted to reconstructions from observations
     run.calibration = None
-    return run.reconstruct(
-        _nothing(reconstructor, date), members=members, seed=seed, batch_size=batch_size
-    ).assign_attrs(observations="none")
+    draws = Draws(members, seed, batch_size=batch_size, keeper=keeper)
+    return run.complete(_nothing(reconstructor, date), draws).assign_attrs(observations="none")
 
 
 def check_unconditional(reconstructor: Any) -> None:

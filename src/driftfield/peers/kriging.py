@@ -25,7 +25,8 @@ from driftfield.data.masks.alike import AlikeGaps
 from driftfield.data.sources import GriddedArchive
 from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError
-from driftfield.gaussian.gradient_tuning import StatedScales, Task, tune
+from driftfield.gaussian.gradient_tuning import StatedScales, tune
+from driftfield.gaussian.hidden_leaves import Task
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.space_time_covariance import Places
 from driftfield.gaussian.space_time_tuning import SpaceTimeConstants

@@ -5,7 +5,7 @@
 Member m is a function of (run, observations, seed, m, date): everything else in `Draws` says how it is made, and not what it is.
 """
 
-__all__ = ["DatedWindow", "Drawer", "Draws", "Estimator", "Guide", "Keeper", "NetworkEstimate", "TakesDraws"]
+__all__ = ["DatedWindow", "Drawer", "Draws", "Estimator", "Guide", "Keeper", "NetworkEstimate", "TakesDraws", "part_of"]
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +44,15 @@ class Keeper(Protocol):
     def keep(self, members: Sequence[int], fields: Tensor) -> None:
         """Remembers them."""
         ...
+
+    def part(self, name: str) -> "Keeper":
+        """One for members that are others, though they have the same numbers: of another date, for example."""
+        ...
+
+
+def part_of(keeper: Keeper | None, name: str) -> Keeper | None:
+    """The keeper of a part; none where there is none."""
+    return None if keeper is None else keeper.part(name)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ Dates are finished in any order, where several workers share them. A date counts
 journal is written after it, in one piece.
 """
 
-__all__ = ["Journal", "hash_dataset", "partial_of"]
+__all__ = ["Journal", "UnfinishedError", "hash_dataset", "hash_path", "partial_of", "plainly"]
 
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ from driftfield.files import write_text
 from driftfield.plain import JSONObject
 
 
+class UnfinishedError(ConfigurationError):
+    """What is to be gone on with was begun as something else."""
+
+
 @dataclass
 class Journal:
     """The record of one unfinished output.
@@ -34,11 +39,14 @@ class Journal:
         folder: The `.partial` folder.
         made_of: Everything that the output depends on, as JSON holds it.
         finished: Numbers of the dates that are written.
+        seconds: What they have taken, in all sessions.
     """
 
     folder: Path
     made_of: JSONObject
     finished: set[int] = field(default_factory=set)
+    seconds: float = 0.0
+    _since: float = field(default_factory=time.perf_counter)
 
     @classmethod
     def begin(cls, folder: Path, made_of: Mapping[str, Any], *, overwrite: bool) -> "Journal":
@@ -61,7 +69,8 @@ class Journal:
         """The journal that is there.
 
         Raises:
-            ConfigurationError: there is none, or the output was begun with something else.
+            ConfigurationError: there is none.
+            UnfinishedError: the output was begun with something else.
             FileFormatError: it cannot be read.
         """
         path = folder / "journal.json"
@@ -74,14 +83,17 @@ class Journal:
             dates = content["finished"]
             # a journal of before: they were finished one after the other
             journal = cls(
-                folder, dict(content["made_of"]), set(range(dates) if isinstance(dates, int) else map(int, dates))
+                folder,
+                dict(content["made_of"]),
+                set(range(dates) if isinstance(dates, int) else map(int, dates)),
+                float(content.get("seconds", 0.0)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FileFormatError(f"{path} is damaged: {error}. Pass --overwrite to start again.") from error
         for key in sorted({*journal.made_of, *made_of}):
             before, now = journal.made_of.get(key), made_of.get(key)
             if before != now:
-                raise ConfigurationError(
+                raise UnfinishedError(
                     f"{folder} was begun with another {key}: found {now}, expected {before}. "
                     "Resume with what it was begun with, or pass --overwrite without --resume to start again."
                 )
@@ -89,12 +101,15 @@ class Journal:
 
     def finish(self, date: int) -> None:
         """One more date is finished."""
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
         self.finished.add(date)
         self.write()
 
     def write(self) -> None:
         """In one piece."""
         content = {"driftfield_format": FORMAT, "made_of": self.made_of, "finished": sorted(self.finished)}
+        content |= {"seconds": round(self.seconds, 3)}
         write_text(self.folder / "journal.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
 
     def close(self) -> None:
@@ -106,6 +121,26 @@ class Journal:
 def partial_of(out: Path) -> Path:
     """Where the unfinished `out` lies: OUT.zarr.partial."""
     return out.with_name(f"{out.name}.partial")
+
+
+def plainly(made_of: Mapping[str, Any]) -> JSONObject:
+    """As JSON gives it back: tuples are lists, paths are text."""
+    content: JSONObject = json.loads(json.dumps(made_of, sort_keys=True, default=str))
+    return content
+
+
+def hash_path(path: Path | None) -> str:
+    """Of the bytes of a file, or of all files of a folder; what lies elsewhere has its address."""
+    if path is None or not path.exists():
+        return str(path or "")
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(str(file.relative_to(path)).encode())
+            with file.open("rb") as stream:
+                while piece := stream.read(2**20):
+                    digest.update(piece)
+    return digest.hexdigest()[:16]
 
 
 def hash_dataset(dataset: xr.Dataset) -> str:

@@ -13,24 +13,20 @@ __all__ = ["Work", "write_date", "write_reconstruction"]
 
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import dask.array
 import numpy as np
-import torch
 import xarray as xr
 import zarr
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from driftfield.clusters import Crew, Errand
 from driftfield.errors import ConfigurationError, DataError, DivergenceError
-from driftfield.files import refuse_existing, replacing, swap, writing
+from driftfield.files import refuse_existing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
 from driftfield.gridded.gridded_files import write_dataset
 from driftfield.gridded.stores import without_forecasts
@@ -38,6 +34,7 @@ from driftfield.interfaces import Reconstructor
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
 from driftfield.reconstruction.journal import Journal, hash_dataset, partial_of
+from driftfield.reconstruction.kept_draws import KeptDraws, OneBatch
 from driftfield.reconstruction.units import Again, Unit, do_unit, units_of
 
 CHUNK = 2**24
@@ -104,61 +101,12 @@ class Work:
 
     def draw(self, index: int, members: range, folder: Path) -> None:
         """One batch of members of a date, kept in a folder, from where `date` recalls it."""
-        keeper = _OneBatch(_KeptDraws(folder, self.draws.members, lambda members: None), members)
-        with suppress(_BatchIsKept):
-            self.date(index, keeper)
+        OneBatch(KeptDraws(folder, unless=self.draws.members), members).drawn_by(partial(self.date, index))
 
     def _completed(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         if self.reconstructor.abilities.takes_draws:
             return cast(TakesDraws, self.reconstructor).complete(observations, draws)
         return self.reconstructor.reconstruct(observations, members=draws.members, seed=draws.seed)
-
-
-class _KeptDraws:
-    """A `draws.Keeper` in a folder; nothing is kept where one batch is the whole ensemble."""
-
-    def __init__(self, folder: Path, members: int, progress: Progress) -> None:
-        self.folder, self.members, self.progress = folder, members, progress
-
-    def recall(self, members: Sequence[int]) -> Tensor | None:
-        try:
-            found: Tensor = load_file(self._path(members))["fields"]
-        except (OSError, SafetensorError):
-            return None
-        self.progress(len(members))
-        return found
-
-    def keep(self, members: Sequence[int], fields: Tensor) -> None:
-        if len(members) < self.members:
-            with replacing(self._path(members), overwrite=True) as temporary:
-                save_file({"fields": fields.detach().to("cpu", torch.float32).contiguous()}, temporary)
-        self.progress(len(members))
-
-    def _path(self, members: Sequence[int]) -> Path:
-        return self.folder / f"{members[0]}-{members[-1]}.safetensors"
-
-
-class _BatchIsKept(Exception):
-    """What was to be drawn is there."""
-
-
-@dataclass(frozen=True)
-class _OneBatch:
-    """A `draws.Keeper` with which one batch is drawn and no other."""
-
-    kept: _KeptDraws
-    members: range
-
-    def recall(self, members: Sequence[int]) -> Tensor | None:
-        if members != self.members:
-            return torch.empty(0)
-        if self.kept.recall(members) is not None:
-            raise _BatchIsKept
-        return None
-
-    def keep(self, members: Sequence[int], fields: Tensor) -> None:
-        self.kept.keep(members, fields)
-        raise _BatchIsKept
 
 
 def write_reconstruction(
@@ -169,7 +117,7 @@ def write_reconstruction(
     overwrite: bool = False,
     progress: Progress = lambda members: None,
     crew: Crew | None = None,
-) -> None:
+) -> float:
     """Reconstructs into `out` (.zarr or .nc) by way of `OUT.partial`; what stood at `out` stays until the end.
 
     Arguments:
@@ -180,11 +128,14 @@ def write_reconstruction(
         progress: Is told how many more members of a date are done.
         crew: Workers that share the dates and the batches of members.
 
+    Returns:
+        Seconds that all dates have taken, also before the command was killed.
+
     Raises:
         ExistsError: `out` is there, or an unfinished one, and may not be replaced.
         ConfigurationError: nothing to resume, or it was begun with another run, other observations or other options.
     """
-    partial = partial_of(out)
+    folder = partial_of(out)
     if crew is not None:
         _check_shared(work)
     if not work.dates:
@@ -192,14 +143,14 @@ def write_reconstruction(
             "The observations hold no date: there is nothing to reconstruct. Name a file of one date or more."
         )
     if resume:
-        journal = Journal.resume(partial, work.made_of)
+        journal = Journal.resume(folder, work.made_of)
     else:
         refuse_existing(out, overwrite=overwrite)
-        journal = Journal.begin(partial, work.made_of, overwrite=overwrite)
-    store = partial / "store.zarr"
+        journal = Journal.begin(folder, work.made_of, overwrite=overwrite)
+    store = folder / "store.zarr"
     if resume and len(journal.finished) == work.dates and not store.exists() and out.exists():
         journal.close()  # killed after the store was renamed
-        return
+        return journal.seconds
     if not store.exists():
         journal.finished = set()
     refuse_existing(out, overwrite=overwrite)
@@ -210,12 +161,13 @@ def write_reconstruction(
         else:
             _write_together(work, journal, progress, crew)
     except BaseException as error:
-        begun = bool(journal.finished) or (partial / "draws").exists()
+        begun = bool(journal.finished) or (folder / "draws").exists()
         if not begun or isinstance(error, DataError | DivergenceError):
             journal.close()  # nothing to go on with, or nowhere to go
         raise
     _deliver(store, out, overwrite=overwrite)
     journal.close()
+    return journal.seconds
 
 
 def _write_alone(work: Work, journal: Journal, progress: Progress) -> None:
@@ -266,15 +218,15 @@ def _note(journal: Journal, index: int, attrs: JSONObject | None) -> None:
     shutil.rmtree(journal.folder / "draws" / str(index), ignore_errors=True)
 
 
-def write_date(work: Work, index: int, partial: Path, progress: Progress = lambda members: None) -> JSONObject | None:
+def write_date(work: Work, index: int, folder: Path, progress: Progress = lambda members: None) -> JSONObject | None:
     """One date into the store of an unfinished output, which is laid out if it is not there.
 
     Returns:
         The attributes of the first date; None of any other.
     """
-    store, draws = partial / "store.zarr", partial / "draws" / str(index)
+    store, draws = folder / "store.zarr", folder / "draws" / str(index)
     if work.reconstructor.abilities.keeps_draws:
-        part = as_cf(work.date(index, keeper=_KeptDraws(draws, work.draws.members, progress)))
+        part = as_cf(work.date(index, keeper=KeptDraws(draws, unless=work.draws.members, progress=progress)))
     else:
         part = as_cf(work.date(index))
         progress(work.draws.members)

@@ -29,6 +29,7 @@ from driftfield.interfaces import Abilities, Cannot, TrainingData
 from driftfield.models.learner import Learner, Trained
 from driftfield.models.teaching import Teaching, remaining
 from driftfield.networks.codecs import IncrementCodec
+from driftfield.reconstruction.draws import Keeper
 from driftfield.registry import build, lookup
 from driftfield.sampling.base import Noise
 from driftfield.trajectories.transitions import TransitionDataset, successors, transition_batch
@@ -134,6 +135,7 @@ class Emulator(Trained):
         steps: int,
         seed: int = 0,
         batch_size: int = 512,
+        keeper: Keeper | None = None,
     ) -> np.ndarray:
         """Goes on from complete states; a state's future depends on (seed, its start, its member) and on itself alone.
 
@@ -144,6 +146,7 @@ class Emulator(Trained):
             steps: How many time steps.
             seed: Of every draw.
             batch_size: Cases at a time; does not change them.
+            keeper: Remembers the courses of some cases, by their numbers.
 
         Returns:
             (case, step, channel, lat, lon), network units, 0 outside the domain.
@@ -151,8 +154,15 @@ class Emulator(Trained):
         Raises:
             DivergenceError: numbers stopped being finite; names the step.
         """
-        parts = [slice(first, first + batch_size) for first in range(0, len(states), batch_size)]
-        walked = [self._walk(states[part], starts[part], members[part], steps, seed) for part in parts]
+        walked = []
+        for first in range(0, len(states), batch_size):
+            part, cases = slice(first, first + batch_size), range(first, min(first + batch_size, len(states)))
+            if keeper is not None and (known := keeper.recall(cases)) is not None:
+                walked.append(known.numpy())
+                continue
+            walked.append(self._walk(states[part], starts[part], members[part], steps, seed))
+            if keeper is not None:
+                keeper.keep(cases, torch.from_numpy(walked[-1]))
         return np.concatenate(walked)
 
     def valid_dates(self, start: Any, steps: int) -> np.ndarray:

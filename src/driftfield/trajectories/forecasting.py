@@ -19,6 +19,7 @@ from driftfield.errors import ConfigurationError, DataError
 from driftfield.gridded.choosing import dates_beginning
 from driftfield.gridded.encodings import date_text, time_days
 from driftfield.gridded.units import check_plausible
+from driftfield.reconstruction.draws import Keeper
 from driftfield.reconstruction.output import Estimate, assemble
 from driftfield.trajectories.emulator import Emulator
 
@@ -33,6 +34,7 @@ def forecast(
     start: str | None = None,
     perturb: float | Mapping[str, float] = 0.0,
     batch_size: int = 512,
+    keeper: Keeper | None = None,
 ) -> xr.Dataset:
     """An ensemble forecast; member m depends on (seed, m) and on its own state only.
 
@@ -45,6 +47,7 @@ def forecast(
         start: Date of the states, if `initial` has several; the beginning of its text is enough.
         perturb: Standard deviation of independent noise that is added to the states of every member, physical units.
         batch_size: Members at a time; does not change them.
+        keeper: Remembers batches of members.
 
     Raises:
         ConfigurationError: several dates and none chosen, too few members, or an impossible number.
@@ -56,7 +59,9 @@ def forecast(
     date = initial["time"].values[0]
     states = initial_states(emulator, initial, members=members, perturb=perturb, seed=seed)
     codec, count = emulator.codec, len(states)
-    walked = emulator.roll_out(states, [date] * count, range(count), steps=steps, seed=seed, batch_size=batch_size)
+    walked = emulator.roll_out(
+        states, [date] * count, range(count), steps=steps, seed=seed, batch_size=batch_size, keeper=keeper
+    )
     valid = emulator.valid_dates(date, steps)
     rows, columns = np.arange(codec.grid.lat.size), np.arange(codec.grid.lon.size)
     levels = [len(codec.grid.levels[name]) for name in codec.targets]

@@ -19,6 +19,7 @@ from driftfield.gridded.encodings import as_dates
 from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
 from driftfield.models.unconditional import nothing_seen, read_date
+from driftfield.reconstruction.draws import Draws, Keeper
 from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod
 from driftfield.trajectories.courses import course
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
@@ -32,6 +33,7 @@ def draw_courses(
     seed: int = 0,
     date: Any = "2000-01-01",
     batch_size: int | None = None,
+    keeper: Keeper | None = None,
 ) -> xr.Dataset:
     """Courses in time out of a prior of windows, without any observation; member m depends on (seed, m) and on nothing else.
 
@@ -42,6 +44,7 @@ def draw_courses(
         seed: Of the members.
         date: Of the first state.
         batch_size: Windows at a time; does not change them.
+        keeper: Remembers batches of members.
 
     Raises:
         ConfigurationError: fewer states than a window has.
@@ -56,7 +59,7 @@ def draw_courses(
     # it was fitted to reconstructions from observations
     run.calibration = None
     dates = course(as_dates(read_date(date)), codec.step_days, states=length, monthly=codec.grid.monthly).dates
-    drawn = run.reconstruct(nothing_seen(codec, dates.values), members=members, seed=seed, batch_size=batch_size)
+    drawn = run.complete(nothing_seen(codec, dates.values), Draws(members, seed, batch_size=batch_size, keeper=keeper))
     return drawn.assign_attrs(observations="none", guidance="none")
 
 

@@ -168,7 +168,7 @@ class TrajectoryReconstructor(Trained):
 
     def complete(self, observations: xr.Dataset, draws: Draws) -> xr.Dataset:
         """As `reconstruct`, see `reconstruction.draws.TakesDraws`."""
-        draws.refuse(self, "times", "watcher", "keeper", "guide", "drawer", "tiles")
+        draws.refuse(self, "times", "watcher", "guide", "drawer", "tiles")
         codec = self.codec
         placed = self.learner.placed(observations)
         observations = placed.dataset
@@ -242,11 +242,11 @@ class TrajectoryReconstructor(Trained):
         colour = self.noise
         colour.check(domain, (self.codec.grid.lat.size, self.codec.grid.lon.size))
 
-        def parts(members: int, stream: str) -> Iterator[tuple[Denoiser, Noise]]:
-            """The prior of a few trajectories at a time, and the noise of their walks."""
+        def parts(members: int, stream: str) -> Iterator[tuple[range, Denoiser, Noise]]:
+            """The numbers of a few trajectories, their prior, and the noise of their walks."""
             for numbers in Draws(members, batch_size=some).batches(some):
                 noise = replace(window, stamp=stream).noise(names, draws.seed, numbers, of=colour)
-                yield self.denoiser(domain, dates, len(numbers), window), noise
+                yield numbers, self.denoiser(domain, dates, len(numbers), window), noise
 
         def prior(count: int) -> Tensor:
             if count not in known:
@@ -254,18 +254,23 @@ class TrajectoryReconstructor(Trained):
                 known[count] = torch.cat(
                     [
                         self.sampler.sample(denoiser, noise, initial=marginal(denoiser, noise(0)))
-                        for denoiser, noise in parts(count, "prior")
+                        for _, denoiser, noise in parts(count, "prior")
                     ]
                 )
             return known[count]
 
         drawn = []
         with torch.no_grad():
-            for denoiser, noise in parts(draws.members, window.stamp):
+            for numbers, denoiser, noise in parts(draws.members, window.stamp):
+                if draws.keeper is not None and (recalled := draws.keeper.recall(numbers)) is not None:
+                    drawn.append(recalled)
+                    continue
                 guided = self.guidance.guide(denoiser, colour.observed(observed), noise(0), prior)
                 mean = conditional_mean(guided, noise(0)) if self.guidance.starts_at_posterior else None
                 z = colour.color(self.guidance.sampler(self.sampler).sample(guided, noise, initial=mean))
                 drawn.append(torch.where(domain, z.view(len(z), length, channels, *z.shape[2:]), 0))
+                if draws.keeper is not None:
+                    draws.keeper.keep(numbers, drawn[-1])
         return torch.cat(drawn)
 
     @property
