@@ -170,8 +170,7 @@ def test_memory_speaks_for_later_dates_and_never_for_its_own(
             np.testing.assert_allclose(found["sst"], without["sst"], atol=1e-5)
 
 
-@pytest.mark.slow
-def test_any_calendar(sea: xr.DataArray) -> None:
+def test_any_calendar(few_cases: None) -> None:
     field = moving_sea(12, calendar="360_day", start="2005-02-25")
     fitted = SpaceTimeOptimalInterpolation()
     fitted.fit(training(with_gaps(field, 0.4)))
@@ -179,7 +178,7 @@ def test_any_calendar(sea: xr.DataArray) -> None:
     assert np.isfinite(found["sst"].where(field.notnull(), 0)).all()
 
 
-def test_long_records_keep_their_seasons() -> None:
+def test_long_records_keep_their_seasons(few_cases: None) -> None:
     years = xr.date_range("2001-01-01", periods=48, freq="MS")
     field = moving_sea(48).assign_coords(time=years)
     season = 6 * np.cos(2 * np.pi * np.arange(48) / 12)
@@ -264,7 +263,9 @@ def test_a_course_of_the_day_is_known_where_a_record_has_one() -> None:
     assert np.abs(cycle.at(days)[:, :2, :3]).max() < 1e-6
 
 
-def test_a_long_search_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_search_says_how_far_it_is(
+    few_cases: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("driftfield.gaussian.space_time_tuning._SECONDS", 0.0)
     with caplog.at_level(logging.INFO):
         SpaceTimeOptimalInterpolation(nearest=16, context=1, patterns=["random:0.7"]).fit(tiny_training_data())

@@ -16,10 +16,11 @@ from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFo
 from driftfield.interfaces import Reconstructor, TrainingData
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.peers import Climatology
-from driftfield.reconstruction.draws import Draws
+from driftfield.reconstruction.draws import Draws, members_at_once
 from driftfield.reconstruction.journal import hash_dataset, partial_of
 from driftfield.reconstruction.output import with_quantiles
 from driftfield.reconstruction.writer import Work, write_reconstruction
+from driftfield.sampling.tiles import TilesAsked
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 MEMBERS = 5
@@ -293,3 +294,12 @@ def test_how_a_store_packed_its_dates_is_its_own_business(
     out = tmp_path / f"fields{suffix}"
     write_reconstruction(work(begun[0], open_fields(tmp_path / "seen.zarr").load()), out)
     np.testing.assert_array_equal(read(out)["time"].values, observations["time"].values)
+
+
+def test_a_large_grid_is_drawn_fewer_members_at_a_time() -> None:
+    assert members_at_once(48 * 32) == members_at_once(256 * 256) == 16
+    assert members_at_once(720 * 360) == 4
+    assert members_at_once(4320 * 2041) == 1
+    # a tile is what the network sees; the noisy fields are there as a whole
+    assert members_at_once(1440 * 720, TilesAsked(128, 32)) == 4
+    assert members_at_once(256 * 256, TilesAsked(512, 32)) == 4

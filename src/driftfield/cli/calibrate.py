@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from driftfield.cli.shared import Job, Overwrite, app, check_counts, read_errors, read_pairs
+from driftfield.cli.calibrate_work import AskedCalibration, prepared, share_cases
+from driftfield.cli.options import Cluster
+from driftfield.cli.shared import Job, Overwrite, app, check_counts, reporting
 from driftfield.errors import ConfigurationError, ExistsError
 
 Conformal = Annotated[
@@ -39,6 +41,8 @@ def calibrate(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="data.archive=PATH, where the archive has moved.")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the cases that a killed one had made.")] = False,
+    cluster: Cluster = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit spread and bias of a run to its validation split; `reconstruct` applies them from then on.
@@ -46,11 +50,14 @@ def calibrate(
     Example: driftfield calibrate runs/mine --cases 12
     """
     from driftfield.checkpoint import read_run
-    from driftfield.data.prepare import prepare
-    from driftfield.recipe import read_recipe
+    from driftfield.clusters import open_crew
+    from driftfield.gridded.fingerprint import fingerprint
     from driftfield.reconstruction.calibration import write_calibration
     from driftfield.reconstruction.calibration_cases import calibrate as fit
-    from driftfield.runs import load_reconstructor, refuse_borrowed
+    from driftfield.reconstruction.calibration_trial import Trial
+    from driftfield.reconstruction.kept_cases import KeptCases
+    from driftfield.reconstruction.kept_draws import kept_while, made_of_run
+    from driftfield.runs import refuse_borrowed
 
     refuse_borrowed(run)
     check_counts({"--cases": cases}, least=3)
@@ -63,20 +70,20 @@ def calibrate(
         raise ConfigurationError("--by-time says how intervals are found: expected --conformal too, such as 0.9.")
     if read_run(run).extra.get("calibration") is not None and not overwrite:
         raise ExistsError(f"{run} is calibrated already. Pass --overwrite to calibrate it again.")
-    reconstructor: Any = load_reconstructor(run)
-    read = read_recipe(recipe or run / "recipe.yaml", set_ or [])
-    data = prepare(**read.data)
-    patterns = {name: [text] for name, text in read_pairs(observe or [], "--observe", "VARIABLE=PATTERN").items()}
-    stated: Any = read_errors(error) if error else {}
-    if not isinstance(stated, dict):
-        stated = dict.fromkeys((*data.targets, *data.covariates), stated)
-    for name in (*patterns, *stated):
-        if name not in (*data.targets, *data.covariates):
-            raise ConfigurationError(
-                f"{name!r} is no variable of {run}: expected one of {(*data.targets, *data.covariates)}."
-            )
-    judged = partial(fit, reconstructor, data, cases=cases, masks=masks, members=members, seed=seed)
-    calibration = judged(patterns=patterns, error=stated, coverage=conformal, by_time=by_time, bias=not no_bias)
+    words = (tuple(observe or ()), tuple(error or ()))
+    asked = AskedCalibration(run, cases, masks, members, seed, *words, recipe, tuple(set_ or ()))
+    made = prepared(asked)
+    options = {key: value for key, value in vars(asked).items() if key not in ("run", "recipe")}
+    made_of = made_of_run(run, options, {}) | {"data.archive": fingerprint(made.data.archive)}
+    with kept_while(run / "calibration", made_of, resume=resume, overwrite=overwrite) as keeper:
+        case_keeper = KeptCases(keeper.folder)
+        if cluster is not None:
+            trial = Trial.of(made.method, made.data, cases, members, made.patterns, made.error)
+            with open_crew(cluster) as crew:
+                share_cases(asked, trial, case_keeper, crew, reporting(cases * masks * members, crew))
+        judged = partial(fit, made.method, made.data, cases=cases, masks=masks, members=members, seed=seed)
+        judged = partial(judged, patterns=made.patterns, error=made.error, keeper=case_keeper)
+        calibration = judged(coverage=conformal, by_time=by_time, bias=not no_bias)
     write_calibration(run, calibration)
     print(_table(calibration))
     print(f"wrote the calibration into {run / 'run.json'}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftfield.cli.options import Dates, MaskFile, QualityLevel, RejectFlags, read_acceptance
+from driftfield.cli.options import Dates, MaskFile, Pack, QualityLevel, RejectFlags, read_acceptance
 from driftfield.cli.shared import (
     Job,
     Overwrite,
@@ -59,6 +59,7 @@ def fill(
     quality_level: QualityLevel = None,
     reject_flags: RejectFlags = None,
     seed: Annotated[int, typer.Option(help="Of what is hidden to choose the method, and of the members.")] = 0,
+    pack: Pack = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Fill the gaps of a field: no recipe, no archive. Tries what fits the record on hidden blocks, uses the best.
@@ -76,7 +77,9 @@ def fill(
     from driftfield.filling.methods import Knowledge
     from driftfield.filling.reading import read_records
     from driftfield.gridded.gridded_files import write_dataset
+    from driftfield.gridded.packing import Packing
 
+    packing = None if pack is None else Packing.parse(pack)
     records = read_records(
         file,
         variable,
@@ -90,7 +93,7 @@ def fill(
             check_output(file_beside, overwrite=overwrite, suffixes=())
     wishes = Wishes(method, members, learn, network, Knowledge(length_km, days, noise), seed)
     filled = fill_records(records, wishes, progress=_Progress())
-    write_dataset(joined(filled), out, overwrite=overwrite)
+    write_dataset(joined(filled), out, overwrite=overwrite, packing=packing)
     written = [out]
     for k, result in enumerate(filled):
         if len(filled) > 1:

@@ -12,6 +12,7 @@ __all__ = [
     "Out",
     "OutFolder",
     "OutRun",
+    "Pack",
     "Precision",
     "Quantiles",
     "Raw",
@@ -50,7 +51,9 @@ Cluster = Annotated[
         "--cluster", help="Workers that share the dates and members: local:4, tcp://HOST:8786, or a file cluster.yaml."
     ),
 ]
-MembersAtATime = Annotated[int | None, typer.Option(help="Members at a time, 16 by default; does not change them.")]
+MembersAtATime = Annotated[
+    int | None, typer.Option(help="Members at a time, 16 by default, fewer on large grids; does not change them.")
+]
 TileSize = Annotated[
     int | None,
     typer.Option(
@@ -83,6 +86,13 @@ Replacement = Annotated[
 ]
 Quantiles = Annotated[
     str, typer.Option(help="Also write quantiles of the members, e.g. 0.05,0.5,0.95: <variable>_quantile.")
+]
+Pack = Annotated[
+    str | None,
+    typer.Option(
+        "--pack",
+        help="Smaller files: int16 (scale and offset), or bitround:N, N bits of the mantissa; the error is stated.",
+    ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave out the calibration of the run, if it has one.")]
 WithheldShare = Annotated[

@@ -15,6 +15,7 @@ from driftfield.cli.options import (
     Members,
     MembersAtATime,
     Out,
+    Pack,
     Precision,
     QualityLevel,
     Quantiles,
@@ -64,6 +65,7 @@ def reconstruct(
     quantiles: Quantiles = "",
     raw: Raw = False,
     withhold: WithheldShare = None,
+    pack: Pack = None,
     resume: Resume = False,
     cluster: Cluster = None,
     region: Region = None,
@@ -101,6 +103,7 @@ def reconstruct(
         quality_level=quality_level,
         reject_flags=reject_flags,
         drop_outside=drop_outside,
+        pack=pack,
     )
     prepared = prepare(asked)
     write_with_bar(prepared.work, out, label="reconstruct", resume=resume, overwrite=overwrite, cluster=cluster)

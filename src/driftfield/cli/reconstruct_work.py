@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from driftfield.reconstruction.writer import Work
 
-BATCH_SIZE = 16
-"""Members at a time, unless another number is asked for."""
-
 
 @dataclass(frozen=True)
 class AskedReconstruction:
@@ -47,6 +44,7 @@ class AskedReconstruction:
     quality_level: int | None
     reject_flags: str | None
     drop_outside: bool
+    pack: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,7 @@ def prepare(asked: AskedReconstruction) -> Prepared:
     """
     from driftfield import __version__
     from driftfield.checkpoint import hash_run
+    from driftfield.gridded.packing import Packing
     from driftfield.reconstruction.draws import Draws
     from driftfield.reconstruction.settings import Settings, check_ability, imposing, with_settings
     from driftfield.reconstruction.units import Again
@@ -94,10 +93,20 @@ def prepare(asked: AskedReconstruction) -> Prepared:
     depends_on = {"run": hash_run(folder), "version of driftfield": __version__, "smooth": sigma, "raw": asked.raw}
     elsewhere = None if applied.device == "cpu" else applied.device
     depends_on |= _dependencies(asked) | _stated(device=elsewhere) | divided
-    at_once = (asked.batch_size or BATCH_SIZE) if method.abilities.batch_size else None
+    at_once = (asked.batch_size or _usual(method, tiles)) if method.abilities.batch_size else None
     draws = Draws(asked.members, asked.seed, batch_size=at_once, tiles=tiles)
     finish = _Finish(sigma, asked.probabilities, attrs | divided)
-    return Prepared(Work(method, shown, draws, finish, depends_on, Again(make_work, asked)), observations, shown)
+    packing = None if asked.pack is None else Packing.parse(asked.pack)
+    work = Work(method, shown, draws, finish, depends_on, Again(make_work, asked), packing)
+    return Prepared(work, observations, shown)
+
+
+def _usual(method: Any, tiles: Any) -> int:
+    """Members at a time, where nobody says how many."""
+    from driftfield.reconstruction.draws import members_at_once
+
+    grid = method.codec.grid
+    return members_at_once(grid.lat.size * grid.lon.size, tiles)
 
 
 def _opened(asked: AskedReconstruction, method: Any) -> "tuple[xr.Dataset, xr.Dataset]":

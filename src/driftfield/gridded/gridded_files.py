@@ -25,6 +25,7 @@ from driftfield.gridded.flags import flag_meanings, honour_flags
 from driftfield.gridded.joining import joined_files
 from driftfield.gridded.lazy import lazily
 from driftfield.gridded.one_unit import in_one_unit
+from driftfield.gridded.packing import Packing
 from driftfield.gridded.remote import address_of, open_remote
 from driftfield.gridded.sentinels import find_constants, without_constants
 from driftfield.gridded.stores import (
@@ -90,10 +91,18 @@ def open_fields(
     return dataset[[*variables, *masks, *(n for n in ("domain", "held_out") if n in dataset and n not in variables)]]
 
 
-def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> None:
+def write_dataset(
+    dataset: xr.Dataset, path: str | Path, *, overwrite: bool = False, packing: Packing | None = None
+) -> None:
     """Writes NetCDF (.nc, compressed) or a Zarr store (.zarr) under a temporary name and renames it at the end.
 
     Order of dimensions, descriptions and chunks are those of `gridded.cf`.
+
+    Arguments:
+        dataset: In memory or lazy.
+        path: The file.
+        overwrite: Replace it.
+        packing: Of the fields; they stay as they are if None.
 
     Raises:
         ConfigurationError: another suffix.
@@ -103,16 +112,19 @@ def write_dataset(dataset: xr.Dataset, path: str | Path, *, overwrite: bool = Fa
     if path.suffix not in (".nc", ".zarr"):
         raise ConfigurationError(f"Cannot write {path}: expected a name that ends in .nc or .zarr. Rename the output.")
     dataset = as_cf(dataset.drop_encoding())
+    dataset, packed = (dataset, {}) if packing is None else packing.packed(dataset)
     with replacing(path, overwrite=overwrite) as temporary:
         if path.suffix == ".nc":
-            dataset.to_netcdf(temporary, encoding=_encoding(dataset))
+            encoding = _encoding(dataset)
+            dataset.to_netcdf(temporary, encoding=encoding | {n: encoding[n] | how for n, how in packed.items()})
         else:
             chunks = {name: chunks_of(dataset[name]) for name in _gridded(dataset)}
             for name, sizes in chunks.items():
                 if dataset[name].chunks is not None:  # dask writes whole chunks
                     dataset[name] = dataset[name].chunk(dict(zip(dataset[name].dims, sizes, strict=True)))
             with without_forecasts():
-                dataset.to_zarr(temporary, consolidated=False, encoding={n: {"chunks": c} for n, c in chunks.items()})
+                encoding = {n: {"chunks": c} | packed.get(n, {}) for n, c in chunks.items()}
+                dataset.to_zarr(temporary, consolidated=False, encoding=encoding)
 
 
 def expand_paths(path: str | Path | Sequence[str | Path], *, remote: bool = False) -> list[Path]:

@@ -29,7 +29,7 @@ from driftfield.models.noise_check import check_noise, covering_colour, plain_co
 from driftfield.models.teaching import Teaching
 from driftfield.models.tiled import parts_of, tiling_of
 from driftfield.plain import JSONObject
-from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
+from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate, members_at_once
 from driftfield.reconstruction.settings import PRECISIONS, has_exact
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler
@@ -38,9 +38,6 @@ from driftfield.sampling.starting import Start, start_named
 from driftfield.sampling.tiles import TiledDenoiser, Tiling
 
 log = logging.getLogger(__name__)
-
-BATCH_SIZE = 16
-"""Members at a time, unless another number is asked for."""
 
 
 class _InBfloat16:
@@ -218,7 +215,7 @@ class DiffusionReconstructor(NetworkReconstructor):
         parts, tiling = [], None if draws.tiles is None else tiling_of(batch, window, draws, self.codec)
         if tiling is not None:
             self.noise.refuse("tiles, which see a part of the noise,")
-        for members in draws.batches(BATCH_SIZE):
+        for members in draws.batches(members_at_once(window.rows.size * window.columns.size, draws.tiles)):
             if draws.keeper is not None and (known := draws.keeper.recall(members)) is not None:
                 parts.append(known.to(batch.target.device))
                 continue

@@ -9,28 +9,24 @@ it knows: its twin without the validation split is fitted from the same data and
 __all__ = ["Calibratable", "calibrate"]
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol, Self, cast
 
 import numpy as np
 import xarray as xr
 
 from driftfield.conventions import domain_of, held_out_of
-from driftfield.data.observing import ObservingSystem
-from driftfield.data.splits import spread_over
-from driftfield.data.twin import observe
 from driftfield.errors import ConfigurationError
 from driftfield.evaluate.cells import cells_of, level_slice
 from driftfield.evaluate.scores import ensembles
-from driftfield.interfaces import Reconstructor, TrainingData
+from driftfield.interfaces import TrainingData
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.calibration import Calibration, CalibrationCells
 from driftfield.reconstruction.calibration_fit import CellPlaces, fit_calibration
 from driftfield.reconstruction.calibration_place import PlaceRecord, PlaceSums, place_folds
-from driftfield.reconstruction.draws import Draws, TakesDraws
-from driftfield.reconstruction.settings import check_ability
+from driftfield.reconstruction.calibration_trial import Calibratable, Errors, Patterns, Trial
+from driftfield.reconstruction.kept_cases import KeptCases
 
 log = logging.getLogger(__name__)
 
@@ -38,28 +34,6 @@ CELLS = 800
 """Most cells of one level that one date gives; neighbours say the same."""
 
 Samples = dict[str, dict[float | None, CalibrationCells]]
-Patterns = Mapping[str, Sequence[str]]
-Errors = Mapping[str, float | Sequence[float]]
-"""Standard deviation of the observation error by variable, or [low, high]."""
-
-
-class Calibratable(Reconstructor, Protocol):
-    """Who says `abilities.calibration`."""
-
-    calibration: Calibration | None
-    """Applied to every reconstruction."""
-
-    def expected_observations(self, data: TrainingData) -> tuple[Patterns, Errors]:
-        """Patterns and errors of the observations that the method was made for, as far as it says so."""
-        ...
-
-    def unseen(self, data: TrainingData) -> Self:
-        """The method as it was before anyone calibrated it, and without knowledge of the validation split.
-
-        Arguments:
-            data: What it was fitted to.
-        """
-        ...
 
 
 def calibrate(
@@ -75,6 +49,7 @@ def calibrate(
     coverage: float | None = None,
     by_time: bool = False,
     bias: bool = True,
+    keeper: KeptCases | None = None,
 ) -> Calibration:
     """Fits a calibration to a fitted reconstructor; the reconstructor is not changed.
 
@@ -88,36 +63,27 @@ def calibrate(
         patterns: Per variable the patterns to choose from (`data.masks.parse_pattern`); those of the method by default.
         error: Per variable the standard deviation of the observation error, or [low, high]; that of the method by default.
         coverage, by_time, bias: See `calibration_fit.fit_calibration`.
+        keeper: Remembers the cases.
 
     Raises:
         ConfigurationError: the method cannot be calibrated, states no patterns, or gives one answer without a spread.
         DataError: nothing was hidden, or too little for the coverage.
     """
-    check_ability(reconstructor, "calibration")
-    made_for, expected_error = reconstructor.expected_observations(data)
-    observing = ObservingSystem({**made_for, **(patterns or {})}, {**expected_error, **(error or {})})
-    if missing := [name for name in data.targets if name not in observing.observe]:
-        raise ConfigurationError(
-            f"{type(reconstructor).__name__} does not say how {missing[0]!r} is observed: expected a pattern. "
-            f"Pass --observe {missing[0]}=PATTERN."
-        )
-    method = reconstructor.unseen(data)
-    chosen = spread_over(np.sort(np.asarray(data.validation)), cases)
+    trial = Trial.of(reconstructor, data, cases, members, patterns, error)
     with TemporaryDirectory(prefix="driftfield-calibration-") as folder:
         gathered = _Gathered(data, Path(folder))
         for turn in range(masks):
-            for number, (time, case, result) in enumerate(
-                _cases(method, data, observing, chosen, members, seed + turn)
-            ):
-                log.info("calibration: case %d of %d", turn * len(chosen) + number + 1, masks * len(chosen))
+            for number, (time, case, result) in enumerate(trial.cases(seed + turn, keeper)):
+                count = len(trial.times)
+                log.info("calibration: case %d of %d", turn * count + number + 1, masks * count)
                 gathered.add(time, case, result, seed + turn)
         samples, places = gathered.samples(), gathered.places()
         about = {
-            "cases": len(chosen),
+            "cases": len(trial.times),
             **({"masks": masks} if masks > 1 else {}),
             "members": members,
             "seed": seed,
-            "patterns": {name: list(texts) for name, texts in observing.observe.items()},
+            "patterns": {name: list(texts) for name, texts in trial.observing.observe.items()},
             "scores": _before_and_after(samples, places, bias=bias),
         }
         return fit_calibration(samples, coverage=coverage, by_time=by_time, bias=bias, about=about, places=places)
@@ -153,46 +119,6 @@ class _Gathered:
         """The sums of all cases."""
         grid = {axis: self.data.to_validate.dataset[axis].values for axis in ("lat", "lon")}
         return {n: CellPlaces({d: r.read() for d, r in levels.items()}, **grid) for n, levels in self.sums.items()}
-
-
-def _cases(
-    method: Calibratable, data: TrainingData, observing: ObservingSystem, chosen: np.ndarray, members: int, seed: int
-) -> Iterator[tuple[int, xr.Dataset, xr.Dataset]]:
-    """(time, observations, reconstruction) of every chosen time."""
-    if not method.abilities.uses_other_times:
-        for time in chosen:
-            case = _observed(data, [time], observing, seed)
-            yield int(time), case, method.reconstruct(case, members=members, seed=seed)
-        return
-    validation = np.sort(np.asarray(data.validation))
-    seen = _observed(data, validation, observing, seed)
-    results = _together(method, seen, np.searchsorted(validation, chosen), members, seed)
-    for number, time in enumerate(chosen):
-        yield int(time), seen.isel(time=np.searchsorted(validation, [time])), results.isel(time=[number])
-
-
-def _observed(
-    data: TrainingData, times: Sequence[int] | np.ndarray, observing: ObservingSystem, seed: int
-) -> xr.Dataset:
-    """Twin observations of some dates; each date draws its pattern and its error among those that there are."""
-    archive = data.to_validate
-    names = [name for name in (*data.targets, *data.covariates) if name in observing.observe]
-    domains = {name: archive.domain(name) for name in names}
-    cases = []
-    for time in times:
-        rng = np.random.default_rng((seed, int(time)))
-        texts = {name: observing.observe[name][int(rng.integers(len(observing.observe[name])))] for name in names}
-        errors = {name: observing.error_of(name, rng) for name in names}
-        fields = archive.dataset[names].isel(time=[int(time)])
-        cases.append(observe(fields, texts, error=errors, seed=seed, domain=domains))
-    return xr.concat(cases, dim="time", data_vars="minimal", coords="minimal", compat="override", join="override")
-
-
-def _together(method: Calibratable, seen: xr.Dataset, cases: np.ndarray, members: int, seed: int) -> xr.Dataset:
-    """For a method that looks at other dates: the cases, reconstructed from the observations of the whole split."""
-    if method.abilities.chooses_times:
-        return cast(TakesDraws, method).complete(seen, Draws(members, seed, times=[int(case) for case in cases]))
-    return method.reconstruct(seen, members=members, seed=seed).isel(time=cases)
 
 
 def _hidden(

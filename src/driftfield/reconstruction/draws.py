@@ -5,7 +5,18 @@
 Member m is a function of (run, observations, seed, m, date): everything else in `Draws` says how it is made, and not what it is.
 """
 
-__all__ = ["DatedWindow", "Drawer", "Draws", "Estimator", "Guide", "Keeper", "NetworkEstimate", "TakesDraws", "part_of"]
+__all__ = [
+    "DatedWindow",
+    "Drawer",
+    "Draws",
+    "Estimator",
+    "Guide",
+    "Keeper",
+    "NetworkEstimate",
+    "TakesDraws",
+    "members_at_once",
+    "part_of",
+]
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -48,6 +59,22 @@ class Keeper(Protocol):
     def part(self, name: str) -> "Keeper":
         """One for members that are others, though they have the same numbers: of another date, for example."""
         ...
+
+
+CELLS_AT_ONCE = 2**20
+"""Of all members that a network sees together: the features of a million cells are some hundred MB for each 64 channels."""
+
+
+def members_at_once(cells: int, tiles: TilesAsked | None = None) -> int:
+    """How many members of a grid a network is shown at a time, where nobody says so: 16, or fewer on a large one.
+
+    Arguments:
+        cells: Of the grid.
+        tiles: That divide it: what the network sees is one of them, but the noisy fields are there as a whole.
+    """
+    if tiles is None:
+        return max(1, min(16, CELLS_AT_ONCE // cells))
+    return max(1, min(16, CELLS_AT_ONCE // tiles.size**2, 4 * CELLS_AT_ONCE // cells))
 
 
 def part_of(keeper: Keeper | None, name: str) -> Keeper | None:

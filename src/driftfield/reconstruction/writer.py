@@ -29,6 +29,7 @@ from driftfield.errors import ConfigurationError, DataError, DivergenceError
 from driftfield.files import refuse_existing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
 from driftfield.gridded.gridded_files import write_dataset
+from driftfield.gridded.packing import Packing
 from driftfield.gridded.stores import without_forecasts
 from driftfield.interfaces import Reconstructor
 from driftfield.plain import JSONObject
@@ -55,6 +56,7 @@ class Work:
         finish: What is done to each date afterwards, such as smoothing and attributes.
         depends_on: What the output depends on besides observations, members and seed: the run's hash, options, version.
         again: How another process makes the same work; None where that cannot be said.
+        packing: Of the output, which is packed when it is whole; as it is if None.
     """
 
     reconstructor: Reconstructor
@@ -63,6 +65,7 @@ class Work:
     finish: Callable[[xr.Dataset], xr.Dataset] = lambda part: part
     depends_on: Mapping[str, Any] = field(default_factory=dict)
     again: Again | None = None
+    packing: Packing | None = None
     _whole: xr.Dataset | None = None
 
     @property
@@ -78,7 +81,7 @@ class Work:
             "members": self.draws.members,
             "seed": self.draws.seed,
         }
-        return own | dict(self.depends_on)
+        return own | dict(self.depends_on) | ({} if self.packing is None else {"pack": str(self.packing)})
 
     def date(self, index: int, keeper: Keeper | None = None) -> xr.Dataset:
         """The reconstruction of one date, as a data set with one time."""
@@ -165,7 +168,7 @@ def write_reconstruction(
         if not begun or isinstance(error, DataError | DivergenceError):
             journal.close()  # nothing to go on with, or nowhere to go
         raise
-    _deliver(store, out, overwrite=overwrite)
+    _deliver(store, out, overwrite=overwrite, packing=work.packing)
     journal.close()
     return journal.seconds
 
@@ -272,10 +275,10 @@ def _lay_out(part: xr.Dataset, observations: xr.Dataset, store: Path) -> None:
             raise
 
 
-def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
+def _deliver(store: Path, out: Path, *, overwrite: bool, packing: Packing | None) -> None:
     """The finished store takes its place."""
     refuse_existing(out, overwrite=overwrite)
-    if out.suffix == ".zarr":
+    if out.suffix == ".zarr" and packing is None:
         for left in store.rglob("*.partial"):  # of a chunk whose writer was killed
             left.unlink()
         swap(store, out)
@@ -283,4 +286,4 @@ def _deliver(store: Path, out: Path, *, overwrite: bool) -> None:
     with without_forecasts(), xr.open_zarr(store, consolidated=False, chunks={}, decode_times=False) as whole:
         finished = whole[sorted(whole.data_vars)]
         del finished.attrs["history"]  # written anew
-        write_dataset(finished, out, overwrite=overwrite)
+        write_dataset(finished, out, overwrite=overwrite, packing=packing)
