@@ -13,7 +13,7 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.gappy_mean import RunningSums
 from driftfield.gaussian.space_time_covariance import SHAPES, Component, Places, SpaceTimeCovariance
-from driftfield.gaussian.space_time_tuning import SpaceTimeConstants, _climb
+from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.interfaces import TrainingData
 from driftfield.peers.daily_cycle import DailyCycle
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
@@ -226,22 +226,15 @@ def test_some_cells_are_those_of_the_whole_and_exact_ones_what_was_seen(
     assert not sd[exact].any()
 
 
-def test_a_step_that_loses_at_a_glimpse_is_not_looked_at(sea: xr.DataArray) -> None:
-    looked: dict[str, list[SpaceTimeConstants]] = {"glimpse": [], "whole": []}
-
-    def glimpse(constants: SpaceTimeConstants) -> float:
-        looked["glimpse"].append(constants)
-        return abs(np.log(constants.length / 100.0))
-
-    def score(constants: SpaceTimeConstants) -> float:
-        looked["whole"].append(constants)
-        return glimpse(constants)
-
-    start = SpaceTimeConstants(100.0, 4.0)
-    assert _climb(start, "length", 1.4, score, glimpse, periodic=False) == start
-    assert looked["whole"] == []
-    assert _climb(start, "length", 1.4, score, None, periodic=False) == start
-    assert {c.length for c in looked["whole"]} == {100.0, 140.0, 100.0 / 1.4}
+def test_a_walk_downhill_that_ends_worse_with_all_observations_is_not_taken(
+    method: SpaceTimeOptimalInterpolation, sea: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = replace(method.constants["sst"], length=1e-2, days=1e-3)
+    monkeypatch.setattr("driftfield.gaussian.space_time_search.refine", lambda *_, **__: bad)
+    again = SpaceTimeOptimalInterpolation()
+    again.start = method.constants
+    again.fit(training(with_gaps(sea)))
+    assert again.constants == method.constants
 
 
 def test_constants_survive_json() -> None:
@@ -317,9 +310,8 @@ def test_a_fit_that_begins_at_constants_walks_on_from_them_and_does_not_search(
     again = SpaceTimeOptimalInterpolation()
     again.start = method.constants
     again.fit(training(with_gaps(sea)))
-    # the walk has come to its end there: from the same constants, on the same cases, no step is better
-    assert again.constants == method.constants
-    assert again.validation_crps == method.validation_crps
+    # on the same cases: no worse than where it began
+    assert again.validation_crps["sst"]["own"] <= method.validation_crps["sst"]["own"]
     again.start = {"sst": replace(method.constants["sst"], length=3 * method.constants["sst"].length)}
     again.fit(training(with_gaps(sea)))
     assert again.constants["sst"].length < 3 * method.constants["sst"].length
