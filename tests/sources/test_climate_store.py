@@ -2,11 +2,9 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 from faulty_files import FaultyFiles
 from fetched_sources import BOX, fetched
 
@@ -14,93 +12,6 @@ from driftfield.data.sources import open_fields
 from driftfield.errors import DataError
 from driftfield.sources.asked import AskedBox
 from driftfield.sources.climate_store import CERRA, ERA5_STORE
-
-
-def on_a_cone(request: dict[str, Any], folder: Path) -> Path:
-    """What the store sends of CERRA: the whole domain, rows and columns with positions."""
-    month = f"{request['year'][0]}-{request['month'][0]}"
-    times = [np.datetime64(f"{month}-{day}T{hour}", "ns") for day in request["day"] for hour in request["time"]]
-    y, x = np.meshgrid(np.arange(30.0), np.arange(40.0), indexing="ij")
-    where = {
-        "latitude": (("y", "x"), 35.0 + 0.5 * y + 0.02 * x, {"units": "degrees_north", "standard_name": "latitude"}),
-        "longitude": (
-            ("y", "x"),
-            (-5.0 + 0.6 * x - 0.05 * y) % 360.0,
-            {"units": "degrees_east", "standard_name": "longitude"},
-        ),
-    }
-    values = 280.0 + 0.01 * y + np.zeros((len(times), *x.shape))
-    field = (("valid_time", "y", "x"), values, {"units": "K", "coordinates": "latitude longitude"})
-    path = folder / f"answer_{len(list(folder.iterdir()))}.nc"
-    xr.Dataset({"t2m": field}, coords={"valid_time": times, **where}).to_netcdf(path)
-    return path
-
-
-def store_answer(request: dict[str, Any], folder: Path) -> Path:
-    """What the store sends: valid_time, descending latitudes, versions, levels."""
-    if "area" not in request:
-        return on_a_cone(request, folder)
-    month = f"{request['year'][0]}-{request['month'][0]}"
-    times = [np.datetime64(f"{month}-{d}T{h}", "ns") for d in request["day"] for h in request["time"]]
-    levels = [float(level) for level in request.get("pressure_level", [])]
-    north, west, south, east = request["area"]
-    lat, lon = np.arange(north, south - 0.1, -1.0), np.arange(west, east + 0.1, 1.0)
-    hour = np.array([(t - np.datetime64("2015-01-01", "ns")) / np.timedelta64(1, "h") for t in times])
-    values = 280.0 + 0.01 * hour[:, None, None] + 0.1 * lat[:, None] + 0 * lon
-    dims: tuple[str, ...] = ("valid_time", "latitude", "longitude")
-    if levels:
-        values, dims = (
-            values[:, None] - 0.01 * np.array(levels)[:, None, None],
-            ("valid_time", "pressure_level", *dims[1:]),
-        )
-    name = "t" if levels else "t2m"
-    fields = xr.Dataset(
-        {name: (dims, values, {"units": "K", "long_name": "temperature"})},
-        coords={"valid_time": times, "latitude": lat, "longitude": lon, "number": 0},
-    )
-    fields["expver"] = ("valid_time", np.array(["0001"] * (len(times) - 1) + ["0005"]))
-    fields = fields.assign_coords(pressure_level=levels) if levels else fields
-    path = folder / f"answer_{len(list(folder.iterdir()))}.nc"
-    fields.to_netcdf(path)
-    return path
-
-
-@pytest.fixture
-def store(files: FaultyFiles, monkeypatch: pytest.MonkeyPatch) -> FaultyFiles:
-    """The Climate Data Store as its client sees it."""
-    pytest.importorskip("cdsapi")
-    monkeypatch.setenv("CDSAPI_URL", f"{files.url}/api")
-    monkeypatch.setenv("CDSAPI_KEY", "a-token")
-    jobs: list[dict[str, Any]] = []
-    requests: list[dict[str, Any]] = []
-    base = f"{files.url}/api/retrieve/v1"
-
-    def job(number: int) -> dict[str, Any]:
-        links = [
-            {"rel": rel, "href": f"{base}/jobs/{number}{end}"}
-            for rel, end in (("monitor", ""), ("results", "/results"))
-        ]
-        return {"jobID": f"{number}", "status": "successful", "processID": "x", "links": links, "metadata": {}}
-
-    def execute(content: dict[str, Any]) -> dict[str, Any]:
-        requests.append(content["inputs"])
-        path = store_answer(content["inputs"], files.folder)
-        jobs.append(
-            {"href": f"{files.url}/{path.name}", "file:size": path.stat().st_size, "type": "application/netcdf"}
-        )
-        return job(len(jobs) - 1)
-
-    process = "/api/retrieve/v1/processes/([a-z0-9-]+)"
-    described = [{"rel": "self", "href": f"{base}/processes/x"}]
-    files.posts = {
-        f"{process}/execution": execute,
-        process: lambda _: {"id": "x", "links": described},
-        "/api/retrieve/v1/jobs/\\d+": lambda _: job(len(jobs) - 1),
-        "/api/retrieve/v1/jobs/\\d+/results": lambda _: {"asset": {"value": jobs[-1]}},
-        "/requests": lambda _: requests,
-    }
-    files.faulty = "execution"
-    return files
 
 
 def test_a_month_and_a_variable_are_a_request_and_failures_are_asked_again(store: FaultyFiles, tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 """ERA5 from a Zarr store and NNJA-AI from Parquet, in the layouts of the public ones, behind http:// that fails on purpose."""
 
-import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from commands import Command
@@ -18,36 +16,6 @@ from driftfield.observations.reading import read_observations
 from driftfield.sources.arco import ERA5Source
 from driftfield.sources.asked import AskedBox
 from driftfield.sources.nnja import NNJASource
-
-
-@pytest.fixture
-def globe(files: FaultyFiles) -> FaultyFiles:
-    """A store of the layout of ARCO-ERA5, coarse: hours since 1900, latitudes from the north, 0 to 360."""
-    pytest.importorskip("aiohttp")
-    lat, lon, levels = np.arange(90.0, -91.0, -10.0), np.arange(0.0, 360.0, 10.0), np.array([500, 850])
-    times = np.datetime64("2015-01-30", "ns") + np.arange(96) * np.timedelta64(1, "h")
-    plain = 280.0 + 0.1 * np.arange(96)[:, None, None] + 0.01 * lat[:, None] + 0.001 * lon
-    fields = xr.Dataset(
-        {
-            "2m_temperature": (
-                ("time", "latitude", "longitude"),
-                plain,
-                {"units": "K", "long_name": "2 metre temperature"},
-            ),
-            "temperature": (
-                ("time", "level", "latitude", "longitude"),
-                plain[:, None] - levels[:, None, None],
-                {"units": "K"},
-            ),
-        },
-        coords={"time": times, "level": levels, "latitude": lat, "longitude": lon},
-    )
-    chunks = {"2m_temperature": {"chunks": (1, 19, 36)}, "temperature": {"chunks": (1, 2, 19, 36)}}
-    encoding: dict[str, Any] = {**chunks, "time": {"units": "hours since 1900-01-01"}}
-    fields.to_zarr(files.folder / "era5.zarr", consolidated=True, zarr_format=2, encoding=encoding)
-    files.asked.clear()
-    files.faulty = "2m_temperature/[0-9]"
-    return files
 
 
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")
@@ -98,38 +66,6 @@ def test_levels_of_the_store_and_what_it_does_not_have(globe: FaultyFiles, tmp_p
     asked = AskedBox((-20.0, 20.0), (0.0, 50.0), date(2016, 1, 1), date(2016, 1, 1), hours=(0,))
     with pytest.raises(DataError, match="it has 2015-01-30T00 to 2015-02-02T23"):
         fetched(ERA5Source(), asked, address, tmp_path / "u.nc", tries=1)
-
-
-@pytest.fixture
-def archive(files: FaultyFiles) -> FaultyFiles:
-    """A catalogue, a description and two days of rows."""
-    pytest.importorskip("pyarrow")
-    pytest.importorskip("aiohttp")
-    described = {"name": "conv-adpsfc-NC000001", "description": "", "tags": [], "json": "adpsfc.json"}
-    catalogue = {
-        "adpsfc": {"description": "", "datasets": {"NC000001": described, "NC000002": {**described, "name": "x"}}}
-    }
-    columns = [{"id": "TMPSQ1.TMDB", "description": "", "category": "", "extra_metadata": {"units": "K"}}]
-    (files.folder / "catalog.json").write_text(json.dumps(catalogue))
-    content = {"name": "", "parquet_root_path": "conv/rows", "variables": columns}
-    (files.folder / "adpsfc.json").write_text(json.dumps(content))
-    for number, day in enumerate(("2015-01-30", "2015-01-31")):
-        rows = pd.DataFrame(
-            {
-                "OBS_TIMESTAMP": pd.to_datetime(
-                    [f"{day}T06:00", f"{day}T00:30", f"{day}T12:00", f"{day}T13:00"], utc=True
-                ),
-                "LAT": [35.0, 36.0, 50.0, 35.0],
-                "LON": [295.0, -61.0, -65.0, -65.0],
-                "RPID": ["A", "B", "C", "D"],
-                "TMPSQ1.TMDB": [280.0 + number, 281.0 + number, 282.0, np.nan],
-                "WNDSQ1.WSPD": [1.0, 2.0, 3.0, 4.0],
-            }
-        )
-        (files.folder / f"conv/rows/OBS_DATE={day}").mkdir(parents=True)
-        rows.to_parquet(files.folder / f"conv/rows/OBS_DATE={day}/a-0.parquet")
-    files.faulty = "parquet$"
-    return files
 
 
 def test_rows_of_the_region_become_a_table_of_observations(command: Command, archive: FaultyFiles) -> None:

@@ -1,8 +1,6 @@
 """`driftfield download` against a server that fails on purpose: asked again, gone on with, checked, never half of a file."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from commands import Command
-from serving import QuietHandler, serving
+from served_answers import Service, day, rows
 
 from driftfield.data.sources import open_fields
 from driftfield.errors import ConfigurationError, DataError, ExistsError, FileFormatError
@@ -20,90 +18,6 @@ from driftfield.sources.asked import AskedBox, Piece
 from driftfield.sources.downloading import download
 from driftfield.sources.fetching import Fetcher, TryAgainError, client_errors
 from driftfield.sources.oisst import OISSTSource
-
-
-@dataclass
-class Service:
-    """Files by the end of their address, and what goes wrong before each is given."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
-    url: str = ""
-
-    def body(self, path: str) -> bytes | None:
-        return next((body for name, body in self.files.items() if name in path), None)
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    state = Service()
-
-    class Handler(QuietHandler):
-        def do_GET(self) -> None:
-            path = unquote(self.path)
-            state.asked.append((path, self.headers.get("Range")))
-            failure, body = (state.failures.pop(0) if state.failures else ""), state.body(path)
-            if failure.isdecimal():
-                self.send_response(int(failure))
-                self.send_header("Retry-After", "9")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            if body is None:
-                self.send_error(404, "Your query produced no matching results.")
-                return
-            begin = int(re.sub(r"\D", "", self.headers.get("Range", "0")))
-            self.send_response(206 if begin else 200)
-            self.send_header("Content-Length", str(len(body) - begin))
-            self.end_headers()
-            self.wfile.write(body[begin : begin + 100] if failure == "break" else body[begin:])
-
-    with serving(Handler) as state.url:
-        yield state
-
-
-def rows(folder: Path, first: str, temperatures: list[float]) -> bytes:
-    """A table as ERDDAP writes it."""
-    count = len(temperatures)
-    seconds = (np.datetime64(first) - np.datetime64("1970-01-01")).astype("timedelta64[s]").astype(float)
-    text = {"platform_number": "1900857", "direction": "A", "data_mode": "D", "time_qc": "1", "position_qc": "1"}
-    text |= {f"{name}_qc": "1" for name in ("pres", "temp", "pres_adjusted", "temp_adjusted")}
-    numbers = {"pres": np.arange(count) * 10.0, "temp": np.array(temperatures), "cycle_number": np.arange(count)}
-    numbers |= {"pres_adjusted": numbers["pres"], "temp_adjusted": numbers["temp"]}
-    numbers |= {
-        "latitude": np.full(count, 40.0),
-        "longitude": np.full(count, -60.0),
-        "time": seconds + np.arange(count)[::-1],
-    }
-    table = xr.Dataset({name: ("row", np.array(values, dtype=float)) for name, values in numbers.items()})
-    for name, value in text.items():
-        table[name] = ("row", np.array([value] * count, dtype="S8"))
-    table["time"].attrs = {"units": "seconds since 1970-01-01T00:00:00Z", "standard_name": "time"}
-    table["temp"].attrs = table["temp_adjusted"].attrs = {"units": "degree_Celsius"}
-    table["pres"].attrs = table["pres_adjusted"].attrs = {"units": "decibar"}
-    table.to_netcdf(folder / "rows.nc")
-    return (folder / "rows.nc").read_bytes()
-
-
-def day(folder: Path, text: str, value: float) -> bytes:
-    """A global field of one day, as the service lays it out."""
-    lat, lon = np.arange(-89.0, 90.0, 2.0), np.arange(1.0, 360.0, 2.0)
-    sst = np.full((1, 1, lat.size, lon.size), value) + 0.01 * lat[None, None, :, None]
-    fields = xr.Dataset(
-        {
-            "sst": (
-                ("time", "zlev", "lat", "lon"),
-                sst,
-                {"units": "Celsius", "long_name": "Daily sea surface temperature"},
-            )
-        },
-        coords={"time": [np.datetime64(f"{text}T12:00:00")], "zlev": [0.0], "lat": lat, "lon": lon},
-    )
-    fields["zlev"].attrs = {"units": "meters", "positive": "down"}
-    fields.to_netcdf(folder / "day.nc")
-    return (folder / "day.nc").read_bytes()
-
 
 BOX = AskedBox((35.0, 45.0), (-70.0, -50.0), date(2015, 1, 1), date(2015, 2, 10), (0.0, 500.0))
 

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import xarray as xr
 from commands import Command
 from fetched_sources import BOX, fetched
+from served_answers import Marine
 
 from driftfield.errors import DataError
 from driftfield.sources.asked import AskedBox, Piece, cells_in, eastward, spans
@@ -80,32 +80,6 @@ def test_what_a_service_does_not_take_is_refused(command: Command, arguments: li
     where = ["--region", "lat=30:40,lon=-70:-60", "--time", "2015-01-01:2015-01-02", "--out", "a.nc", "--dry-run"]
     code, said = command("download", *arguments, *where)
     assert (code, message in said) == (2, True), said
-
-
-class Marine:
-    """In place of the client: writes what was asked, after the failures that are due."""
-
-    def __init__(self) -> None:
-        self.calls: list[dict[str, Any]] = []
-        self.failures: list[Exception] = []
-
-    def subset(self, **asked: Any) -> None:
-        self.calls.append(asked)
-        if self.failures:
-            raise self.failures.pop(0)
-        days = np.arange(np.datetime64(asked["start_datetime"][:10]), np.datetime64(asked["end_datetime"][:10]) + 1)
-        lat = np.arange(asked["minimum_latitude"], asked["maximum_latitude"] + 0.1)
-        lon = np.arange(asked["minimum_longitude"], asked["maximum_longitude"] + 0.1)
-        shape = (days.size, 2, lat.size, lon.size)
-        fields = xr.Dataset(
-            {
-                n: (("time", "depth", "latitude", "longitude"), np.full(shape, 10.0), {"units": "degrees_C"})
-                for n in asked["variables"]
-            },
-            coords={"time": days.astype("datetime64[ns]"), "depth": [0.5, 10.0], "latitude": lat, "longitude": lon},
-        )
-        fields["depth"].attrs = {"units": "m", "positive": "down"}
-        fields.to_netcdf(Path(asked["output_directory"]) / asked["output_filename"])
 
 
 def test_glorys_is_asked_in_pieces_and_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

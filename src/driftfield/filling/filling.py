@@ -19,7 +19,7 @@ from driftfield.filling.blending import Blend, blend
 from driftfield.filling.depth import DrawnIn, alike, deepest, draw_in, missing_distances, shrunk
 from driftfield.filling.estimation import errors_of, estimated, without_holes
 from driftfield.filling.learning import Learning, Learnt, check_worth_learning, learn
-from driftfield.filling.methods import ANY_FIELD, REFERENCES, Knowledge, Method, methods_for, named
+from driftfield.filling.methods import ANY_FIELD, REFERENCES, Knowledge, Method, methods_for, named, said_of_knowledge
 from driftfield.filling.record import Record
 from driftfield.filling.remarks import remarks
 from driftfield.filling.trying import each_line_once, try_all
@@ -118,6 +118,8 @@ def fill_record(
             estimate = shrunk(estimate, plan.drawn, record, known[plan.drawn.reference.label], seed)
     dataset = _assembled(record, estimate, plan.filled_by.label, members, seed)
     lines = _said(plan, record, scores, dataset, folds, empty)
+    if plan.learnt is None or not plan.learnt.wins:
+        lines += said_of_knowledge(record, knowledge, [known[s.label] for s, _ in plan.parts])
     progress("done", 1.0)
     leading = plan.learnt.method if plan.learnt and plan.learnt.wins else known[plan.parts[0][0].label]
     return Filled(dataset, record, plan.filled_by.label, leading, plan.table(scores), failed, lines, plan.learnt)

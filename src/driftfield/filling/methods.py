@@ -11,8 +11,9 @@
 A method is a registered reconstructor with arguments, so that each can be named in a recipe and fitted by hand.
 """
 
-__all__ = ["MEANS", "REFERENCES", "Knowledge", "Method", "methods_for", "named"]
+__all__ = ["ANY_FIELD", "MEANS", "REFERENCES", "Knowledge", "Method", "methods_for", "named", "said_of_knowledge"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,6 +67,11 @@ class Knowledge:
         named = {"length_km": self.length_km, "days": self.days, "noise": self.noise}
         return {key: value for key, value in named.items() if value is not None}
 
+    @property
+    def options(self) -> str:
+        """Those that are known, as the command calls them."""
+        return ", ".join(f"--{name.replace('_', '-')}" for name in self.arguments)
+
 
 @dataclass(frozen=True)
 class Method:
@@ -82,6 +88,11 @@ class Method:
     spec: Spec = field(default_factory=dict)
     validation: int = 0
     shipped: str = ""
+
+    @property
+    def takes_knowledge(self) -> bool:
+        """Whether what is stated of the covariance is used."""
+        return self.spec.get("class") in (Kriging.__name__, VectorKriging.__name__)
 
     @property
     def vector(self) -> bool:
@@ -152,12 +163,44 @@ def methods_for(record: Record, knowledge: Knowledge) -> list[Method]:
     return methods
 
 
+def said_of_knowledge(record: Record, knowledge: Knowledge, filling: Sequence[Method]) -> tuple[str, ...]:
+    """What a user who states constants should know: who was not tried because of them, and who does not use them.
+
+    Arguments:
+        record: What was filled.
+        knowledge: What was stated.
+        filling: The methods that fill the record.
+    """
+    if not knowledge.arguments:
+        return ()
+    tried = {method.label for method in methods_for(record, knowledge)}
+    missing = [method.label for method in methods_for(record, Knowledge()) if method.label not in tried]
+    lines = []
+    if missing:
+        lines.append(f"not tried, since kriging alone takes {knowledge.options}: {', '.join(missing)}")
+    if not any(method.takes_knowledge for method in filling):
+        lines.append(
+            f"{knowledge.options} is not used: {' and '.join(m.label for m in filling)} takes none; --method kriging does"
+        )
+    return tuple(lines)
+
+
 def named(name: str, record: Record, knowledge: Knowledge) -> Method:
     """The method that a user names: a label of the table, or a registered class.
 
     Raises:
-        ConfigurationError: no such method.
+        ConfigurationError: no such method, or one that does not use what was stated.
     """
+    method = _named(name, record, knowledge)
+    if knowledge.arguments and not method.takes_knowledge:
+        raise ConfigurationError(
+            f"Found {knowledge.options} with --method {name}, which takes nothing of the kind: expected --method kriging. "
+            "Name that, or leave the option out (errors may stand in the file, as VARIABLE_error)."
+        )
+    return method
+
+
+def _named(name: str, record: Record, knowledge: Knowledge) -> Method:
     known = {method.label: method for method in methods_for(record, knowledge)}
     label = name.replace("_", " ")
     if label in known:

@@ -5,41 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from argo_files import write_casts
 
 from driftfield.errors import DataError, FileFormatError
 from driftfield.observations.readers import Quality, counts, read_points
 
 
-def ragged(path: Path, sizes: tuple[int, ...] = (3, 2, 4), salt: tuple[int, ...] = (3, 0, 4), **attrs: str) -> Path:
-    """Casts with temperature at every depth, salinity in some casts."""
-    n, casts = sum(sizes), len(sizes)
-    flags = np.zeros(n, np.int8)
-    flags[1] = 3
-    temperature = np.arange(n, dtype=np.float32)
-    temperature[2] = np.nan
-    dataset = xr.Dataset(
-        {
-            "lat": ("casts", 10.0 + np.arange(casts)),
-            "lon": ("casts", 20.0 + np.arange(casts)),
-            "time": ("casts", 60000.0 + np.arange(casts), {"units": "days since 1770-01-01 00:00:00 UTC"}),
-            "wod_unique_cast": ("casts", 100 + np.arange(casts)),
-            "z": ("z_obs", np.concatenate([10.0 * np.arange(k) for k in sizes])),
-            "z_row_size": ("casts", np.array(sizes), {"sample_dimension": "z_obs"}),
-            "Temperature": ("Temperature_obs", temperature, {"units": "degree_C", **attrs}),
-            "Temperature_row_size": ("casts", np.array(sizes), {"sample_dimension": "Temperature_obs"}),
-            "Temperature_WODflag": ("Temperature_obs", flags),
-            "Temperature_WODprofileflag": ("casts", np.array([0, 0, 1], np.int8)),
-            "Temperature_uncertainty": ("Temperature_obs", np.full(n, 0.02)),
-            "Salinity": ("Salinity_obs", 30.0 + np.arange(sum(salt))),
-            "Salinity_row_size": ("casts", np.array(salt), {"sample_dimension": "Salinity_obs"}),
-        }
-    )
-    dataset.to_netcdf(path, encoding={"Salinity_row_size": {"_FillValue": 0}})
-    return path
-
-
 def test_casts_come_apart(tmp_path: Path) -> None:
-    table = read_points(ragged(tmp_path / "a.nc"), {"thetao": "Temperature", "so": "Salinity"}, Quality(flags=None))
+    table = read_points(
+        write_casts(tmp_path / "a.nc"), {"thetao": "Temperature", "so": "Salinity"}, Quality(flags=None)
+    )
     assert table["profile"].values.tolist() == [0] * 3 + [1] * 2 + [2] * 4
     assert table["lat"].values.tolist() == [10.0] * 3 + [11.0] * 2 + [12.0] * 4
     assert table["depth"].values.tolist() == [0, 10, 20, 0, 10, 0, 10, 20, 30]
@@ -49,21 +24,21 @@ def test_casts_come_apart(tmp_path: Path) -> None:
 
 
 def test_flags_of_values_and_of_casts_are_honoured_and_counted(tmp_path: Path) -> None:
-    table = read_points(ragged(tmp_path / "a.nc"), {"thetao": "Temperature"})
+    table = read_points(write_casts(tmp_path / "a.nc"), {"thetao": "Temperature"})
     count = counts(table)["thetao"]
     assert (count.read, count.kept) == (8, 3)
     assert count.dropped == {"WOD flag 3": 1, "WOD profile flag 1": 4}
 
 
 def test_row_sizes_that_do_not_add_up_are_named(tmp_path: Path) -> None:
-    with xr.open_dataset(ragged(tmp_path / "a.nc"), decode_times=False) as opened:
+    with xr.open_dataset(write_casts(tmp_path / "a.nc"), decode_times=False) as opened:
         dataset = opened.load()
     dataset["z_row_size"][0] = 4
     dataset.to_netcdf(tmp_path / "b.nc")
     with pytest.raises(FileFormatError, match=r"z_row_size.*adds up to 10, expected 9"):
         read_points(tmp_path / "b.nc", {"thetao": "Temperature"})
     with pytest.raises(FileFormatError, match="Cast 2 has 3 values"):
-        read_points(ragged(tmp_path / "c.nc", salt=(3, 0, 3)), {"so": "Salinity"})
+        read_points(write_casts(tmp_path / "c.nc", salt=(3, 0, 3)), {"so": "Salinity"})
     with pytest.raises(DataError, match="Did you mean 'Temperature'"):
         read_points(tmp_path / "b.nc", {"thetao": "Temperatur"})
 
