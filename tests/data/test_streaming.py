@@ -14,7 +14,8 @@ from driftfield.data.dataset import TwinDataset
 from driftfield.data.normalise import Normalizer
 from driftfield.data.observing import ObservingSystem
 from driftfield.data.patches import Window
-from driftfield.data.sources import GriddedArchive, open_archive
+from driftfield.data.sources import GriddedArchive, open_archive, write_dataset
+from driftfield.data.twin import observe
 from driftfield.gridded import lazy
 from driftfield.registry import build
 
@@ -149,3 +150,14 @@ def test_chunks_are_those_of_the_file_and_few() -> None:
     many = chunks((100_000, 50, 2000, 4000), {"time": 1, "depth": 1, "lat": 100, "lon": 100})
     number = np.prod(-(-np.array((100_000, 50, 2000, 4000)) // np.array(many)))
     assert number <= lazy.MOST_CHUNKS
+
+
+def test_what_hides_a_lazy_field_holds_a_date_and_hides_the_same(store: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"error": 0.1, "seed": 3}
+    streamed = observe(lazily(store).dataset, {"thetao": "profiles:0.5"}, **how)
+    held = observe(open_archive(store, ["thetao"]).dataset, {"thetao": "profiles:0.5"}, **how)
+    assert all(streamed[name].chunks is not None for name in ("thetao", "thetao_error", "held_out"))
+    assert held["thetao"].chunks is None
+    xr.testing.assert_identical(streamed.compute(), held)
+    write_dataset(streamed, tmp_path / "seen.nc")
+    xr.testing.assert_equal(xr.open_dataset(tmp_path / "seen.nc")["thetao"].load(), held["thetao"])
