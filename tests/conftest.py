@@ -7,12 +7,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fewer_cases
 import pytest
 import torch
 import xarray as xr
 
 from driftfield.interfaces import TrainingData
-from driftfield.peers.space_time_cases import CaseDrawer
 from driftfield.testing import tiny_ocean, tiny_training_data
 
 torch.set_num_threads(1)
@@ -40,14 +40,17 @@ def training_data() -> TrainingData:
     return tiny_training_data()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def few_cases() -> Iterator[None]:
-    """Interpolation in space and time is tuned on four cases of every pattern, not on eighteen: for tests of what is tuned, not
-    of how well."""
-    assert CaseDrawer.draw.__kwdefaults__ is not None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(CaseDrawer.draw.__kwdefaults__, "count", 4)
+    """Interpolation in space and time is tuned on four cases of every pattern."""
+    with fewer_cases.few_cases():
         yield
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are written without their figures, which take most of the time: for tests of other parts of them."""
+    monkeypatch.setattr("driftfield.evaluate.report.write_figures", lambda *arguments: [])
 
 
 @pytest.fixture

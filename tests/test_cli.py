@@ -83,7 +83,7 @@ def test_a_peer_from_mask_to_report(command: Command, folder: Path) -> None:
     assert (folder / "report/report.html").stat().st_size > 10_000
 
 
-def test_two_outputs_of_one_method_are_both_scored(command: Command, folder: Path) -> None:
+def test_two_outputs_of_one_method_are_both_scored(command: Command, folder: Path, without_figures: None) -> None:
     mask(command)
     assert command("train", "peer.yaml", "--out", "runs/peer")[0] == 0
     for name, seed in (("a", "0"), ("b", "1")):
@@ -96,7 +96,7 @@ def test_two_outputs_of_one_method_are_both_scored(command: Command, folder: Pat
 
 
 @pytest.mark.slow
-def test_the_model_from_recipe_to_report(command: Command, folder: Path) -> None:
+def test_the_model_from_recipe_to_report(command: Command, folder: Path, without_figures: None) -> None:
     mask(command)
     assert command("train", "model.yaml", "--out", "runs/model", "--set", "trainer.steps=2")[0] == 0
     assert json.loads((folder / "runs/model/run.json").read_text())["extra"]["recipe_hash"]

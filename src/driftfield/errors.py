@@ -110,6 +110,8 @@ def visible(text: str) -> str:
     >>> visible("sst\\u202e)(")
     'sst\\\\u202e)('
     """
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return "".join(
         c
         if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")

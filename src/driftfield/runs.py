@@ -12,6 +12,7 @@ __all__ = [
     "shipped_runs",
 ]
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def calibrate_run(folder: Path, data: TrainingData) -> list[str]:
     ]
 
 
-def _changed(both: dict[str, Any]) -> str:
+def _changed(both: Mapping[str, Any]) -> str:
     """Scores of the raw fields beside those of the calibrated ones."""
     before, after = both["raw"], both["calibrated"]
     return ", ".join(

@@ -151,13 +151,13 @@ def test_a_linear_function_gives_the_closed_form_posterior(winds: DiffusionRecon
     agrees(made.analyse(rows, members=64, batch_size=64).fields, *posterior(winds, h, np.array([3.5, 7.0]), 0.2), 64)
 
 
-@pytest.mark.parametrize("noise", ["winds", "winds_in_colour"])
-def test_particles_find_the_closed_form_posterior(noise: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("noise", "particles"), [("winds", 1500), ("winds_in_colour", 500)])
+def test_particles_find_the_closed_form_posterior(noise: str, particles: int, request: pytest.FixtureRequest) -> None:
     winds = request.getfixturevalue(noise)
     rows = speeds([7.0, 3.0], variable=["u", "v"], longitude=-8.0, latitude=[42.0, 43.0])
     h = np.zeros((2, 60))
     h[0, 14], h[1, 30 + 20] = 1, 1
-    found = Assimilation(winds, "particles", MANY).analyse(rows, members=256).fields
+    found = Assimilation(winds, "particles", MANY | {"particles": particles}).analyse(rows, members=256).fields
     mean, sd = posterior(winds, h, np.array([7.0, 3.0]), 0.4)
     assert np.sqrt(np.mean(((flat(found) - mean) / sd) ** 2)) < 0.1
     assert np.sqrt(np.mean((flat(found, "_sd") / sd) ** 2)) == pytest.approx(1, abs=0.06)

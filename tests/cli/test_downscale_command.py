@@ -251,7 +251,7 @@ def test_settings_without_a_meaning_are_refused(own: Path, command: Doing) -> No
     assert (done.code, "Add data.coarse" in done.err) == (2, True)
 
 
-def test_evaluate_writes_groups_cells_and_structure(own: Path, command: Doing) -> None:
+def test_evaluate_writes_groups_cells_and_structure(own: Path, command: Doing, without_figures: None) -> None:
     assert (
         command("train", "downscale.yaml", "--out", "run", "--set", "downscaler={class: Analogs, number: 8}").code == 0
     )

@@ -1,5 +1,7 @@
 """A command that was killed goes on to the bytes that it would have written, and refuses to go on as something else."""
 
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,54 @@ def test_other_bytes_of_a_file_are_another_file(tmp_path: Path) -> None:
     assert not set(before) & {hash_path(file), hash_path(file.parent)}
     assert hash_path(tmp_path / "https:" / "host") == str(tmp_path / "https:" / "host")
     assert hash_path(None) == ""
+
+
+class Backwards:
+    """A crew of one that does its tasks last first, all of them twice."""
+
+    size = 1
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def check(self, folder: Path) -> None:
+        assert folder.is_dir()
+
+    def done(self, tasks: list[Any]) -> Any:
+        for task in reversed(tasks):
+            task.do(*task.arguments)
+            self.count += 1
+            yield task, task.do(*task.arguments)
+
+
+@pytest.mark.parametrize("name", ["assimilate", "particles", "chosen"])
+def test_workers_draw_the_dates_of_an_analysis_to_the_same_bytes(
+    name: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (COMMANDS["assimilate"] + " --calibrate" if name == "chosen" else COMMANDS[name]).split()
+    for run in ("one", "other"):  # a calibration is written into the run
+        shutil.copytree("prior", tmp_path / run)
+    place, whole, out = words.index("prior"), tmp_path / "whole.nc", tmp_path / "out.nc"
+    done = command(*words[:place], tmp_path / "one", *words[place + 1 :], "--out", str(whole))
+    assert done[0] == 0, done
+    crew = Backwards()
+    monkeypatch.setattr("driftfield.clusters.open_crew", lambda text: nullcontext(crew))
+    done = command(*words[:place], tmp_path / "other", *words[place + 1 :], "--out", str(out), "--cluster", "local:1")
+    assert done[0] == 0, done
+    assert crew.count >= 3
+    with xr.open_dataset(out) as written, xr.open_dataset(whole) as expected:
+        xr.testing.assert_equal(written, expected)
+        assert {**written.attrs, "created": "", "history": "", "run": ""} == {
+            **expected.attrs,
+            "created": "",
+            "history": "",
+            "run": "",
+        }
+
+
+def test_one_course_through_all_dates_cannot_be_shared(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftfield.clusters.open_crew", lambda text: nullcontext(Backwards()))
+    words = (*COMMANDS["whole course"].split(), "--out", "course.nc", "--cluster", "local:1")
+    code, said = command(*words)
+    assert code == 2
+    assert "there is nothing to share" in said

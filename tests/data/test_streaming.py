@@ -14,11 +14,12 @@ from driftfield.data.dataset import TwinDataset
 from driftfield.data.normalise import Normalizer
 from driftfield.data.observing import ObservingSystem
 from driftfield.data.patches import Window
-from driftfield.data.sources import GriddedArchive, open_archive
+from driftfield.data.sources import GriddedArchive, open_archive, write_dataset
+from driftfield.data.twin import observe
 from driftfield.gridded import lazy
 from driftfield.registry import build
 
-DATES, LEVELS, ROWS, COLUMNS, CHUNK = 6, 2, 48, 96, 16
+DATES, LEVELS, ROWS, COLUMNS, CHUNK = 6, 4, 48, 96, 16
 BYTES = LEVELS * CHUNK * CHUNK * 4
 """Of a chunk."""
 
@@ -32,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"thetao": (("time", "depth", "lat", "lon"), values, {"units": "degC"})},
         coords={
             "time": np.datetime64("2001-01-01", "ns") + np.arange(DATES) * np.timedelta64(5, "D"),
-            "depth": ("depth", [5.0, 50.0], {"units": "m", "positive": "down", "axis": "Z"}),
+            "depth": ("depth", [5.0, 50.0, 100.0, 200.0], {"units": "m", "positive": "down", "axis": "Z"}),
             "lat": ("lat", np.linspace(-47, 47, ROWS), {"units": "degrees_north"}),
             "lon": ("lon", np.arange(COLUMNS) * 3.75, {"units": "degrees_east"}),
         },
@@ -140,9 +141,23 @@ def test_chunks_are_those_of_the_file_and_few() -> None:
         return lazy._chunks(variable)
 
     assert chunks((100, 2, 64, 64), {"time": 1, "depth": 1, "lat": 32, "lon": 32}) == (1, 1, 32, 32)
+    # tiny ones are joined, in space first, to some that are square
+    assert chunks((100, 64, 64), {"depth": 1, "lat": 8, "lon": 8}) == (1, 32, 32)
+    assert chunks((10_000, 1, 1), {"depth": 1, "lat": 1, "lon": 1}) == (1024, 1, 1)
     # a file that says nothing is read a date at a time, or some of them
     assert chunks((10_000, 2, 64, 64), {}) == (lazy.PLENTY // (2 * 64 * 64 * 4), 2, 64, 64)
     assert chunks((10, 50, 2000, 4000), {}) == (1, 1, 1048, 4000)
     many = chunks((100_000, 50, 2000, 4000), {"time": 1, "depth": 1, "lat": 100, "lon": 100})
     number = np.prod(-(-np.array((100_000, 50, 2000, 4000)) // np.array(many)))
     assert number <= lazy.MOST_CHUNKS
+
+
+def test_what_hides_a_lazy_field_holds_a_date_and_hides_the_same(store: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"error": 0.1, "seed": 3}
+    streamed = observe(lazily(store).dataset, {"thetao": "profiles:0.5"}, **how)
+    held = observe(open_archive(store, ["thetao"]).dataset, {"thetao": "profiles:0.5"}, **how)
+    assert all(streamed[name].chunks is not None for name in ("thetao", "thetao_error", "held_out"))
+    assert held["thetao"].chunks is None
+    xr.testing.assert_identical(streamed.compute(), held)
+    write_dataset(streamed, tmp_path / "seen.nc")
+    xr.testing.assert_equal(xr.open_dataset(tmp_path / "seen.nc")["thetao"].load(), held["thetao"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from driftfield.gaussian import gradient_tuning as tuning
-from driftfield.gaussian.gradient_tuning import StatedScales, tune
+from driftfield.gaussian.gradient_tuning import StatedScales, refine, tune
 from driftfield.gaussian.hidden_leaves import Task, crps, cut_leaves, predictions
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.space_time_covariance import Places
@@ -121,3 +121,24 @@ def test_from_constants_of_nearly_the_same_record_it_walks_on_and_does_not_searc
     left, _ = tune(again, levels=1, most=30, count=60, start=wide)
     scores = [tuning._scored(c, again, most=40, count=10_000, seed=0)[1] for c in (left, wide)]
     assert scores[0] < scores[1]
+
+
+def test_on_a_grid_that_wraps_no_length_is_longer_along_a_meridian() -> None:
+    """There it would be stretched along the longitude, which has a beginning and an end."""
+    narrow = replace(TRUTH, aspect=0.4)
+    tasks = [task(narrow, dates=1, seed=seed) for seed in range(2)]
+    apart, wrapped = (
+        refine(TRUTH, tasks, levels=1, periodic=periodic, most=40, size=8).aspect for periodic in (False, True)
+    )
+    assert apart < 0.7
+    assert wrapped >= 1.0
+    assert tune(tasks, levels=1, most=30, count=40, periodic=True)[0].aspect >= 1.0
+
+
+def test_refined_constants_are_better_on_all_hidden_cells() -> None:
+    tasks = [task(seed=seed) for seed in range(2)]
+    start = replace(TRUTH, length=3 * TRUTH.length, days=TRUTH.days / 3)
+    better = refine(start, tasks, levels=1, periodic=False, most=40, size=8)
+    scores = [tuning._scored(c, tasks, most=40, count=10_000, seed=0)[1] for c in (better, start, TRUTH)]
+    assert scores[0] < scores[1] - 0.02
+    assert scores[0] < scores[2] + 0.02

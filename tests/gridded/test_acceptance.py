@@ -180,7 +180,9 @@ def test_a_command_shows_a_method_what_is_accepted(
     assert f"{int(inside.sum())} of {inside.size} values are left" in caplog.text
 
 
-def test_evaluate_scores_what_the_truth_accepts(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluate_scores_what_the_truth_accepts(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_figures: None
+) -> None:
     from json import loads
 
     held = xr.open_dataset(files / "m.nc").load().drop_encoding()

@@ -133,9 +133,9 @@ def test_two_looks_at_the_last_noise_level_give_the_mean() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("anchor", ["first guess"])
 def test_learned_gaussian_downscaling_comes_near_the_exact_crps(anchor: str, tmp_path: Path) -> None:
-    world = GaussianWorld(tmp_path, 2500)
+    world = GaussianWorld(tmp_path, 1500)
     spec = {"class": "DiffusionDownscaler", "network": NETWORK, "anchor": LINEAR if anchor == "first guess" else anchor}
-    method = taught(world.data, tmp_path / "run", 1200, **spec, maps=True, how={"tas": "additive"})
+    method = taught(world.data, tmp_path / "run", 500, **spec, maps=True, how={"tas": "additive"})
     found = world.scores(method, 24, 16)
     assert found.crps < 1.05
     assert found.spread == pytest.approx(1.0, abs=0.08)
@@ -144,9 +144,9 @@ def test_learned_gaussian_downscaling_comes_near_the_exact_crps(anchor: str, tmp
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", ["both"])
 def test_a_one_step_ensemble_comes_near_the_exact_crps(noise: str, tmp_path: Path) -> None:
-    world = GaussianWorld(tmp_path, 2500)
+    world = GaussianWorld(tmp_path, 1500)
     spec = {"class": "EnsembleRegression", "network": NETWORK, "anchor": LINEAR, "noise": noise, "calibrate": False}
-    method = taught(world.data, tmp_path / "run", 1200, **spec, maps=True)
+    method = taught(world.data, tmp_path / "run", 500, **spec, maps=True)
     found = world.scores(method, 24, 16)
     assert found.crps < 1.06
     coarse = world.data.pair.coarse.isel(time=world.data.test[:100])
@@ -180,11 +180,11 @@ def test_members_follow_a_shift_where_the_target_is_centred(tmp_path: Path) -> N
     warmer = coarse.assign(tas=(coarse["tas"] + 5.0).assign_attrs(coarse["tas"].attrs))
     for name in ("DiffusionDownscaler", "EnsembleRegression"):
         spec = {"class": name, "network": NETWORK, "anchor": LINEAR}
-        method = taught(world.data, tmp_path / f"{name}_centred", 30, **spec, centred=["tas"])
+        method = taught(world.data, tmp_path / f"{name}_centred", 8, **spec, centred=["tas"])
         assert method.follows_shifts is True
         cold, warm = (method.reconstruct(c, members=3, seed=2)["tas_member"].values for c in (coarse, warmer))
         np.testing.assert_allclose(warm, cold + 5.0, atol=2e-4)
-        other = taught(world.data, tmp_path / name, 30, **spec)
+        other = taught(world.data, tmp_path / name, 8, **spec)
         cold, warm = (other.reconstruct(c, members=3, seed=2)["tas_member"].values for c in (coarse, warmer))
         assert np.abs(warm - cold - 5.0).max() > 0.01
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from fewer_cases import few_cases
 
 from driftfield.data.twin import observe
 from driftfield.errors import UserError
@@ -21,8 +22,6 @@ from driftfield.registry import build, names, register
 from driftfield.runs import load_reconstructor
 from driftfield.sampling.tiles import TilesAsked
 from driftfield.testing import check_reconstructor, tiny_ocean, tiny_training_data
-
-pytestmark = pytest.mark.usefixtures("few_cases")
 
 NETWORK = {"class": "ResidualUNet", "widths": [4, 8], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 8}
 OBSERVING = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error": 0.05}
@@ -94,7 +93,8 @@ def fitted(name: str, data: TrainingData, folder: Path, **options: Any) -> Recon
         }
         method.fit(data, seed=1, trainer=LightningTrainer(**settings), folder=folder)
     else:
-        method.fit(data, seed=1)
+        with few_cases():
+            method.fit(data, seed=1)
     return method
 
 
@@ -115,7 +115,7 @@ def observations(truth: xr.Dataset) -> xr.Dataset:
 
 @pytest.fixture(scope="module", params=names("reconstructor"))
 def method(
-    request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory, few_cases: None
+    request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory
 ) -> Reconstructor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

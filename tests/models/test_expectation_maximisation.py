@@ -149,8 +149,7 @@ def test_filled_fields_keep_what_was_seen_and_leave_land_and_validation_alone(er
     xr.testing.assert_equal(after["sst"].isel(time=slice(0, count)), before["sst"].isel(time=data.train))
 
 
-@pytest.mark.slow
-def test_the_default_start_fills_gaps_better_than_the_season_does() -> None:
+def test_the_default_start_fills_gaps_better_than_the_season_does(few_cases: None) -> None:
     data, truth = gappy_ocean(100, 1.0), tiny_ocean(times=100, every_days=1.0)["thetao"].isel(time=slice(0, 60))
     observations = data.archive.dataset.isel(time=data.train).assign(thetao_domain=data.archive.domain("thetao"))
     gaps = observations["thetao"].isnull() & data.archive.domain("thetao")

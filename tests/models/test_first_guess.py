@@ -25,6 +25,8 @@ from driftfield.registry import build
 from driftfield.runs import load_reconstructor
 from driftfield.testing import tiny_ocean, tiny_training_data
 
+pytestmark = pytest.mark.usefixtures("few_cases")
+
 WHOLE = Window(0, 0, 8, 12)
 SYSTEM = {"observe": {"thetao": "profiles:0.7", "sst": "clouds:0.5"}, "error": 0.05}
 

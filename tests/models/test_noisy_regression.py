@@ -185,8 +185,8 @@ def test_a_bounded_variable_is_learned_with_its_point_mass(tmp_path: Path) -> No
     seen = observe(truth, OBSERVING["observe"], error=0.05, seed=2)  # type: ignore[arg-type]
     hidden = seen["held_out"]
     y = truth["thetao"].where(hidden)
-    noisy = fitted(tmp_path / "noisy", data, steps=250, output_noise="gaussian").reconstruct(seen, members=40, seed=0)
-    plain = fitted(tmp_path / "plain", data, steps=250).reconstruct(seen, members=1)
+    noisy = fitted(tmp_path / "noisy", data, steps=160, output_noise="gaussian").reconstruct(seen, members=40, seed=0)
+    plain = fitted(tmp_path / "plain", data, steps=160).reconstruct(seen, members=1)
     x = noisy["thetao_member"].where(hidden)
     assert float(x.min()) == 0
     share = [float((part == 0).where(part.notnull()).mean()) for part in (y, x)]

@@ -1,5 +1,6 @@
 """`driftfield inspect`: what it says of files whose axes, dates and gaps are known."""
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from driftfield.data.sources import open_fields
 from driftfield.observations.inspection import inspect_file
 from driftfield.testing import tiny_ocean
 from driftfield.testing.grids import MEMBERS, member
@@ -43,12 +45,15 @@ def test_the_kind_of_grid_and_where_it_lies(tmp_path: Path, kind: str) -> None:
     assert any(line.startswith("driftfield mask") for line in found.following)
 
 
-def test_levels_units_and_masks_of_a_regular_grid(tmp_path: Path) -> None:
+def test_levels_units_and_masks_of_a_regular_grid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ocean = tiny_ocean()
     ocean["depth"] = ("depth", -ocean["depth"].values * 100, {"units": "cm", "positive": "up"})
     ocean["domain"] = ocean["thetao"].notnull().any("time")
     ocean.rename(depth="lev").to_netcdf(tmp_path / "a.nc")
-    text = str(inspect_file(tmp_path / "a.nc"))
+    # whoever opened a file when nobody listened does not keep its lines from being heard
+    with caplog.at_level(logging.WARNING, logger="driftfield"):
+        open_fields(tmp_path / "a.nc")
+        text = str(inspect_file(tmp_path / "a.nc"))
     assert "a regular grid of latitudes and longitudes, 8 x 12 cells" in text
     assert "depth: 2 values, 10 to 40 m downwards" in text
     assert "'lev' (cm)" in text

@@ -13,7 +13,7 @@ from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.gappy_mean import RunningSums
 from driftfield.gaussian.space_time_covariance import SHAPES, Component, Places, SpaceTimeCovariance
-from driftfield.gaussian.space_time_tuning import SpaceTimeConstants, _climb
+from driftfield.gaussian.space_time_tuning import SpaceTimeConstants
 from driftfield.interfaces import TrainingData
 from driftfield.peers.daily_cycle import DailyCycle
 from driftfield.peers.space_time import SpaceTimeOptimalInterpolation
@@ -170,8 +170,7 @@ def test_memory_speaks_for_later_dates_and_never_for_its_own(
             np.testing.assert_allclose(found["sst"], without["sst"], atol=1e-5)
 
 
-@pytest.mark.slow
-def test_any_calendar(sea: xr.DataArray) -> None:
+def test_any_calendar(few_cases: None) -> None:
     field = moving_sea(12, calendar="360_day", start="2005-02-25")
     fitted = SpaceTimeOptimalInterpolation()
     fitted.fit(training(with_gaps(field, 0.4)))
@@ -179,7 +178,7 @@ def test_any_calendar(sea: xr.DataArray) -> None:
     assert np.isfinite(found["sst"].where(field.notnull(), 0)).all()
 
 
-def test_long_records_keep_their_seasons() -> None:
+def test_long_records_keep_their_seasons(few_cases: None) -> None:
     years = xr.date_range("2001-01-01", periods=48, freq="MS")
     field = moving_sea(48).assign_coords(time=years)
     season = 6 * np.cos(2 * np.pi * np.arange(48) / 12)
@@ -227,22 +226,15 @@ def test_some_cells_are_those_of_the_whole_and_exact_ones_what_was_seen(
     assert not sd[exact].any()
 
 
-def test_a_step_that_loses_at_a_glimpse_is_not_looked_at(sea: xr.DataArray) -> None:
-    looked: dict[str, list[SpaceTimeConstants]] = {"glimpse": [], "whole": []}
-
-    def glimpse(constants: SpaceTimeConstants) -> float:
-        looked["glimpse"].append(constants)
-        return abs(np.log(constants.length / 100.0))
-
-    def score(constants: SpaceTimeConstants) -> float:
-        looked["whole"].append(constants)
-        return glimpse(constants)
-
-    start = SpaceTimeConstants(100.0, 4.0)
-    assert _climb(start, "length", 1.4, score, glimpse, periodic=False) == start
-    assert looked["whole"] == []
-    assert _climb(start, "length", 1.4, score, None, periodic=False) == start
-    assert {c.length for c in looked["whole"]} == {100.0, 140.0, 100.0 / 1.4}
+def test_a_walk_downhill_that_ends_worse_with_all_observations_is_not_taken(
+    method: SpaceTimeOptimalInterpolation, sea: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = replace(method.constants["sst"], length=1e-2, days=1e-3)
+    monkeypatch.setattr("driftfield.gaussian.space_time_search.refine", lambda *_, **__: bad)
+    again = SpaceTimeOptimalInterpolation()
+    again.start = method.constants
+    again.fit(training(with_gaps(sea)))
+    assert again.constants == method.constants
 
 
 def test_constants_survive_json() -> None:
@@ -271,7 +263,9 @@ def test_a_course_of_the_day_is_known_where_a_record_has_one() -> None:
     assert np.abs(cycle.at(days)[:, :2, :3]).max() < 1e-6
 
 
-def test_a_long_search_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_search_says_how_far_it_is(
+    few_cases: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("driftfield.gaussian.space_time_tuning._SECONDS", 0.0)
     with caplog.at_level(logging.INFO):
         SpaceTimeOptimalInterpolation(nearest=16, context=1, patterns=["random:0.7"]).fit(tiny_training_data())
@@ -316,9 +310,8 @@ def test_a_fit_that_begins_at_constants_walks_on_from_them_and_does_not_search(
     again = SpaceTimeOptimalInterpolation()
     again.start = method.constants
     again.fit(training(with_gaps(sea)))
-    # the walk has come to its end there: from the same constants, on the same cases, no step is better
-    assert again.constants == method.constants
-    assert again.validation_crps == method.validation_crps
+    # on the same cases: no worse than where it began
+    assert again.validation_crps["sst"]["own"] <= method.validation_crps["sst"]["own"]
     again.start = {"sst": replace(method.constants["sst"], length=3 * method.constants["sst"].length)}
     again.fit(training(with_gaps(sea)))
     assert again.constants["sst"].length < 3 * method.constants["sst"].length

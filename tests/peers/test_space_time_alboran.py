@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fewer_cases import few_cases
 
 from driftfield.data.sources import GriddedArchive, open_fields
 from driftfield.data.transplant import hide, transplant_clouds
@@ -26,9 +27,11 @@ def test_space_time_interpolation_beats_the_reference(data_folder: Path) -> None
     shown = hide(file["SST"], held).to_dataset()
     archive = GriddedArchive(shown, {"SST": domain}, periodic=False)
     method = SpaceTimeOptimalInterpolation()
-    method.fit(TrainingData(archive, np.arange(10), np.array([], dtype=int), ("SST",)), seed=0)
-    found = method.reconstruct(shown, members=1, seed=0)
-    error, sd = (found["SST"] - file["SST"]).values[held.values], found["SST_sd"].values[held.values]
+    with few_cases(9):
+        method.fit(TrainingData(archive, np.arange(10), np.array([], dtype=int), ("SST",)), seed=0)
+    # what is held out alone: the other cells have no say in the figures
+    mean, sd = method.estimate_cells(shown, "SST", held.values)
+    error, sd = (mean - file["SST"].values)[held.values], sd[held.values]
     assert error.size == 38_845
     assert np.sqrt(np.mean(error**2)) < REFERENCE
     assert gaussian_crps(error, sd).mean() < 0.15

@@ -23,7 +23,7 @@ from killing import Fate, Outcome, driftfield_command, run, write_over
 
 TRAIN = ["train", "model.yaml", "--out", "run"]
 RECONSTRUCT = ["reconstruct", "whole/run", "obs.nc", "--members", "5", "--batch-size", "2", "--out"]
-KILLS = 20
+KILLS = 10
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ A diffusion model draws each date by itself (`date_by_date`), a prior of traject
 __all__ = ["Analysis", "Assimilation"]
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from driftfield.assimilation.drawing import Drawing, Drawn
 from driftfield.assimilation.observation_errors import ObservationErrors
 from driftfield.assimilation.provenance import provenance
 from driftfield.assimilation.whole_course import WholeCourse
-from driftfield.data.placing import GridPlacer
+from driftfield.data.placing import GridPlacer, Placed
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.evaluate.observation_space import ObservationScores, score_observations
 from driftfield.gridded.encodings import as_dates, time_days
@@ -59,6 +59,28 @@ class Analysis:
     account: Account
     guided_by: int
     withheld: Mapping[str, ObservationScores]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """Observations that can be used, divided, and what the network is shown.
+
+    Arguments:
+        guides, hidden: Rows; nothing is hidden where nothing is withheld.
+        condition: Of the dates of the analyses.
+        gridded: Whether the rows come from a gridded file.
+        placed: That file on the grid of the run.
+        account: What could be used.
+        withholding: What is withheld, and why.
+    """
+
+    guides: ObservationTable
+    hidden: ObservationTable
+    condition: xr.Dataset
+    gridded: bool
+    placed: Placed | None
+    account: Account
+    withholding: Withholding | None
 
 
 class Assimilation:
@@ -137,6 +159,7 @@ class Assimilation:
         batch_size: int = 16,
         withhold: Callable[[ObservationTable], Withholding] | None = None,
         keeper: Keeper | None = None,
+        share: Callable[[int], None] | None = None,
     ) -> Analysis:
         """Draws members of p(x | condition, observations) for one date or more.
 
@@ -152,12 +175,54 @@ class Assimilation:
             batch_size: Members at a time; does not change them.
             withhold: Chooses what is kept for scoring, such as `partial(withholding.withhold, fraction=0.1)`.
             keeper: Remembers batches of members, date by date.
+            share: Is told how many dates there are before the first is drawn, so that others draw them (`draw_date`).
 
         Raises:
             DataError: no observation can be used.
             DivergenceError: the guided walk ran away; says what to change.
         """
         draws = Draws(members, seed, batch_size=batch_size, keeper=keeper)
+        ready = self._ready(observations, condition, times, withhold)
+        if share is not None:
+            self.check_shared()
+            share(ready.condition.sizes["time"])
+        drawn = self.drawing.draw(ready.guides, ready.condition, gridded=ready.gridded, draws=draws)
+        scores = {} if ready.withholding is None else self._scores(ready.hidden, drawn)
+        told = provenance(self.method, self.drawing, drawn, ready.account, ready.withholding, scores) | {
+            "window_days": float(self.window_days)
+        }
+        fields = drawn.fields if ready.placed is None else ready.placed.cut(drawn.fields)
+        return Analysis(fields.assign_attrs(told), ready.account, drawn.guided, scores)
+
+    def draw_date(
+        self,
+        index: int,
+        observations: ObservationTable | xr.Dataset,
+        draws: Draws,
+        *,
+        condition: xr.Dataset | None = None,
+        times: Any = None,
+        withhold: Callable[[ObservationTable], Withholding] | None = None,
+    ) -> None:
+        """Draws the members of one date of an analysis, for the keeper of `draws`; arguments as of `analyse`."""
+        ready = self._ready(observations, condition, times, withhold)
+        self.drawing.draw(ready.guides, ready.condition, gridded=ready.gridded, draws=replace(draws, times=[index]))
+
+    def check_shared(self) -> None:
+        """Raises `ConfigurationError` where there is but one thing to draw."""
+        if isinstance(self.drawing, WholeCourse):
+            raise ConfigurationError(
+                "A prior of trajectories draws one course through all dates: there is nothing to share. Leave out --cluster."
+            )
+
+    def _ready(
+        self,
+        observations: ObservationTable | xr.Dataset,
+        condition: xr.Dataset | None,
+        times: Any,
+        withhold: Callable[[ObservationTable], Withholding] | None,
+    ) -> _Ready:
+        """What is drawn from, checked."""
         if condition is not None and isinstance(self.drawing, WholeCourse):
             raise ConfigurationError("A prior of trajectories is shown nothing: guide it by all observations at once.")
         gridded, placed, measures = (
@@ -185,13 +250,8 @@ class Assimilation:
         condition = self._condition(condition, used, times)
         withholding = withhold(used) if withhold is not None else None
         guides = used if withholding is None else used.select(withholding.used)
-        drawn = drawing.draw(guides, condition, gridded=gridded, draws=draws)
-        scores = {} if withholding is None else self._scores(used.select(withholding.withheld), drawn)
-        told = provenance(self.method, drawing, drawn, account, withholding, scores) | {
-            "window_days": float(self.window_days)
-        }
-        fields = drawn.fields if placed is None else placed.cut(drawn.fields)
-        return Analysis(fields.assign_attrs(told), account, drawn.guided, scores)
+        hidden = used if withholding is None else used.select(withholding.withheld)
+        return _Ready(guides, hidden, condition, gridded, placed, account, withholding)
 
     @property
     def _placer(self) -> GridPlacer:

@@ -90,7 +90,8 @@ class DateByDate(Drawing):
         seen, parts = dated(guides), []
         near = seen.away(dates) <= self.window_days
         with frozen(self.run.model):
-            for index, date in enumerate(dates.values):
+            for index in range(len(dates)) if draws.times is None else draws.times:
+                date = dates.values[index]
                 of_date = replace(draws, times=[index], keeper=part_of(draws.keeper, str(index)))
                 dated_draws = self._guided(of_date, seen.select(near[:, index]), date, where)
                 parts.append(self.run.complete(condition, dated_draws))

@@ -4,7 +4,7 @@ __all__ = ["assimilate"]
 
 from driftfield.cli import assimilate_options as typed
 from driftfield.cli.assimilate_work import Asked, AssimilateWork, Ensemble, Sources, WithheldShare
-from driftfield.cli.options import DropOutside, QualityLevel, RejectFlags, Resume, read_acceptance
+from driftfield.cli.options import Cluster, DropOutside, QualityLevel, RejectFlags, Resume, read_acceptance
 from driftfield.cli.shared import Job, Overwrite, SamplerName, app, check_output, read_pairs
 
 
@@ -39,6 +39,7 @@ def assimilate(
     reject_flags: RejectFlags = None,
     drop_outside: DropOutside = False,
     resume: Resume = False,
+    cluster: Cluster = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Constrain a trained prior by points, profiles, tracks, means over areas and depths, and functions of variables.
@@ -54,4 +55,4 @@ def assimilate(
     asked = Asked(method, options, choices, inflate_error, errors, correlated_km, window_days, footprint, functions)
     withheld = WithheldShare(withhold, by, of, buffer_km, seed)
     work = AssimilateWork(run, sampler, sources, asked, withheld, Ensemble(members, seed, batch_size), time)
-    work.write(out, calibrate=calibrate, resume=resume, overwrite=overwrite)
+    work.write(out, calibrate=calibrate, resume=resume, overwrite=overwrite, cluster=cluster)

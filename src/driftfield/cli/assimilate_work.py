@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from driftfield.cli.assimilate_dates import share_dates
 from driftfield.cli.assimilate_outcome import account_of, with_chosen_errors
-from driftfield.cli.shared import check_counts, read_period, use_sampler
+from driftfield.cli.shared import check_counts, open_crew_of, read_period, use_sampler
 from driftfield.errors import ConfigurationError, DataError, ExistsError, UserError
 from driftfield.plain import JSONObject
 
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
     from driftfield.assimilation.analysis import Analysis, Assimilation
     from driftfield.cli.assimilate_outcome import Analyse
+    from driftfield.clusters import Crew
     from driftfield.gridded.acceptance import Acceptance
     from driftfield.observations.derived import Derived
     from driftfield.observations.table import ObservationTable
     from driftfield.observations.withholding import Withholding
-    from driftfield.reconstruction.draws import Keeper
+    from driftfield.reconstruction.kept_draws import KeptDraws
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ class AssimilateWork:
     ensemble: Ensemble
     time: str | None
 
-    def write(self, out: Path, *, calibrate: bool, resume: bool, overwrite: bool) -> None:
+    def write(self, out: Path, *, calibrate: bool, resume: bool, overwrite: bool, cluster: str | None = None) -> None:
         """Analyses, writes and tells."""
         from driftfield.data.sources import write_dataset
         from driftfield.reconstruction.kept_draws import kept_while
@@ -254,8 +256,8 @@ class AssimilateWork:
         elif asked.choices:
             raise ConfigurationError("--try says what --calibrate chooses from: add it, or leave it out.")
         made_of = self._made_of(folder, asked) | {"calibrate": calibrate}
-        with kept_while(out, made_of, resume=resume, overwrite=overwrite) as keeper:
-            analyse = self._analysing(reconstructor, asked, keeper)
+        with kept_while(out, made_of, resume=resume, overwrite=overwrite) as keeper, open_crew_of(cluster) as crew:
+            analyse = self._analysing(reconstructor, asked, keeper, crew)
             analysis = (
                 with_chosen_errors(folder, str(asked.method), asked.options, asked.choices, analyse)
                 if calibrate
@@ -284,25 +286,39 @@ class AssimilateWork:
         kept_back = {"withhold": vars(self.withheld), "time": self.time, "sampler": self.sampler or ""}
         return made_of_run(folder, ensemble | shown | accepted | constants | kept_back, files)
 
-    def _analysing(self, reconstructor: Any, asked: Asked, keeper: "Keeper") -> "Analyse":
+    def _analysing(self, reconstructor: Any, asked: Asked, keeper: "KeptDraws", crew: "Crew | None") -> "Analyse":
         """Analyses with a factor on the errors and some constants, of files that are read once."""
-        kept = self.withheld.chooser()
-        period = slice(*read_period(self.time)) if self.time else None
-        observations, condition = self.sources.read((*reconstructor.codec.targets, *asked.functions))
+        observations, how = self._observations(reconstructor, asked)
 
         def analyse(inflation: float | None, constants: Mapping[str, Any]) -> "Analysis":
+            part = keeper.part(_named(inflation, constants))
+            share = None if crew is None else partial(share_dates, self, crew, inflation, dict(constants), part.folder)
             return asked.assimilation(reconstructor, inflation, constants).analyse(
                 observations,
-                condition=condition,
-                times=period,
                 members=self.ensemble.members,
                 seed=self.ensemble.seed,
                 batch_size=self.ensemble.batch_size,
-                withhold=kept,
-                keeper=keeper.part(_named(inflation, constants)),
+                keeper=part,
+                share=share,
+                **how,
             )
 
         return analyse
+
+    def _observations(self, reconstructor: Any, asked: Asked) -> tuple[Any, dict[str, Any]]:
+        """What guides, and what else an analysis is told of it."""
+        observations, condition = self.sources.read((*reconstructor.codec.targets, *asked.functions))
+        period = slice(*read_period(self.time)) if self.time else None
+        return observations, {"condition": condition, "times": period, "withhold": self.withheld.chooser()}
+
+    def opened(self) -> tuple[Any, Asked, Any, dict[str, Any]]:
+        """On a worker: the run, what is asked of it, and the observations."""
+        from driftfield.runs import find_run, load_reconstructor
+
+        reconstructor: Any = load_reconstructor(find_run(self.run))
+        use_sampler(reconstructor, self.sampler)
+        asked = self.asked.checked(reconstructor)
+        return reconstructor, asked, *self._observations(reconstructor, asked)
 
 
 def _named(inflation: float | None, constants: Mapping[str, Any]) -> str:

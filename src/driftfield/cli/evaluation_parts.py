@@ -55,7 +55,7 @@ class Parts:
         return bool(self.by or self.land or self.boxes or self.sites)
 
 
-def make_parts(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) -> dict[str, Any]:
+def make_parts(parts: Parts, truth: Any, methods: Mapping[str, Any], seen: Any) -> Mapping[str, Any]:
     """What was asked for, by the name of its file: text, or a data set; what is wrong is said before a file is written."""
     made: dict[str, Any] = {}
     if parts.grouped:

@@ -58,7 +58,7 @@ def mask(
     """
     from driftfield.data.sources import open_archive
     from driftfield.data.twin import observe as observe_fields
-    from driftfield.gridded.gridded_files import write_dataset
+    from driftfield.gridded.gridded_files import open_fields, write_dataset
 
     check_draws(obs, overwrite=overwrite, seed=seed)
     patterns = read_pairs(observe, "--observe", "VARIABLE=PATTERN")
@@ -73,6 +73,8 @@ def mask(
     if split is not None:
         seen = _only_tested(seen, split, fields)
     write_dataset(seen, obs, overwrite=overwrite)
+    if any(seen[name].chunks is not None for name in patterns):
+        seen = open_fields(obs)  # and not drawn again
     for name in patterns:
         share = float(seen[name].notnull().sum()) / max(float(archive.domain(name).sum()) * seen.sizes["time"], 1)
         print(f"{name}: {100 * share:.1f} % of the domain seen as {patterns[name]}")

@@ -13,6 +13,7 @@ __all__ = [
     "check_output",
     "check_run",
     "hub_app",
+    "open_crew_of",
     "read_errors",
     "read_number",
     "read_pairs",
@@ -29,8 +30,8 @@ __all__ = [
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -305,6 +306,18 @@ def write_with_bar(
         if sys.stderr.isatty():
             report = stack.enter_context(typer.progressbar(length=length, label=label, file=sys.stderr)).update
         write_reconstruction(work, out, resume=resume, overwrite=overwrite, progress=report, crew=crew)
+
+
+@contextmanager
+def open_crew_of(cluster: str | None) -> "Iterator[Crew | None]":
+    """The workers that `--cluster` names while the block lasts; nobody where it was not said."""
+    from driftfield.clusters import open_crew
+
+    if cluster is None:
+        yield None
+        return
+    with open_crew(cluster) as crew:
+        yield crew
 
 
 def reporting(length: int, crew: "Crew | None") -> Callable[[int], None]:

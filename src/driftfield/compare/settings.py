@@ -10,7 +10,7 @@ are scored: the others were learnt from.
 __all__ = ["CoarseTask", "coarse_setting", "content_hash", "open_truth", "setting_observations"]
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,10 +36,14 @@ from driftfield.gridded.gridded_files import open_fields
 def open_truth(comparison: Comparison) -> GriddedArchive:
     """The archive that the methods are scored on, all of its times."""
     data = comparison.data
-    options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
     acceptance = Acceptance.of(data.get("quality_level"), data.get("reject_flags"))
     names = [*data["targets"], *data.get("covariates", ())]
-    return _in_windows(comparison, open_archive(comparison.truth[0], names, acceptance=acceptance, **options))
+    return _in_windows(comparison, open_archive(comparison.truth[0], names, acceptance=acceptance, **_extent(data)))
+
+
+def _extent(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What part of an archive a recipe asks for."""
+    return {key: data.get(key) for key in ("levels", "region", "domain")}
 
 
 def _in_windows(comparison: Comparison, archive: GriddedArchive) -> GriddedArchive:
@@ -112,13 +116,13 @@ def coarse_setting(comparison: Comparison, setting: Setting, archive: GriddedArc
         DataError: its archives are no pair, or hold none of its times.
     """
     data, spec = comparison.data, setting.hides[1]
-    stated: dict[str, Any] = spec if isinstance(spec, dict) else {}
+    stated: Mapping[str, Any] = spec if isinstance(spec, dict) else {}
     other = bool({"archive", "region"} & set(stated))
     if other:
-        options: dict[str, Any] = {key: data.get(key) for key in ("levels", "region", "domain")}
-        options["region"] = stated.get("region", options["region"])
+        extent = _extent(data)
+        extent = {**extent, "region": stated.get("region", extent["region"])}
         path = stated.get("archive", comparison.truth[0])
-        archive = _in_windows(comparison, open_archive(path, data["targets"], **options))
+        archive = _in_windows(comparison, open_archive(path, data["targets"], **extent))
     archive, pair = make_pair(archive, {**data["coarse"], **(stated.get("coarse") or {})})
     period = setting.times or (None if other else comparison.truth[1])
     if period is None and not other and comparison.truth[0] == str(data["archive"]):

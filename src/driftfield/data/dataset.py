@@ -86,6 +86,7 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         enlargement = left_out_factor(archive.times, self.times, self.times) if out_of_fold and training else ()
         self.enlargement = dict(zip(self.times.tolist(), enlargement, strict=False))
         self._encoded: dict[tuple[str, int], np.ndarray] = {}
+        self._numbers: dict[str, np.ndarray] = {}  # what lies in memory, without labels: (time, level, lat, lon)
         self._days = time_days(archive.times)
         self._around: dict[int, dict[int, int | None]] = {}
 
@@ -234,14 +235,16 @@ class TwinDataset(torch.utils.data.Dataset[FieldBatch]):
         The whole field is encoded once and kept where the archive lies in memory anyway; of a lazy one only the window is read.
         """
         if self.archive.dataset[name].chunks is not None:
-            return self._encode(name, time, rows, columns)
+            values = with_levels(cut(self.archive.dataset[name].isel(time=[time]), rows, columns))
+            return self._encode(name, values, time, rows, columns)
         if (key := (name, time)) not in self._encoded:
-            grid = self.codec.grid
-            self._encoded[key] = self._encode(name, time, np.arange(grid.lat.size), np.arange(grid.lon.size))
+            if name not in self._numbers:
+                self._numbers[name] = with_levels(self.archive.dataset[name])
+            grid, values = self.codec.grid, self._numbers[name][time : time + 1]
+            self._encoded[key] = self._encode(name, values, time, np.arange(grid.lat.size), np.arange(grid.lon.size))
         return self._encoded[key][:, rows][:, :, columns]
 
-    def _encode(self, name: str, time: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        values = with_levels(cut(self.archive.dataset[name].isel(time=[time]), rows, columns))
+    def _encode(self, name: str, values: np.ndarray, time: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         encoded = self.codec.encode(name, values, self.stamps[[time]], rows, columns)[0]
         return (encoded * self.enlargement.get(time, 1.0)).astype(np.float32)
 

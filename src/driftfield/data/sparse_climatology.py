@@ -159,37 +159,56 @@ def _thinned(rng: np.random.Generator, share: float, *parts: np.ndarray) -> tupl
 
 def _left_over(sums: np.ndarray, edge: str) -> np.ndarray:
     """What the regression leaves, (12, lat, lon), from sums, numbers and squares (3, fold, month, lat, lon)."""
+    # a month without a value decides nothing
+    r, n, q = sums[:, :, sums[1].any(axis=(0, 2, 3))]
+    others = [
+        _Known.of(r.sum(axis=0) - fold_r, n.sum(axis=0) - fold_n, edge) for fold_r, fold_n in zip(r, n, strict=True)
+    ]
+
+    def left_out_error(kappas: list[float | None]) -> float:
+        """Sum of squares of every fold about the parts learnt from the others."""
+        means = [known.parts(kappas) for known in others]
+        return float(q.sum()) + sum(
+            float(((n_ * mean - 2 * r_) * mean).sum()) for mean, r_, n_ in zip(means, r, n, strict=True)
+        )
+
     kappas: list[float | None] = [None, None, None]
-    best = _left_out_error(sums, kappas, edge)
+    best = left_out_error(kappas)
     for part, choices in enumerate((_SMOOTH, _CELL, _MONTH)):
         for kappa in choices:
             trial = [*kappas[:part], kappa, *kappas[part + 1 :]]
-            if (error := _left_out_error(sums, trial, edge)) < _WORTH * best:
+            if (error := left_out_error(trial)) < _WORTH * best:
                 best, kappas = error, trial
-    return _parts(sums[0].sum(axis=0), sums[1].sum(axis=0), kappas, edge)
+    return _Known.of(sums[0].sum(axis=0), sums[1].sum(axis=0), edge).parts(kappas)
 
 
-def _left_out_error(sums: np.ndarray, kappas: list[float | None], edge: str) -> float:
-    """Sum of squares of every fold about the parts learnt from the others."""
-    total, count = sums[0].sum(axis=0), sums[1].sum(axis=0)
-    error = 0.0
-    for r, n, q in sums.transpose(1, 0, 2, 3, 4):
-        mean = _parts(total - r, count - n, kappas, edge)
-        error += float((q - 2 * mean * r + n * mean**2).sum())
-    return error
+@dataclass(frozen=True)
+class _Known:
+    """What some folds know of every month and cell.
 
+    Arguments:
+        total, count: Sums and numbers of values (month, lat, lon).
+        around, rest: Numbers and sums of all months in the neighbourhood of a cell (lat, lon).
+    """
 
-def _parts(total: np.ndarray, count: np.ndarray, kappas: list[float | None], edge: str) -> np.ndarray:
-    """The parts of neighbours, cell, and cell and month: (month, lat, lon)."""
-    smooth, cell, month = kappas
-    r, n = total.sum(axis=0), count.sum(axis=0)
-    mean = np.zeros(r.shape)
-    if smooth is not None:
-        around, rest = (gaussian_filter(part, _NARROW, mode=("constant", edge)) for part in (n, r))
-        mean = rest / (around + smooth)
-    if cell is not None:
-        mean = mean + (r - n * mean) / (n + cell)
-    of_months = np.broadcast_to(mean, total.shape)
-    if month is not None:
-        of_months = of_months + (total - count * of_months) / (count + month)
-    return of_months
+    total: np.ndarray
+    count: np.ndarray
+    around: np.ndarray
+    rest: np.ndarray
+
+    @classmethod
+    def of(cls, total: np.ndarray, count: np.ndarray, edge: str) -> "_Known":
+        around, rest = (gaussian_filter(part.sum(axis=0), _NARROW, mode=("constant", edge)) for part in (count, total))
+        return cls(total, count, around, rest)
+
+    def parts(self, kappas: list[float | None]) -> np.ndarray:
+        """The parts of neighbours, cell, and cell and month: (month, lat, lon)."""
+        smooth, cell, month = kappas
+        r, n = self.total.sum(axis=0), self.count.sum(axis=0)
+        mean = np.zeros(r.shape) if smooth is None else self.rest / (self.around + smooth)
+        if cell is not None:
+            mean = mean + (r - n * mean) / (n + cell)
+        of_months = np.broadcast_to(mean, self.total.shape)
+        if month is not None:
+            of_months = of_months + (self.total - self.count * of_months) / (self.count + month)
+        return of_months

@@ -139,7 +139,7 @@ class LogTransform(Transformed):
     def forward(self, values: Any) -> Any:
         """ln(x + floor)."""
         lifted = values.clip(min=0.0) + self.floor
-        return lifted.log() if hasattr(lifted, "log") else np.log(lifted)
+        return np.log(lifted) if isinstance(lifted, np.ndarray | np.generic | float) else lifted.log()
 
     def inverse(self, values: Any) -> Any:
         """e^z - floor."""

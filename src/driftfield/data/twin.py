@@ -14,10 +14,12 @@ the pattern `own`, which borrows the gaps of the other times).
 __all__ = ["observe"]
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import dask
+import dask.array
 import numpy as np
 import xarray as xr
 
@@ -140,16 +142,15 @@ def _observe_one(
         domain = ever_finite(field)
     exists = domain.transpose(*space).values.astype(bool)
     periodic = is_periodic(field["lon"])
-    values = np.full(field.shape, np.nan, dtype=np.float32)
-    errors = np.full(field.shape, np.nan, dtype=np.float32)
-    held_out = np.zeros(field.shape, dtype=bool)
 
     def known_at(time: int) -> np.ndarray:
         finite = exists & np.isfinite(field.isel(time=time).values)
         return finite if finite.ndim == 3 else finite[None]
 
-    for index, date in enumerate(as_dates(field["time"]).values):
-        mask_rng, noise_rng = _streams(seed, name, date)
+    dates = as_dates(field["time"]).values
+
+    def drawn(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        mask_rng, noise_rng = _streams(seed, name, dates[index])
         truth = np.asarray(field.isel(time=index).values, dtype=np.float32)
         known = exists & np.isfinite(truth)
         record = Lender(known_at, index, field.sizes["time"])
@@ -157,9 +158,10 @@ def _observe_one(
         noise: np.ndarray | np.float32 = np.float32(0.0)
         if any(instruments.errors):
             noise = np.where(seen, std, 0.0) * noise_rng.standard_normal(truth.shape, dtype=np.float32)
-        values[index] = np.where(seen, truth + noise, np.nan)
-        errors[index] = np.where(seen, std, np.nan)
-        held_out[index] = known & ~seen
+        missing = np.float32(np.nan)
+        return np.where(seen, truth + noise, missing), np.where(seen, std, missing), known & ~seen
+
+    values, errors, held_out = _all_dates(field, drawn)
     place = {d: exists_coordinate for d in space if (exists_coordinate := field.coords.get(d)) is not None}
     return _Seen(
         values=field.copy(data=values),
@@ -170,6 +172,22 @@ def _observe_one(
         domain=xr.DataArray(exists, dims=space, coords=place, name="domain"),
         held_out=xr.DataArray(held_out, dims=field.dims, coords={**place, "time": field["time"]}, name="held_out"),
     )
+
+
+def _all_dates(field: xr.DataArray, drawn: Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]) -> list[Any]:
+    """What is seen, its error and what is held out of all dates; of a lazy field lazily, a date at a time."""
+    dates, shape, kinds = field.sizes["time"], field.shape[1:], (np.float32, np.float32, bool)
+    if field.chunks is None:
+        arrays = [np.empty(field.shape, dtype=kind) for kind in kinds]
+        for index in range(dates):
+            for array, part in zip(arrays, drawn(index), strict=True):
+                array[index] = part
+        return arrays
+    parts = [dask.delayed(drawn, pure=False)(index) for index in range(dates)]
+    return [
+        dask.array.stack([dask.array.from_delayed(part[k], shape, kind) for part in parts])
+        for k, kind in enumerate(kinds)
+    ]
 
 
 def _dated(field: xr.DataArray, name: str) -> tuple[xr.DataArray, list[str]]:

@@ -7,7 +7,7 @@
 One component of every smoothness, and two together, are tried.
 """
 
-__all__ = ["E_FOLDING", "StatedScales", "tune"]
+__all__ = ["E_FOLDING", "StatedScales", "refine", "tune"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -58,6 +58,7 @@ def tune(
     count: int = 480,
     seed: int = 0,
     start: SpaceTimeConstants | None = None,
+    periodic: bool = False,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[SpaceTimeConstants, float]:
     """The constants of least CRPS, and its logarithm.
@@ -70,27 +71,61 @@ def tune(
         count: Leaves.
         seed: Of the choice of leaves.
         start: Constants of nearly the same record: their structure stays, and the walk begins there.
+        periodic: Whether longitude wraps: no length may be longer along a meridian then.
         progress: Is told what is done.
     """
-    several = any((task.seen.time != 0).any() for task in tasks)
+    walk = _Walk(levels, stated, several=_several(tasks), periodic=periodic)
     if start is not None:
         part = cut_leaves(tasks, start, most=most, count=count, seed=seed + 1)
-        return _refined(start, part, levels, stated, several, steps=15)
+        return walk.downhill(start, part, steps=15)
     coarse = min(
         (_scored(start, tasks, most=most // 2, count=count // 3, seed=seed) for start in _starts(tasks, stated)),
         key=lambda pair: pair[1],
     )[0]
     progress("lengths and time scales, coarsely")
     part = cut_leaves(tasks, coarse, most=most // 2, count=count // 2, seed=seed)
-    starts = _structures(coarse, stated, several=several)
-    trials = [_refined(start, part, levels, stated, several, steps=12) for start in starts]
+    starts = _structures(coarse, stated, several=walk.several)
+    trials = [walk.downhill(start, part, steps=12) for start in starts]
     # half a hundredth is no reason for a second component
     trials.sort(key=lambda pair: pair[1] + (0.005 if pair[0].second > 0 else 0.0))
     progress("smoothness and number of components")
     # the same leaves for both: from one choice of leaves to another the score moves by more than they differ
     part = cut_leaves(tasks, trials[0][0], most=most, count=count, seed=seed + 1)
-    finalists = [_refined(trial, part, levels, stated, several, steps=15) for trial, _ in trials[:2]]
+    finalists = [walk.downhill(trial, part, steps=15) for trial, _ in trials[:2]]
     return min(finalists, key=lambda pair: pair[1])
+
+
+def refine(
+    start: SpaceTimeConstants,
+    tasks: Sequence[Task],
+    *,
+    levels: int,
+    periodic: bool,
+    most: int,
+    size: int,
+    steps: int = 15,
+    report: Callable[[float], None] = lambda score: None,
+) -> SpaceTimeConstants:
+    """Constants downhill from some that are nearly right, on all hidden cells.
+
+    Arguments:
+        start: Where the walk begins; the structure stays.
+        tasks: What is hidden.
+        levels: Depths of the field.
+        periodic: Whether longitude wraps.
+        most: Neighbours of a leaf.
+        size: Hidden cells of a leaf.
+        steps: At most.
+        report: Is told the logarithm of the CRPS of every trial.
+    """
+    part = cut_leaves(tasks, start, most=most, count=sum(len(task.hidden) for task in tasks), size=size)
+    walk = _Walk(levels, StatedScales(), several=_several(tasks), periodic=periodic, report=report)
+    return walk.downhill(start, part, steps=steps)[0]
+
+
+def _several(tasks: Sequence[Task]) -> bool:
+    """Whether other dates than the one that is estimated were seen."""
+    return any((task.seen.time != 0).any() for task in tasks)
 
 
 def _scored(
@@ -147,34 +182,59 @@ def _as_stated(constants: SpaceTimeConstants, stated: StatedScales) -> SpaceTime
     return replace(constants, length=length, days=constants.days if stated.days is None else stated.days / fold)
 
 
-def _refined(
-    start: SpaceTimeConstants, part: Leaves, levels: int, stated: StatedScales, several: bool, *, steps: int
-) -> tuple[SpaceTimeConstants, float]:
-    """From some constants downhill."""
-    shapes, fixed = _shapes(start), _numbers(start)
-    names = ["nugget"] * (not stated.noise) + ["length", "aspect"] * (stated.length_km is None)
-    names += ["days"] * (stated.days is None and several) + ["vertical"] * (levels > 1)
-    if len(shapes) > 1:
-        names += ["second", "second_length"] + ["second_days"] * several
-    known = part.truth.isfinite()
+@dataclass(frozen=True)
+class _Walk:
+    """Which constants are walked along.
 
-    def score(x: np.ndarray) -> tuple[float, np.ndarray]:
-        logs = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-        values = {key: torch.tensor(v, dtype=torch.float64) for key, v in fixed.items()}
-        values |= {key: logs[k].exp() for k, key in enumerate(names)}
-        mean, variance = predictions(values, shapes, part)
-        error = (mean - part.truth.nan_to_num())[known]
-        result = crps(error, variance.sqrt()[known] * logs[-1].exp()).mean().log()
-        if not bool(result.isfinite()):
-            return 1e3, np.zeros_like(x)
-        (slope,) = torch.autograd.grad(result, logs)
-        return result.item(), np.nan_to_num(slope.numpy())
+    Arguments:
+        levels: Depths of the field.
+        stated: What is known, and stays.
+        several: Whether other dates are seen.
+        periodic: Whether longitude wraps.
+        report: Is told the logarithm of the CRPS of every trial.
+    """
 
-    x = np.array([*(np.log(np.clip(fixed[name], *_BOUNDS[name])) for name in names), 0.0])
-    bounds = [tuple(np.log(_BOUNDS[name])) for name in names] + [(-3.0, 3.0)]
-    best = minimize(score, x, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
-    chosen = {name: float(np.exp(value)) for name, value in zip(names, best.x[:-1], strict=True)}
-    return replace(start, **chosen), float(best.fun)
+    levels: int
+    stated: StatedScales
+    several: bool
+    periodic: bool = False
+    report: Callable[[float], None] = lambda score: None
+
+    def _names(self, components: int) -> list[str]:
+        names = ["nugget"] * (not self.stated.noise) + ["length", "aspect"] * (self.stated.length_km is None)
+        names += ["days"] * (self.stated.days is None and self.several) + ["vertical"] * (self.levels > 1)
+        if components > 1:
+            names += ["second", "second_length"] + ["second_days"] * self.several
+        return names
+
+    def _bounds(self, name: str) -> tuple[float, float]:
+        low, high = _BOUNDS[name]
+        return (1.0, high) if name == "aspect" and self.periodic else (low, high)
+
+    def downhill(self, start: SpaceTimeConstants, part: Leaves, *, steps: int) -> tuple[SpaceTimeConstants, float]:
+        """From some constants, and the logarithm of the CRPS there."""
+        shapes, fixed = _shapes(start), _numbers(start)
+        names = self._names(len(shapes))
+        known = part.truth.isfinite()
+
+        def score(x: np.ndarray) -> tuple[float, np.ndarray]:
+            logs = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+            values = {key: torch.tensor(v, dtype=torch.float64) for key, v in fixed.items()}
+            values |= {key: logs[k].exp() for k, key in enumerate(names)}
+            mean, variance = predictions(values, shapes, part)
+            error = (mean - part.truth.nan_to_num())[known]
+            result = crps(error, variance.sqrt()[known] * logs[-1].exp()).mean().log()
+            if not bool(result.isfinite()):
+                return 1e3, np.zeros_like(x)
+            self.report(result.item())
+            (slope,) = torch.autograd.grad(result, logs)
+            return result.item(), np.nan_to_num(slope.numpy())
+
+        x = np.array([*(np.log(np.clip(fixed[name], *self._bounds(name))) for name in names), 0.0])
+        bounds = [tuple(np.log(self._bounds(name))) for name in names] + [(-3.0, 3.0)]
+        best = minimize(score, x, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
+        chosen = {name: float(np.exp(value)) for name, value in zip(names, best.x[:-1], strict=True)}
+        return replace(start, **chosen), float(best.fun)
 
 
 def _shapes(constants: SpaceTimeConstants) -> tuple[float, ...]:

@@ -164,7 +164,7 @@ def predictions(constants: dict[str, Tensor], shapes: tuple[float, ...], part: L
         among = torch.where(part.used[:, row] & part.used[:, column], among, 0.0)
         cross = torch.where(part.used[:, :, None], cross, 0.0)
         diagonal = torch.where(part.used, diagonal, 1.0)
-    mean, explained = _Conditioned.apply(among, diagonal, cross, part.values)
+    mean, explained = _FromNeighbours.apply(among, diagonal, cross, part.values)
     return mean, (1.0 - explained).clamp_min(1e-8)
 
 
@@ -174,7 +174,7 @@ def _below(n: int) -> tuple[Tensor, Tensor]:
     return row, column
 
 
-class _Conditioned(torch.autograd.Function):
+class _FromNeighbours(torch.autograd.Function):
     """W' y and W' c of every leaf, W = K^-1 c; the slope is that of the module's head."""
 
     @staticmethod

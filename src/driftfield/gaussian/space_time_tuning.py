@@ -1,13 +1,12 @@
 """How space-time interpolation learns its constants: by what it makes of cells hidden from the training fields.
 
     score      geometric mean over the patterns of the CRPS on hidden cells of the middle time, spread calibrated
-    search     a coarse grid of lengths and time scales, then one constant after the other, by factors 2, 1.4 and 1.2; a fine
-               step is first taken on a third of the cells, and is over where it loses there
+    coarse     a grid of lengths and time scales, then one constant after the other, by factors of two
 
-The cases are those of `space_time_cases.py`.
+The cases are those of `space_time_cases.py`; `space_time_search.py` goes on from the coarse constants.
 """
 
-__all__ = ["SpaceTimeCase", "SpaceTimeConstants", "evaluate", "search"]
+__all__ = ["SearchReport", "SpaceTimeCase", "SpaceTimeConstants", "coarse", "evaluate"]
 
 import logging
 import time
@@ -25,9 +24,6 @@ from driftfield.gaussian.tuning import Fit, fit_spread
 log = logging.getLogger(__name__)
 
 _SECONDS = 10.0
-
-_WORSE = 0.005
-"""How much worse on a third of the cells a step may be that is looked at on all of them."""
 
 
 @dataclass(frozen=True)
@@ -124,31 +120,20 @@ def evaluate(covariance: SpaceTimeCovariance, cases: Sequence[SpaceTimeCase], *,
     return fit_spread({pattern: np.concatenate(blocks, axis=1) for pattern, blocks in parts.items()}, levels)
 
 
-def search(
-    cases: Sequence[SpaceTimeCase], *, levels: int, periodic: bool, most: int, start: SpaceTimeConstants | None = None
-) -> tuple[SpaceTimeConstants, Fit]:
-    """The constants with the lowest score; the coarse steps look at a third of the cells with half the observations.
-
-    Where constants of nearly the same record are given to start from, there are no coarse steps.
-    """
+def coarse(
+    cases: Sequence[SpaceTimeCase], *, levels: int, periodic: bool, most: int, report: "SearchReport"
+) -> SpaceTimeConstants:
+    """Constants by factors of two, on a third of the cells of every case with half the observations."""
     few = [replace(case, groups=case.groups[: max(1, len(case.groups) // 3)]) for case in cases]
-    half, report = max(4, most // 2), _Report()
-    glimpse = _Score(few, levels=levels, most=half, report=report)
-    if start is None:
-        report.stage = "1 of 3: lengths and scales in time"
-        best = _walk(_grid(cases), glimpse, (2.0,), levels=levels, periodic=periodic)
-        # one component is a valley that single steps do not leave
-        report.stage = "2 of 3: a second component"
-        best = _walk([best, *_doubled(best)], glimpse, (2.0,), levels=levels, periodic=periodic)
-    else:
-        best = start
-    report.stage = "3 of 3: fine steps"
-    score = _Score(cases, levels=levels, most=most, report=report)
-    best = _walk([best], score, (1.4, 1.2), levels=levels, periodic=periodic, glimpse=glimpse)
-    return best, score.fits[best]
+    report.stage = "1 of 3: lengths and scales in time"
+    score = _Score(few, levels=levels, most=max(4, most // 2), report=report)
+    best = _walk(_grid(cases), score, levels=levels, periodic=periodic)
+    # one component is a valley that single steps do not leave
+    report.stage = "2 of 3: a second component"
+    return _walk([best, *_doubled(best)], score, levels=levels, periodic=periodic)
 
 
-class _Report:
+class SearchReport:
     """Says every ten seconds how far the search is; a short one says nothing."""
 
     def __init__(self) -> None:
@@ -186,24 +171,16 @@ class _Score:
 
 
 def _walk(
-    start: Sequence[SpaceTimeConstants],
-    score: _Score,
-    steps: Sequence[float],
-    *,
-    levels: int,
-    periodic: bool,
-    glimpse: _Score | None = None,
-    rounds: int = 2,
+    start: Sequence[SpaceTimeConstants], score: _Score, *, levels: int, periodic: bool, rounds: int = 2
 ) -> SpaceTimeConstants:
-    """From the best of some constants, one coordinate after the other, some rounds with every step."""
+    """From the best of some constants, one coordinate after the other, some rounds."""
     best = min(start, key=score)
-    for step in steps:
-        for _ in range(rounds):
-            before = best
-            for name in _order(levels):
-                best = _climb(best, name, step, score, glimpse, periodic=periodic)
-            if best == before:
-                break
+    for _ in range(rounds):
+        before = best
+        for name in _order(levels):
+            best = _climb(best, name, score, periodic=periodic)
+        if best == before:
+            break
     return best
 
 
@@ -247,22 +224,14 @@ def _order(levels: int) -> tuple[str, ...]:
 
 
 def _climb(
-    best: SpaceTimeConstants,
-    name: str,
-    step: float,
-    score: Callable[[SpaceTimeConstants], float],
-    glimpse: Callable[[SpaceTimeConstants], float] | None,
-    *,
-    periodic: bool,
+    best: SpaceTimeConstants, name: str, score: Callable[[SpaceTimeConstants], float], *, periodic: bool
 ) -> SpaceTimeConstants:
-    """Walks along one constant while the score falls; what a glimpse shows to be worse is not looked at."""
+    """Walks along one constant while the score falls."""
     if name.startswith("second_") and best.second == 0.0:
         return best
     for direction in (1, -1):
         moved = False
-        while (trial := _moved(best, name, step, direction, periodic=periodic)) is not None:
-            if glimpse is not None and glimpse(trial) >= glimpse(best) + _WORSE:
-                break
+        while (trial := _moved(best, name, direction, periodic=periodic)) is not None:
             # less than a thousandth is not worth a step
             if score(trial) >= score(best) - 1e-3:
                 break
@@ -272,15 +241,12 @@ def _climb(
     return best
 
 
-def _moved(
-    constants: SpaceTimeConstants, name: str, step: float, direction: int, *, periodic: bool
-) -> SpaceTimeConstants | None:
-    """The next value of one constant, or nothing where its range ends."""
+def _moved(constants: SpaceTimeConstants, name: str, direction: int, *, periodic: bool) -> SpaceTimeConstants | None:
+    """The next value of one constant, twice or half as much, or nothing where its range ends."""
     value = getattr(constants, name)
     if name.endswith("shape"):
         place = SHAPES.index(value) + direction
-        # a walk over four values needs no finer steps
-        return replace(constants, **{name: SHAPES[place]}) if 0 <= place < len(SHAPES) and step >= 2 else None
+        return replace(constants, **{name: SHAPES[place]}) if 0 <= place < len(SHAPES) else None
     if name == "second":
         shares = (0.0, 0.1, 0.25, 0.45, 0.65, 0.85)
         place = shares.index(value) + direction
@@ -288,7 +254,7 @@ def _moved(
     low, high = _RANGES[name]
     if name == "aspect" and periodic:
         low = 1.0
-    value = value * step ** (direction * (2 if name == "nugget" else 1))
+    value = value * 2.0 ** (direction * (2 if name == "nugget" else 1))
     return replace(constants, **{name: value}) if low <= value <= high else None
 
 

@@ -17,6 +17,9 @@ from driftfield.errors import FileFormatError
 MOST_CHUNKS = 20_000
 """Of a variable: more of them cost more to plan with than to read."""
 
+SMALL = 2**12
+"""Bytes of a chunk under which planning with it takes longer than reading it and its neighbour; 32 x 32 short floats."""
+
 BLOCK = 2**25
 """Bytes of fields in double precision that statistics hold at a time."""
 
@@ -78,12 +81,22 @@ def _chunks(variable: xr.Variable) -> tuple[int, ...]:
     chunks = [min(int(preferred.get(dim, size)), size) for dim, size in variable.sizes.items()]
     if not preferred:
         _cut(chunks, PLENTY // variable.dtype.itemsize)
+    _grow(chunks, variable.shape, SMALL // variable.dtype.itemsize)
     # the last axes first: neighbouring cells are asked for together more often than neighbouring dates
     for axis in reversed(range(len(chunks))):
         number = math.prod(-(-size // chunk) for size, chunk in zip(variable.shape, chunks, strict=True))
         if number > MOST_CHUNKS:
             chunks[axis] = min(variable.shape[axis], chunks[axis] * -(-number // MOST_CHUNKS))
     return tuple(chunks)
+
+
+def _grow(chunks: list[int], shape: tuple[int, ...], least: int) -> None:
+    """Joins tiny chunks of a file until one has `least` numbers: square ones in space first, then along the other axes."""
+    axes = list(range(len(chunks)))
+    for group in (axes[-2:], axes[:-2]):
+        while math.prod(chunks) < least and (growing := [axis for axis in group if chunks[axis] < shape[axis]]):
+            axis = min(growing, key=lambda a: chunks[a])
+            chunks[axis] = min(2 * chunks[axis], shape[axis])
 
 
 def _cut(chunks: list[int], most: int) -> None:

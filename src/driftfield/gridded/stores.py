@@ -49,7 +49,7 @@ def options_for(path: Path) -> dict[str, Any]:
     return {"engine": "zarr", "consolidated": False}
 
 
-def group_of(path: Path) -> dict[str, Any]:
+def group_of(path: Path) -> dict[str, str]:
     """Options that open the one group with fields of a NetCDF-4 file that has none outside of groups; none for any other.
 
     Coordinates outside of groups are those of the group, too (`with_outer_coordinates`).

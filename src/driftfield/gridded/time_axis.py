@@ -79,7 +79,9 @@ def _check_years(dates: xr.DataArray, source: str) -> None:
     else:
         years = np.array([d.year for d in values], dtype=np.int64)
     # another calendar is that of a model, whose years may be any that its days can be counted in
-    of_model = values.dtype.kind != "M" and not any(getattr(d, "calendar", "") in _STANDARD for d in values)
+    of_model = values.dtype.kind != "M" and not any(
+        isinstance(d, cftime.datetime) and d.calendar in _STANDARD for d in values
+    )
     least, most = (-1_000_000, 1_000_000) if of_model else (1, 9999)
     if years.size and (years.min() < least or years.max() > most):
         raise FileFormatError(

@@ -153,7 +153,7 @@ def _readable(where: str) -> Iterator[None]:
     except errors.HFValidationError as error:
         raise ConfigurationError(f"{where} cannot be the name of a repository: {_first_line(error)}") from error
     except errors.HfHubHTTPError as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
+        status = None if error.response is None else error.response.status_code
         if status in (401, 403):
             raise DataError(
                 f"{where} was refused with status {status}: no permission. Log in with `hf auth login`, or set HF_TOKEN."

@@ -171,7 +171,7 @@ def _with_classes(config: Mapping[str, Any], labels: Sequence[int]) -> Mapping[s
     return {**config, "num_class_embeds": labels[0]}
 
 
-def _arguments(theirs: type, config: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
+def _arguments(theirs: type, config: Mapping[str, Any], conditional: bool) -> Mapping[str, Any]:
     """The constructor's arguments: those given, checked, and a small model for the rest."""
     allowed = [name for name in inspect.signature(theirs).parameters if name not in _OURS]
     for key in config:

@@ -22,6 +22,7 @@ import itertools
 import re
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +147,13 @@ def read_text(path: Path, *, most: int | None = None, **options: Any) -> pd.Data
     """
     mark = separator_of(path)
     comma = mark != "," and _has_decimal_commas(path, mark)
-    how: dict[str, Any] = {"sep": mark, "encoding": CSV_ENCODING, "skipinitialspace": True}
-    how["decimal"] = "," if comma else "."
+    decimal = "," if comma else "."
+    read = partial(pd.read_csv, path, sep=mark, encoding=CSV_ENCODING, skipinitialspace=True, decimal=decimal)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", pd.errors.ParserWarning)
-        frame = pd.read_csv(path, nrows=most, index_col=False, low_memory=False, **how | options)
+        frame = read(nrows=most, index_col=False, low_memory=False, **options)
     if any(issubclass(one.category, pd.errors.ParserWarning) for one in heard):
-        bare = pd.read_csv(path, header=None, skiprows=1, dtype=str, **how)
+        bare = read(header=None, skiprows=1, dtype=str)
         if not bare.iloc[:, len(frame.columns) :].isna().all(axis=None):
             raise FileFormatError(
                 f"The rows of {path} have {bare.shape[1]} values and its first line {len(frame.columns)} names: expected as "

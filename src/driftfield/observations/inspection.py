@@ -66,12 +66,15 @@ def _heard() -> Iterator[list[str]]:
     root, ear = logging.getLogger("driftfield"), Ear()
     before = root.propagate, root.level
     root.addHandler(ear)
-    root.propagate, root.level = False, logging.INFO
+    root.propagate = False
+    # not by assignment: loggers below remember that their lines were not wanted
+    root.setLevel(logging.INFO)
     try:
         yield said
     finally:
         root.removeHandler(ear)
-        root.propagate, root.level = before
+        root.propagate = before[0]
+        root.setLevel(before[1])
 
 
 def _gridded(path: Path, dataset: xr.Dataset, files: str) -> Inspection:

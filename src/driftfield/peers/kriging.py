@@ -116,7 +116,13 @@ class Kriging(StandardisedPeer):
             count = 480 if draws == 1 else 720
             begin = self.start.get(name)
             self.constants[name], _ = tune(
-                tasks[name], levels=levels, stated=self._stated, count=count, seed=seed, start=begin
+                tasks[name],
+                levels=levels,
+                stated=self._stated,
+                count=count,
+                seed=seed,
+                start=begin,
+                periodic=self.background.periodic,
             )
             self._calibrate(name, tasks[name], sds[name], levels)
         self._learn(data)

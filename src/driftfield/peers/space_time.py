@@ -8,7 +8,7 @@
     members    prior draws, conditioned (Matheron)               neighbours, solver: `neighbours.py`, `local_kriging.py`
 
 Every target is reconstructed by itself; its levels go together through a scale in depth. Covariates are not looked at. The
-constants are tuned, and the spread is calibrated, on cells hidden from the training fields (`space_time_tuning.py`).
+constants are tuned, and the spread is calibrated, on cells hidden from the training fields (`space_time_search.py`).
 """
 
 __all__ = ["SpaceTimeOptimalInterpolation"]
@@ -25,7 +25,8 @@ from driftfield.data.masks import parse_pattern
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.gaussian.local_kriging import Scattered, solve_leaves
 from driftfield.gaussian.neighbours import leaves
-from driftfield.gaussian.space_time_tuning import SpaceTimeCase, SpaceTimeConstants, search
+from driftfield.gaussian.space_time_search import search
+from driftfield.gaussian.space_time_tuning import SpaceTimeCase, SpaceTimeConstants
 from driftfield.gridded.encodings import time_days
 from driftfield.interfaces import TrainingData
 from driftfield.peers.background import canonical, observed_domain, part, stated_errors

@@ -93,7 +93,7 @@ def machine_paths(parts: Mapping[str, Path]) -> list[str]:
     return sorted(set(absolute))
 
 
-def read_scores(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def read_scores(path: Path) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     """`scores.json` of `driftfield evaluate`.
 
     Raises:

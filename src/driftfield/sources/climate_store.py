@@ -92,7 +92,7 @@ class ClimateStoreSource:
         """The region at all times."""
         return select_region(open_fields(list(files)), {"lat": list(asked.lat), "lon": list(asked.lon)})
 
-    def _request(self, name: str, first: date, last: date, hours: Sequence[int], asked: AskedBox) -> dict[str, Any]:
+    def _request(self, name: str, first: date, last: date, hours: Sequence[int], asked: AskedBox) -> Mapping[str, Any]:
         days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
         west, east = eastward(*asked.lon)
         return {

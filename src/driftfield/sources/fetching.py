@@ -114,20 +114,24 @@ def transient(error: BaseException) -> TryAgainError | None:
         error: Of any library; what caused it counts, too.
     """
     for cause in _causes(error):
-        response = getattr(cause, "response", None)
-        status = (
-            getattr(response, "status_code", None) or getattr(cause, "status", None) or getattr(cause, "code", None)
-        )
+        response = _stated(cause, "response")
+        status = _stated(response, "status_code") or _stated(cause, "status", "code")
         if isinstance(response, dict):  # as botocore has it
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if isinstance(status, int) and 400 <= status < 600:
-            headers = getattr(response, "headers", None) or getattr(cause, "headers", None) or {}
+            headers = _stated(response, "headers") or _stated(cause, "headers") or {}
             return TryAgainError(f"status {status}", seconds_asked(headers)) if status in AGAIN else None
     for cause in _causes(error):
         lineage = {each.__name__ for each in type(cause).__mro__}
         if lineage & {"ConnectionError", "TimeoutError", "Timeout", "ClientConnectionError", "IncompleteRead"}:
             return TryAgainError(str(cause).splitlines()[0] if str(cause) else type(cause).__name__)
     return None
+
+
+def _stated(thing: object, *names: str) -> Any:
+    """What an error of somebody's library says under the first of some names that it knows; they agree on none."""
+    known = (getattr(thing, name, None) for name in names)
+    return next((value for value in known if value is not None), None)
 
 
 def seconds_asked(headers: Message | Mapping[str, str]) -> float:

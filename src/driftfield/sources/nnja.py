@@ -109,7 +109,7 @@ def _rows_of_a_day(catalogue: dict[str, Any], server: str, piece: Piece, part: P
     parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), UNITS_KEY: units}), part)
 
 
-def _described(fsspec: Any, server: str, dataset: str) -> dict[str, Any]:
+def _described(fsspec: Any, server: str, dataset: str) -> Mapping[str, Any]:
     """Where the rows of a data set lie, and the units of its columns."""
     with fsspec.open(f"{server}/catalog.json", "rb") as file:
         catalogue = json.load(file)
