@@ -74,7 +74,7 @@ def tune(
         periodic: Whether longitude wraps: no length may be longer along a meridian then.
         progress: Is told what is done.
     """
-    walk = _Walk(levels, stated, several=_several(tasks), periodic=periodic)
+    walk = _Descent(levels, stated, several=_several(tasks), periodic=periodic)
     if start is not None:
         part = cut_leaves(tasks, start, most=most, count=count, seed=seed + 1)
         return walk.downhill(start, part, steps=15)
@@ -119,7 +119,7 @@ def refine(
         report: Is told the logarithm of the CRPS of every trial.
     """
     part = cut_leaves(tasks, start, most=most, count=sum(len(task.hidden) for task in tasks), size=size)
-    walk = _Walk(levels, StatedScales(), several=_several(tasks), periodic=periodic, report=report)
+    walk = _Descent(levels, StatedScales(), several=_several(tasks), periodic=periodic, report=report)
     return walk.downhill(start, part, steps=steps)[0]
 
 
@@ -183,7 +183,7 @@ def _as_stated(constants: SpaceTimeConstants, stated: StatedScales) -> SpaceTime
 
 
 @dataclass(frozen=True)
-class _Walk:
+class _Descent:
     """Which constants are walked along.
 
     Arguments:
