@@ -4,7 +4,9 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
+from threadpoolctl import threadpool_info
 
 from driftfield.filling.filling import _folds
 from driftfield.filling.methods import Knowledge, Method, methods_for
@@ -72,3 +74,20 @@ def test_results_come_in_the_order_of_the_items_and_from_several_threads() -> No
     with pytest.raises(ZeroDivisionError):
         side_by_side(fails, [0, *range(1, 2000)], workers=1)
     assert len(begun) < 2000
+
+
+def test_linear_algebra_leaves_a_processor_to_every_thread_and_gets_its_own_back() -> None:
+    def blas() -> list[int]:
+        return [part["num_threads"] for part in threadpool_info() if part["user_api"] == "blas"]
+
+    torch_before, blas_before, share = torch.get_num_threads(), blas(), max(1, processors() // 2)
+
+    def task(k: int) -> tuple[int, list[int]]:
+        return torch.get_num_threads(), blas()
+
+    for threads, of_blas in side_by_side(task, [0, 1], workers=2):
+        assert threads <= share
+        assert all(count <= share for count in of_blas)
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda k: k // 0, [0, 1], workers=2)
+    assert (torch.get_num_threads(), blas()) == (torch_before, blas_before)

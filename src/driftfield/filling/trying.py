@@ -1,6 +1,7 @@
 """Every method on the hidden cells, as many at a time as there are processors.
 
-heaviest first, a thread each          their time is spent in linear algebra, which does not hold the interpreter
+heaviest first, a thread each          their time is spent in linear algebra, which does not hold the interpreter; its own threads
+                                       are as many as leave a processor to each, for threads that wait for each other cost
 scores in the order of the methods     a method has its own seed: the numbers are those of one after the other
 """
 
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 from driftfield.errors import UserError
 from driftfield.filling.methods import Method
@@ -49,7 +52,8 @@ def side_by_side(
         workers: Threads; one for each processor if not given.
         done: Is told which item has been finished, by the thread that called.
     """
-    with ThreadPoolExecutor(max_workers=workers or processors()) as pool:
+    workers = max(1, min(workers or processors(), len(items)))
+    with _threads(max(1, processors() // workers)), ThreadPoolExecutor(max_workers=workers) as pool:
         futures = {pool.submit(task, item): k for k, item in enumerate(items)}
         try:
             for future in as_completed(futures):
@@ -60,6 +64,18 @@ def side_by_side(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """That many threads, at most, in the linear algebra of numpy and torch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(count, before))
+    try:
+        with threadpool_limits(limits=count, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def try_all(
