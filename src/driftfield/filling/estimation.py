@@ -18,7 +18,7 @@ from driftfield.filling.methods import Method
 from driftfield.filling.record import Record
 from driftfield.filling.spread import Spread
 from driftfield.filling.trying import side_by_side
-from driftfield.filling.validation import Scores
+from driftfield.filling.validation import Scores, refitted
 from driftfield.interfaces import Reconstructor
 from driftfield.peers.base import member_generator, time_stamps
 from driftfield.peers.kriging import Kriging
@@ -64,10 +64,13 @@ def estimated(
 def _on(record: Record, fitted: Any, known: dict[str, Method], label: str, seed: int) -> Any:
     """A method that has learnt from all of this record, its constants too: what was hidden to choose it says much of them.
 
-    Weights of a network stay, over a first guess that has learnt from all.
+    Weights of a network stay, over a first guess that has learnt from all. So do the constants of space-time interpolation: what
+    its spread is multiplied by belongs to them, and others that are as good state another one.
     """
     if isinstance(fitted, LearntMethod):
         return fitted.continued(record, seed=seed)
+    if isinstance(fitted, SpaceTimeOptimalInterpolation):
+        return refitted(fitted, known[label], record, seed=seed)
     return known[label].fitted_to(record, seed=seed, before=fitted)
 
 

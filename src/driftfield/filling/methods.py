@@ -115,7 +115,7 @@ class Method:
             before: The method fitted to nearly the same record; constants that are searched for are sought near its own.
         """
         made = self.build()
-        if isinstance(made, Kriging | SpaceTimeOptimalInterpolation) and isinstance(before, type(made)):
+        if isinstance(made, Kriging) and isinstance(before, type(made)):
             made.start = before.constants
         if not self.shipped:
             made.fit(record.training(validation=self.validation, vector=self.vector), seed=seed)
