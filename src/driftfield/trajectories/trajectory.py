@@ -70,6 +70,7 @@ class TrajectoryReconstructor(Trained):
         needs_training=True,
         uses_other_times=True,
         takes_draws=True,
+        keeps_draws=True,
         sampler=True,
         precision=Cannot("follows derivatives of its network, in float32"),
         replacement=Cannot("is guided by its observations and imposes none"),
