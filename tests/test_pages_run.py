@@ -6,6 +6,7 @@
 The page of sources needs servers: tests/sources/test_page_of_sources.py runs it with the same function.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ SHORT = {"--members 16": "--members 2"}
 FILL = {"--out filled.nc": "--out filled.nc --method linear"}
 """One method in place of all that are tried: tests/filling tries them."""
 INSTALL = {"pip install": "an installation; docs/newcomer.md is the protocol of one"}
+NO_WORKERS = (
+    {}
+    if find_spec("distributed")
+    else {"driftfield reconstruct RUN OBS --out OUT.zarr --cluster local": "no distributed here"}
+)
 
 STAGES = {
     "README.md": Stage(
@@ -70,6 +76,7 @@ STAGES = {
             **INSTALL,
             "torchrun": "several machines; test_several_processes.py sets what a launcher sets, on two processes",
             "srun": "a queue; the same test",
+            **NO_WORKERS,
             "driftfield reconstruct RUN OBS --out OUT.zarr --cluster tcp": "a scheduler elsewhere; test_clusters.py has workers",
             "driftfield reconstruct RUN OBS --out OUT.zarr --cluster cluster.yaml": "a queue; test_clusters.py reads such a file",
         },
