@@ -7,8 +7,10 @@ import re
 import runpy
 import shlex
 import shutil
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
@@ -60,10 +62,12 @@ def run_line(line: str, stage: Stage) -> bool:
     if out is not None and out.exists():
         words.append("--overwrite")  # the page shows other ways to the same file
     many = next((count for beginning, count in stage.processes.items() if typed.startswith(beginning)), 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("webbrowser.open", _look_and_leave)
+    browser = _Browser()
+    with pytest.MonkeyPatch.context() as patch, _keyboard():
+        patch.setattr("webbrowser.open", browser.open)
         codes = command(Path.cwd(), words, many) if many > 1 else [exit_code(*words)]
     assert not any(codes), typed
+    assert browser.statuses == [200] * browser.asked, typed
     assert out is None or out.exists(), typed
     for beginning, name in stage.replaced.items():
         if line.startswith(beginning):
@@ -87,12 +91,30 @@ def _run_script(words: list[str]) -> None:
         runpy.run_path(words[0], run_name="__main__")
 
 
-def _look_and_leave(address: str) -> None:
+@contextmanager
+def _keyboard() -> Iterator[None]:
+    """Ctrl-C means what it means in a terminal, also in tests that were started in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Browser:
     """In place of a browser: asks for the page, then presses Ctrl-C."""
 
-    def look() -> None:
-        with urlopen(address.partition("#")[0], timeout=30) as answer:
-            assert answer.status == 200
-        _thread.interrupt_main()
+    def __init__(self) -> None:
+        self.asked, self.statuses = 0, list[int]()
 
-    Thread(target=look, daemon=True).start()
+    def open(self, address: str) -> None:
+        """As `webbrowser.open`."""
+        self.asked += 1
+        Thread(target=self._look, args=(address.partition("#")[0],), daemon=True).start()
+
+    def _look(self, page: str) -> None:
+        try:
+            with urlopen(page, timeout=30) as answer:
+                self.statuses.append(answer.status)
+        finally:
+            _thread.interrupt_main()
