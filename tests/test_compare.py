@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 import yaml
 from commands import succeed
+from crews import Backwards
 
 from driftfield.cli import main
 from driftfield.compare import open_truth, read_comparison, run_comparison, setting_observations, write_tables
@@ -486,21 +487,7 @@ def test_a_killed_comparison_goes_on_in_the_middle_of_a_pair(make: Make, monkeyp
 def test_workers_share_the_dates_of_a_comparison(make: Make, tmp_path: Path) -> None:
     comparison = make()
     whole = numbers_of(run_comparison(comparison, runs=Path("others")))
-
-    class Shuffled:
-        """A crew of one that does its tasks last first, all of them twice."""
-
-        size = 1
-
-        def check(self, folder: Path) -> None:
-            assert folder.is_dir()
-
-        def done(self, tasks: list[Any]) -> Any:
-            for task in reversed(tasks):
-                task.do(*task.arguments)
-                yield task, task.do(*task.arguments)
-
-    crew: Any = Shuffled()
+    crew: Any = Backwards()
     sharing = Sharing(crew=crew, asked=AskedComparison(tmp_path / "tiny.yaml", (), Path("runs")))
     assert numbers_of(run_comparison(comparison, sharing=sharing)) == whole
 

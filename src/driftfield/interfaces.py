@@ -312,6 +312,11 @@ class Abilities:
     covariates: Ability = True
     statics: Ability = Cannot("looks at no static fields on the grid of its targets")
 
+    @property
+    def takes_dates_apart(self) -> bool:
+        """Whether a date of a file can be completed without the others, so that several processes may share them."""
+        return not self.uses_other_times or self.chooses_times
+
 
 @runtime_checkable
 class Reconstructor(Protocol):

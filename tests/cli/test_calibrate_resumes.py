@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 import yaml
 from commands import Command, hearing_all, succeed
+from crews import Backwards
 
 from driftfield.checkpoint import read_run
 from driftfield.cli.calibrate_work import AskedCalibration, prepared, share_cases
@@ -92,17 +93,6 @@ def test_a_killed_calibration_goes_on_to_the_same_numbers(command: Command, monk
 
 
 def test_cases_that_others_made_in_any_order_are_the_same(command: Command, tmp_path: Path) -> None:
-    class Backwards:
-        """A crew of one that does its tasks last first, all of them twice."""
-
-        def check(self, folder: Path) -> None:
-            assert folder.is_dir()
-
-        def done(self, tasks: list[Any]) -> Any:
-            for task in reversed(tasks):
-                task.do(*task.arguments)
-                yield task, task.do(*task.arguments)
-
     asked = AskedCalibration(Path("run"), 4, 2, 5, 0, (WORDS[1],), (), None, ())
     made = prepared(asked)
     trial = Trial.of(made.method, made.data, 4, 5, made.patterns, made.error)

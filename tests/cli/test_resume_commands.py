@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 import yaml
 from commands import Command, hearing_errors
+from crews import Backwards
 
 from driftfield.reconstruction.journal import hash_path, partial_of
 from driftfield.reconstruction.kept_draws import KeptDraws
@@ -149,24 +150,6 @@ def test_other_bytes_of_a_file_are_another_file(tmp_path: Path) -> None:
     assert not set(before) & {hash_path(file), hash_path(file.parent)}
     assert hash_path(tmp_path / "https:" / "host") == str(tmp_path / "https:" / "host")
     assert hash_path(None) == ""
-
-
-class Backwards:
-    """A crew of one that does its tasks last first, all of them twice."""
-
-    size = 1
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def check(self, folder: Path) -> None:
-        assert folder.is_dir()
-
-    def done(self, tasks: list[Any]) -> Any:
-        for task in reversed(tasks):
-            task.do(*task.arguments)
-            self.count += 1
-            yield task, task.do(*task.arguments)
 
 
 @pytest.mark.parametrize("name", ["assimilate", "particles", "chosen"])

@@ -78,11 +78,9 @@ def share_cases(
         ConfigurationError: a method that completes all dates together.
     """
     from driftfield.clusters import Errand
+    from driftfield.reconstruction.settings import check_shareable
 
-    if not trial.is_shared:
-        raise ConfigurationError(
-            f"{type(trial.method).__name__} completes all dates together: there is nothing to share. Leave out --cluster."
-        )
+    check_shareable(trial.method)
     keeper.folder.mkdir(parents=True, exist_ok=True)
     crew.check(keeper.folder)
     numbers = [(asked.seed + turn, int(time)) for turn in range(asked.masks) for time in trial.times]

@@ -3,14 +3,13 @@
 __all__ = ["compare"]
 
 import shlex
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from driftfield.cli.options import Cluster
-from driftfield.cli.shared import Job, Overwrite, app, check_counts, check_output, reporting
+from driftfield.cli.shared import Job, Overwrite, app, check_counts, check_output, open_crew_of, reporting
 from driftfield.errors import ConfigurationError
 
 
@@ -45,12 +44,11 @@ def compare(
     for path in (target, target.with_suffix(".json")):
         check_output(path, overwrite=overwrite, suffixes=())
     check_counts({"--members": members})
-    from driftfield.clusters import open_crew
     from driftfield.compare import read_comparison, run_comparison, write_tables
     from driftfield.compare.pairs import AskedComparison, Sharing
 
     comparison = read_comparison(recipe, set_ or [], runs=runs)
-    with nullcontext() if cluster is None else open_crew(cluster) as crew:
+    with open_crew_of(cluster) as crew:
         asked = AskedComparison(recipe, tuple(set_ or ()), runs)
         sharing = Sharing(resume, crew, asked, lambda length: reporting(length, crew))
         results = run_comparison(

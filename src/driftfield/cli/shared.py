@@ -296,12 +296,11 @@ def write_with_bar(
         resume, overwrite: As there.
         cluster: Who shares it, as `--cluster` says it.
     """
-    from driftfield.clusters import open_crew
     from driftfield.reconstruction.writer import write_reconstruction
 
     length = work.dates * work.draws.members
     with ExitStack() as stack:
-        crew = None if cluster is None else stack.enter_context(open_crew(cluster))
+        crew = stack.enter_context(open_crew_of(cluster))
         report = reporting(length, crew)
         if sys.stderr.isatty():
             report = stack.enter_context(typer.progressbar(length=length, label=label, file=sys.stderr)).update

@@ -7,7 +7,6 @@ Workers make the pair again from the recipe: the observations of a setting are a
 
 __all__ = ["AskedComparison", "PairPlace", "Sharing", "reconstruct_variants"]
 
-import copy
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from driftfield.clusters import Crew
 from driftfield.interfaces import Reconstructor
 from driftfield.reconstruction.draws import Draws
 from driftfield.reconstruction.journal import partial_of
+from driftfield.reconstruction.settings import uncalibrated
 from driftfield.reconstruction.units import Again
 from driftfield.reconstruction.writer import Work, write_reconstruction
 from driftfield.runs import load_downscaler, load_reconstructor
@@ -106,7 +106,7 @@ def reconstruct_variants(
         UnfinishedError: what was begun is to be gone on with, and was of something else.
     """
     method: Any = reconstructor
-    maker = _plain(method) if calibrated else method
+    maker = uncalibrated(method) if calibrated else method
     if sharing.crew is None and not partial_of(place.store).exists() and seen.nbytes * draws.members < LARGE:
         began = time.perf_counter()
         raw = maker.reconstruct(seen, members=draws.members, seed=draws.seed)
@@ -142,13 +142,6 @@ def _written(
     return made.assign_coords(time=seen["time"]), seconds
 
 
-def _plain(method: Any) -> Any:
-    """Without its calibration."""
-    method = copy.copy(method)
-    method.calibration = None
-    return method
-
-
 @dataclass(frozen=True)
 class _Marked:
     """What is done to the reconstruction of each date: it says which pair it is of."""
@@ -173,5 +166,5 @@ def _make_work(asked: _AskedPair) -> Work:
     (setting,) = (setting for setting in comparison.settings if setting.name == asked.setting)
     shown = opened_setting(comparison, setting, open_truth(comparison)).shown
     loaded: Any = (load_downscaler if comparison.data.get("coarse") else load_reconstructor)(asked.run)
-    method = _plain(loaded) if asked.plain else loaded
+    method = uncalibrated(loaded) if asked.plain else loaded
     return Work(method, shown, Draws(asked.members, comparison.seed), _Marked(asked.key))

@@ -8,7 +8,6 @@ Structures that are smaller than S, in standard deviations of the normalised fie
 
 __all__ = ["draw_around"]
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +26,7 @@ from driftfield.interfaces import Denoiser
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.models.unconditional import check_unconditional
 from driftfield.reconstruction.draws import Draws, Guide, Keeper, part_of
+from driftfield.reconstruction.settings import uncalibrated
 from driftfield.sampling.base import Noise, Sampler
 
 
@@ -59,9 +59,8 @@ def draw_around(
         DataError: fields that are not complete, or not on the grid of the run.
     """
     check_unconditional(reconstructor)
-    run, codec = copy.copy(reconstructor), reconstructor.codec
-    # it was fitted to reconstructions from observations
-    run.calibration = None
+    # its calibration was fitted to reconstructions from observations
+    run, codec = uncalibrated(reconstructor), reconstructor.codec
     run.sampler = _FromNoiseLevel(reconstructor.sampler, _start(reconstructor, start_level))
     require(fields, codec.targets, "the first guess")
     masks = [

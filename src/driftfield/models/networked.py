@@ -6,7 +6,6 @@ reconstruct:  observations -> codec -> FieldBatch -> members in network units ->
 
 __all__ = ["NetworkReconstructor", "Shared"]
 
-import copy
 import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -43,6 +42,7 @@ from driftfield.models.validation_scores import validation_scores
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws, NetworkEstimate
 from driftfield.reconstruction.output import Estimate, assemble, domains_like, joined
+from driftfield.reconstruction.settings import uncalibrated
 from driftfield.registry import build
 
 log = logging.getLogger(__name__)
@@ -279,8 +279,7 @@ class NetworkReconstructor(NetworkGuess, Trained):
 
     def unseen(self, data: TrainingData) -> Self:
         """The run without its calibration, its first guess without knowledge of the validation split."""
-        method = copy.copy(self)
-        method.calibration = None
+        method = uncalibrated(self)
         method.guess = None if self.guess is None else self.guess.without_validation(data)
         return method
 

@@ -8,7 +8,6 @@ others. A prior of trajectories has learnt nothing else, see `prior_courses`.
 
 __all__ = ["check_unconditional", "draw_unconditionally", "learnt_to_see_nothing", "nothing_seen", "read_date"]
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from driftfield.data.masks import Nothing
 from driftfield.errors import ConfigurationError
 from driftfield.models.diffusion import DiffusionReconstructor
 from driftfield.reconstruction.draws import Draws, Keeper
+from driftfield.reconstruction.settings import uncalibrated
 
 
 def draw_unconditionally(
@@ -45,9 +45,8 @@ def draw_unconditionally(
         ConfigurationError: a run that was always shown observations, or that needs a first guess.
     """
     check_unconditional(reconstructor)
-    run = copy.copy(reconstructor)
-    # it was fitted to reconstructions from observations
-    run.calibration = None
+    # its calibration was fitted to reconstructions from observations
+    run = uncalibrated(reconstructor)
     draws = Draws(members, seed, batch_size=batch_size, keeper=keeper)
     return run.complete(_nothing(reconstructor, date), draws).assign_attrs(observations="none")
 

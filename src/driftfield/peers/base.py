@@ -8,7 +8,6 @@ the same checks, the same output, the same files.
 
 __all__ = ["Patterns", "Peer", "Remembered", "member_generator", "time_stamps"]
 
-import copy
 import inspect
 import logging
 import zlib
@@ -33,6 +32,7 @@ from driftfield.plain import JSONObject
 from driftfield.reconstruction.bounds import bounded, calibrated
 from driftfield.reconstruction.calibration import Calibration
 from driftfield.reconstruction.output import Estimate, assemble
+from driftfield.reconstruction.settings import uncalibrated
 from driftfield.registry import shown
 
 log = logging.getLogger(__name__)
@@ -157,9 +157,7 @@ class Peer(ABC):
     def unseen(self, data: TrainingData) -> Self:
         """The method without its calibration; one that has learnt from the validation split has a twin fitted without."""
         if not self.refit:
-            method = copy.copy(self)
-            method.calibration = None
-            return method
+            return uncalibrated(self)
         log.info("%s has seen the validation split: fitting its twin on the training split", type(self).__name__)
         twin = type(self)(**(self._arguments() | {"refit": False}))
         twin.fit(data, seed=self.seed)

@@ -89,12 +89,6 @@ class Trial:
         times = spread_over(np.sort(np.asarray(data.validation)), cases)
         return cls(reconstructor.unseen(data), data, observing, times, members)
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether its cases can be made one without the other."""
-        able = self.method.abilities
-        return bool(not able.uses_other_times or able.chooses_times)
-
     def cases(self, seed: int, keeper: KeptCases | None = None) -> Iterator[tuple[int, xr.Dataset, xr.Dataset]]:
         """(time, observations, reconstruction) of every case."""
         if self.method.abilities.uses_other_times:

@@ -23,7 +23,7 @@ import xarray as xr
 
 from driftfield.conventions import FORMAT
 from driftfield.errors import ConfigurationError, ExistsError, FileFormatError
-from driftfield.files import write_text
+from driftfield.files import refuse_existing, write_text
 from driftfield.plain import JSONObject
 
 
@@ -98,6 +98,19 @@ class Journal:
                     "Resume with what it was begun with, or pass --overwrite without --resume to start again."
                 )
         return journal
+
+    @classmethod
+    def of(cls, out: Path, made_of: Mapping[str, Any], *, resume: bool, overwrite: bool) -> "Journal":
+        """That of an output: the one that was begun, or a new one.
+
+        Raises:
+            ExistsError: `out` is there, or an unfinished one, and may not be replaced.
+            ConfigurationError, FileFormatError: as of `resume`.
+        """
+        if resume:
+            return cls.resume(partial_of(out), made_of)
+        refuse_existing(out, overwrite=overwrite)
+        return cls.begin(partial_of(out), made_of, overwrite=overwrite)
 
     def finish(self, date: int) -> None:
         """One more date is finished."""

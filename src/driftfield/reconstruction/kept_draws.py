@@ -21,10 +21,10 @@ from torch import Tensor
 from driftfield import __version__
 from driftfield.checkpoint import hash_run
 from driftfield.errors import DataError, DivergenceError
-from driftfield.files import refuse_existing, replacing
+from driftfield.files import replacing
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Keeper
-from driftfield.reconstruction.journal import Journal, hash_path, partial_of, plainly
+from driftfield.reconstruction.journal import Journal, hash_path, plainly
 
 
 class KeptDraws:
@@ -108,19 +108,15 @@ def kept_while(out: Path, made_of: Mapping[str, Any], *, resume: bool, overwrite
         overwrite: Begin again, in spite of an unfinished one.
 
     Raises:
-        ExistsError, ConfigurationError: as of `Journal.begin` and `Journal.resume`.
+        ExistsError, ConfigurationError: as of `Journal.of`.
     """
-    partial = partial_of(out)
-    if resume:
-        journal = Journal.resume(partial, made_of)
-    else:
-        refuse_existing(out, overwrite=overwrite)
-        journal = Journal.begin(partial, made_of, overwrite=overwrite)
+    journal = Journal.of(out, made_of, resume=resume, overwrite=overwrite)
+    draws = journal.folder / "draws"
     try:
-        yield KeptDraws(partial / "draws")
+        yield KeptDraws(draws)
     except BaseException as error:
         # nothing to go on with, or nowhere to go
-        if not (partial / "draws").exists() or isinstance(error, DataError | DivergenceError):
+        if not draws.exists() or isinstance(error, DataError | DivergenceError):
             journal.close()
         raise
     journal.close()

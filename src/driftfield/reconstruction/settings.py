@@ -10,16 +10,19 @@ __all__ = [
     "Applied",
     "Settings",
     "check_ability",
+    "check_shareable",
     "has_exact",
     "imposing",
     "place_on",
+    "uncalibrated",
     "with_settings",
 ]
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import xarray as xr
@@ -29,6 +32,8 @@ from driftfield.errors import ConfigurationError, suggest
 from driftfield.interfaces import Abilities, Cannot, Sampler
 
 log = logging.getLogger(__name__)
+
+Method = TypeVar("Method")
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bfloat16")
@@ -104,6 +109,21 @@ def with_settings(method: Any, settings: Settings) -> Applied:
     if settings.raw and calibrated:
         method.calibration = None
     return Applied(device, settings.raw and calibrated)
+
+
+def check_shareable(method: Any) -> None:
+    """Raises `ConfigurationError` for a method that completes all dates together: workers have nothing to share."""
+    if not method.abilities.takes_dates_apart:
+        raise ConfigurationError(
+            f"{type(method).__name__} completes all dates together: there is nothing to share. Leave out --cluster."
+        )
+
+
+def uncalibrated(method: Method) -> Method:
+    """A twin of a method that applies no calibration."""
+    twin: Any = copy.copy(method)
+    twin.calibration = None
+    return cast(Method, twin)
 
 
 def imposing(method: Any, observations: xr.Dataset) -> dict[str, str]:

@@ -36,6 +36,7 @@ from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
 from driftfield.reconstruction.journal import Journal, hash_dataset, partial_of
 from driftfield.reconstruction.kept_draws import KeptDraws, OneBatch
+from driftfield.reconstruction.settings import check_shareable
 from driftfield.reconstruction.units import Again, Unit, do_unit, units_of
 
 CHUNK = 2**24
@@ -99,8 +100,7 @@ class Work:
     @property
     def is_shared(self) -> bool:
         """Whether its dates can be completed one without the other."""
-        able = self.reconstructor.abilities
-        return bool(not able.uses_other_times or able.chooses_times)
+        return self.reconstructor.abilities.takes_dates_apart
 
     def draw(self, index: int, members: range, folder: Path) -> None:
         """One batch of members of a date, kept in a folder, from where `date` recalls it."""
@@ -145,11 +145,7 @@ def write_reconstruction(
         raise DataError(
             "The observations hold no date: there is nothing to reconstruct. Name a file of one date or more."
         )
-    if resume:
-        journal = Journal.resume(folder, work.made_of)
-    else:
-        refuse_existing(out, overwrite=overwrite)
-        journal = Journal.begin(folder, work.made_of, overwrite=overwrite)
+    journal = Journal.of(out, work.made_of, resume=resume, overwrite=overwrite)
     store = folder / "store.zarr"
     if resume and len(journal.finished) == work.dates and not store.exists() and out.exists():
         journal.close()  # killed after the store was renamed
@@ -181,10 +177,7 @@ def _write_alone(work: Work, journal: Journal, progress: Progress) -> None:
 
 def _check_shared(work: Work) -> None:
     """Raises `ConfigurationError` where there is nothing to share."""
-    if not work.is_shared:
-        raise ConfigurationError(
-            f"{type(work.reconstructor).__name__} completes all dates together: there is nothing to share. Leave out --cluster."
-        )
+    check_shareable(work.reconstructor)
     if work.again is None:
         raise ConfigurationError("This work cannot be made again by another process. Leave out --cluster.")
 

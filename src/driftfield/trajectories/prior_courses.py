@@ -7,7 +7,6 @@ Longer courses than a window forget faster than the world does; see `diffusion.t
 
 __all__ = ["draw_courses"]
 
-import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from driftfield.interfaces import Denoiser
 from driftfield.linalg.operators import Observed
 from driftfield.models.unconditional import nothing_seen, read_date
 from driftfield.reconstruction.draws import Draws, Keeper
+from driftfield.reconstruction.settings import uncalibrated
 from driftfield.sampling.guidance.methods import DrawPrior, GuidanceMethod
 from driftfield.trajectories.courses import course
 from driftfield.trajectories.trajectory import TrajectoryReconstructor
@@ -54,10 +54,9 @@ def draw_courses(
         raise ConfigurationError(
             f"Found {length} states: expected {reconstructor.states} or more, which is the window that this run has learnt."
         )
-    run, codec = copy.copy(reconstructor), reconstructor.codec
+    # its calibration was fitted to reconstructions from observations
+    run, codec = uncalibrated(reconstructor), reconstructor.codec
     run.guidance = _Unguided()
-    # it was fitted to reconstructions from observations
-    run.calibration = None
     dates = course(as_dates(read_date(date)), codec.step_days, states=length, monthly=codec.grid.monthly).dates
     drawn = run.complete(nothing_seen(codec, dates.values), Draws(members, seed, batch_size=batch_size, keeper=keeper))
     return drawn.assign_attrs(observations="none", guidance="none")

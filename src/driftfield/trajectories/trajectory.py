@@ -9,7 +9,6 @@ The last state has seen the past alone, as that of a filter; the others are smoo
 
 __all__ = ["TrajectoryReconstructor"]
 
-import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +36,7 @@ from driftfield.models.teaching import Teaching, remaining
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import DatedWindow, Draws
 from driftfield.reconstruction.output import Estimate, assemble, domains_like
+from driftfield.reconstruction.settings import uncalibrated
 from driftfield.registry import build, register
 from driftfield.sampling.base import Noise, Sampler
 from driftfield.sampling.guidance.methods import guidance_method, walking_method
@@ -194,9 +194,7 @@ class TrajectoryReconstructor(Trained):
 
     def unseen(self, data: TrainingData) -> Self:
         """The run without its calibration."""
-        method = copy.copy(self)
-        method.calibration = None
-        return method
+        return uncalibrated(self)
 
     def assembled(self, drawn: Tensor, template: xr.Dataset, *, seed: int) -> xr.Dataset:
         """A reconstruction data set.
