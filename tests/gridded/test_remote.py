@@ -17,25 +17,26 @@ from driftfield.gridded.remote import address_of
 from driftfield.observations.inspection import inspect_file
 
 pytest.importorskip("aiohttp")
-CHUNK = 4 * 8 * 8 * 2
+CHUNK = 4 * 32 * 32 * 2
+"""Bytes; smaller ones than `lazy.SMALL` are read with their neighbours."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same fields as a store of each version."""
     folder = tmp_path_factory.mktemp("served")
-    values = np.random.default_rng(0).normal(10, 2, (6, 2, 16, 24)).astype(np.float32)
+    values = np.random.default_rng(0).normal(10, 2, (6, 2, 64, 96)).astype(np.float32)
     values[:, :, :3, :3] = np.nan
     fields = xr.Dataset(
         {"thetao": (("time", "depth", "lat", "lon"), values, {"units": "degC"})},
         coords={
             "time": np.datetime64("2001-01-01", "ns") + np.arange(6) * np.timedelta64(5, "D"),
             "depth": ("depth", [5.0, 50.0], {"units": "m", "positive": "down", "axis": "Z"}),
-            "lat": ("lat", np.linspace(30, 45, 16), {"units": "degrees_north"}),
-            "lon": ("lon", np.linspace(0, 23, 24), {"units": "degrees_east"}),
+            "lat": ("lat", np.linspace(30, 45, 64), {"units": "degrees_north"}),
+            "lon": ("lon", np.linspace(0, 23, 96), {"units": "degrees_east"}),
         },
     )
-    chunks = {"chunks": (1, 2, 8, 8)}
+    chunks = {"chunks": (1, 2, 32, 32)}
     fields.to_zarr(folder / "three.zarr", consolidated=True, encoding={"thetao": {**chunks, "compressors": None}})
     fields.to_zarr(folder / "two.zarr", consolidated=True, zarr_format=2, encoding={"thetao": chunks})
     return folder
@@ -64,10 +65,10 @@ def test_fields_at_an_address_are_those_of_the_folder(host: Served, folder: Path
 def test_only_the_chunks_that_are_asked_for_travel(host: Served) -> None:
     field = open_fields(f"{host.address}/three.zarr")["thetao"]
     host.answers.clear()
-    field.isel(time=[3], lat=slice(0, 8), lon=slice(8, 16)).load()
+    field.isel(time=[3], lat=slice(0, 32), lon=slice(32, 64)).load()
     assert host.bytes_of("thetao/c/") == CHUNK
     host.answers.clear()
-    field.isel(time=[3], lat=slice(4, 12), lon=slice(8, 16)).load()
+    field.isel(time=[3], lat=slice(16, 48), lon=slice(32, 64)).load()
     assert host.bytes_of("thetao/c/") == 2 * CHUNK
 
 
@@ -113,7 +114,7 @@ def test_an_address_is_told_from_a_file(tmp_path: Path) -> None:
 
 def test_a_store_at_an_address_is_inspected(host: Served) -> None:
     said = str(inspect_file(f"{host.address}/three.zarr"))
-    assert "16 x 24 cells" in said
+    assert "64 x 96 cells" in said
     assert "thetao" in said
 
 
