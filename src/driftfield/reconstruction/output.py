@@ -5,8 +5,8 @@
     <variable>_member  (member, time, [depth,] lat, lon)    the ensemble
     <variable>_quantile  (quantile, time, [depth,] lat, lon)    where asked for
 
-Files have these dimensions with time first (`driftfield.gridded.cf`). Without members in the data set there are no `cell_methods`:
-they would name a dimension that the file has not.
+Files have these dimensions with time first (`driftfield.gridded.cf`). Without members in the data set there are no
+`cell_methods`: they would name a dimension that the file has not.
 
 float32, NaN outside the domain and nowhere else; coordinates, names and units are those of the observations. The
 attributes say who made it: method, seed, members, version, date.
