@@ -160,11 +160,11 @@ class _Template:
 
 def _values(fields: xr.Dataset, name: str, template: _Template) -> xr.DataArray:
     """([member,] time, row, column) in the units of the template."""
-    found = [n for n in (f"{name}_member", name) if n in fields]
-    if not found:
+    names = [n for n in (f"{name}_member", name) if n in fields]
+    if not names:
         there = [str(n) for n in fields.data_vars]
         raise DataError(f"The fields lack {name!r}, which {template.path} asks for: {suggest(name, there)}")
-    values = fields[found[0]]
+    values = fields[names[0]]
     if units := template.raw[name].attrs.get("units"):
         values = convert(values, str(units))
     return values.transpose("member", "time", "lat", "lon", missing_dims="ignore")
