@@ -13,6 +13,7 @@ __all__ = ["DOWNSCALERS", "METHODS", "OBSERVE", "run_demo", "run_downscaling_dem
 
 import time
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -34,8 +35,8 @@ from driftfield.worlds.ocean import simulate_ocean
 METHODS = ("ocean_diffusion", "ocean_oi", "ocean_unet", "ocean_linear", "ocean_climatology")
 OBSERVE = {"thetao": "profiles:0.95", "sst": "clouds:0.8"}
 ERROR = 0.05
-KERNEL = {"class": "KernelRegression", "centred": ["sst"], "folds": 6}
-DOWNSCALERS = {
+KERNEL: dict[str, Any] = {"class": "KernelRegression", "centred": ["sst"], "folds": 6}
+DOWNSCALERS: dict[str, dict[str, Any]] = {
     "bilinear": {"class": "Bilinear"},
     "bicubic, conserving": {"class": "Conserving", "downscaler": {"class": "Bicubic"}},
     "PC regression, conserving": {
