@@ -106,9 +106,8 @@ def run_downscaling_demo(
     data = prepare(str(out / "fine.zarr"), ["sst"], coarse={"factor": FACTOR}, split=split)
     coarse = require_pair(data, "the demo").coarse.isel(time=data.test)
     write_dataset(coarse, out / "coarse.nc", overwrite=overwrite)
-    print(
-        f"2  means over {FACTOR} x {FACTOR} cells; learn from {len(data.train)} dates, downscale the last {len(data.test)}"
-    )
+    learnt, asked = len(data.train), coarse.sizes["time"]
+    print(f"2  means over {FACTOR} x {FACTOR} cells; learn from {learnt} dates, downscale the last {asked}")
     truth = open_archive(out / "fine.zarr", ["sst"]).dataset[["sst"]].isel(time=data.test)
     outputs = {}
     for label, spec in DOWNSCALERS.items():
