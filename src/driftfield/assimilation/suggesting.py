@@ -268,15 +268,16 @@ class _EnsembleState:
                 **{name: ("place", degrees.ravel()[chosen], attrs) for name, (degrees, attrs) in axes.items()},
                 "variance_left": ("place", placed.left[1:], {"long_name": f"{what}, then", **squared}),
                 "spread_left": ("place", np.sqrt(np.maximum(placed.left[1:], 0)), plain),
-                "variance_before": ((), placed.left[0], squared),
+                "variance_before": ((), placed.left[0], {"long_name": f"{what} before", **squared}),
                 "reduction": (("row", "column"), reduction.reshape(self.template.shape), squared),
             },
             coords={
-                "place": np.arange(1, len(chosen) + 1),
+                "place": ("place", np.arange(1, len(chosen) + 1), {"long_name": "order of the place", "units": "1"}),
                 "latitude": (("row", "column"), *axes["lat"]),
                 "longitude": (("row", "column"), *axes["lon"]),
             },
         )
+        suggestion["spread_left"].attrs["long_name"] = f"root of {what}, then"
         suggestion["reduction"].attrs["long_name"] = f"fall of {what} by one observation here"
         numbers = {"observation_error": asked.error, "members": self.departures.shape[1], "localisation_km": length}
         return suggestion.assign_attrs(observed=self.name[0], target=target, asked=what, **numbers)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from driftfield.evaluate.drawing import LAND, MapPanel, fill, headline, label_edges
 from driftfield.files import replacing
+from driftfield.gridded.cf import as_cf
 
 COLUMNS = ("lat", "lon", "variance_left", "spread_left")
 
@@ -27,7 +28,8 @@ def write(suggestion: xr.Dataset, out: Path, *, overwrite: bool) -> None:
         if out.suffix == ".csv":
             suggestion[list(COLUMNS)].to_dataframe().to_csv(temporary, float_format="%.6g")
         else:
-            suggestion.to_netcdf(temporary)
+            title = f"Where to observe {suggestion.attrs['observed']} next"
+            as_cf(suggestion.assign_attrs(title=title)).to_netcdf(temporary)
     with replacing(out.with_suffix(".png"), overwrite=overwrite) as temporary:
         draw(suggestion).savefig(temporary, format="png", dpi=110, facecolor="white")
 

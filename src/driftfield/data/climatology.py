@@ -7,8 +7,9 @@
 
 A month that a cell never saw is interpolated around the year from the months that it saw; a cell that was never seen
 has the area-weighted mean of its level. Where there are gaps and the cells saw their months in fewer than three years, on
-average, or saw them once, that mean would be the observation itself: there the season is pooled and shrunk
-(`sparse_climatology.py`). The climatology is therefore finite everywhere; what is NaN has no say in it.
+average, or saw them once, that mean would be the observation itself: there the season is pooled and shrunk, about a trend if
+years left out say that there is one (`sparse_climatology.py`). The climatology is therefore finite everywhere; what is NaN has
+no say in it.
 """
 
 __all__ = ["MonthlyClimatology", "left_out_factor"]
@@ -22,9 +23,9 @@ import numpy as np
 import xarray as xr
 
 from driftfield.conventions import cell_area
-from driftfield.data.sparse_climatology import shrunk_means
+from driftfield.data.sparse_climatology import LinearTrend, shrunk_means
 from driftfield.errors import DataError
-from driftfield.gridded.encodings import as_dates, is_monthly
+from driftfield.gridded.encodings import as_dates, is_monthly, time_days
 from driftfield.gridded.lazy import dates_at_once
 
 log = logging.getLogger(__name__)
@@ -46,11 +47,13 @@ class MonthlyClimatology:
         mean: (month = 12, [depth,] lat, lon), finite everywhere, units of the variable.
         stepwise: Whether each month is constant (monthly archives) or the months are joined by straight lines.
         pooled: Whether it was learnt from all cells together; a mean of each cell takes twelve means of its variance with it.
+        trend: Of a pooled one, where there is any; `mean` is that of the middle of the record then.
     """
 
     mean: xr.DataArray
     stepwise: bool
     pooled: bool = False
+    trend: LinearTrend | None = None
 
     @classmethod
     def fit(cls, array: xr.DataArray, *, leave_out_years: Sequence[int] = ()) -> "MonthlyClimatology":
@@ -81,16 +84,17 @@ class MonthlyClimatology:
         gappy = count.sum() < _COMPLETE * used.sum() * (count > 0).any(axis=0).sum()
         once = bool(count.any()) and float(count[count > 0].mean()) < _ONCE
         pooled = bool(count.any()) and (once or (gappy and seen < _YEARS))
+        trend = None
         if pooled:
             log.info(_POOLED, array.name, seen)
-            filled = shrunk_means(array, dates, used, stepwise=stepwise)
+            filled, trend = shrunk_means(array, dates, used, stepwise=stepwise)
         else:
             filled = _fill(means, cell_area(array).values)
         coords = {d: array[d] for d in space if d in array.coords}
         mean = xr.DataArray(
             filled, dims=("month", *space), coords={"month": np.arange(1, 13), **coords}, name=array.name
         )
-        return cls(mean=mean.assign_attrs(array.attrs), stepwise=stepwise, pooled=pooled)
+        return cls(mean=mean.assign_attrs(array.attrs), stepwise=stepwise, pooled=pooled, trend=trend)
 
     def at(self, time: xr.DataArray | np.ndarray | Sequence[Any]) -> xr.DataArray:
         """The climatology on given dates: (time, [depth,] lat, lon), float32."""
@@ -116,10 +120,10 @@ class MonthlyClimatology:
         if weight.any():
             w = weight.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
             at = at + w * (values[(low + 1) % 12] - at)
-        return at
+        return at if self.trend is None else at + self.trend.at(time_days(as_dates(time)))
 
     def weights(self, time: xr.DataArray | np.ndarray | Sequence[Any]) -> np.ndarray:
-        """Shares (time, 12) of the months on given dates, rows sum to one: at(time) = weights(time) @ mean."""
+        """Shares (time, 12) of the months on given dates, rows sum to one: at(time) = weights(time) @ mean, and the trend."""
         low, weight = self._position(as_dates(time))
         shares = np.zeros((len(low), 12))
         rows = np.arange(len(low))
@@ -130,6 +134,8 @@ class MonthlyClimatology:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain numbers for safetensors."""
         arrays = {"mean": self.mean.values, "stepwise": np.array(self.stepwise, dtype=np.uint8)}
+        if self.trend is not None:
+            arrays |= self.trend.to_arrays()
         return arrays | {str(d): self.mean[d].values.astype(np.float64) for d in self.mean.dims[1:]}
 
     @classmethod
@@ -138,7 +144,7 @@ class MonthlyClimatology:
         space = [d for d in ("depth", "lat", "lon") if d in arrays]
         coords = {"month": np.arange(1, 13), **{d: np.asarray(arrays[d]) for d in space}}
         mean = xr.DataArray(np.asarray(arrays["mean"]), dims=("month", *space), coords=coords)
-        return cls(mean=mean, stepwise=bool(arrays["stepwise"]))
+        return cls(mean=mean, stepwise=bool(arrays["stepwise"]), trend=LinearTrend.from_arrays(arrays))
 
     def _position(self, dates: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
         """Index 0..11 of the earlier month and weight of the later one."""

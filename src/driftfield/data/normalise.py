@@ -236,12 +236,12 @@ class ClimatologicalAnomaly(Normalizer):
             weight = existing * cell_area(array)
             mean = climatology.mean.weighted(weight).mean(["lat", "lon"]).astype(np.float32).fillna(0.0)
             mean = mean.broadcast_like(climatology.mean).transpose(*climatology.mean.dims)
-            climatology = MonthlyClimatology(mean=mean, stepwise=climatology.stepwise)
+            climatology = replace(climatology, mean=mean, pooled=False)
         self.climatology = climatology
 
     def _drop_uniform_offset(self) -> None:
         if self.per == "domain":
-            self.climatology = replace(self.climatology, mean=xr.zeros_like(self.climatology.mean))
+            self.climatology = replace(self.climatology, mean=xr.zeros_like(self.climatology.mean), trend=None)
 
     def mean_at(self, times: Any, rows: Index = slice(None), cols: Index = slice(None)) -> np.ndarray:
         at = self.climatology.values_at(times, rows, cols)

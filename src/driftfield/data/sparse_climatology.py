@@ -1,19 +1,21 @@
 """The mean season of a short, sparse or single record: pooled over cells, and drawn to the pool where little was seen.
 
+    c(t, x) = c(m, x) + b (t - middle)                             b: trend of a level; it stays where it ended
     c(m, x) = H(m, x) beta                                         regression on season and position, shrunk
             + s(x)     s = G * R / (G * n + kappa_s)                what is left, smoothed over neighbours
             + c(x)     (R - n s) / (n + kappa_c)                    of a cell
             + d(m, x)  the same of a cell and month                 kappa_m
 
 R and n are sums and numbers of what the parts before have left, over months of the record: days of a month say the same. Each
-kappa, and whether there is such a part at all, is chosen by years (or pieces of the record) left out. A single date has the
-first part alone. A plain mean of each cell would be the observation itself.
+kappa, and whether there is such a part and a trend at all, is chosen by years (or pieces of the record) left out. A single date
+has the second line alone. A plain mean of each cell would be the observation itself.
 """
 
-__all__ = ["shrunk_means"]
+__all__ = ["LinearTrend", "shrunk_means"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -32,8 +34,42 @@ _WORTH = 0.99
 _SMOOTH, _CELL, _MONTH = (0.5, 2.0, 8.0, 32.0), (1e-3, 0.02, 0.1, 0.5, 2.0, 8.0), (0.02, 0.1, 0.5, 2.0, 8.0)
 
 
-def shrunk_means(array: xr.DataArray, dates: xr.DataArray, used: np.ndarray, *, stepwise: bool) -> np.ndarray:
-    """The climatology (12, [depth,] lat, lon), float32, finite everywhere.
+@dataclass(frozen=True)
+class LinearTrend:
+    """What is added to a season; nothing in the middle of the record, constant before and after it.
+
+    Arguments:
+        slope: Per day, of every level ([depth]).
+        middle: Of the record, days since 1970.
+        half: Days from there to its ends.
+    """
+
+    slope: np.ndarray
+    middle: float
+    half: float
+
+    def at(self, days: np.ndarray) -> np.ndarray:
+        """On some days (time,): (time, [depth,] 1, 1), float32."""
+        passed = np.clip(days - self.middle, -self.half, self.half)
+        return np.multiply.outer(passed, self.slope)[..., None, None].astype(np.float32)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain numbers for safetensors."""
+        return {"slope": np.asarray(self.slope), "slope_days": np.array([self.middle, self.half])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self | None:
+        """The inverse of `to_arrays`; None where there is no trend."""
+        if "slope" not in arrays:
+            return None
+        middle, half = (float(days) for days in arrays["slope_days"])
+        return cls(np.asarray(arrays["slope"], dtype=np.float64), middle, half)
+
+
+def shrunk_means(
+    array: xr.DataArray, dates: xr.DataArray, used: np.ndarray, *, stepwise: bool
+) -> tuple[np.ndarray, LinearTrend | None]:
+    """The climatology (12, [depth,] lat, lon), float32, finite everywhere; and the trend of its levels, if there is any.
 
     Arguments:
         array: (time, [depth,] lat, lon), NaN where not seen.
@@ -47,9 +83,12 @@ def shrunk_means(array: xr.DataArray, dates: xr.DataArray, used: np.ndarray, *, 
     space = array.shape[1:]
     levels = int(np.prod(space[:-2], dtype=int))
     out = np.empty((12, levels, *space[-2:]), dtype=np.float32)
+    middle, half = 0.5 * (record.days.min() + record.days.max()), 0.5 * float(np.ptp(record.days))
+    slopes = np.zeros(levels)
     for level in range(levels):
-        out[:, level] = _level_means(array, record, level, phase)
-    return out.reshape(12, *space)
+        out[:, level], slopes[level] = _level_means(array, record, level, phase, middle)
+    trend = LinearTrend(slopes.reshape(space[:-2]), float(middle), half) if slopes.any() else None
+    return out.reshape(12, *space), trend
 
 
 @dataclass(frozen=True)
@@ -107,11 +146,15 @@ class _Record:
             yield mine, np.asarray(part.values, dtype=np.float64)
 
 
-def _level_means(array: xr.DataArray, record: _Record, level: int, phase: float) -> np.ndarray:
+def _level_means(
+    array: xr.DataArray, record: _Record, level: int, phase: float, middle: float
+) -> tuple[np.ndarray, float]:
+    """Twelve means (12, lat, lon) as of the middle of the record, and the change per day."""
     regression = _pooled(array, record, level)
     lat, lon = record.lat, record.lon
     if regression is None:
-        return np.zeros((12, *lat.shape), dtype=np.float32)
+        return np.zeros((12, *lat.shape), dtype=np.float32), 0.0
+    regression, slope = regression.without_trend(middle)
 
     def mean(day: float) -> np.ndarray:
         flat = (lat.ravel(), lon.ravel(), np.zeros(lat.size), np.full(lat.size, day))
@@ -121,18 +164,22 @@ def _level_means(array: xr.DataArray, record: _Record, level: int, phase: float)
     pooled = np.stack([mean(float(day) + phase) for day in middles])
     sums = np.zeros((3, _FOLDS, 12, *lat.shape))
     for mine, fields in record.fields(array, level):
-        rest = fields - np.stack([mean(float(day)) for day in record.days[mine]])
+        days = record.days[mine]
+        rest = fields - np.stack([mean(float(day)) for day in days]) - slope * (days - middle)[:, None, None]
         seen = np.isfinite(rest)
         count = seen.sum(axis=0)
         r = np.where(seen, rest, 0.0).sum(axis=0) / np.maximum(count, 1)
         place = record.fold[record.period[mine[0]]], record.month[mine[0]]
         sums[:, *place] += np.stack([r, count > 0, r**2])
     edge = "wrap" if is_periodic(array["lon"]) else "constant"
-    return (pooled + _left_over(sums, edge)).astype(np.float32)
+    return (pooled + _left_over(sums, edge)).astype(np.float32), slope
 
 
 def _pooled(array: xr.DataArray, record: _Record, level: int) -> SeasonalRegression | None:
-    """The regression on all that was seen, thinned where that is very much; None where nothing was."""
+    """The regression on all that was seen, thinned where that is very much; None where nothing was.
+
+    With a trend where that misses less of the years that it is not fitted to.
+    """
     total = sum(int(np.isfinite(fields).sum()) for _, fields in record.fields(array, level))
     if not total:
         return None
@@ -142,14 +189,37 @@ def _pooled(array: xr.DataArray, record: _Record, level: int) -> SeasonalRegress
         t, y, x = np.nonzero(np.isfinite(fields))
         if share < 1.0:
             t, y, x = _thinned(rng, share, t, y, x)
-        rows.append(np.stack([record.lat[y, x], record.lon[y, x], record.days[mine][t], fields[t, y, x]], axis=1))
-    lat, lon, days, values = np.concatenate(rows).T
-    zero = np.zeros(lat.size)
-    basis = SeasonalBasis.covering(lat, lon, zero, days, trend=False)
-    columns, names = basis.columns(lat, lon, zero, days)
+        fold = np.full(t.size, record.fold[record.period[mine[0]]])
+        rows.append(np.stack([record.lat[y, x], record.lon[y, x], record.days[mine][t], fields[t, y, x], fold], axis=1))
     # neighbours and days of one month are not independent
-    independent = sum(min(len(part), _INDEPENDENT) for part in rows)
-    return SeasonalRegression.fit(basis, columns, names, values, effective=float(independent))
+    independent = sum(min(len(part), _INDEPENDENT) for part in rows) / sum(len(part) for part in rows)
+    seen = np.concatenate(rows)
+    changing = _regressed(seen, independent, trend=True)
+    misses = (
+        [_misses(seen, independent, trend=trend) for trend in (False, True)] if changing.basis.trend else [0.0, 1.0]
+    )
+    return changing if misses[1] < _WORTH * misses[0] else _regressed(seen, independent, trend=False)
+
+
+def _regressed(seen: np.ndarray, independent: float, *, trend: bool) -> SeasonalRegression:
+    """Of rows (latitude, longitude, day, value, fold), of which a share says anything new."""
+    lat, lon, days, values, _ = seen.T
+    zero = np.zeros(lat.size)
+    basis = SeasonalBasis.covering(lat, lon, zero, days, trend=trend)
+    columns, names = basis.columns(lat, lon, zero, days)
+    return SeasonalRegression.fit(basis, columns, names, values, effective=independent * lat.size)
+
+
+def _misses(seen: np.ndarray, independent: float, *, trend: bool) -> float:
+    """Sum of squares of every fold about the regression on the others."""
+    total, folds = 0.0, np.unique(seen[:, -1])
+    for fold in folds[folds.size < 2 :]:
+        out = seen[:, -1] == fold
+        regression = _regressed(seen[~out], independent, trend=trend)
+        lat, lon, days, values, _ = seen[out].T
+        columns = regression.basis.columns(lat, lon, np.zeros(lat.size), days)[0]
+        total += float(((values - regression.at(columns)) ** 2).sum())
+    return total
 
 
 def _thinned(rng: np.random.Generator, share: float, *parts: np.ndarray) -> tuple[np.ndarray, ...]:

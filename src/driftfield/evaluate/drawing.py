@@ -56,7 +56,6 @@ _MAPS = (
     (("temperature", "sst", "thetao", "t2m", "degc", "kelvin"), cmocean.cm.thermal, False),
     (("height", "ssh", "adt", "sla", "zos", "velocity", "anomaly", "wind"), cmocean.cm.balance, True),
     (("chlor",), cmocean.cm.algae, False),
-    (("oxygen",), cmocean.cm.oxy, False),
 )
 
 

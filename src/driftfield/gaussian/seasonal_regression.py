@@ -13,7 +13,7 @@ interpolation", doi:10.1162/neco.1992.4.3.415, section 4.
 __all__ = ["YEAR", "SeasonalBasis", "SeasonalRegression"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -181,6 +181,20 @@ class SeasonalRegression:
     def at(self, columns: np.ndarray) -> np.ndarray:
         """The mean: (n,)."""
         return columns @ self.beta
+
+    def without_trend(self, middle: float) -> tuple[Self, float]:
+        """The regression with what it says on the day `middle` of a trend for all days, and the trend at depth 0 per day."""
+        if not self.basis.trend:
+            return self, 0.0
+        basis = replace(self.basis, trend=False)
+        names = self.basis.columns(*np.zeros((4, 1)))[1]
+        season = ["trend" not in name for name in names]
+        beta = self.beta[season]
+        slope = float(self.beta[names.index("trend")]) / self.basis.half[1]
+        beta[0] += slope * (middle - self.basis.middle[1])
+        covariance = self.covariance[np.ix_(season, season)]
+        variances = {name: v for name, v in self.variances.items() if "trend" not in name}
+        return type(self)(basis, beta, covariance, variances, self.noise), slope
 
     def variance(self, columns: np.ndarray) -> np.ndarray:
         """Of that mean: (n,)."""

@@ -122,7 +122,8 @@ def _title(dataset: xr.Dataset, names: list[str]) -> str:
     if "patterns" in dataset.attrs:
         return f"Simulated observations of {what}"
     if "observation" in dataset.dims:
-        return f"Observations of {what}"
+        with_error = [name for name in names if f"{name}_error" in dataset.data_vars]
+        return f"Observations of {', '.join(with_error) or what}"
     return what[:1].upper() + what[1:]
 
 

@@ -5,8 +5,8 @@
     <variable>_member  (member, time, [depth,] lat, lon)    the ensemble
     <variable>_quantile  (quantile, time, [depth,] lat, lon)    where asked for
 
-Files have these dimensions with time first (`driftfield.gridded.cf`). Without members in the data set `cell_methods` say
-`realization`, which is the standard name of `member`: CF asks for a dimension that is there, or else for a standard name.
+Files have these dimensions with time first (`driftfield.gridded.cf`). Without members in the data set there are no
+`cell_methods`: they would name a dimension that the file has not.
 
 float32, NaN outside the domain and nowhere else; coordinates, names and units are those of the observations. The
 attributes say who made it: method, seed, members, version, date.
@@ -93,16 +93,17 @@ def assemble(
         inside = _inside(observations, name, domains, template)
         described = {key: template.attrs[key] for key in _KEPT if key in template.attrs}
         ancillary = [f"{name}_{suffix}" for suffix, part in (("sd", sd), ("member", drawn)) if part is not None]
-        over = "realization" if drawn is None else "member"
+        mean_over, sd_over = (
+            {} if drawn is None else {"cell_methods": f"member: {how}"} for how in ("mean", "standard_deviation")
+        )
         output[name] = _field(template, mean, inside, name).assign_attrs(
             described,
-            cell_methods=f"{over}: mean",
+            **mean_over,
             **({"ancillary_variables": " ".join(ancillary)} if ancillary else {}),
         )
         if sd is not None:
             output[f"{name}_sd"] = _field(template, sd, inside, name).assign_attrs(
-                _described_as(described, name, "standard deviation of the ensemble of"),
-                cell_methods=f"{over}: standard_deviation",
+                _described_as(described, name, "standard deviation of the ensemble of"), **sd_over
             )
         if drawn is not None:
             output[f"{name}_member"] = _field(template, drawn, inside, name).assign_attrs(

@@ -62,11 +62,27 @@ function drawBar(context, canvas, scale) {
   for (const tick of ticks(scale.low, scale.high, 5)) {
     context.fillText(shortNumber(tick), x + 16, top + height * (1 - (tick - scale.low) / (scale.high - scale.low)));
   }
-  context.textBaseline = "bottom"; context.textAlign = "right";
-  context.fillText(`[${scale.units}]`, canvas.width - 2, canvas.height - 2);
+  context.textBaseline = "top";
+  context.fillText(`[${scale.units}]`, Math.min(x, canvas.width - 2 - context.measureText(`[${scale.units}]`).width), top + height + 6);
 }
 
-// plane: rows, columns, values, inside, down; axes: {x: number -> text, y: number -> text} of row and column of the plane
+// where the round numbers of an increasing axis lie among its cells, of which every step-th is drawn: [[position, text], ...]
+function roundPlaces(values, text, step = 1) {
+  if (values.length < 2 || !(values.at(-1) > values[0])) return [[0, text(values[0])]];
+  return ticks(values[0], values.at(-1), 5).map((tick) => {
+    let n = 0;
+    while (n < values.length - 2 && values[n + 1] < tick) n += 1;
+    return [(n + (tick - values[n]) / (values[n + 1] - values[n])) / step, text(tick)];
+  });
+}
+
+// four cells of an axis without round numbers, or fewer
+function evenPlaces(count, text) {
+  const places = new Set([0, 1, 2, 3].map((n) => Math.round(((n + 0.5) / 4) * (count - 1))));
+  return [...places].map((n) => [n, text(n)]);
+}
+
+// plane: rows, columns, values, inside, down; axes: {x: [[column, text], ...], y: [[row, text], ...]}
 function drawCells(canvas, plane, scale, axes) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
@@ -76,14 +92,16 @@ function drawCells(canvas, plane, scale, axes) {
   context.drawImage(cellsImage(plane, scale), MARGIN.left, MARGIN.top, width, height);
   context.strokeStyle = BLACK; context.strokeRect(MARGIN.left, MARGIN.top, width, height);
   context.fillStyle = BLACK; context.textBaseline = "top"; context.textAlign = "center";
-  for (let n = 0; n < 4; n += 1) {
-    const column = Math.round(((n + 0.5) / 4) * (plane.columns - 1));
-    context.fillText(axes.x(column), MARGIN.left + ((column + 0.5) / plane.columns) * width, canvas.height - MARGIN.bottom + 6);
-    const row = Math.round(((n + 0.5) / 4) * (plane.rows - 1));
-    const share = (row + 0.5) / plane.rows;
-    context.save(); context.textAlign = "right"; context.textBaseline = "middle";
-    context.fillText(axes.y(row), MARGIN.left - 5, MARGIN.top + (plane.down ? share : 1 - share) * height);
-    context.restore();
+  for (const [column, text] of axes.x) {
+    const at = MARGIN.left + ((column + 0.5) / plane.columns) * width;
+    context.fillText(text, at, canvas.height - MARGIN.bottom + 6);
+    context.fillRect(at - 0.5, MARGIN.top + height, 1, 4);
+  }
+  context.textAlign = "right"; context.textBaseline = "middle";
+  for (const [row, text] of axes.y) {
+    const share = (row + 0.5) / plane.rows, at = MARGIN.top + (plane.down ? share : 1 - share) * height;
+    context.fillText(text, MARGIN.left - 6, at);
+    context.fillRect(MARGIN.left - 4, at - 0.5, 4, 1);
   }
   drawBar(context, canvas, scale);
 }
@@ -194,15 +212,19 @@ function drawLines(canvas, lines, along, text) {
   }
   context.lineWidth = 1; context.textAlign = "left"; context.textBaseline = "middle";
   let at = left;
-  const legend = lines.map((line) => [line.label, line.colour]);
-  if (lines.some((line) => line.sd)) legend.push(["90 % band", SKY]);
-  if (lines.some((line) => line.members)) legend.push(["members", SKY]);
-  if (lines.some((line) => line.quantiles)) legend.push(["quantiles", GREEN]);
+  // as they are drawn: thick, dashed, thin or wide and pale; colour alone tells nobody everything
+  const legend = lines.map((line) => [line.label, line.colour, 2.5, line.dash || [], 1]);
+  if (lines.some((line) => line.sd)) legend.push(["mean ± 1.645 sd (90 %)", lines[0].colour, 11, [], 0.16]);
+  if (lines.some((line) => line.members)) legend.push(["members", SKY, 1, [], 1]);
+  if (lines.some((line) => line.quantiles)) legend.push(["quantiles", GREEN, 1.5, [5, 4], 1]);
   let down = 12;
-  for (const [label, colour] of legend) {
-    const wide = 34 + context.measureText(label).width;
+  for (const [label, colour, thick, dash, alpha] of legend) {
+    const wide = 44 + context.measureText(label).width;
     if (at + wide > canvas.width && at > left) { at = left; down += 17; }
-    context.fillStyle = colour; context.fillRect(at, down - 2, 14, 4); context.fillStyle = BLACK;
-    context.fillText(label, at + 18, down); at += wide;
+    context.strokeStyle = colour; context.lineWidth = thick; context.globalAlpha = alpha; context.setLineDash(dash);
+    context.beginPath(); context.moveTo(at, down); context.lineTo(at + 24, down); context.stroke();
+    context.globalAlpha = 1; context.setLineDash([]); context.fillStyle = BLACK;
+    context.fillText(label, at + 28, down); at += wide;
   }
+  context.lineWidth = 1;
 }

@@ -36,9 +36,10 @@ const degrees = (value, plus, minus) => `${Number(Math.abs(value).toFixed(2))}°
 const latitude = (value) => degrees(value, "N", "S");
 const longitude = (value) => degrees(((value + 540) % 360) - 180, "E", "W");
 
-function axesOf(info, step) {
-  if (!info.lat) return { x: (n) => `column ${n * step}`, y: (n) => `row ${n * step}` };
-  return { x: (n) => longitude(info.lon[n * step]), y: (n) => latitude(info.lat[n * step]) };
+function axesOf(info, cells) {
+  const { step } = cells;
+  if (!info.lat) return { x: evenPlaces(cells.columns, (n) => `column ${n * step}`), y: evenPlaces(cells.rows, (n) => `row ${n * step}`) };
+  return { x: roundPlaces(info.lon, longitude, step), y: roundPlaces(info.lat, latitude, step) };
 }
 
 function mapSize(info) {
@@ -163,7 +164,7 @@ function paint(info, panels, seen) {
 
 function repaint(panel) {
   const { canvas, plane: cells } = panel;
-  drawCells(canvas, cells, panel.scale, axesOf(panel.info, cells.step));
+  drawCells(canvas, cells, panel.scale, axesOf(panel.info, cells));
   if (panel.seen) drawObservations(panel);
   const at = (row, column, colour) => drawCross(canvas, cells, Math.floor(row / cells.step), Math.floor(column / cells.step), colour);
   if (state.to_row !== undefined) {
@@ -181,17 +182,19 @@ function drawObservations(panel) {
   if (seen.rows !== cells.rows || seen.columns !== cells.columns) { $("message").textContent = `${state.observations} lies on other cells`; return; }
   const departures = state.departures === "1", away = seen.values.map((value, n) => value - cells.values[n]);
   const [low, high] = departures ? quantileRange([away], true) : [panel.scale.low, panel.scale.high];
-  const colours = departures ? info.difference_colours : panel.scale.colours;
+  // the darkest ends look alike on a dark map
+  const colours = departures ? info.difference_colours.slice(16, -16) : panel.scale.colours;
   let count = 0, squares = 0;
   seen.values.forEach((value, n) => {
     if (!Number.isFinite(value)) return;
     const shown = departures ? away[n] : value, [x, y] = pointOf(canvas, cells, Math.floor(n / cells.columns), n % cells.columns);
     if (Number.isFinite(away[n])) { count += 1; squares += away[n] ** 2; }
     context.fillStyle = colours[Math.max(0, Math.min(colours.length - 1, Math.floor(((shown - low) / (high - low || 1)) * colours.length)))];
-    context.beginPath(); context.arc(x, y, 3.4, 0, 7); context.fill(); context.strokeStyle = BLACK; context.lineWidth = 0.6; context.stroke();
+    context.beginPath(); context.arc(x, y, 4, 0, 7); context.fill();
+    for (const [colour, width, radius] of [["#fff", 1.6, 4.6], [BLACK, 0.6, 5.4]]) { context.strokeStyle = colour; context.lineWidth = width; context.beginPath(); context.arc(x, y, radius, 0, 7); context.stroke(); }
   });
   context.lineWidth = 1;
-  if (panel === drawn[0]) $("departure-text").value = `${count} observed cells; observation minus ${state.kind}: rms ${shortNumber(Math.sqrt(squares / count))}${departures ? `, dots from ${shortNumber(low)} to ${shortNumber(high)}` : ""}`;
+  if (panel === drawn[0]) $("departure-text").value = `${count} observed cells; observation minus ${state.kind}: rms ${shortNumber(Math.sqrt(squares / count))} ${panel.scale.units}${departures ? `; dots from blue (${shortNumber(low)}, observed less) over white to red (${shortNumber(high)}, observed more)` : ""}`;
 }
 
 function choose(panel, row, column) {
@@ -237,18 +240,20 @@ async function linesAlong(along, files) {
 
 async function showPlace(info) {
   const variable = info.variables[state.variable], text = `${variable.long_name} [${variable.units}]`, files = [state.file, state.beside].filter(Boolean);
-  const rows = [];
+  const rows = [], known = (lines) => lines.some((line) => line.mean.some((value) => value !== null));
   let where = null;
-  $("profile-figure").hidden = variable.depths.length < 2;
+  if (variable.depths.length < 2) $("profile-figure").hidden = true;
+  if (!(variable.dated && info.times.length > 1)) $("series-figure").hidden = true;
   if (variable.depths.length > 1) {
     const lines = await linesAlong("depth", files);
+    $("profile-figure").hidden = !known(lines);
     drawLines($("profile"), lines, "depth", text);
     where = lines[0].place;
     lines[0].places.forEach((depth, n) => rows.push(["depth [m]", depth, lines[0].mean[n], lines[0].sd?.[n]]));
   }
-  $("series-figure").hidden = !(variable.dated && info.times.length > 1);
   if (variable.dated && info.times.length > 1) {
     const lines = await linesAlong("time", files);
+    $("series-figure").hidden = !known(lines);
     drawLines($("series"), lines, "time", text);
     where = lines[0].place;
     $("series-caption").textContent = lines[0].places.length < lines[0].of ? `time series: the ${lines[0].places.length} dates around the one that is shown, of ${lines[0].of}` : "time series";
@@ -258,7 +263,7 @@ async function showPlace(info) {
   const cells = drawn[0].plane, row = Math.floor(state.row / cells.step), column = Math.floor(state.column / cells.step);
   const value = cells.values[row * cells.columns + column];
   const place = where ? `${latitude(where.lat)} ${longitude(where.lon)}` : `row ${state.row}, column ${state.column}`;
-  const said = Number.isFinite(value) ? `${state.kind} ${shortNumber(value)} ${variable.units}` : "no value here";
+  const said = Number.isFinite(value) ? `${state.kind} ${shortNumber(value)} ${variable.units}` : cells.inside[row * cells.columns + column] ? "no value here" : "the field does not exist here";
   $("reading").value = `${place} (row ${state.row}, column ${state.column}): ${said}`;
 }
 
@@ -277,7 +282,7 @@ async function showSection(info) {
   const cells = { rows: cut.depth.length, columns: cut.distance.length, down: true, values, inside: Uint8Array.from(values, (value) => Number(Number.isFinite(value))) };
   const whole = drawn[0].scale, [low, high] = state.low === undefined ? quantileRange([values], info.variables[variable].diverging && kind !== "spread") : [whole.low, whole.high];
   $("section-figure").hidden = false;
-  drawCells($("section"), cells, { ...whole, low: kind === "spread" ? 0 : low, high }, { x: (n) => `${Math.round(cut.distance[n])} km`, y: (n) => `${Math.round(cut.depth[n])} m` });
+  drawCells($("section"), cells, { ...whole, low: kind === "spread" ? 0 : low, high }, { x: roundPlaces(cut.distance, (km) => `${shortNumber(km)} km`), y: evenPlaces(cut.depth.length, (n) => `${shortNumber(cut.depth[n])} m`) });
 }
 
 function change(changes) {

@@ -24,6 +24,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "Analogs": {"number": 8},
     "Conserving": {"downscaler": {"class": "Analogs", "number": 8}},
     "LapseRate": {"kind": "bilinear"},
+    "KernelRegression": {"folds": 3, "analogs": 8, "transform": {"pr": "square_root"}},
+    "KernelRegression, centred": {"residual": "none", "centred": ["tas"], "folds": 3},
     "LocalRegression": {"reach": 1},
     "AnalogBlocks": {"number": 6, "reach": 1},
 }
@@ -131,7 +133,7 @@ def fitted(name: str, folder: Path, file: str = "fine.nc", **changes: Any) -> tu
     return _FITTED[key]
 
 
-every = pytest.mark.parametrize("name", [*sorted({*names("downscaler"), *TRAINED})])
+every = pytest.mark.parametrize("name", [*sorted({*names("downscaler"), *ARGUMENTS, *TRAINED})])
 
 
 @every

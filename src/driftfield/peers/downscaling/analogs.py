@@ -6,7 +6,9 @@ Distance: Euclidean, of coarse cells standardised over the training dates. Zorit
 doi:10.1175/1520-0442(1999)012<2474:TAMAAS>2.0.CO;2.
 """
 
-__all__ = ["Analogs", "nearest_dates", "standard"]
+__all__ = ["Analogs", "nearest_dates", "standard", "with_residuals"]
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -51,11 +53,34 @@ class Analogs(Downscaler):
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
         """The interpolated field and the residuals of the analogs; the mean is that of all of them."""
         wanted = (date.coarse.ravel() - fitted["mean"]) / fitted["sd"]
-        near = nearest_dates(fitted["predictors"], wanted, self.number)
         up = regridding.interpolate(date.coarse, self.kind)
-        fields = np.clip(up + fitted["residual"][near], *grids.bounds.get(date.name, (-np.inf, np.inf)))
-        order = shuffled(date, near.size)
-        return Estimate(fields.mean(axis=0), members=fields[order])
+        bounds = grids.bounds.get(date.name, (-np.inf, np.inf))
+        return with_residuals(
+            date, fitted["predictors"], wanted, self.number, lambda near: up + fitted["residual"][near], bounds
+        )
+
+
+def with_residuals(
+    date: Date,
+    predictors: np.ndarray,
+    wanted: np.ndarray,
+    number: int,
+    fields_of: Callable[[np.ndarray], np.ndarray],
+    bounds: tuple[float, float],
+) -> Estimate:
+    """Members with what was left on the nearest training dates; the mean is that of all of these.
+
+    Arguments:
+        date: What is asked for.
+        predictors: Standardised coarse fields of training (date, cell).
+        wanted: That of the date.
+        number: How many analogs.
+        fields_of: Places of training dates to fields, in units of the variable.
+        bounds: Ends of the variable.
+    """
+    near = nearest_dates(predictors, wanted, number)
+    fields = np.clip(fields_of(near), *bounds)
+    return Estimate(fields.mean(axis=0), members=fields[shuffled(date, near.size)])
 
 
 def standard(coarse: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

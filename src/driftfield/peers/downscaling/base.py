@@ -49,6 +49,8 @@ class Samples:
         coarse: (time, row, column); gaps have the value of the nearest known cell.
         dates, coarse_dates: Of both; the same, unless the pair has no common times.
         places: Of the fine fields among the training times.
+        beside: Coarse fields of the other targets on the same dates, as `coarse`; NaN on dates without any.
+        times: How many training times there are.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Samples:
     dates: xr.DataArray
     coarse_dates: xr.DataArray
     places: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
+    times: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Date:
         stamp: An integer of the date, for random numbers.
         seed, members: Of the ensemble.
         name: Of the variable.
+        beside: The coarse fields of the other targets, as `coarse`.
     """
 
     coarse: np.ndarray
@@ -79,10 +84,15 @@ class Date:
     seed: int
     members: int
     name: str
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def random(self, member: int, stream: str = "") -> np.random.Generator:
         """The random numbers of one member."""
         return member_generator(self.seed, member, self.stamp, f"{self.name}{stream}")
+
+
+def _plane(fields: xr.DataArray) -> np.ndarray:
+    return np.asarray(fields.transpose("time", "lat", "lon").values, dtype=np.float64)
 
 
 class Downscaler(ABC):
@@ -91,6 +101,8 @@ class Downscaler(ABC):
     method: ClassVar[str]
     needs_pairs: ClassVar[bool] = True
     """Whether it needs fine and coarse fields of the same times."""
+    leaves_out: ClassVar[bool] = False
+    """Whether one fit tells its fields of the training dates out of fold too, `left_out`, and takes `folds`."""
     follows_shifts: ClassVar[Ability] = True
     """Whether a coarse field that is 5 K warmer everywhere gives fine fields that are 5 K warmer, and nothing else."""
     abilities: ClassVar[Abilities] = Abilities(
@@ -106,6 +118,10 @@ class Downscaler(ABC):
     def learn(self, samples: Samples, regridding: Regridding, grids: PairGrids) -> dict[str, np.ndarray]:
         """What is kept of the training fields of one variable; nothing, for a method that learns nothing."""
         return {}
+
+    def left_out(self, name: str) -> np.ndarray:
+        """Of a method that was just fitted and `leaves_out`: fields (training time, row, column) out of fold, in its units."""
+        raise NotImplementedError
 
     @abstractmethod
     def estimate(self, date: Date, fitted: Fitted, regridding: Regridding, grids: PairGrids) -> Estimate:
@@ -168,7 +184,13 @@ class Downscaler(ABC):
         chosen = np.flatnonzero(usable)
         places = chosen if pair.paired else np.flatnonzero(np.isfinite(fine).any(axis=(1, 2)))
         dates = as_dates(truth["time"])[places], as_dates(coarse["time"])[chosen]
-        return Samples(name, fine[places], values[chosen], *dates, places=places)
+        times = data.train if pair.paired else slice(None)
+        beside = {
+            other: grids.map_of(other).fill_coarse(_plane(pair.coarse[other].isel(time=times)))[chosen]
+            for other in data.targets
+            if other != name
+        }
+        return Samples(name, fine[places], values[chosen], *dates, places=places, beside=beside, times=len(data.train))
 
     def _say_left(self, name: str, usable: np.ndarray, coarse: np.ndarray, pair: Pair) -> None:
         """One line each for training times that are left out, and for coarse cells that are filled."""
@@ -221,12 +243,24 @@ class Downscaler(ABC):
         grids = self.grids
         regridding, values = grids.map_of(name), coarse[name].values
         filled = regridding.fill_coarse(values)
+        others = {
+            other: grids.map_of(other).fill_coarse(coarse[other].values) for other in grids.targets if other != name
+        }
         known = grids.known[name]
         parts: list[Estimate] = []
         dates = as_dates(coarse["time"])
         for index, stamp in enumerate(time_stamps(coarse["time"])):
             asked = np.where(known, values[index], np.nan)
-            date = Date(filled[index], asked, dates[index], stamp, seed, members, name)
+            date = Date(
+                filled[index],
+                asked,
+                dates[index],
+                stamp,
+                seed,
+                members,
+                name,
+                {other: fields[index] for other, fields in others.items()},
+            )
             found = self.estimate(date, self.fitted[name], regridding, grids)
             parts.append(found.by_part(lambda array, axis: np.asarray(array, dtype=np.float32)))
         return stacked(parts)

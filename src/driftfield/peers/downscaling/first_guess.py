@@ -6,10 +6,10 @@ In sample a fitted method leaves less than it will leave tomorrow, and a network
 Validation dates and whatever is asked later have the first guess of the method that all training dates taught.
 """
 
-__all__ = ["OutOfFoldGuess", "centred", "levels_of"]
+__all__ = ["OutOfFoldGuess"]
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import xarray as xr
 
 from driftfield.checkpoint import load_as, read_run
 from driftfield.data.pairing import require_pair
-from driftfield.data.sources import GriddedArchive
 from driftfield.errors import ConfigurationError, whole_number
 from driftfield.interfaces import TrainingData
 from driftfield.peers.downscaling.base import Downscaler
@@ -47,6 +46,8 @@ class OutOfFoldGuess:
         self.folds, trainer = inner.pop("folds", 8), inner.pop("trainer", None)
         whole_number("anchor.folds", self.folds, 2)
         self.spec, self.trainer = inner, trainer
+        if lookup("downscaler", str(inner.get("class"))).leaves_out:
+            inner["folds"] = self.folds
         self.method: Downscaler = build("downscaler", inner)
         if self.method.abilities.needs_training != (trainer is not None):
             need = "needs anchor.trainer" if trainer is None else "is fitted at once: anchor.trainer has no meaning"
@@ -63,6 +64,9 @@ class OutOfFoldGuess:
                 f"Found {len(data.train)} training dates: {self.folds} folds of the first guess need {2 * self.folds}. "
                 "Give more, or fewer folds."
             )
+        if self.method.leaves_out:
+            self._teach(self.method, data, seed, folder / "whole")
+            return {name: self.method.left_out(name) for name in data.targets}, _at(self.method, data, data.validation)
         train = np.asarray(data.train)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in data.targets}
         for number, block in enumerate(np.array_split(train, self.folds)):
@@ -107,30 +111,3 @@ def _means(method: Downscaler, placed: xr.Dataset) -> Guesses:
         mean = estimate.mean if estimate.mean is not None else np.mean(np.asarray(estimate.members), axis=0)
         fields[name] = np.asarray(mean, dtype=np.float64)
     return fields
-
-
-# -- shifts ------------------------------------------------------------------------------------------------------------
-
-
-def levels_of(coarse: xr.Dataset, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The mean of the known coarse cells at each time: (time,) by name."""
-    means = {}
-    for name in names:
-        space = [dim for dim in coarse[name].dims if dim != "time"]
-        means[name] = coarse[name].astype(np.float64).mean(space).values
-    return means
-
-
-def centred(data: TrainingData, names: Sequence[str]) -> TrainingData:
-    """The same data, fine and coarse fields of some targets less the coarse mean of their date."""
-    if not names:
-        return data
-    pair = require_pair(data, "centred")
-    levels = levels_of(pair.coarse, names)
-    fine, coarse = data.archive.dataset, pair.coarse
-    for name, level in levels.items():
-        shift = xr.DataArray(level, dims="time")
-        fine = fine.assign({name: (fine[name] - shift).assign_attrs(fine[name].attrs)})
-        coarse = coarse.assign({name: (coarse[name] - shift).assign_attrs(coarse[name].attrs)})
-    archive = GriddedArchive(fine, data.archive.domains, data.archive.periodic)
-    return replace(data, archive=archive, pair=replace(pair, coarse=coarse))

@@ -38,8 +38,16 @@ from driftfield.networks.weights import restore_weights, weight_arrays
 from driftfield.peers.background import part as prefixed
 from driftfield.peers.base import time_stamps
 from driftfield.peers.downscaling.base import Date, Downscaler, Fitted, Samples, stacked
+from driftfield.peers.downscaling.centring import (
+    centred,
+    check_centred,
+    check_centred_of,
+    levels_of,
+    with_levels,
+    without_levels,
+)
 from driftfield.peers.downscaling.conserving import check_how, conserved
-from driftfield.peers.downscaling.first_guess import Guesses, OutOfFoldGuess, centred, levels_of
+from driftfield.peers.downscaling.first_guess import Guesses, OutOfFoldGuess
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
 from driftfield.plain import JSONObject
@@ -113,13 +121,7 @@ class NetworkDownscaler(Downscaler):
             raise ConfigurationError(f"Found anchor: {anchor!r}: {suggest(anchor, ANCHORS)}")
         self.anchor = anchor if isinstance(anchor, str) else dict(anchor)
         self.first_guess = None if isinstance(anchor, str) else OutOfFoldGuess(anchor)
-        self.centred, self.labels = tuple(centred), check_labels(labels)
-        for name in self.centred:
-            if self.transform.get(name, "none") != "none" or self.how.get(name) == "multiplicative":
-                raise ConfigurationError(
-                    f"Found {name!r} centred, and transformed or conserved by factors, which its 0 matters to: expected one "
-                    "of both. Leave one out."
-                )
+        self.centred, self.labels = check_centred(centred, self.transform, self.how), check_labels(labels)
         self.extra: dict[str, Any] = {}
         self.model: Any = None
         self._guesses: Guesses | None = None
@@ -163,7 +165,7 @@ class NetworkDownscaler(Downscaler):
         """
         if trainer is None or folder is None:
             raise ConfigurationError(f"{type(self).__name__}.fit needs a trainer and a folder: pass both.")
-        self._check_centred(data)
+        check_centred_of(self.centred, data.targets, data.bounds)
         data = centred(data, self.centred)
         train, validation = self._first_guesses(data, seed, folder)
         self._guesses = train
@@ -189,15 +191,6 @@ class NetworkDownscaler(Downscaler):
         self.extra |= {"history": history}
         self.model.eval()
         self.look_back(held, seed)
-
-    def _check_centred(self, data: TrainingData) -> None:
-        for name in self.centred:
-            if name not in data.targets:
-                raise ConfigurationError(f"Found centred: {name!r}, which is no target: {suggest(name, data.targets)}")
-            if name in data.bounds:
-                raise ConfigurationError(
-                    f"Found {name!r} centred, and data.bounds of it: expected one of both. Leave one out."
-                )
 
     def _first_guesses(self, data: TrainingData, seed: int, folder: Path) -> tuple[Guesses | None, Guesses | None]:
         """Of training and validation dates."""
@@ -325,9 +318,7 @@ class NetworkDownscaler(Downscaler):
         """All targets of every date, date by date."""
         assert self.model is not None
         levels = levels_of(coarse, self.centred)
-        coarse = coarse.assign(
-            {name: coarse[name] - xr.DataArray(level, dims="time") for name, level in levels.items()}
-        )
+        coarse = without_levels(coarse, levels)
         guesses = None if self.first_guess is None else self.first_guess.of(coarse)
         parts: dict[str, list[Estimate]] = {name: [] for name in self.grids.targets}
         for index, stamp in enumerate(time_stamps(coarse["time"])):
@@ -336,10 +327,8 @@ class NetworkDownscaler(Downscaler):
             with torch.no_grad():
                 answer = self.answer(self._batch(date, guess), members, seed, stamp)
             for name in self.grids.targets:
-                estimate = self._decoded(answer, name, date, guess)
-                level = levels[name][index] if name in levels else 0.0
-                parts[name].append(estimate.by_part(lambda a, _, level=level: (a + level).astype(np.float32)))  # type: ignore[misc]
-        return {name: stacked(some) for name, some in parts.items()}
+                parts[name].append(self._decoded(answer, name, date, guess))
+        return with_levels({name: stacked(some) for name, some in parts.items()}, levels)
 
     def _decoded(self, answer: NetworkAnswer, name: str, date: xr.Dataset, guess: Guesses | None) -> Estimate:
         """One target of one date in physical units; a mean is decoded only where decoding is affine, or there is no other."""

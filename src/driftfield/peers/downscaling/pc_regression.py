@@ -18,8 +18,9 @@ import numpy as np
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import Abilities, Cannot
 from driftfield.linalg.regridding import Regridding
-from driftfield.peers.downscaling.analogs import nearest_dates, shuffled, standard
+from driftfield.peers.downscaling.analogs import standard, with_residuals
 from driftfield.peers.downscaling.base import SPREADS, Date, Downscaler, Fitted, Samples
+from driftfield.peers.downscaling.complete import complete, everywhere
 from driftfield.peers.downscaling.grids import PairGrids
 from driftfield.peers.downscaling.transform import Transform, check_transforms, transform_of
 from driftfield.reconstruction.output import Estimate
@@ -73,7 +74,7 @@ class PrincipalComponentRegression(Downscaler):
         name = samples.name
         transform = transform_of(self.transform, name, samples.fine)
         fine = transform(samples.fine)
-        cells, dates = _complete(fine, grids.domains[name] if grids is not None else None, name)
+        cells, dates = complete(fine, grids.domains[name] if grids is not None else None, name)
         y, coarse = fine[dates][:, cells], transform(samples.coarse[dates])
         if len(y) < 2 * self.folds:
             raise DataError(
@@ -108,7 +109,8 @@ class PrincipalComponentRegression(Downscaler):
         transform = Transform(self.transform.get(date.name, "none"), float(fitted["scale"][0]))
         coarse = transform(date.coarse)
         mean = _Ridge.from_arrays(fitted).predict(coarse[None])[0]
-        spread = lambda z: _everywhere(transform.inverse(z), fitted, regridding, date.coarse)  # noqa: E731
+        cells = fitted["cells"].astype(bool)
+        spread = lambda z: everywhere(transform.inverse(z), cells, regridding, date.coarse)  # noqa: E731
         if self.residual == "none":
             return Estimate(spread(mean))
         if self.residual == "gaussian":
@@ -117,47 +119,15 @@ class PrincipalComponentRegression(Downscaler):
             drawn = np.stack([date.random(m).standard_normal(len(loadings)) @ loadings for m in range(date.members)])
             return Estimate(spread(mean) if unbounded else None, members=spread(mean + drawn))
         wanted = (coarse.ravel() - fitted["mean"]) / fitted["sd"]
-        near = nearest_dates(fitted["predictors"], wanted, self.analogs)
-        fields = np.clip(spread(mean + fitted["residual"][near]), *grids.bounds.get(date.name, (-np.inf, np.inf)))
-        return Estimate(fields.mean(axis=0), members=fields[shuffled(date, near.size)])
-
-
-MOSTLY = 0.9
-"""A cell that is known on this share of the dates is worth the dates on which it is not."""
-
-
-def _complete(fine: np.ndarray, domain: np.ndarray | None, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Cells (row, column) and dates (time,) that hold complete fields together; says what is left out.
-
-    Arguments:
-        fine: (time, row, column), NaN where unknown.
-        domain: Where the variable exists.
-        name: Of the variable.
-
-    Raises:
-        DataError: there is no such cell.
-    """
-    known = np.isfinite(fine)
-    cells = known.mean(axis=0) >= MOSTLY
-    dates = known[:, cells].all(axis=1)
-    if dates.mean() < MOSTLY:
-        cells, dates = known.all(axis=0), np.ones(len(fine), dtype=bool)
-    if not cells.any():
-        raise DataError(
-            f"No cell of {name!r} is known at all training times: PrincipalComponentRegression needs complete fields. "
-            "Fill them first, or use another method."
+        bounds = grids.bounds.get(date.name, (-np.inf, np.inf))
+        return with_residuals(
+            date,
+            fitted["predictors"],
+            wanted,
+            self.analogs,
+            lambda near: spread(mean + fitted["residual"][near]),
+            bounds,
         )
-    if not dates.all():
-        log.warning("%r: %d of %d training times have gaps: left out", name, int((~dates).sum()), dates.size)
-    exists = known.any(axis=0) if domain is None else domain
-    if lacking := int((exists & ~cells).sum()):
-        log.warning(
-            "%r: %d of %d cells have gaps in training: they get the interpolated coarse field, without a spread",
-            name,
-            lacking,
-            int(exists.sum()),
-        )
-    return cells, dates
 
 
 class _Ridge:
@@ -209,11 +179,3 @@ def _left_out(u: np.ndarray, s: np.ndarray, along: np.ndarray, z: np.ndarray, pe
     leverage = (u**2 @ shrink) + 1.0 / len(z)
     error = (z - u @ (shrink[:, None] * along)) / (1.0 - np.minimum(leverage, 0.999999))[:, None]
     return float(np.square(error).mean())
-
-
-def _everywhere(values: np.ndarray, fitted: Fitted, regridding: Regridding, coarse: np.ndarray) -> np.ndarray:
-    """From the cells of the regression to all cells; the others have the interpolated coarse field."""
-    cells = fitted["cells"].astype(bool)
-    field = np.broadcast_to(regridding.interpolate(coarse, "bilinear"), (*values.shape[:-1], *cells.shape)).copy()
-    field[..., cells] = values
-    return field
