@@ -50,7 +50,7 @@ def loaded(dataset: xr.Dataset) -> xr.Dataset:
         first = some.stop
         for name, part in lazy.isel(time=some).compute().data_vars.items():
             axis = part.get_axis_num("time")
-            room[str(name)][(slice(None),) * int(axis) + (some,)] = part.values  # type: ignore[call-overload]
+            room[str(name)][(slice(None),) * int(axis) + (some,)] = part.values
     return dataset.assign({name: lazy[name].copy(data=values) for name, values in room.items()}).load()
 
 
