@@ -87,3 +87,25 @@ def test_what_is_missing_or_too_old_is_said(requirement: str, said: str) -> None
 @pytest.mark.parametrize("extra", ["wandb", "film", "train"])
 def test_an_extra_is_known_by_its_whole_name(extra: str) -> None:
     assert _extras(Requirement(f"anything>=1; extra == '{extra}'")) == [extra]
+
+
+UNITS = {
+    r".*km": r"\bkm\b",
+    r".*days": r"\b[Dd]ays\b",
+    r"error|noise|wet|perturb": r"units of the variable",
+    r"depth|levels|max_gap|surface": r"\b([Mm]etres|m)\b",
+    r"level": r"\bhPa\b",
+    r"region|box|in_box|places": r"\bdegrees\b",
+    r"hours": r"\bUTC\b",
+    r"every|step|steps|spin_up": r"\b([Dd]egrees|5D|[Tt]ime steps?|States|Step at which|same units|units of the equations)\b",
+    r"smooth|overlap|tile": r"\b([Cc]ells|columns)\b",
+}
+"""Name of an option -> what its help has to say."""
+
+
+@pytest.mark.parametrize("command", list(_leaves(get_command(app))), ids=lambda command: command.name)
+def test_what_has_a_unit_says_it(command: Any) -> None:
+    for option in command.params:
+        for names, unit in UNITS.items():
+            if option.param_type_name == "option" and re.fullmatch(names, option.name):
+                assert re.search(unit, option.help), f"{command.name} --{option.name}: {option.help}"

@@ -77,7 +77,8 @@ Seed = Annotated[int, typer.Option(help="Of the members, and of what is withheld
 Method = Annotated[str | None, typer.Option(help="Guidance method: mmps, or that of the run, by default.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="method.OPTION=VALUE, such as method.iterations=5.")]
 Errors = Annotated[
-    list[str] | None, typer.Option(help="Error of what states none: NUMBER, or VARIABLE=NUMBER (repeat).")
+    list[str] | None,
+    typer.Option(help="Error of what states none, units of the variable: NUMBER, or VARIABLE=NUMBER (repeat)."),
 ]
 InflateError = Annotated[
     float | None, typer.Option(help="Factor on all observation errors; that of --calibrate, or 1, by default.")
@@ -87,14 +88,14 @@ CorrelatedKm = Annotated[
 ]
 FootprintKm = Annotated[
     list[str] | None,
-    typer.Option(help="Observations are means over discs of this radius: NUMBER, or VARIABLE=NUMBER (repeat)."),
+    typer.Option(help="Observations are means over discs of this radius, km: NUMBER, or VARIABLE=NUMBER (repeat)."),
 ]
 Time = Annotated[str | None, typer.Option(help="FIRST:LAST dates to analyse; all by default.")]
 WindowDays = Annotated[float, typer.Option(help="Observations count for dates so many days away; 0: the day itself.")]
 Withhold = Annotated[float | None, typer.Option(help="Share of the observations to keep back and score, e.g. 0.1.")]
 By = Annotated[Literal["platform", "region"], typer.Option(help="What is withheld as a whole.")]
 Of = Annotated[list[str] | None, typer.Option(help="Variables that may be withheld (repeat); all by default.")]
-BufferKm = Annotated[float, typer.Option(help="Observations nearer than this to a withheld one are not used.")]
+BufferKm = Annotated[float, typer.Option(help="Observations nearer than so many km to a withheld one are not used.")]
 Calibrate = Annotated[
     bool,
     typer.Option("--calibrate", help="Choose the factor on the errors by what is withheld; keep it in RUN."),

@@ -35,7 +35,10 @@ def calibrate(
         list[str] | None, typer.Option(help="VARIABLE=PATTERN (repeat); the patterns of the run by default.")
     ] = None,
     error: Annotated[
-        list[str] | None, typer.Option(help="Standard deviation of the noise: NUMBER, or VARIABLE=NUMBER (repeat).")
+        list[str] | None,
+        typer.Option(
+            help="Standard deviation of the noise, units of the variable: NUMBER, or VARIABLE=NUMBER (repeat)."
+        ),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Recipe of the run, if RUN/recipe.yaml is gone.")] = None,
     set_: Annotated[

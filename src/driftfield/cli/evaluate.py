@@ -28,7 +28,8 @@ def evaluate(
         str | None, typer.Option("--land", help="FILE or FILE:VARIABLE with land: groups land and sea.")
     ] = None,
     in_box: Annotated[
-        list[str] | None, typer.Option("--in-box", help="NAME=SOUTH:NORTH:WEST:EAST, a group of its own (repeat).")
+        list[str] | None,
+        typer.Option("--in-box", help="NAME=SOUTH:NORTH:WEST:EAST in degrees, a group of its own (repeat)."),
     ] = None,
     sites: Annotated[
         Path | None, typer.Option("--sites", help="CSV of stations: name, lat, lon; a group each.")

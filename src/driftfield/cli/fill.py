@@ -47,9 +47,10 @@ def fill(
         ),
     ] = None,
     length_km: Annotated[
-        float | None, typer.Option("--length-km", help="Distance at which the correlation is 1/e, if you know it.")
+        float | None,
+        typer.Option("--length-km", help="Distance in km at which the correlation is 1/e, if you know it."),
     ] = None,
-    days: Annotated[float | None, typer.Option(help="Time after which it is, if you know it.")] = None,
+    days: Annotated[float | None, typer.Option(help="Days after which it is, if you know it.")] = None,
     noise: Annotated[
         float | None, typer.Option(help="Standard deviation of the observation error, units of the variable.")
     ] = None,

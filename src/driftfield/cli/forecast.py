@@ -23,7 +23,10 @@ def forecast(
     start: Annotated[str | None, typer.Option(help="Date of the states, if INITIAL has several.")] = None,
     perturb: Annotated[
         list[str] | None,
-        typer.Option(help="Standard deviation of noise added to every state: NUMBER, or VARIABLE=NUMBER (repeat)."),
+        typer.Option(
+            help="Standard deviation of noise added to every state, units of the variable: "
+            "NUMBER, or VARIABLE=NUMBER (repeat)."
+        ),
     ] = None,
     batch_size: BatchSize = 256,
     sampler: SamplerName = None,

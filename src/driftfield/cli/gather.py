@@ -27,7 +27,9 @@ def gather(
     ] = None,
     error: Annotated[
         list[str] | None,
-        typer.Option(help="What a point does not know of its cell: NUMBER, or VARIABLE=NUMBER (repeat)."),
+        typer.Option(
+            help="What a point does not know of its cell, units of the variable: NUMBER, or VARIABLE=NUMBER (repeat)."
+        ),
     ] = None,
     flags: Annotated[str, typer.Option(help="Quality flags to accept, or all.")] = "1,2",
     modes: Annotated[str, typer.Option(help="Argo modes to accept.")] = "D,A,R",

@@ -46,10 +46,15 @@ def map_command(
         ),
     ] = None,
     method: Annotated[str | None, typer.Option(help="Use this one, such as climatology; else the best is.")] = None,
-    length_km: Annotated[float | None, typer.Option("--length-km", help="Length of the covariance, if known.")] = None,
-    days: Annotated[float | None, typer.Option(help="Its scale in time, if you know it.")] = None,
+    length_km: Annotated[
+        float | None, typer.Option("--length-km", help="Length of the covariance, km, if known.")
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="Its scale in time, days, if you know it.")] = None,
     noise: Annotated[
-        float | None, typer.Option(help="Standard deviation of what a value does not say of its surroundings.")
+        float | None,
+        typer.Option(
+            help="Standard deviation of what a value does not say of its surroundings, units of the variable."
+        ),
     ] = None,
     members: Annotated[int, typer.Option(help="Also write an ensemble of so many fields: <variable>_member.")] = 0,
     no_members: Annotated[bool, typer.Option("--no-members", help="Mean and spread only (the default).")] = False,

@@ -35,8 +35,8 @@ def mask(
     error: Annotated[
         list[str] | None,
         typer.Option(
-            help="Standard deviation of the noise: NUMBER, or VARIABLE=NUMBER (repeat); of a pattern a+b also "
-            "VARIABLE=NUMBER+NUMBER, one for each part."
+            help="Standard deviation of the noise, units of the variable: NUMBER, or VARIABLE=NUMBER (repeat); of a "
+            "pattern a+b also VARIABLE=NUMBER+NUMBER, one for each part."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of masks and noise.")] = 0,

@@ -20,9 +20,15 @@ def _navier_stokes(
     compute: Annotated[int | None, typer.Option(help="Points while computing; twice as many by default.")] = None,
     trajectories: Annotated[int, typer.Option(help="Flows, behind one another in time.")] = 1,
     frames: Annotated[int, typer.Option(help="Of each.")] = 50,
-    every: Annotated[float, typer.Option(help="Time between them.")] = 0.2,
-    spin_up: Annotated[float | None, typer.Option(help="Time before the first; 20, or 0 where nothing forces.")] = None,
-    step: Annotated[float | None, typer.Option(help="Longest time step; .64 / compute by default.")] = None,
+    every: Annotated[
+        float, typer.Option(help="Time between them, in units of the equations (sides of the torus are 2 pi).")
+    ] = 0.2,
+    spin_up: Annotated[
+        float | None, typer.Option(help="Time before the first, in the same units; 20, or 0 where nothing forces.")
+    ] = None,
+    step: Annotated[
+        float | None, typer.Option(help="Longest time step, in the same units; .64 / compute by default.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the first flows.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:

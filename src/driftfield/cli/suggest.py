@@ -21,7 +21,7 @@ def suggest(
     target: Annotated[str | None, typer.Option(help="Whose variance shall fall; the observed one by default.")] = None,
     region: Region = None,
     places: Annotated[
-        str | None, typer.Option("--places", help="Where observations are possible: lat=30:35,lon=-100:-95.")
+        str | None, typer.Option("--places", help="Where observations are possible, degrees: lat=30:35,lon=-100:-95.")
     ] = None,
     depth: Annotated[
         list[float] | None, typer.Option("--depth", help="Level that is observed, metres; whole columns by default.")
