@@ -8,7 +8,6 @@ with 1 where one of them needs more than the limit.
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,22 @@ import yaml
 
 DEPTHS, ROWS, COLUMNS, CHUNK = (5.0, 50.0, 100.0, 200.0), 360, 720, 90
 WINDOW = 64
+COMMAND = ("-m", "driftfield")
+"""What `python` is told before the words of a command."""
+
 NETWORK = {"class": "ResidualUNet", "widths": [8, 16], "depths": [1, 1], "condition_depths": [1, 1], "embedding": 16}
+
+METER = """
+import os, sys
+child = os.fork()
+if not child:
+    os.dup2(2, 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status) and 1)
+"""
+"""Starts a process, waits for it, and prints what it needed at most."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,7 @@ def main() -> None:
 
 
 def make_archive(path: Path, gigabytes: float) -> int:
-    """Writes fields round the globe a week of dates at a time.
+    """Writes fields round the globe, a week of dates or 32 MB at a time.
 
     Returns:
         How many dates there are.
@@ -84,11 +98,12 @@ def make_archive(path: Path, gigabytes: float) -> int:
     }
     unfinished = path.with_name("unfinished.zarr")
     shutil.rmtree(unfinished, ignore_errors=True)
-    for first in range(0, dates, 8):
-        days = first + np.arange(8)
+    piece = max(8, 2**25 // size // 8 * 8)
+    for first in range(0, dates, piece):
+        days = np.arange(first, min(first + piece, dates))
         season = 4 * np.sin(2 * np.pi * days / 365.25)[:, None, None, None] * np.sign(lat)[:, None]
         waves = 2 * np.cos(np.deg2rad(6 * lon) - days[:, None] / 10)[:, None, None, :]
-        noise = rng.standard_normal((8, len(DEPTHS), ROWS, COLUMNS), dtype=np.float32)
+        noise = rng.standard_normal((len(days), len(DEPTHS), ROWS, COLUMNS), dtype=np.float32)
         values = np.where(land, np.nan, base + season + waves + 0.5 * noise).astype(np.float32)
         stamps = np.datetime64("1990-01-01", "ns") + days * np.timedelta64(1, "D")
         attributes = {"units": "degC", "standard_name": "sea_water_potential_temperature"}
@@ -164,17 +179,22 @@ def write_recipes(folder: Path, steps: int) -> None:
 
 def run(words: tuple[str, ...], folder: Path) -> Measured:
     """A command of its own, and what the kernel says of its memory."""
+    return metered((*COMMAND, *words), folder)
+
+
+def metered(words: tuple[str, ...], folder: Path) -> Measured:
+    """What a process of Python needs, which is asked of the kernel when it has ended."""
     began = time.perf_counter()
     with (folder / "said.txt").open("w+", encoding="utf-8") as said:
-        process = subprocess.Popen([sys.executable, "-m", "driftfield", *words], cwd=folder, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        # a small process starts it: the kernel counts what a parent held when it started another one as that one's
+        meter = [sys.executable, "-S", "-c", METER, sys.executable, *words]
+        done = subprocess.run(meter, cwd=folder, stdout=subprocess.PIPE, stderr=said, text=True)
         said.seek(0)
         text = said.read()
-    if process.returncode:
-        sys.exit(f"driftfield {' '.join(words)} ended with {process.returncode}: {text[-2000:]}")
+    if done.returncode:
+        sys.exit(f"python {' '.join(words)} ended with {done.returncode}: {text[-2000:]}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Measured(usage.ru_maxrss * unit / 1e9, time.perf_counter() - began, text)
+    return Measured(int(done.stdout) * unit / 1e9, time.perf_counter() - began, text)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,10 @@ def main(folder: Path) -> Path:
         missed = "" if name in ("seen", "truth") else f"\nerror {rms(values - truth, np.isnan(seen)):.3f}"
         ax.set(title=name + missed, xlabel="longitude [degrees east]", aspect="equal")
     figure.colorbar(mesh, ax=panels, label="anomaly [standard deviations]", extend="both")
-    panels[0].set_ylabel("latitude [degrees north]", fontsize="small")
+    panels[0].set_ylabel("latitude [degrees north]")
     path = folder / "anisotropy.png"
-    figure.savefig(path, dpi=110)
+    # compressed, panels leave no room for labels
+    figure.savefig(path, dpi=110, bbox_inches="tight")
     return path
 
 

@@ -67,7 +67,7 @@ def main(folder: Path) -> Path:
             ax.quiverkey(arrows, 0.8, 1.05, 0.5, "0.5 m/s", coordinates="axes", labelpos="E")
     panels[0].set_ylabel("latitude [degrees north]")
     path = folder / "currents.png"
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
     return path
 
 

@@ -2,29 +2,52 @@
 
     simulate (another seed) -> hide 95 % of the columns and most of the surface -> reconstruct, with all peers -> evaluate
 
+and, with --downscale, fine fields from coarse ones:
+
+    simulate -> means over 4 x 4 cells -> learn on all dates but the last ones -> downscale these -> evaluate
+
 Everything is written under one folder, by the same functions that the commands call.
 """
 
-__all__ = ["METHODS", "OBSERVE", "run_demo"]
+__all__ = ["DOWNSCALERS", "METHODS", "OBSERVE", "run_demo", "run_downscaling_demo"]
 
 import time
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
+from driftfield.data.pairing import require_pair
+from driftfield.data.prepare import prepare
 from driftfield.data.sources import GriddedArchive, open_archive
 from driftfield.data.twin import observe
+from driftfield.evaluate.alignment import everything_held_out
 from driftfield.evaluate.comparison import scores_table, skill_ratio
 from driftfield.evaluate.evaluation import evaluate
 from driftfield.evaluate.report import write_report_folder
 from driftfield.files import refuse_existing
 from driftfield.gridded.gridded_files import write_dataset
+from driftfield.peers.downscaling.base import Downscaler
+from driftfield.registry import build
 from driftfield.runs import load_reconstructor, shipped_run
 from driftfield.worlds.ocean import simulate_ocean
 
 METHODS = ("ocean_diffusion", "ocean_oi", "ocean_unet", "ocean_linear", "ocean_climatology")
 OBSERVE = {"thetao": "profiles:0.95", "sst": "clouds:0.8"}
 ERROR = 0.05
+KERNEL: dict[str, Any] = {"class": "KernelRegression", "centred": ["sst"], "folds": 6}
+DOWNSCALERS: dict[str, dict[str, Any]] = {
+    "bilinear": {"class": "Bilinear"},
+    "bicubic, conserving": {"class": "Conserving", "downscaler": {"class": "Bicubic"}},
+    "PC regression, conserving": {
+        "class": "Conserving",
+        "downscaler": {"class": "PrincipalComponentRegression", "analogs": 48},
+    },
+    "kernel regression, conserving": {"class": "Conserving", "downscaler": KERNEL | {"analogs": 48}},
+}
+"""What `--downscale` compares; the last one is kept as a run."""
+YEARS, EVERY_DAYS, FACTOR = 2.0, 4.0, 4
+"""Of the ocean that they learn from."""
 
 
 def run_demo(out: Path, *, cases: int = 12, members: int = 48, seed: int = 1, overwrite: bool = False) -> None:
@@ -56,6 +79,56 @@ def run_demo(out: Path, *, cases: int = 12, members: int = 48, seed: int = 1, ov
     print(f"\nfinished in {time.monotonic() - began:.0f} s")
     print(f"reconstruction  {out / 'ocean_diffusion.nc'}\nscores          {out / 'report' / 'scores.json'}")
     print(f"figures         {out / 'report' / 'figures'}\nreport          {out / 'report' / 'report.html'}")
+
+
+def run_downscaling_demo(
+    out: Path, *, cases: int = 12, members: int = 48, seed: int = 1, overwrite: bool = False
+) -> None:
+    """Surface temperature of a simulated ocean from means over 4 x 4 cells.
+
+    Arguments:
+        out: Folder to write.
+        cases: Dates at the end of the record, which nothing is learnt from.
+        members: Ensemble size of every method that has one; 48 at most.
+        seed: Of the ocean and the members.
+        overwrite: Replace what is there.
+
+    Raises:
+        ConfigurationError: more members than analogs.
+    """
+    refuse_existing(out / "report", overwrite=overwrite)
+    began = time.monotonic()
+    simulated = simulate_ocean(years=YEARS, every_days=EVERY_DAYS, start="2040-01-15", seed=seed)
+    dates = simulated.sizes["time"]
+    print(f"1  simulate {dates} dates, {EVERY_DAYS:g} days apart, of the ocean with seed {seed}")
+    write_dataset(simulated[["sst"]], out / "fine.zarr", overwrite=overwrite)
+    split = {"class": "TimeSplit", "validation": 0.05, "test": cases / dates}
+    data = prepare(str(out / "fine.zarr"), ["sst"], coarse={"factor": FACTOR}, split=split)
+    coarse = require_pair(data, "the demo").coarse.isel(time=data.test)
+    write_dataset(coarse, out / "coarse.nc", overwrite=overwrite)
+    learnt, asked = len(data.train), coarse.sizes["time"]
+    print(f"2  means over {FACTOR} x {FACTOR} cells; learn from {learnt} dates, downscale the last {asked}")
+    truth = open_archive(out / "fine.zarr", ["sst"]).dataset[["sst"]].isel(time=data.test)
+    outputs = {}
+    for label, spec in DOWNSCALERS.items():
+        method: Downscaler = build("downscaler", spec)
+        start = time.monotonic()
+        method.fit(data, seed=seed)
+        made = method.reconstruct(coarse, members=members if method.abilities.spreads else 1, seed=seed)
+        print(f"3  {label}: {time.monotonic() - start:.1f} s")
+        outputs[label] = made
+    method.save(out / "run")
+    write_dataset(made, out / "downscaled.nc", overwrite=overwrite)
+    seen = everything_held_out(truth, outputs)
+    evaluation = evaluate(truth, outputs, seen, variables=["sst"])
+    provenance = {"command": f"driftfield demo --downscale --seed {seed}", "ocean seed": seed}
+    write_report_folder(
+        evaluation, truth, outputs, seen, provenance=provenance, folder=out / "report", overwrite=overwrite
+    )
+    print("\n" + scores_table(evaluation))
+    print(f"\nfinished in {time.monotonic() - began:.0f} s")
+    print(f"once more       driftfield downscale {out / 'run'} {out / 'coarse.nc'} --members 10 --out fine.nc")
+    print(f"report          {out / 'report' / 'report.html'}")
 
 
 def _twin(out: Path, cases: int, seed: int, *, overwrite: bool) -> tuple[GriddedArchive, xr.Dataset]:

@@ -133,6 +133,36 @@ def test_statistics_hold_a_block_of_dates_and_are_the_same(monkeypatch: pytest.M
     assert least < 0.5 * most
 
 
+def test_an_archive_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not twice, its chunks and what they are joined to; with fields of other chunks and a mask beside it."""
+    shape = (60, 1, 32, 64)
+    values = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    dims = ("time", "depth", "lat", "lon")
+    held = xr.Dataset(
+        {"x": (dims, values, {"units": "m"}), "y": (dims, values[:, :, ::-1] + 1), "domain": (dims[1:], values[0] > 0)}
+    )
+
+    def peak(most: int) -> tuple[xr.Dataset, int]:
+        monkeypatch.setattr(lazy, "PLENTY", most)
+        with xr.set_options(keep_attrs=True):  # computed, and no views of what is in memory
+            lazily_held = held.chunk({"time": 4, "lat": 16}).map(
+                lambda field: field if field.dtype == bool else field * 1
+            )
+        tracemalloc.start()
+        found = lazy.loaded(lazily_held)
+        needed = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found, needed
+
+    peak(2**40)  # what is imported and kept on the first call
+    (whole, twice), (by_blocks, once) = peak(2**40), peak(2**15)
+    for found in (whole, by_blocks):
+        xr.testing.assert_identical(found, held)
+        assert not found.chunks
+    assert twice > 1.7 * held.nbytes
+    assert once < 1.5 * held.nbytes
+
+
 def test_chunks_are_those_of_the_file_and_few() -> None:
     def chunks(shape: tuple[int, ...], preferred: dict[str, int]) -> tuple[int, ...]:
         dims = ("time", "depth", "lat", "lon")[-len(shape) :]

@@ -4,7 +4,9 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,33 @@ def test_a_file_may_describe_the_cluster(folder: Path, alone: xr.Dataset, tmp_pa
             np.testing.assert_array_equal(written[name].values, alone[name].values)
         with pytest.raises(ConfigurationError, match="was asked for"):
             list(crew.done([Errand(refuse, ("this",), "a refusal")]))
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_scheduler_that_runs_already(folder: Path, alone: xr.Dataset, tmp_path: Path) -> None:
+    """Started by somebody else, who has them when the job is done; each in a process of its own."""
+    noted = tmp_path / "scheduler.json"
+    quiet = ("--no-dashboard", "--scheduler-file", str(noted))
+    words = [
+        ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", *quiet],
+        ["-m", "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", *quiet],
+    ]
+    started = [subprocess.Popen([sys.executable, *each], stdout=-3, stderr=-3, cwd=tmp_path) for each in words]
+    try:
+        while not noted.exists():
+            assert all(process.poll() is None for process in started)
+            time.sleep(0.1)
+        address = json.loads(noted.read_text())["address"]
+        assert address.startswith("tcp://")
+        with open_crew(address) as crew:
+            write_reconstruction(prepare(asked(folder)).work, tmp_path / "out.zarr", crew=crew)
+        check_same_bytes(read(tmp_path / "out.zarr"), alone)
+        with open_crew(address) as crew:
+            assert crew.size == 1
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(60)
 
 
 def refuse(what: str) -> None:

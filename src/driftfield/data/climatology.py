@@ -78,6 +78,7 @@ class MonthlyClimatology:
         year = dates.dt.year.values
         parts = [_mean(array, np.flatnonzero(used & (month == m)), year) for m in range(1, 13)]
         means, years, count = (np.stack(part) for part in zip(*parts, strict=True))
+        del parts  # twelve fields of a large grid, three times
         stepwise = is_monthly(array["time"])
         seen = float(years[years > 0].mean()) if years.any() else 0.0
         gappy = count.sum() < _COMPLETE * used.sum() * (count > 0).any(axis=0).sum()
@@ -187,8 +188,8 @@ def _mean(array: xr.DataArray, index: np.ndarray, year: np.ndarray) -> tuple[np.
     """Mean over some times, NaN where never seen, in how many years, and how many values."""
     block = dates_at_once(array)
     total = np.zeros(array.shape[1:])
-    count = np.zeros(array.shape[1:], dtype=np.int64)
-    years = np.zeros(array.shape[1:], dtype=np.int64)
+    count = np.zeros(array.shape[1:], dtype=np.int32)
+    years = np.zeros(array.shape[1:], dtype=np.int32)
     for of_year in np.unique(year[index]):
         mine, ever = index[year[index] == of_year], np.zeros(array.shape[1:], dtype=bool)
         for start in range(0, len(mine), block):
@@ -210,6 +211,11 @@ def _fill(means: np.ndarray, area: np.ndarray) -> np.ndarray:
         known = here[:, cell]
         columns[~known, cell] = np.interp(months[~known], months[known], columns[known, cell], period=12.0)
     means = columns.reshape(means.shape)
+    return np.stack([_with_level_means(month, area) for month in means])
+
+
+def _with_level_means(means: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """One month ([depth,] lat, lon) with the mean of its level where nothing was seen."""
     exists = np.isfinite(means)
     weight = np.where(exists, np.broadcast_to(area.reshape(len(area), -1), means.shape), 0.0)
     total = weight.sum(axis=(-2, -1), keepdims=True)

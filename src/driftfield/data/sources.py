@@ -39,12 +39,16 @@ from driftfield.errors import ConfigurationError, DataError, suggest
 from driftfield.gridded.acceptance import USUAL, Acceptance
 from driftfield.gridded.domains import check_domain, with_domain
 from driftfield.gridded.gridded_files import expand_paths, open_fields, write_dataset
+from driftfield.gridded.lazy import loaded
 from driftfield.gridded.region import is_periodic, select_region
 from driftfield.gridded.removal import count_removed
 from driftfield.gridded.sentinels import without_still_land
 from driftfield.gridded.units import check_plausible
 
 log = logging.getLogger(__name__)
+
+IN_MEMORY_MIB = 2048.0
+"""An archive of this size or less is loaded; a larger one is read as it is needed."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def open_archive(
     domain: str | Path | None = None,
     time: Sequence[Any] | None = None,
     acceptance: Acceptance = USUAL,
-    in_memory_mib: float = 2048,
+    in_memory_mib: float | None = None,
 ) -> GriddedArchive:
     """Opens a gridded archive to learn from; loads it where it is small, leaves it lazy where it is not.
 
@@ -131,7 +135,7 @@ def open_archive(
             says where the variables exist. The file's own `domain` goes before it.
         time: First and last date, both included; "2015" is the whole year.
         acceptance: Which quality flags reject a value, where the usual is not wanted.
-        in_memory_mib: Load into memory below this size.
+        in_memory_mib: Load into memory below this size; `IN_MEMORY_MIB` if not given.
 
     Raises:
         ConfigurationError: an acceptance that no flag of the file knows.
@@ -151,8 +155,9 @@ def open_archive(
         dataset = select_time(dataset, time)
     # single precision before anything is loaded: packed numbers are decoded to double
     dataset = dataset.assign({name: dataset[name].astype(np.float32) for name in names})
-    if sum(dataset[name].size for name in names) * 4 <= in_memory_mib * 2**20:
-        dataset = dataset.load()
+    most = IN_MEMORY_MIB if in_memory_mib is None else in_memory_mib
+    if sum(dataset[name].size for name in names) * 4 <= most * 2**20:
+        dataset = loaded(dataset)
     dataset, _ = count_removed(dataset, names, str(path))
     fields = dataset[names]
     masked = with_domain(open_fields(domain), str(domain)) if domain is not None else None

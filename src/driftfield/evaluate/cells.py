@@ -3,13 +3,15 @@
     truth, mean, sd, members, area, similarity   --level by level, only the scored cells-->   ScoredCells   -->  {score:
     value}
 
-Only scored cells stay in memory, and one level is read at a time, so that a large file is never loaded whole.
+Only scored cells stay in memory, once, and some dates of one level are read at a time, so that a large file is never loaded
+whole.
 """
 
 __all__ = ["ScoredCells", "Picker", "cells_of", "level_key", "level_keys", "level_slice"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from driftfield.conventions import cell_area
 from driftfield.evaluate.scores import deterministic, ensembles
 from driftfield.evaluate.scores.counted import masked_mean
 from driftfield.evaluate.scores.score import Score, all_scores
+
+AT_A_TIME = 2**26
+"""Bytes of a variable that are read at a time."""
 
 
 def level_key(depth: float) -> str:
@@ -66,19 +71,8 @@ class ScoredCells:
     lower: xr.DataArray | None = None
     upper: xr.DataArray | None = None
 
-    @classmethod
-    def join(cls, parts: "Sequence[ScoredCells]") -> "ScoredCells":
-        """All levels in one."""
-        if len(parts) == 1:
-            return parts[0]
-        columns = {}
-        for column in fields(cls):
-            values = [getattr(part, column.name) for part in parts]
-            columns[column.name] = None if values[0] is None else xr.concat(values, dim="cell")
-        return cls(**columns)  # type: ignore[arg-type]
-
-    def at(self, chosen: np.ndarray) -> "ScoredCells":
-        """Some of the cells, by index or mask."""
+    def at(self, chosen: np.ndarray | slice) -> "ScoredCells":
+        """Some of the cells, by index or mask; those of a slice are not copied."""
         picked: dict[str, Any] = {}
         for column in fields(self):
             value = getattr(self, column.name)
@@ -172,11 +166,37 @@ class Picker:
         self.truth, self.output, self.name, self.domain = truth, output, name, domain
         self.area_weighted = area_weighted
 
+    def pool(self, masks: Sequence[np.ndarray]) -> tuple[ScoredCells, list[slice]]:
+        """The cells of all levels in one, and where those of each level lie: an ensemble is in memory once.
+
+        Arguments:
+            masks: (time, lat, lon) of every level.
+        """
+        ends = np.cumsum([0, *(int(mask.sum()) for mask in masks)])
+        places = [slice(int(first), int(last)) for first, last in pairwise(ends)]
+        whole: dict[str, Any] = {}
+        for index, place in enumerate(places):
+            if place.start == place.stop:
+                continue
+            part = self(index, masks[index])
+            if place.stop - place.start == ends[-1]:  # the only level: nothing to join
+                return part, places
+            for column in fields(part):
+                value = getattr(part, column.name)
+                if value is None:
+                    whole[column.name] = None
+                    continue
+                if column.name not in whole:
+                    room = np.empty((*value.shape[:-1], ends[-1]), value.dtype)
+                    whole[column.name] = xr.DataArray(room, dims=value.dims)
+                whole[column.name].values[..., place] = value.values
+        return ScoredCells(**whole), places
+
     def __call__(self, index: int, mask: np.ndarray) -> ScoredCells:
         """The cells of `mask` (time, lat, lon) at one level."""
 
         def flat(array: xr.DataArray) -> xr.DataArray:
-            picked = level_slice(array, index).values[..., mask]
+            picked = _picked(level_slice(array, index), mask)
             return xr.DataArray(picked, dims=("member", "cell")[-picked.ndim :])
 
         true = level_slice(self.truth, index).load()
@@ -196,3 +216,18 @@ class Picker:
             lower=flat(lower) if lower is not None else None,
             upper=flat(upper) if upper is not None else None,
         )
+
+
+def _picked(array: xr.DataArray, mask: np.ndarray) -> np.ndarray:
+    """(..., time, lat, lon) -> (..., cell), some dates at a time, so that what is not scored is never all in memory."""
+    size = array.size * array.dtype.itemsize // max(1, array.sizes["time"])
+    step = max(1, AT_A_TIME // max(1, size))
+    if step >= array.sizes["time"]:
+        return np.asarray(array.values[..., mask])
+    ends = np.cumsum([0, *mask.sum(axis=(1, 2))])
+    picked = np.empty((*array.shape[:-3], ends[-1]), array.dtype)
+    for first in range(0, len(mask), step):
+        some = slice(first, first + step)
+        here = ends[first], ends[min(first + step, len(mask))]
+        picked[..., here[0] : here[1]] = array.isel(time=some).values[..., mask[some]]
+    return picked

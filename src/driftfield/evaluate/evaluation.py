@@ -184,15 +184,13 @@ def _evaluate_variable(aligned: Aligned, name: str, result: Evaluation) -> None:
         if name not in output:
             continue
         pick = Picker(truth, output, name, domain, area_weighted=result.area_weighted)
-        parts = {key: pick(index, masks[index]) for index, key in enumerate(levels) if masks[index].any()}
-        missing = [part.holes() for part in parts.values()]
-        if any(missing):
+        pooled, places = pick.pool(masks)
+        if missing := pooled.holes():
             raise DataError(
-                f"{name!r} by {method!r} is NaN in {sum(missing)} of the {count} cells to score: a reconstruction must "
+                f"{name!r} by {method!r} is NaN in {missing} of the {count} cells to score: a reconstruction must "
                 "fill its domain. Reconstruct with the domain of the observation file."
             )
-        pooled = _score_method(parts, method, name, result)
-        parts.clear()  # the ensemble is not held twice
+        _score_method(pooled, dict(zip(levels, places, strict=True)), method, name, result)
         dates = np.concatenate([np.nonzero(masks[index])[0] for index in range(len(levels)) if masks[index].any()])
         _add_intervals(pooled, dates, method, name, result)
         del pooled
@@ -201,11 +199,16 @@ def _evaluate_variable(aligned: Aligned, name: str, result: Evaluation) -> None:
     _add_spectra(aligned, name, domain, result)
 
 
-def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: str, result: Evaluation) -> ScoredCells:
-    """Adds the scores of one method: pooled, by level, and its histograms; returns the pooled cells."""
-    pooled = ScoredCells.join(list(parts.values()))
+def _score_method(
+    pooled: ScoredCells, places: Mapping[str | None, slice], method: str, name: str, result: Evaluation
+) -> None:
+    """Adds the scores of one method: pooled, by level, and its histograms."""
     kind = pooled.kind
-    levels = {key: part.scores(kind) for key, part in parts.items() if key is not None}
+    levels = {
+        key: pooled.at(place).scores(kind)
+        for key, place in places.items()
+        if key is not None and place.start < place.stop
+    }
     result.scores[method][name] = {**pooled.scores(kind), "levels": levels}
     if (bins := pooled.bins(kind)) is not None:
         result.reliability.setdefault(method, {})[name] = bins
@@ -213,14 +216,13 @@ def _score_method(parts: Mapping[str | None, ScoredCells], method: str, name: st
         members, true, weights = pooled.members, pooled.truth, pooled.weights
         histogram = ensembles.rank_histogram(members, true, weights=weights)
         result.ranks.setdefault(method, {})[name] = histogram.values
-    return pooled
 
 
 def _score_whole_domain(
     pick: Picker, everywhere: Sequence[np.ndarray], method: str, name: str, result: Evaluation
 ) -> None:
     """Adds the scores of one method over all cells of the domain, observed ones too."""
-    cells = ScoredCells.join([pick(index, mask) for index, mask in enumerate(everywhere) if mask.any()])
+    cells, _ = pick.pool(everywhere)
     if holes := cells.holes():
         result.scores[method][name]["whole_domain"] = None
         result.notes.append(

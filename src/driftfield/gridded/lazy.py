@@ -3,7 +3,7 @@
 file  --xarray, lazily-->  variable  --dask, chunk by chunk-->  values     or a FileFormatError with file and variable
 """
 
-__all__ = ["dates_at_once", "lazily"]
+__all__ = ["dates_at_once", "lazily", "loaded"]
 
 import math
 from typing import Any
@@ -31,6 +31,27 @@ def dates_at_once(array: xr.DataArray, *, usual: int = 64) -> int:
     """How many dates of a lazy array to hold at a time: as many as usual, but no more than a block of memory has room for."""
     cells = array.size // max(1, array.sizes.get("time", 1))
     return max(1, min(usual, BLOCK // max(1, 8 * cells)))
+
+
+def loaded(dataset: xr.Dataset) -> xr.Dataset:
+    """The same in memory, read some dates at a time: what dask computes as a whole is there twice before it is joined."""
+    large = [
+        str(n) for n, a in dataset.data_vars.items() if a.chunks is not None and "time" in a.dims and a.nbytes > PLENTY
+    ]
+    if not large:
+        return dataset.load()
+    lazy = dataset[large]
+    room = {name: np.empty(lazy[name].shape, lazy[name].dtype) for name in large}
+    dates, first = lazy[large[0]].chunksizes["time"], 0
+    step = max(1, 2 * PLENTY * sum(dates) // lazy.nbytes)
+    while dates:
+        count = next((n for n in range(1, len(dates) + 1) if sum(dates[:n]) >= step), len(dates))
+        some, dates = slice(first, first + sum(dates[:count])), dates[count:]
+        first = some.stop
+        for name, part in lazy.isel(time=some).compute().data_vars.items():
+            axis = part.get_axis_num("time")
+            room[str(name)][(slice(None),) * int(axis) + (some,)] = part.values
+    return dataset.assign({name: lazy[name].copy(data=values) for name, values in room.items()}).load()
 
 
 def lazily(dataset: xr.Dataset, source: str) -> xr.Dataset:

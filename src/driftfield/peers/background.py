@@ -28,6 +28,13 @@ _RTOL, _ATOL = 1e-4, 1e-3
 """How far coordinates of the same place may differ."""
 
 
+def _run_of(times: np.ndarray) -> np.ndarray | slice:
+    """Indices that follow each other as a slice, which copies nothing of an archive in memory."""
+    if times.size and np.array_equal(times, np.arange(times[0], times[0] + times.size)):
+        return slice(int(times[0]), int(times[-1]) + 1)
+    return times
+
+
 @dataclass(frozen=True)
 class Background:
     """Seasonal cycle and domain of the variables of a grid.
@@ -54,7 +61,7 @@ class Background:
         names = (*data.targets, *(data.covariates if covariates else ()))
         require(data.archive.dataset, names, "the archive")
         return cls(
-            climatologies={n: MonthlyClimatology.fit(data.archive.dataset[n].isel(time=times)) for n in names},
+            climatologies={n: MonthlyClimatology.fit(data.archive.dataset[n].isel(time=_run_of(times))) for n in names},
             domains={n: canonical(data.archive.domain(n)).astype(bool) for n in names},
             targets=tuple(data.targets),
             periodic=bool(data.archive.periodic),

@@ -60,10 +60,10 @@ def _of_slices(x: np.ndarray, y: np.ndarray, w: np.ndarray, inner: int, reduced:
 
 def _of_one(members: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float:
     used = weight > 0
-    if not used.any() or not (np.isfinite(members[:, used]).all() and np.isfinite(truth[used]).all()):
-        return float("nan")
-    if not used.all():
+    if not used.all():  # else nothing is copied
         members, truth, weight = members[:, used], truth[used], weight[used]
+    if not truth.size or not all(np.isfinite(values).all() for values in (truth, *members)):
+        return float("nan")
     if np.ptp(weight) == 0:  # all alike: the k-th of M n values against the one of n at the same place
         ordered, sought = np.sort(members, axis=None).reshape(truth.size, len(members)), np.sort(truth)[:, None]
         step = max(1, BLOCK // len(members))
