@@ -20,9 +20,9 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "large_archive.py"
 SMALL = 0.12
 """Gigabytes of the small archive."""
 
-ALLOWED = {"peer": 0.11, "mask": -0.18, "reconstruct": 0.0}
-"""Gigabytes beside those of a process that imports torch and the rest: half of the archive more than measured (0.05, -0.26,
--0.07), so that a command which loads it needs too much."""
+ALLOWED = {"peer": 0.15, "mask": -0.16, "reconstruct": 0.03}
+"""Gigabytes beside those of a process that imports torch and the rest: 0.1 more than measured (0.05, -0.26, -0.07), which is less
+than the archive, so that a command which loads it needs too much."""
 
 LIMITED = """
 import sys
