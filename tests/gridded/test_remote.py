@@ -1,6 +1,7 @@
 """Archives at an address are read as those in a folder, chunk by chunk; what runs code is refused, what is missing said."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from http_files import Served, served
 
 from driftfield.data.sources import open_archive
 from driftfield.errors import DataError, FileFormatError, UserError
-from driftfield.gridded.gridded_files import expand_paths, open_fields
+from driftfield.gridded.gridded_files import expand_paths, open_fields, write_dataset
 from driftfield.gridded.remote import address_of
 from driftfield.observations.inspection import inspect_file
 
@@ -60,6 +61,21 @@ def test_fields_at_an_address_are_those_of_the_folder(host: Served, folder: Path
     assert archive.domain("thetao").equals(
         open_archive(folder / name, ["thetao"], region={"lat": [31, 40], "lon": [2, 20]}).domain("thetao")
     )
+
+
+def test_what_we_write_others_open_without_a_warning_and_we_at_an_address(folder: Path, host: Served) -> None:
+    fields = open_fields(folder / "three.zarr").load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_dataset(fields, folder / "ours.zarr", overwrite=True)
+        opened = xr.open_zarr(folder / "ours.zarr")
+    with opened:
+        np.testing.assert_array_equal(opened["thetao"].values, fields["thetao"].values)
+    host.answers.clear()
+    there = open_fields(f"{host.address}/ours.zarr")
+    # what the store says of all its arrays comes at once
+    assert {name for name, _ in host.answers if name.endswith("zarr.json")} == {"/ours.zarr/zarr.json"}
+    np.testing.assert_array_equal(there["thetao"].values, fields["thetao"].values)
 
 
 def test_only_the_chunks_that_are_asked_for_travel(host: Served) -> None:

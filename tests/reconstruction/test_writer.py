@@ -86,7 +86,7 @@ def work(method: Any, observations: xr.Dataset, **options: Any) -> Work:
 
 
 def read(path: Path) -> xr.Dataset:
-    file = (xr.open_zarr(path, consolidated=False) if path.suffix == ".zarr" else xr.open_dataset(path)).load()
+    file = (xr.open_zarr(path, consolidated=True) if path.suffix == ".zarr" else xr.open_dataset(path)).load()
     assert all(array.dims[0] == "time" for array in file.data_vars.values() if "time" in array.dims)
     return file.transpose("member", "quantile", ..., missing_dims="ignore")
 

@@ -29,6 +29,7 @@ from driftfield.gridded.packing import Packing
 from driftfield.gridded.remote import address_of, open_remote
 from driftfield.gridded.sentinels import find_constants, without_constants
 from driftfield.gridded.stores import (
+    consolidate,
     group_of,
     opened_with_texts,
     options_for,
@@ -125,6 +126,7 @@ def write_dataset(
             with without_forecasts():
                 encoding = {n: {"chunks": c} | packed.get(n, {}) for n, c in chunks.items()}
                 dataset.to_zarr(temporary, consolidated=False, encoding=encoding)
+            consolidate(temporary)
 
 
 def expand_paths(path: str | Path | Sequence[str | Path], *, remote: bool = False) -> list[Path]:

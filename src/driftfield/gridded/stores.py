@@ -6,6 +6,7 @@ groups              a file whose variables are all in one group is that group, w
 """
 
 __all__ = [
+    "consolidate",
     "group_of",
     "opened_with_texts",
     "options_for",
@@ -142,6 +143,15 @@ def without_forecasts() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
         yield
+
+
+def consolidate(store: Path) -> None:
+    """Writes what a store says of all its arrays into one place, so that others open it without listing folders or a warning."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        zarr.consolidate_metadata(store)
 
 
 def refuse_pickles(store: Path) -> None:

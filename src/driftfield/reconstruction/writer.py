@@ -30,7 +30,7 @@ from driftfield.files import refuse_existing, swap, writing
 from driftfield.gridded.cf import as_cf, chunks_of
 from driftfield.gridded.gridded_files import write_dataset
 from driftfield.gridded.packing import Packing
-from driftfield.gridded.stores import without_forecasts
+from driftfield.gridded.stores import consolidate, without_forecasts
 from driftfield.interfaces import Reconstructor
 from driftfield.plain import JSONObject
 from driftfield.reconstruction.draws import Draws, Keeper, TakesDraws
@@ -274,6 +274,7 @@ def _deliver(store: Path, out: Path, *, overwrite: bool, packing: Packing | None
     if out.suffix == ".zarr" and packing is None:
         for left in store.rglob("*.partial"):  # of a chunk whose writer was killed
             left.unlink()
+        consolidate(store)
         swap(store, out)
         return
     with without_forecasts(), xr.open_zarr(store, consolidated=False, chunks={}, decode_times=False) as whole:
