@@ -145,6 +145,7 @@ def test_what_has_no_such_cells_or_variables_is_refused_in_one_line(command: Doi
         (("off.nc", "--like", "pr.nc"), "12 of 12 cells"),
         (("tas.nc", "--like", "pr.nc"), "lack 'pr'"),
         (("tas.nc", "--like", "pr.nc", "--time", "2001"), "--time with --like"),
+        (("tas.nc", "--like", "pr.nc", "--show", "members"), "--show with --like"),
         (("tas.nc", "--attribute", "a=b"), "without --like"),
         (("tas.nc", "--like", "tas.nc", "--attribute", "a"), "KEY=VALUE"),
     ):

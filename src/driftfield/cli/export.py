@@ -10,6 +10,9 @@ import typer
 from driftfield.cli.shared import Job, Overwrite, Region, app, check_output, read_region
 from driftfield.errors import ConfigurationError
 
+SHOWN = "value,spread"
+"""Bands of a variable, where none are asked for."""
+
 
 @app.command(rich_help_panel=Job.LOOK)
 def export(
@@ -18,7 +21,7 @@ def export(
     variable: Annotated[list[str] | None, typer.Option(help="Variable of the file (repeat); all by default.")] = None,
     show: Annotated[
         str, typer.Option(help="By commas: value, spread, quantiles, members, lower, upper; those that the file has.")
-    ] = "value,spread",
+    ] = SHOWN,
     time: Annotated[str | None, typer.Option(help="Beginning of the dates, such as 2015-06; all by default.")] = None,
     depth: Annotated[float | None, typer.Option(help="Metres, the nearest level; all by default.")] = None,
     region: Region = None,
@@ -45,6 +48,7 @@ def export(
     if like:
         apart = {
             "--variable": variable,
+            "--show": None if show == SHOWN else show,
             "--time": time,
             "--depth": depth,
             "--region": region,
