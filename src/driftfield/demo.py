@@ -13,7 +13,6 @@ __all__ = ["DOWNSCALERS", "METHODS", "OBSERVE", "run_demo", "run_downscaling_dem
 
 import time
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
@@ -28,6 +27,7 @@ from driftfield.evaluate.report import write_report_folder
 from driftfield.files import refuse_existing
 from driftfield.gridded.gridded_files import write_dataset
 from driftfield.peers.downscaling.base import Downscaler
+from driftfield.plain import JSONObject
 from driftfield.registry import build
 from driftfield.runs import load_reconstructor, shipped_run
 from driftfield.worlds.ocean import simulate_ocean
@@ -35,8 +35,8 @@ from driftfield.worlds.ocean import simulate_ocean
 METHODS = ("ocean_diffusion", "ocean_oi", "ocean_unet", "ocean_linear", "ocean_climatology")
 OBSERVE = {"thetao": "profiles:0.95", "sst": "clouds:0.8"}
 ERROR = 0.05
-KERNEL: dict[str, Any] = {"class": "KernelRegression", "centred": ["sst"], "folds": 6}
-DOWNSCALERS: dict[str, dict[str, Any]] = {
+KERNEL: JSONObject = {"class": "KernelRegression", "centred": ["sst"], "folds": 6}
+DOWNSCALERS: dict[str, JSONObject] = {
     "bilinear": {"class": "Bilinear"},
     "bicubic, conserving": {"class": "Conserving", "downscaler": {"class": "Bicubic"}},
     "PC regression, conserving": {

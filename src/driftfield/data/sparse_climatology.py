@@ -195,10 +195,10 @@ def _pooled(array: xr.DataArray, record: _Record, level: int) -> SeasonalRegress
     independent = sum(min(len(part), _INDEPENDENT) for part in rows) / sum(len(part) for part in rows)
     seen = np.concatenate(rows)
     changing = _regressed(seen, independent, trend=True)
-    misses = (
-        [_misses(seen, independent, trend=trend) for trend in (False, True)] if changing.basis.trend else [0.0, 1.0]
-    )
-    return changing if misses[1] < _WORTH * misses[0] else _regressed(seen, independent, trend=False)
+    if not changing.basis.trend:  # too short for one
+        return changing
+    with_trend, without = (_misses(seen, independent, trend=trend) for trend in (True, False))
+    return changing if with_trend < _WORTH * without else _regressed(seen, independent, trend=False)
 
 
 def _regressed(seen: np.ndarray, independent: float, *, trend: bool) -> SeasonalRegression:

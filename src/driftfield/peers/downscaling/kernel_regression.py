@@ -24,7 +24,7 @@ from driftfield.data.splits import spread_over
 from driftfield.errors import ConfigurationError, DataError
 from driftfield.interfaces import Abilities, Ability, Cannot, TrainingData
 from driftfield.linalg.regridding import Regridding
-from driftfield.peers.downscaling.analogs import nearest_dates, shuffled, standard
+from driftfield.peers.downscaling.analogs import nearest_dates, shuffled, standard, with_residuals
 from driftfield.peers.downscaling.base import SPREADS, Date, Downscaler, Fitted, Samples
 from driftfield.peers.downscaling.centring import check_centred, check_centred_of
 from driftfield.peers.downscaling.complete import complete, everywhere
@@ -213,11 +213,14 @@ class KernelRegression(Downscaler):
         fields = lambda z: level + everywhere(transform.inverse(z), cells, regridding, coarse)  # noqa: E731
         if self.residual == "none":
             return Estimate(fields(mean))
-        near = nearest_dates(fitted["predictors"][:, : date.coarse.size], x[: date.coarse.size], self.analogs)
-        left = fitted["residual"][near].astype(np.float64)
+        days, wanted = fitted["predictors"][:, : date.coarse.size], x[: date.coarse.size]
         if transform.kind != "none" or date.name in grids.bounds:
-            members = np.clip(fields(mean + left), *grids.bounds.get(date.name, (-np.inf, np.inf)))
-            return Estimate(members.mean(axis=0), members=members[shuffled(date, near.size)])
+            bounds = grids.bounds.get(date.name, (-np.inf, np.inf))
+            return with_residuals(
+                date, days, wanted, self.analogs, lambda near: fields(mean + fitted["residual"][near]), bounds
+            )
+        near = nearest_dates(days, wanted, self.analogs)
+        left = fitted["residual"][near].astype(np.float64)
         # their own mean is nothing but noise upon that of the regression
         left = (left - left.mean(axis=0)) * np.sqrt(near.size / max(near.size - 1, 1))
         return Estimate(fields(mean), members=fields(mean + left)[shuffled(date, near.size)])
